@@ -1,1 +1,25 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+
+pub mod admin;
+pub mod audit;
+pub mod callback;
+pub mod code;
+pub mod decide;
+pub mod evidence;
+pub mod facts;
+pub mod grant;
+pub mod id;
+pub mod jose;
+pub mod language;
+pub mod limit;
+pub mod national;
+pub mod once;
+pub mod peer;
+pub mod proof;
+pub mod result;
+pub mod rule;
+pub mod rulebook;
+pub mod secret;
+pub mod time;
+pub mod token;
+pub mod verification;

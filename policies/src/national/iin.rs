@@ -107,7 +107,7 @@ fn read(text: &str, fifth: std::ops::RangeInclusive<u8>) -> Result<String, IinEr
         return Err(IinError::Form);
     }
     let (prefix, last) = text.split_at(DIGITS - 1);
-    if !prefix.bytes().nth(4).is_some_and(|b| fifth.contains(&b)) {
+    if !prefix.as_bytes().get(4).is_some_and(|digit| fifth.contains(digit)) {
         return Err(IinError::Kind);
     }
     let check = check_digit(prefix).ok_or(IinError::CheckDigit)?;

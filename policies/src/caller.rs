@@ -1,0 +1,41 @@
+//! Who asks, once that is proven; each kind holds the proof of it.
+
+use std::sync::Arc;
+
+use crate::admin::Administrator;
+use crate::callback::VerifiedCallback;
+use crate::grant::AuthenticatedClient;
+use crate::rulebook::Client;
+use crate::token::BoundToken;
+
+/// The caller of one request.
+#[derive(Debug)]
+pub enum Caller {
+    /// Nobody was asked: the operation is public.
+    Public,
+    /// A client with an access token that is bound to the key or certificate it has shown.
+    Bound {
+        /// The client the token was issued to, as the rulebook has it now.
+        client: Arc<Client>,
+        /// The token.
+        token: BoundToken,
+    },
+    /// A client that authenticated itself with this very request.
+    Client(AuthenticatedClient),
+    /// An identity provider, by its signature over the body.
+    Provider(VerifiedCallback),
+    /// An administrator.
+    Administrator(Administrator),
+}
+
+impl Caller {
+    /// Returns the OAuth client behind the request, if there is one.
+    #[must_use]
+    pub fn client(&self) -> Option<&Arc<Client>> {
+        match self {
+            Caller::Bound { client, .. } => Some(client),
+            Caller::Client(authenticated) => Some(authenticated.client()),
+            Caller::Public | Caller::Provider(_) | Caller::Administrator(_) => None,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What is known of a request when a rule judges it.
+
+use crate::id::{ClientId, OperationId};
+use crate::national::money::Money;
+
+/// What the body said that rules may ask for; a fact that is not there is `None`, and the rule says what that means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BodyFacts {
+    /// The amount of money that the operation would move.
+    pub amount: Option<Money>,
+}
+
+/// What one request asks for, in the words of the rules that judge it last.
+#[derive(Debug, Clone)]
+pub struct RequestFacts<'a> {
+    /// Who asks.
+    pub client: &'a ClientId,
+    /// What for.
+    pub operation: &'a OperationId,
+    /// What the body says.
+    pub body: &'a BodyFacts,
+    /// SHA-256 of the canonical body (RFC 8785): binds an identity result to this very request.
+    pub body_digest: &'a [u8; 32],
+}
+
+/// How an operation's caller shows who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// Nobody is asked.
+    Public,
+    /// A sender-constrained access token.
+    AccessToken,
+    /// The client authenticates itself with the request (token endpoint).
+    ClientAuthentication,
+    /// A provider's signature over the raw body.
+    SignedCallback,
+    /// An administrator's token or certificate.
+    Administrator,
+}
+
+/// What the contract says of one operation: the plain list by which policy and contract are joined.
+#[derive(Debug, Clone)]
+pub struct OperationFacts {
+    /// The `operationId`.
+    pub id: String,
+    /// The contract document it stands in, for example `payments`.
+    pub api: String,
+    /// The method, in upper case.
+    pub method: String,
+    /// The path template.
+    pub template: String,
+    /// How callers show who they are.
+    pub security: Security,
+    /// The scopes the contract asks for.
+    pub scopes: Vec<String>,
+    /// Whether a request body is described.
+    pub has_body: bool,
+    /// Whether `x-idempotency-key` is a required header.
+    pub idempotent: bool,
+    /// Whether this gateway answers the operation itself instead of a backend.
+    pub own: bool,
+    /// Where it stands, `file:line`, for diagnostics.
+    pub origin: String,
+}

@@ -1,0 +1,5 @@
+//! Under construction.
+
+/// A set of public keys to verify with.
+#[derive(Debug, Clone, Default)]
+pub struct KeySet;

@@ -1,0 +1,295 @@
+//! What administrators decided, compiled: one immutable value per policy generation.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::facts::Security;
+use crate::id::{ApiId, ClientId, OperationId, OrganisationId, PlanId, ProviderId, UpstreamId};
+use crate::jose::KeySet;
+use crate::limit::Limit;
+use crate::national::money::Money;
+use crate::time::Timestamp;
+
+/// What an organisation is licensed to do in the open platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Account information service provider.
+    Aisp,
+    /// Payment initiation service provider.
+    Pisp,
+    /// A bank.
+    Bank,
+    /// A microfinance organisation.
+    Mfo,
+    /// A payment organisation.
+    PaymentOrganisation,
+    /// The Treasury.
+    Treasury,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 6] = [Role::Aisp, Role::Pisp, Role::Bank, Role::Mfo, Role::PaymentOrganisation, Role::Treasury];
+
+    /// Returns the word of the policy language.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Role::Aisp => "AISP",
+            Role::Pisp => "PISP",
+            Role::Bank => "BANK",
+            Role::Mfo => "MFO",
+            Role::PaymentOrganisation => "PAYMENT_ORGANISATION",
+            Role::Treasury => "TREASURY",
+        }
+    }
+
+    /// Reads a word of the policy language.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.word() == word)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A set of OAuth scopes; order never matters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScopeSet(BTreeSet<Arc<str>>);
+
+impl ScopeSet {
+    /// Reads a space-separated scope parameter (RFC 6749, 3.3); `None` if a character is not allowed.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let token = |part: &str| part.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+        let mut set = BTreeSet::new();
+        for part in text.split(' ').filter(|part| !part.is_empty()) {
+            if !token(part) {
+                return None;
+            }
+            set.insert(Arc::from(part));
+        }
+        Some(Self(set))
+    }
+
+    /// Makes a set of single scopes that were checked before.
+    pub fn of<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(scopes.into_iter().map(Arc::from).collect())
+    }
+
+    /// Tells whether a scope is in the set.
+    #[must_use]
+    pub fn contains(&self, scope: &str) -> bool {
+        self.0.contains(scope)
+    }
+
+    /// Tells whether every scope of `other` is in the set.
+    #[must_use]
+    pub fn covers(&self, other: &ScopeSet) -> bool {
+        other.0.is_subset(&self.0)
+    }
+
+    /// Tells whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the scopes in alphabetical order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|scope| &**scope)
+    }
+}
+
+/// Writes the scopes with single spaces between them, as the `scope` parameter has them.
+impl fmt::Display for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, scope) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(scope)?;
+        }
+        Ok(())
+    }
+}
+
+/// A connected organisation.
+#[derive(Debug, Clone)]
+pub struct Organisation {
+    /// Its id.
+    pub id: OrganisationId,
+    /// Its name for people.
+    pub title: String,
+    /// What it is licensed to do.
+    pub roles: BTreeSet<Role>,
+    /// When its licence ends; the first instant at which it may do nothing.
+    pub licence_ends: Timestamp,
+    /// Whether an administrator has stopped it.
+    pub suspended: bool,
+}
+
+/// How a client authenticates at the token endpoint (FAPI 2.0 allows no other ways).
+#[derive(Debug, Clone)]
+pub enum ClientAuthentication {
+    /// A signed assertion (RFC 7523) under one of these keys.
+    PrivateKeyJwt(KeySet),
+    /// A client certificate of a known authority with this DNS name (RFC 8705, `tls_client_auth_san_dns`).
+    TlsClientAuth {
+        /// The one name that must be among the certificate's.
+        san_dns: String,
+    },
+}
+
+/// What an access token of a client is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenBinding {
+    /// A DPoP key (RFC 9449).
+    Dpop,
+    /// The client certificate (RFC 8705).
+    Mtls,
+    /// Whichever of the two the token request shows; DPoP if both.
+    Either,
+}
+
+/// An OAuth client.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Its `client_id`.
+    pub id: ClientId,
+    /// Whose it is.
+    pub organisation: Arc<Organisation>,
+    /// How it authenticates.
+    pub authentication: ClientAuthentication,
+    /// What its tokens are bound to.
+    pub binding: TokenBinding,
+    /// The scopes it may ask for.
+    pub scopes: ScopeSet,
+    /// Its limits.
+    pub plan: Arc<Plan>,
+    /// Whether an administrator has stopped it.
+    pub suspended: bool,
+}
+
+/// A set of limits, shared by the clients that have the plan.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Its id.
+    pub id: PlanId,
+    /// Every limit must have room.
+    pub limits: Vec<Limit>,
+}
+
+/// Which HTTP a backend speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, by ALPN over TLS or with prior knowledge in clear text.
+    Http2,
+}
+
+/// A backend; its addresses are an operator's business and stand in `qaqpa.yaml`.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Its id.
+    pub id: UpstreamId,
+    /// Which HTTP it speaks.
+    pub protocol: Protocol,
+    /// How long connecting may take.
+    pub connect: Duration,
+    /// How long the head of an answer may take.
+    pub response: Duration,
+    /// How many requests may be under way to it at once, per process.
+    pub requests_max: u32,
+}
+
+/// An identity provider, as far as policy goes.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// Its id.
+    pub id: ProviderId,
+    /// The highest level of assurance that its evidence is believed for, for example `L2`.
+    pub level: String,
+    /// How long it may take to answer a call.
+    pub timeout: Duration,
+}
+
+/// A payer has to be verified above an amount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepUp {
+    /// The last amount that passes without.
+    pub above: Money,
+    /// The JSON pointer of the object with `amount` and `currency` in the body.
+    pub amount: String,
+    /// The authentication context that is asked for, for example `urn:qaqpa:acr:L2`.
+    pub acr: String,
+}
+
+/// When an operation's audit record has to be durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditDuty {
+    /// An intent record before the deed; without it there is no deed.
+    Required,
+    /// One record at the end, written when the log gets to it.
+    Standard,
+}
+
+/// Who answers an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Service {
+    /// This gateway.
+    Own,
+    /// A backend.
+    Upstream(UpstreamId),
+}
+
+/// Everything policy says of one exposed operation.
+#[derive(Debug, Clone)]
+pub struct OperationPolicy {
+    /// The operation.
+    pub operation: OperationId,
+    /// The API it belongs to.
+    pub api: ApiId,
+    /// How callers show who they are, as the contract says.
+    pub security: Security,
+    /// The organisation needs one of these; empty means any.
+    pub roles: BTreeSet<Role>,
+    /// The token needs all of these.
+    pub scopes: ScopeSet,
+    /// The longest body, in bytes.
+    pub body_bytes_max: usize,
+    /// How long the whole request may take.
+    pub timeout: Duration,
+    /// Who answers.
+    pub service: Service,
+    /// Whether the request is done once per `x-idempotency-key`.
+    pub idempotent: bool,
+    /// Whether large amounts need a verified payer.
+    pub step_up: Option<StepUp>,
+    /// What is recorded when.
+    pub audit: AuditDuty,
+    /// Where the policy of this operation stands, `file:line`.
+    pub origin: String,
+}
+
+/// The compiled policy set.
+#[derive(Debug, Clone, Default)]
+pub struct Rulebook {
+    /// All organisations.
+    pub organisations: BTreeMap<OrganisationId, Arc<Organisation>>,
+    /// All clients.
+    pub clients: HashMap<ClientId, Arc<Client>>,
+    /// All backends.
+    pub upstreams: BTreeMap<UpstreamId, Upstream>,
+    /// All identity providers, in the order they are tried.
+    pub providers: Vec<Provider>,
+    /// The exposed operations; one that is not here does not exist.
+    pub operations: BTreeMap<OperationId, Arc<OperationPolicy>>,
+}
