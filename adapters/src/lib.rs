@@ -1,1 +1,10 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+
+pub mod audit;
+pub mod clock;
+pub mod entropy;
+pub mod http;
+pub mod limit;
+pub mod provider;
+pub mod store;
+pub mod upstream;

@@ -1,0 +1,5 @@
+//! Calls to other services: only to addresses that an operator allowed, only with our own trust, always bounded.
+
+pub mod client;
+pub mod trust;
+pub mod url;

@@ -1,0 +1,4 @@
+//! Counting against limits; what a limit is, and for whom, is policy's to say.
+
+pub mod local;
+pub mod peer;

@@ -1,0 +1,256 @@
+//! A store in memory: for replays in the product, for everything in tests. Forgets all when the process ends.
+
+use std::collections::HashMap;
+use std::future::ready;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use policies::code::Outage;
+use policies::id::{IdempotencyKey, ProviderId, VerificationId};
+use policies::once::{ClaimState, EarlierClaim, StoredReply};
+use policies::time::Timestamp;
+use policies::verification::{State, Verification};
+
+use super::port::{Answer, ClaimAnswer, ClaimTicket, Claims, NewClaim, Replays, SPENDS_KEPT, Verifications};
+use crate::entropy;
+
+/// How many replay keys are remembered at once: a minute of 10,000 proofs a second, at most 64 MiB.
+pub const REPLAYS_MAX: usize = 1 << 20;
+
+/// How many claims, spent things and verifications are remembered at once, each.
+pub const RECORDS_MAX: usize = 100_000;
+
+// As many locks as keep two serving threads out of each other's way.
+const SHARDS: usize = 16;
+
+/// Everything that must be remembered, in memory and bounded; full means an outage.
+#[derive(Debug)]
+pub struct MemoryStore {
+    replays: Vec<Mutex<Shard>>,
+    shard_keys_max: usize,
+    records: Mutex<Records>,
+    records_max: usize,
+}
+
+#[derive(Debug)]
+struct Shard {
+    until: HashMap<[u8; 32], Timestamp>,
+    /// Before this time nothing of a full shard can be forgotten, so looking is in vain.
+    sweep_from: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Records {
+    claims: HashMap<IdempotencyKey, Claim>,
+    spends: HashMap<String, Spend>,
+    verifications: HashMap<VerificationId, Verification>,
+    sessions: HashMap<(ProviderId, String), VerificationId>,
+}
+
+#[derive(Debug)]
+struct Claim {
+    digest: [u8; 32],
+    reference: String,
+    token: [u8; 16],
+    lease_ends: Timestamp,
+    until: Timestamp,
+    reply: Option<StoredReply>,
+}
+
+#[derive(Debug)]
+struct Spend {
+    key: IdempotencyKey,
+    digest: [u8; 32],
+    until: Timestamp,
+}
+
+impl MemoryStore {
+    /// Makes an empty store with the limits of the product.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limits(REPLAYS_MAX, RECORDS_MAX)
+    }
+
+    /// Makes an empty store that holds so many replay keys (rounded up to whole shards) and records of each other kind.
+    #[must_use]
+    pub fn with_limits(replays_max: usize, records_max: usize) -> Self {
+        let shard = || Mutex::new(Shard { until: HashMap::new(), sweep_from: Timestamp::from_millis(i64::MIN) });
+        Self {
+            replays: (0..SHARDS).map(|_| shard()).collect(),
+            shard_keys_max: replays_max.div_ceil(SHARDS),
+            records: Mutex::default(),
+            records_max,
+        }
+    }
+
+    fn records(&self) -> MutexGuard<'_, Records> {
+        // Every change below is one insertion or removal, so that a panic elsewhere leaves nothing half done.
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn claim_replay(&self, key: [u8; 32], keep_until: Timestamp, now: Timestamp) -> Result<bool, Outage> {
+        let [first, ..] = key;
+        let shard = self.replays.get(usize::from(first) % SHARDS).ok_or_else(|| Outage::new("replays", "no shard"))?;
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if shard.until.get(&key).is_some_and(|until| now < *until) {
+            return Ok(false);
+        }
+        if shard.until.len() >= self.shard_keys_max {
+            if now >= shard.sweep_from {
+                shard.until.retain(|_, until| now < *until);
+                shard.sweep_from = shard.until.values().min().copied().unwrap_or(now);
+            }
+            if shard.until.len() >= self.shard_keys_max {
+                return Err(Outage::new("replays", "as many keys are remembered as may be"));
+            }
+        }
+        shard.sweep_from = shard.sweep_from.min(keep_until);
+        shard.until.insert(key, keep_until);
+        Ok(true)
+    }
+
+    fn take_claim(&self, claim: NewClaim, now: Timestamp) -> Result<ClaimAnswer, Outage> {
+        let mut records = self.records();
+        let mut reference = claim.reference;
+        if let Some(earlier) = records.claims.get(&claim.key).filter(|earlier| now < earlier.until) {
+            let state = match &earlier.reply {
+                Some(reply) => ClaimState::Answered(reply.clone()),
+                None => ClaimState::InFlight { lease_left: earlier.lease_ends.since(now) },
+            };
+            if earlier.reply.is_some() || now < earlier.lease_ends || earlier.digest != claim.digest {
+                return Ok(ClaimAnswer::Earlier(EarlierClaim { digest: earlier.digest, state }));
+            }
+            reference.clone_from(&earlier.reference);
+        } else if records.claims.len() >= self.records_max {
+            records.claims.retain(|_, earlier| now < earlier.until);
+            if records.claims.len() >= self.records_max {
+                return Err(Outage::new("claims", "as many claims are kept as may be"));
+            }
+        }
+        let ticket = ClaimTicket { key: claim.key, digest: claim.digest, reference, token: entropy::random() };
+        let record = Claim {
+            digest: ticket.digest,
+            reference: ticket.reference.clone(),
+            token: ticket.token,
+            lease_ends: now + claim.lease,
+            until: now + claim.keep,
+            reply: None,
+        };
+        records.claims.insert(ticket.key.clone(), record);
+        Ok(ClaimAnswer::Taken(ticket))
+    }
+
+    fn spend(&self, ticket: &ClaimTicket, spends: &[String], now: Timestamp) -> Result<bool, Outage> {
+        let mut records = self.records();
+        records.held(ticket)?;
+        let other = |spend: &Spend| now < spend.until && (spend.key != ticket.key || spend.digest != ticket.digest);
+        if spends.iter().any(|name| records.spends.get(name).is_some_and(other)) {
+            return Ok(false);
+        }
+        if records.spends.len() + spends.len() > self.records_max {
+            records.spends.retain(|_, spend| now < spend.until);
+            if records.spends.len() + spends.len() > self.records_max {
+                return Err(Outage::new("claims", "as many spent things are kept as may be"));
+            }
+        }
+        for name in spends {
+            let spend = Spend { key: ticket.key.clone(), digest: ticket.digest, until: now + SPENDS_KEPT };
+            records.spends.insert(name.clone(), spend);
+        }
+        Ok(true)
+    }
+
+    fn keep_reply(&self, ticket: &ClaimTicket, reply: StoredReply) -> Result<(), Outage> {
+        self.records().held(ticket)?.reply = Some(reply);
+        Ok(())
+    }
+
+    fn give_back(&self, ticket: &ClaimTicket) {
+        let mut records = self.records();
+        if records.held(ticket).is_ok() {
+            records.claims.remove(&ticket.key);
+        }
+    }
+
+    fn add(&self, verification: Verification) -> Result<(), Outage> {
+        let mut records = self.records();
+        let session = (verification.provider.clone(), verification.session.clone());
+        if records.verifications.len() >= self.records_max {
+            return Err(Outage::new("verifications", "as many verifications are kept as may be"));
+        }
+        if records.verifications.contains_key(&verification.id) || records.sessions.contains_key(&session) {
+            return Err(Outage::new("verifications", "the verification is there already"));
+        }
+        records.sessions.insert(session, verification.id.clone());
+        records.verifications.insert(verification.id.clone(), verification);
+        Ok(())
+    }
+
+    fn swap(&self, verification: &Verification, expected: State) -> bool {
+        match self.records().verifications.get_mut(&verification.id) {
+            Some(kept) if kept.state == expected => {
+                kept.clone_from(verification);
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Records {
+    /// Finds the claim, if it is unanswered and this ticket's still.
+    fn held(&mut self, ticket: &ClaimTicket) -> Result<&mut Claim, Outage> {
+        let held = |claim: &&mut Claim| claim.token == ticket.token && claim.reply.is_none();
+        self.claims.get_mut(&ticket.key).filter(held).ok_or_else(|| Outage::new("claims", "the claim was taken over"))
+    }
+}
+
+impl Replays for MemoryStore {
+    fn claim(&self, key: [u8; 32], keep_until: Timestamp, now: Timestamp) -> Answer<'_, bool> {
+        Box::pin(ready(self.claim_replay(key, keep_until, now)))
+    }
+}
+
+impl Claims for MemoryStore {
+    fn claim(&self, claim: NewClaim, now: Timestamp) -> Answer<'_, ClaimAnswer> {
+        Box::pin(ready(self.take_claim(claim, now)))
+    }
+
+    fn clear<'a>(&'a self, ticket: &'a ClaimTicket, spends: &'a [String], now: Timestamp) -> Answer<'a, bool> {
+        Box::pin(ready(self.spend(ticket, spends, now)))
+    }
+
+    fn finish<'a>(&'a self, ticket: &'a ClaimTicket, reply: StoredReply, _now: Timestamp) -> Answer<'a, ()> {
+        Box::pin(ready(self.keep_reply(ticket, reply)))
+    }
+
+    fn release<'a>(&'a self, ticket: &'a ClaimTicket) -> Answer<'a, ()> {
+        self.give_back(ticket);
+        Box::pin(ready(Ok(())))
+    }
+}
+
+impl Verifications for MemoryStore {
+    fn insert(&self, verification: Verification) -> Answer<'_, ()> {
+        Box::pin(ready(self.add(verification)))
+    }
+
+    fn get<'a>(&'a self, id: &'a VerificationId) -> Answer<'a, Option<Verification>> {
+        Box::pin(ready(Ok(self.records().verifications.get(id).cloned())))
+    }
+
+    fn by_session<'a>(&'a self, provider: &'a ProviderId, session: &'a str) -> Answer<'a, Option<Verification>> {
+        let records = self.records();
+        let id = records.sessions.get(&(provider.clone(), session.to_owned()));
+        Box::pin(ready(Ok(id.and_then(|id| records.verifications.get(id)).cloned())))
+    }
+
+    fn replace<'a>(&'a self, verification: &'a Verification, expected: State) -> Answer<'a, bool> {
+        Box::pin(ready(Ok(self.swap(verification, expected))))
+    }
+}

@@ -1,0 +1,7 @@
+//! What must be remembered between requests; whether a memory is still valid is judged with the `now` of the caller.
+
+#[cfg(test)]
+mod conformance;
+pub mod memory;
+pub mod port;
+pub mod sqlite;
