@@ -1,0 +1,432 @@
+//! How a refusal is answered: the one place that knows statuses.
+//!
+//! Clients get `application/problem+json` (RFC 9457); OAuth endpoints the error shape of RFC 6749, 5.2.
+
+use std::time::Duration;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, StatusCode};
+use policies::code::{Code, Outage};
+use policies::id::InteractionId;
+use serde_json::{Map, Value, json};
+
+use crate::Reply;
+use crate::body::Body;
+
+/// The algorithms that DPoP proofs may use, as challenges name them.
+pub const DPOP_ALGORITHMS: &str = "ES256 EdDSA Ed25519 PS256";
+
+/// Whose fault a refusal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The caller's.
+    Client,
+    /// A backend's or provider's.
+    Upstream,
+    /// Ours.
+    Gateway,
+}
+
+impl Origin {
+    /// Returns the word that problem documents use.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Origin::Client => "client",
+            Origin::Upstream => "upstream",
+            Origin::Gateway => "gateway",
+        }
+    }
+}
+
+/// What is fixed for a code.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The stable name: the problem type is `urn:qaqpa:problem:<name>`.
+    pub name: &'static str,
+    /// The short sentence for people.
+    pub title: &'static str,
+    /// Whose fault it is.
+    pub origin: Origin,
+    /// Whether the same request may succeed later.
+    pub retryable: bool,
+    /// The error code of OAuth's own endpoints and challenges.
+    pub oauth: &'static str,
+}
+
+/// Returns what is fixed for a code.
+#[must_use]
+pub fn answer(code: Code) -> Answer {
+    use Origin::{Client, Gateway, Upstream};
+    let (status, name, title, origin, retryable, oauth) = match code {
+        Code::RequestMalformed => (400, "request_malformed", "The request is malformed", Client, false, "invalid_request"),
+        Code::HeaderRefused => (400, "header_refused", "A header is not allowed", Client, false, "invalid_request"),
+        Code::PathNotCanonical => (400, "path_not_canonical", "The path is not canonical", Client, false, "invalid_request"),
+        Code::UnknownPath => (404, "unknown_path", "There is no such operation", Client, false, "invalid_request"),
+        Code::MethodNotAllowed => (405, "method_not_allowed", "The method is not allowed here", Client, false, "invalid_request"),
+        Code::TokenMissing => (401, "token_missing", "An access token is needed", Client, false, ""),
+        Code::TokenMalformed => (400, "token_malformed", "The access token cannot be read", Client, false, "invalid_request"),
+        Code::TokenInvalid => (401, "token_invalid", "The access token is not valid", Client, false, "invalid_token"),
+        Code::TokenExpired => (401, "token_expired", "The access token has expired", Client, false, "invalid_token"),
+        Code::TokenBindingFailed => {
+            (401, "token_binding_failed", "The token is bound to another key or certificate", Client, false, "invalid_token")
+        }
+        Code::ProofInvalid => (401, "proof_invalid", "The DPoP proof is not valid", Client, false, "invalid_dpop_proof"),
+        Code::ProofReplayed => (401, "replay_detected", "The DPoP proof was used before", Client, false, "invalid_dpop_proof"),
+        Code::ClientUnauthenticated => (401, "client_unauthenticated", "The client is not authenticated", Client, false, "invalid_client"),
+        Code::ClientSuspended => (403, "client_suspended", "The client may not act at present", Client, false, "unauthorized_client"),
+        Code::InsufficientScope => (403, "insufficient_scope", "The token lacks a scope", Client, false, "insufficient_scope"),
+        Code::RoleMissing => (403, "role_missing", "The organisation lacks the role", Client, false, "unauthorized_client"),
+        Code::LicenceExpired => (403, "licence_expired", "The organisation's licence has ended", Client, false, "unauthorized_client"),
+        Code::SignatureInvalid => (401, "signature_invalid", "The signature does not verify", Client, false, "invalid_request"),
+        Code::AdministratorRefused => {
+            (403, "administrator_refused", "The administrator lacks the role", Client, false, "access_denied")
+        }
+        Code::HostRefused => (421, "host_refused", "This listener does not serve that host or origin", Client, false, "invalid_request"),
+        Code::RateLimited => (429, "rate_limited", "Too many requests", Client, true, "temporarily_unavailable"),
+        Code::Capacity => (503, "capacity", "The gateway is at its capacity", Gateway, true, "temporarily_unavailable"),
+        Code::PayloadTooLarge => (413, "payload_too_large", "The body is too large", Client, false, "invalid_request"),
+        Code::UnsupportedMediaType => (415, "unsupported_media", "The media type is not supported", Client, false, "invalid_request"),
+        Code::SchemaViolation => (400, "schema_violation", "The request breaks the contract", Client, false, "invalid_request"),
+        Code::BodyMalformed => (400, "body_malformed", "The body cannot be read", Client, false, "invalid_request"),
+        Code::BodyTooSlow => (408, "body_too_slow", "The body came too slowly", Client, true, "invalid_request"),
+        Code::IdentifierInvalid => (422, "identifier_invalid", "An identifier is not valid", Client, false, "invalid_request"),
+        Code::IdempotencyKeyMissing => (400, "idempotency_key_missing", "An idempotency key is needed", Client, false, "invalid_request"),
+        Code::IdempotencyMismatch => {
+            (422, "idempotency_mismatch", "The idempotency key stands for another body", Client, false, "invalid_request")
+        }
+        Code::RequestInProgress => (409, "request_in_progress", "The first request is still under way", Client, true, "invalid_request"),
+        Code::StepUpRequired => {
+            (401, "step_up_required", "The payer has to be verified", Client, false, "insufficient_user_authentication")
+        }
+        Code::VerificationFailed => (403, "verification_failed", "The identity result is not accepted", Client, false, "access_denied"),
+        Code::VerificationUnknown => (404, "not_found", "There is no such verification", Client, false, "invalid_request"),
+        Code::ProviderUnavailable => {
+            (503, "provider_unavailable", "No identity provider can be reached", Upstream, true, "temporarily_unavailable")
+        }
+        Code::NotFound => (404, "not_found", "There is no such resource", Client, false, "invalid_request"),
+        Code::OauthInvalidRequest => (400, "oauth_invalid_request", "The OAuth request is malformed", Client, false, "invalid_request"),
+        Code::OauthInvalidClient => (401, "client_unauthenticated", "The client is not authenticated", Client, false, "invalid_client"),
+        Code::OauthUnsupportedGrantType => {
+            (400, "unsupported_grant_type", "The grant type is not offered", Client, false, "unsupported_grant_type")
+        }
+        Code::OauthUnauthorizedClient => {
+            (400, "unauthorized_client", "The client may not do this", Client, false, "unauthorized_client")
+        }
+        Code::OauthInvalidScope => (400, "invalid_scope", "The scope is not allowed", Client, false, "invalid_scope"),
+        Code::OauthInvalidDpopProof => (400, "proof_invalid", "The DPoP proof is not valid", Client, false, "invalid_dpop_proof"),
+        Code::DependencyDown => (503, "dependency_down", "A part of the gateway is out of reach", Gateway, true, "temporarily_unavailable"),
+        Code::BackendUnavailable => (503, "backend_unavailable", "The backend cannot be reached", Upstream, true, "temporarily_unavailable"),
+        Code::BackendBroken => (502, "backend_broken", "The backend's answer is not usable", Upstream, true, "server_error"),
+        Code::BackendTimeout => (504, "backend_timeout", "The backend did not answer in time", Upstream, true, "temporarily_unavailable"),
+        Code::BackendUnknownOutcome => (202, "backend_unknown_outcome", "The outcome is not known yet", Upstream, false, "server_error"),
+        Code::DeadlineExceeded => (503, "deadline_exceeded", "The request's time is over", Gateway, true, "temporarily_unavailable"),
+        _ => (500, "internal", "Something went wrong on our side", Gateway, true, "server_error"),
+    };
+    Answer { status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), name, title, origin, retryable, oauth }
+}
+
+/// One fault of a body or parameter, by its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PointedFault {
+    /// A JSON pointer, or `query:limit`, `path:accountId`, `header:x-...`.
+    pub pointer: String,
+    /// The rule of the contract that is broken, for example `pattern`.
+    pub keyword: String,
+    /// The sentence for people; never holds the value.
+    pub message: String,
+}
+
+/// What a client needs to verify the payer and come back (RFC 9470, and our own `step_up` member).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepUpOffer {
+    /// The authentication context asked for.
+    pub acr: String,
+    /// The purpose to ask the broker for.
+    pub purpose: String,
+    /// The `binding` member to post to the broker as it is.
+    pub binding: Value,
+    /// Where verifications are made.
+    pub verification: String,
+}
+
+/// The end of a request's way: why, for the client and for the log, and what to do next.
+#[derive(Debug)]
+pub struct Rejection {
+    code: Code,
+    detail: String,
+    cause: Option<String>,
+    more: Option<Box<More>>,
+}
+
+#[derive(Debug, Default)]
+struct More {
+    faults: Vec<PointedFault>,
+    retry_after: Option<Duration>,
+    allow: Vec<String>,
+    scope: Option<String>,
+    violated: Vec<String>,
+    step_up: Option<StepUpOffer>,
+    accepted: Vec<String>,
+    next: Option<String>,
+}
+
+/// Where a refusal is answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Rendering<'a> {
+    /// The interaction.
+    pub interaction: &'a InteractionId,
+    /// The listener's external URL.
+    pub external: &'a str,
+    /// Whether it is one of OAuth's own endpoints.
+    pub oauth: bool,
+}
+
+impl Rejection {
+    /// Refuses with a sentence for the client; it holds no secret, no value from the request and nothing of our inside.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), cause: None, more: None }
+    }
+
+    /// Refuses because something behind a port is out of reach.
+    #[must_use]
+    pub fn outage(code: Code, outage: &Outage) -> Self {
+        let mut rejection = Self::new(code, "This cannot be answered now. Try again later with the same request.");
+        rejection.cause = Some(outage.to_string());
+        match outage.after {
+            Some(after) => rejection.retry_after(after),
+            None => rejection,
+        }
+    }
+
+    /// Adds what only the log may read.
+    #[must_use]
+    pub fn because(mut self, cause: impl ToString) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    /// Adds when to come back.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.more().retry_after = Some(after);
+        self
+    }
+
+    /// Adds the faults of a body or of parameters.
+    #[must_use]
+    pub fn faults(mut self, faults: Vec<PointedFault>) -> Self {
+        self.more().faults = faults;
+        self
+    }
+
+    /// Adds the methods that are allowed.
+    #[must_use]
+    pub fn allow(mut self, methods: Vec<String>) -> Self {
+        self.more().allow = methods;
+        self
+    }
+
+    /// Adds the media types that are taken.
+    #[must_use]
+    pub fn accepted(mut self, types: Vec<String>) -> Self {
+        self.more().accepted = types;
+        self
+    }
+
+    /// Adds the scopes that are needed.
+    #[must_use]
+    pub fn scope(mut self, scope: String) -> Self {
+        self.more().scope = Some(scope);
+        self
+    }
+
+    /// Adds the limits that had no room.
+    #[must_use]
+    pub fn violated(mut self, limits: Vec<String>) -> Self {
+        self.more().violated = limits;
+        self
+    }
+
+    /// Adds how the payer is verified.
+    #[must_use]
+    pub fn step_up(mut self, offer: StepUpOffer) -> Self {
+        self.more().step_up = Some(offer);
+        self
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn next(mut self, next: impl Into<String>) -> Self {
+        self.more().next = Some(next.into());
+        self
+    }
+
+    /// Returns the code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Returns the stable name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        answer(self.code).name
+    }
+
+    /// Returns the status it will be answered with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        answer(self.code).status
+    }
+
+    /// Returns what only the log may read.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// Writes the answer.
+    #[must_use]
+    pub fn render(&self, at: Rendering<'_>) -> Reply {
+        let answer = answer(self.code);
+        let body = if at.oauth { self.oauth_body(answer) } else { self.problem_body(answer, at.interaction) };
+        let media = if at.oauth { "application/json" } else { "application/problem+json" };
+        let mut reply = Reply::new(Body::whole(body.to_string()));
+        *reply.status_mut() = answer.status;
+        let headers = reply.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = self.challenge(answer, at) {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(more) = &self.more {
+            if let Some(after) = more.retry_after {
+                headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+            }
+            insert_list(headers, ALLOW, &more.allow);
+            insert_list(headers, http::header::ACCEPT, &more.accepted);
+        }
+        reply
+    }
+
+    fn oauth_body(&self, answer: Answer) -> Value {
+        let error = if answer.oauth.is_empty() { "invalid_request" } else { answer.oauth };
+        json!({ "error": error, "error_description": ascii(&self.detail) })
+    }
+
+    fn problem_body(&self, answer: Answer, interaction: &InteractionId) -> Value {
+        let mut body = Map::new();
+        body.insert("type".into(), json!(format!("urn:qaqpa:problem:{}", answer.name)));
+        body.insert("title".into(), json!(answer.title));
+        body.insert("status".into(), json!(answer.status.as_u16()));
+        body.insert("detail".into(), json!(self.detail));
+        body.insert("instance".into(), json!(format!("urn:uuid:{interaction}")));
+        body.insert("origin".into(), json!(answer.origin.word()));
+        body.insert("retryable".into(), json!(answer.retryable));
+        if let Some(more) = &self.more {
+            if !more.faults.is_empty() {
+                let faults = more.faults.iter().map(
+                    |fault| json!({"pointer": fault.pointer, "keyword": fault.keyword, "detail": fault.message}),
+                );
+                body.insert("errors".into(), faults.collect());
+            }
+            if !more.violated.is_empty() {
+                body.insert("violated_policies".into(), json!(more.violated));
+            }
+            if let Some(offer) = &more.step_up {
+                body.insert(
+                    "step_up".into(),
+                    json!({"verification": offer.verification, "purpose": offer.purpose, "binding": offer.binding}),
+                );
+            }
+            if let Some(next) = &more.next {
+                body.insert("next".into(), json!(next));
+            }
+        }
+        Value::Object(body)
+    }
+
+    fn challenge(&self, answer: Answer, at: Rendering<'_>) -> Option<HeaderValue> {
+        let more = self.more.as_deref();
+        let scoped = self.code == Code::InsufficientScope;
+        if (answer.status != StatusCode::UNAUTHORIZED && !scoped) || self.code == Code::SignatureInvalid {
+            return None;
+        }
+        let mut text = format!("DPoP algs=\"{DPOP_ALGORITHMS}\"");
+        if !answer.oauth.is_empty() {
+            text.push_str(&format!(", error=\"{}\"", answer.oauth));
+        }
+        if let Some(scope) = more.and_then(|more| more.scope.as_deref()) {
+            text.push_str(&format!(", scope=\"{scope}\""));
+        }
+        if let Some(offer) = more.and_then(|more| more.step_up.as_ref()) {
+            text.push_str(&format!(", acr_values=\"{}\"", offer.acr));
+        }
+        if !at.oauth {
+            let resource = "/.well-known/oauth-protected-resource";
+            text.push_str(&format!(", resource_metadata=\"{}{resource}\"", at.external));
+        }
+        HeaderValue::from_str(&text).ok()
+    }
+}
+
+fn insert_list(headers: &mut http::HeaderMap, name: HeaderName, items: &[String]) {
+    if items.is_empty() {
+        return;
+    }
+    if let Ok(value) = HeaderValue::from_str(&items.join(", ")) {
+        headers.insert(name, value);
+    }
+}
+
+// RFC 6749, 5.2 allows few characters in `error_description`.
+fn ascii(text: &str) -> String {
+    text.chars().map(|c| if matches!(c, ' '..='~') && c != '"' && c != '\\' { c } else { '\'' }).collect()
+}
+
+// Rounded up, so that who waits as told finds room.
+fn whole_seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(rejection: &Rejection, oauth: bool) -> Option<Reply> {
+        let interaction = InteractionId::parse("0193-5").ok()?;
+        Some(rejection.render(Rendering { interaction: &interaction, external: "https://gate.example", oauth }))
+    }
+
+    #[test]
+    fn rs3_without_a_token_the_challenge_has_no_error() {
+        let reply = render(&Rejection::new(Code::TokenMissing, "no token"), false);
+        let challenge = reply.as_ref().and_then(|reply| reply.headers().get(WWW_AUTHENTICATE)).and_then(|v| v.to_str().ok());
+        assert_eq!(
+            challenge,
+            Some(concat!(
+                "DPoP algs=\"ES256 EdDSA Ed25519 PS256\", ",
+                "resource_metadata=\"https://gate.example/.well-known/oauth-protected-resource\""
+            ))
+        );
+    }
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_rounded_up() {
+        let rejection = Rejection::new(Code::RateLimited, "wait").retry_after(Duration::from_millis(1001));
+        let reply = render(&rejection, false);
+        assert_eq!(reply.as_ref().and_then(|reply| reply.headers().get(RETRY_AFTER)), Some(&HeaderValue::from(2)));
+    }
+
+    #[test]
+    fn oauth_descriptions_keep_to_the_characters_of_rfc_6749() {
+        assert_eq!(ascii("a \"b\" қ \\"), "a 'b' ' '");
+    }
+}

@@ -1,0 +1,102 @@
+//! `assess`: judges what only the body tells, and spends the identity result where one was needed.
+
+use std::sync::Arc;
+
+use policies::code::Code;
+use policies::decide::{self, Refusal};
+use policies::facts::RequestFacts;
+use policies::result::{self, IdentityResult};
+use policies::secret::Secret;
+use serde_json::json;
+use spine::error::{Rejection, StepUpOffer};
+use spine::refine::Refine;
+use spine::stage::{Cleared, Payer, Reference, Sound};
+
+use super::noted;
+use super::once::Claimed;
+use crate::house::House;
+
+/// The header that brings the signed identity result.
+pub const IDENTITY_RESULT: &str = "x-identity-result";
+
+/// Where verifications are made.
+pub const VERIFICATIONS: &str = "/v1/identity-verifications";
+
+/// The stage.
+#[derive(Debug, Clone)]
+pub struct Assess(pub Arc<House>);
+
+impl Refine<Claimed> for Assess {
+    type Out = Cleared;
+
+    async fn refine(&self, claimed: Claimed) -> Result<Cleared, Rejection> {
+        let trail = claimed.sound.trail.clone();
+        noted(&trail, "assess", self.assess(claimed).await)
+    }
+}
+
+impl Assess {
+    async fn assess(&self, claimed: Claimed) -> Result<Cleared, Rejection> {
+        let Claimed { mut sound, ticket } = claimed;
+        let defect = |what: &str| Rejection::new(Code::Internal, "The request could not be judged.").because(what);
+        let permit = sound.take_permit().ok_or_else(|| defect("a request came to assess without a permit"))?;
+        let reference = ticket.as_ref().map(|ticket| Reference(ticket.reference().to_owned()));
+        let Some(client) = sound.caller().client().cloned() else {
+            let clearance = decide::assess_own(permit).map_err(|refusal| super::refused(&refusal))?;
+            return Ok(Cleared::cleared(sound, clearance, reference, None));
+        };
+        let identity = self.identity(&sound, &client.id)?;
+        let operation = sound.policy().operation.clone();
+        let facts = RequestFacts { client: &client.id, operation: &operation, body: sound.facts(), body_digest: sound.digest() };
+        let clearance = decide::assess(permit, &facts, identity.as_ref(), sound.received).map_err(|refusal| offer(&refusal))?;
+        if let Some(spend) = clearance.spends() {
+            let ticket = ticket.as_ref().ok_or_else(|| defect("a result is spent without a claim"))?;
+            let spent = self.0.claims.clear(ticket, &[spend.to_owned()], sound.received).await;
+            if !spent.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))? {
+                let detail = "This identity result was used before. Verify the payer again.";
+                return Err(Rejection::new(Code::VerificationFailed, detail));
+            }
+        }
+        let payer = match clearance.verification() {
+            Some(id) => Some(self.payer(id).await?),
+            None => None,
+        };
+        Ok(Cleared::cleared(sound, clearance, reference, payer))
+    }
+
+    fn identity(&self, sound: &Sound, client: &policies::id::ClientId) -> Result<Option<IdentityResult>, Rejection> {
+        let Some(value) = sound.head.headers.get(IDENTITY_RESULT) else { return Ok(None) };
+        let refuse = || Rejection::new(Code::VerificationFailed, "The identity result is not accepted.");
+        let raw = value.to_str().map_err(|_| refuse())?;
+        result::check(raw, self.0.keyring.published(), &self.0.issuer, client, sound.received)
+            .map(Some)
+            .map_err(|error| refuse().because(&error))
+    }
+
+    /// Opens the verified person's number, so that the backend can compare it with the account's owner.
+    async fn payer(&self, id: &policies::id::VerificationId) -> Result<Payer, Rejection> {
+        let found = self.0.verifications.get(id).await;
+        let found = found.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
+        let refuse = |why: &str| Rejection::new(Code::VerificationFailed, "The identity result is not accepted.").because(why);
+        let verification = found.ok_or_else(|| refuse("the verification is not in the store"))?;
+        let opened = self.0.sealer.open(&verification.sealed_subject).map_err(|_| refuse("the subject cannot be opened"))?;
+        let text = String::from_utf8(opened.expose().clone()).map_err(|_| refuse("the subject is not text"))?;
+        Ok(Payer(Secret::new(text)))
+    }
+}
+
+fn offer(refusal: &Refusal) -> Rejection {
+    let rejection = super::refused(refusal);
+    let Refusal::StepUp { acr, purpose, binding, operation } = refusal else { return rejection };
+    rejection
+        .step_up(StepUpOffer {
+            acr: acr.clone(),
+            purpose: purpose.to_string(),
+            binding: json!({"kind": "payment", "operation": operation.as_str(), "hash": binding}),
+            verification: VERIFICATIONS.to_owned(),
+        })
+        .next(format!(
+            "Post `binding` with the payer's number to {VERIFICATIONS}, wait until it has passed, and repeat this request \
+             with the same key and the header {IDENTITY_RESULT}."
+        ))
+}

@@ -1,0 +1,154 @@
+//! `once`: an operation with an idempotency key is done once; a repetition gets the stored answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapters::store::port::{ClaimAnswer, ClaimTicket, NewClaim};
+use http::{HeaderName, HeaderValue, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use policies::code::Code;
+use policies::id::IdempotencyKey;
+use policies::once::{Repeat, StoredReply, judge};
+use spine::Reply;
+use spine::body::Body;
+use spine::error::Rejection;
+use spine::refine::Refine;
+use spine::stage::Sound;
+use tower::Layer;
+
+use crate::house::House;
+
+/// How long an answer is kept for repetitions (Open Banking: 24 hours).
+pub const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// By how much a claim's lease outlasts the operation's own timeout.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// The longest answer that is kept: answers to money calls have about 1 KiB.
+pub const REPLY_BYTES_MAX: usize = 256 * 1024;
+
+/// Tells a client that an answer is an earlier one.
+const REPLAYED: &str = "x-idempotency-replayed";
+
+/// A sound request with the claim of its key, if the operation has one.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The request.
+    pub sound: Sound,
+    /// The claim, held by this request.
+    pub ticket: Option<ClaimTicket>,
+}
+
+/// Makes the frame.
+#[derive(Debug, Clone)]
+pub struct OnceLayer(pub Arc<House>);
+
+impl<S> Layer<S> for OnceLayer {
+    type Service = Once<S>;
+
+    fn layer(&self, inner: S) -> Once<S> {
+        Once { house: Arc::clone(&self.0), inner }
+    }
+}
+
+/// The frame.
+#[derive(Debug)]
+pub struct Once<S> {
+    house: Arc<House>,
+    inner: S,
+}
+
+impl<S: Refine<Claimed, Out = Reply>> Refine<Sound> for Once<S> {
+    type Out = Reply;
+
+    async fn refine(&self, sound: Sound) -> Result<Reply, Rejection> {
+        if !sound.policy().idempotent {
+            return self.inner.refine(Claimed { sound, ticket: None }).await;
+        }
+        let trail = sound.trail.clone();
+        let claim = new_claim(&self.house, &sound)?;
+        let now = sound.received;
+        let answer = self.house.claims.claim(claim, now).await;
+        match answer.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))? {
+            ClaimAnswer::Earlier(earlier) => {
+                let repeat = judge(earlier, sound.digest());
+                let reply = repeated(repeat);
+                trail.note_step("once", reply.as_ref().map_or_else(Rejection::name, |_| "replay"));
+                reply
+            }
+            ClaimAnswer::Taken(ticket) => {
+                trail.note_step("once", "pass");
+                trail.note_reference(ticket.reference());
+                let claimed = Claimed { sound, ticket: Some(ticket.clone()) };
+                match self.inner.refine(claimed).await {
+                    Ok(reply) => self.keep(&ticket, reply).await,
+                    Err(rejection) => {
+                        // Nothing was done: the key is free again. If the store is gone, the lease frees it later.
+                        if let Err(outage) = self.house.claims.release(&ticket).await {
+                            tracing::warn!("a claim could not be released and stays until its lease ends: {outage}");
+                        }
+                        Err(rejection)
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<S> Once<S> {
+    /// Stores what the way out let through, then gives it.
+    async fn keep(&self, ticket: &ClaimTicket, reply: Reply) -> Result<Reply, Rejection> {
+        let (head, body) = reply.into_parts();
+        let collected = Limited::new(body, REPLY_BYTES_MAX).collect().await;
+        let Ok(collected) = collected else {
+            // The deed is done, its answer broke off: the backend knows the outcome under the same reference.
+            return Ok(crate::proxy::unknown_outcome(ticket.reference()));
+        };
+        let bytes = collected.to_bytes();
+        let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
+        let stored = StoredReply { status: head.status.as_u16(), headers: headers.collect(), body: bytes.to_vec() };
+        if let Err(outage) = self.house.claims.finish(ticket, stored, self.house.clock.now()).await {
+            // The deed is done and must be told. A repetition after the lease reaches the backend under the same
+            // reference, and the backend does it once.
+            tracing::error!("an answer could not be stored for repetitions: {outage}");
+        }
+        Ok(Reply::from_parts(head, Body::whole(bytes)))
+    }
+}
+
+fn new_claim(house: &House, sound: &Sound) -> Result<NewClaim, Rejection> {
+    let missing = || {
+        let detail = "This operation is done once per key: send a header `x-idempotency-key` of 1 to 40 characters.";
+        Rejection::new(Code::IdempotencyKeyMissing, detail)
+    };
+    let header = sound.head.headers.get("x-idempotency-key").and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+    let client = sound.caller().client().ok_or_else(missing)?;
+    let key = IdempotencyKey::bind(&client.id, &sound.policy().operation, header).map_err(|error| missing().because(error))?;
+    let lease = sound.policy().timeout + LEASE_MARGIN;
+    Ok(NewClaim { key, digest: *sound.digest(), reference: house.new_reference(), lease, keep: KEEP })
+}
+
+fn repeated(repeat: Repeat) -> Result<Reply, Rejection> {
+    match repeat {
+        Repeat::Replay(stored) => restore(stored),
+        Repeat::InProgress { retry_after } => {
+            let detail = "The first request with this key is still under way.";
+            Err(Rejection::new(Code::RequestInProgress, detail).retry_after(retry_after))
+        }
+        Repeat::Mismatch => Err(Rejection::new(Code::IdempotencyMismatch, "This key was used with another body.")
+            .next("Use a new key for a new request, or send the first body again.")),
+    }
+}
+
+fn restore(stored: StoredReply) -> Result<Reply, Rejection> {
+    let defect = || Rejection::new(Code::Internal, "The stored answer cannot be read.").because("a stored reply is broken");
+    let mut reply = Reply::new(Body::whole(stored.body));
+    *reply.status_mut() = StatusCode::from_u16(stored.status).map_err(|_| defect())?;
+    for (name, value) in stored.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| defect())?;
+        let value = HeaderValue::from_bytes(&value).map_err(|_| defect())?;
+        reply.headers_mut().append(name, value);
+    }
+    reply.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(reply)
+}

@@ -1,0 +1,93 @@
+//! `redact`: the way out. Only headers that clients may see leave, and a backend's answer must be what was promised.
+
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use policies::code::Code;
+use policies::rulebook::Service;
+use spine::Reply;
+use spine::error::Rejection;
+use spine::refine::Refine;
+use spine::stage::Cleared;
+use tower::Layer;
+
+use super::noted;
+
+/// What a backend may tell a client; everything else (`server`, `x-powered-by`, cookies, our own names) stays here.
+const FROM_BACKEND: [HeaderName; 6] =
+    [CONTENT_TYPE, CONTENT_LENGTH, ETAG, LOCATION, RETRY_AFTER, HeaderName::from_static("x-next-cursor")];
+
+/// Makes the frame.
+#[derive(Debug, Clone)]
+pub struct RedactLayer;
+
+impl<S> Layer<S> for RedactLayer {
+    type Service = Redact<S>;
+
+    fn layer(&self, inner: S) -> Redact<S> {
+        Redact { inner }
+    }
+}
+
+/// The frame.
+#[derive(Debug)]
+pub struct Redact<S> {
+    inner: S,
+}
+
+impl<S: Refine<Cleared, Out = Reply>> Refine<Cleared> for Redact<S> {
+    type Out = Reply;
+
+    async fn refine(&self, cleared: Cleared) -> Result<Reply, Rejection> {
+        let trail = cleared.trail.clone();
+        let from_backend = matches!(cleared.policy().service, Service::Upstream(_));
+        let idempotent = cleared.policy().idempotent;
+        let reference = cleared.reference().map(|reference| reference.0.clone());
+        let mut reply = self.inner.refine(cleared).await?;
+        if from_backend {
+            if let Err(rejection) = noted(&trail, "redact", promised(&reply)) {
+                // A money call never ends undecided: the backend has answered, so it may have acted.
+                return match reference.filter(|_| idempotent) {
+                    Some(reference) => Ok(crate::proxy::unknown_outcome(&reference)),
+                    None => Err(rejection),
+                };
+            }
+            keep_only(reply.headers_mut());
+        }
+        let headers = reply.headers_mut();
+        if !headers.contains_key(CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        Ok(reply)
+    }
+}
+
+fn promised(reply: &Reply) -> Result<(), Rejection> {
+    let broken = |why: &str| Rejection::new(Code::BackendBroken, "The backend's answer is not usable.").because(why);
+    if reply.status().is_redirection() || reply.status().is_informational() {
+        return Err(broken("the backend redirects"));
+    }
+    if http_body::Body::is_end_stream(reply.body()) {
+        return Ok(());
+    }
+    let media = reply.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim();
+    if media.eq_ignore_ascii_case("application/json") || media.eq_ignore_ascii_case("application/problem+json") {
+        return Ok(());
+    }
+    Err(broken("the backend's answer is not JSON"))
+}
+
+fn keep_only(headers: &mut HeaderMap) {
+    let mut kept = HeaderMap::with_capacity(FROM_BACKEND.len() + 4);
+    for name in FROM_BACKEND {
+        if let Some(value) = headers.remove(&name) {
+            kept.insert(name, value);
+        }
+    }
+    // A backend's challenge is meant for us, never for the client.
+    headers.remove(WWW_AUTHENTICATE);
+    *headers = kept;
+}
