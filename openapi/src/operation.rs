@@ -1,0 +1,248 @@
+//! One operation of the contract: what it is called, who may ask, and what it takes.
+//!
+//! Knows nothing of how its path is found and nothing of what serves it.
+
+use crate::path::CanonicalPath;
+use crate::validate::{
+    BodyError, BodyFault, BodyRule, ParameterRule, Place, ValidBody, check_query,
+};
+use std::fmt;
+use std::sync::Arc;
+
+/// One way to prove who is asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecurityRequirement {
+    /// The name of the scheme in `components/securitySchemes`.
+    pub scheme: String,
+    /// The scopes the operation asks for, all of them; empty for schemes without scopes.
+    pub scopes: Vec<String>,
+}
+
+/// An operation of a contract, ready to judge requests.
+pub struct Operation {
+    parts: OperationParts,
+    index: usize,
+    media_types: Vec<String>,
+}
+
+/// What one document says of an operation.
+pub(crate) struct OperationParts {
+    pub(crate) id: String,
+    pub(crate) document: String,
+    pub(crate) method: String,
+    pub(crate) template: String,
+    pub(crate) origin: String,
+    pub(crate) security: Vec<SecurityRequirement>,
+    /// The parameters of the template, in its order.
+    pub(crate) template_names: Vec<String>,
+    pub(crate) parameters: Vec<ParameterRule>,
+    pub(crate) body: Option<BodyRule>,
+}
+
+impl Operation {
+    pub(crate) fn new(parts: OperationParts, index: usize) -> Self {
+        let media = parts.body.iter().flat_map(|body| &body.media);
+        let media_types = media.map(|media| media.essence.clone()).collect();
+        Operation {
+            parts,
+            index,
+            media_types,
+        }
+    }
+
+    /// The `operationId`, unique in the contract.
+    pub fn id(&self) -> &str {
+        &self.parts.id
+    }
+
+    /// The document that describes it: the file's name without folders and ending, `payments`.
+    pub fn document(&self) -> &str {
+        &self.parts.document
+    }
+
+    /// The method, in upper case.
+    pub fn method(&self) -> &str {
+        &self.parts.method
+    }
+
+    /// The path template, `/v1/accounts/{accountId}/balances`.
+    pub fn template(&self) -> &str {
+        &self.parts.template
+    }
+
+    /// Where it is described: `openapi/apis/payments.yaml:41`.
+    pub fn origin(&self) -> &str {
+        &self.parts.origin
+    }
+
+    /// Its position in [`Contract::operations`](crate::Contract::operations).
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The ways to prove who is asking; any one of them is enough. Empty: everybody may ask.
+    pub fn security(&self) -> &[SecurityRequirement] {
+        &self.parts.security
+    }
+
+    /// Tells whether a JSON or form body is described.
+    pub fn has_body(&self) -> bool {
+        self.parts.body.is_some()
+    }
+
+    /// Tells whether a request without a body is refused.
+    pub fn body_required(&self) -> bool {
+        self.parts.body.as_ref().is_some_and(|body| body.required)
+    }
+
+    /// The media types a body may have, in lower case and the contract's order.
+    pub fn media_types(&self) -> &[String] {
+        &self.media_types
+    }
+
+    /// Tells whether the body must be read before the request may go on.
+    pub fn needs_body_check(&self) -> bool {
+        self.has_body()
+    }
+
+    /// Tells whether [`check_request`](Self::check_request) can refuse anything: always, since unknown query parameters are.
+    pub fn needs_parameter_check(&self) -> bool {
+        true
+    }
+
+    /// Judges path, query and header parameters.
+    ///
+    /// `query` is the raw text behind `?`; `header` gives the value of a header by its name in lower case. Unknown query
+    /// parameters are refused; unknown headers are not our business.
+    ///
+    /// # Errors
+    /// At most [`FAULTS_MAX`](crate::FAULTS_MAX) faults, path first.
+    pub fn check_request(
+        &self,
+        found: &RouteMatch,
+        query: Option<&str>,
+        header: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), Vec<BodyFault>> {
+        let mut faults = Vec::new();
+        for rule in self
+            .parts
+            .parameters
+            .iter()
+            .filter(|rule| rule.place == Place::Path)
+        {
+            rule.check(found.parameter(&rule.name), &mut faults);
+        }
+        check_query(&self.parts.parameters, query, &mut faults);
+        for rule in self
+            .parts
+            .parameters
+            .iter()
+            .filter(|rule| rule.place == Place::Header)
+        {
+            rule.check(header(&rule.name).as_deref(), &mut faults);
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// Reads a body strictly and judges it.
+    ///
+    /// Where no body is described, only an empty one is sound. Does not read a body of more than
+    /// [`JSON_BYTES_MAX`](crate::JSON_BYTES_MAX).
+    ///
+    /// # Errors
+    /// See [`BodyError`]; the media type is judged before the body is read.
+    pub fn check_body(
+        &self,
+        content_type: Option<&str>,
+        body: &[u8],
+    ) -> Result<ValidBody, BodyError> {
+        match &self.parts.body {
+            Some(rule) => rule.check(content_type, body),
+            None => BodyRule::default().check(content_type, body),
+        }
+    }
+
+    pub(crate) fn template_names(&self) -> &[String] {
+        &self.parts.template_names
+    }
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Operation({} {} {})",
+            self.id(),
+            self.method(),
+            self.template()
+        )
+    }
+}
+
+/// An operation that was found for a path, with the values of its template.
+#[derive(Debug, Clone)]
+pub struct RouteMatch {
+    /// What was found.
+    pub operation: Arc<Operation>,
+    /// The values of the template's parameters, in its order, escapes written out.
+    pub parameters: PathParameters,
+}
+
+impl RouteMatch {
+    /// The value of a template's parameter, escapes written out.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let position = self
+            .operation
+            .template_names()
+            .iter()
+            .position(|known| known == name)?;
+        self.parameters.value(position)
+    }
+}
+
+/// The values a path has for a template's parameters.
+#[derive(Debug, Clone)]
+pub struct PathParameters {
+    path: CanonicalPath,
+    values: Vec<PathValue>,
+}
+
+/// A value that stands in the path as it is, or one whose escapes were written out.
+#[derive(Debug, Clone)]
+pub(crate) enum PathValue {
+    Plain { start: usize, end: usize },
+    Unescaped(Box<str>),
+}
+
+impl PathParameters {
+    pub(crate) fn new(path: CanonicalPath, values: Vec<PathValue>) -> Self {
+        PathParameters { path, values }
+    }
+
+    /// The value at a position of the template, from 0.
+    pub fn value(&self, position: usize) -> Option<&str> {
+        match self.values.get(position)? {
+            PathValue::Plain { start, end } => self.path.as_str().get(*start..*end),
+            PathValue::Unescaped(text) => Some(text),
+        }
+    }
+
+    /// The values in the template's order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.values.len()).filter_map(|position| self.value(position))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Tells whether the template has no parameters.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+}

@@ -1,0 +1,114 @@
+//! The shape of an OpenAPI document, judged by `openapiv3`, and the places of what it refuses.
+//!
+//! Its errors carry no place. So the document is judged piece by piece, smallest first, and the fault stands at the
+//! smallest piece that is refused. Must never decide what a document means.
+
+use crate::document::Node;
+use crate::fault::Faults;
+use openapiv3::{
+    Info, MediaType, OpenAPI, Parameter, PathItem, ReferenceOr, RequestBody, Response, Schema,
+    SecurityScheme,
+};
+use serde::de::DeserializeOwned;
+
+/// The methods of a path item, as OpenAPI writes them.
+pub(crate) const METHODS: [&str; 8] = [
+    "get", "put", "post", "delete", "options", "head", "patch", "trace",
+];
+
+/// Adds a fault for every piece of the document that is not OpenAPI 3.0.
+pub(crate) fn check(root: &Node, faults: &mut Faults) {
+    let mut sound = true;
+    if let Some(info) = root.get("info") {
+        sound &= judge::<Info>(info, "`info`", faults);
+    }
+    for entry in root
+        .get("paths")
+        .map_or(&[][..], Node::entries)
+        .iter()
+        .filter(|entry| entry.key.starts_with('/'))
+    {
+        sound &= path_item(&entry.value, faults);
+    }
+    if let Some(components) = root.get("components") {
+        sound &= named::<Schema>(components, "schemas", "the schema", faults);
+        sound &= named::<Parameter>(components, "parameters", "the parameter", faults);
+        sound &=
+            named::<SecurityScheme>(components, "securitySchemes", "the security scheme", faults);
+        sound &= named::<RequestBody>(components, "requestBodies", "the request body", faults);
+        for entry in components.get("responses").map_or(&[][..], Node::entries) {
+            sound &= response(&entry.value, faults);
+        }
+    }
+    if sound {
+        judge::<OpenAPI>(root, "the document", faults);
+    }
+}
+
+fn path_item(node: &Node, faults: &mut Faults) -> bool {
+    let mut sound = each::<Parameter>(node.get("parameters"), "the parameter", faults);
+    for entry in node
+        .entries()
+        .iter()
+        .filter(|entry| METHODS.contains(&entry.key.as_str()))
+    {
+        sound &= operation(&entry.value, faults);
+    }
+    // A path item that is refused for one of its pieces needs no second complaint.
+    sound && judge::<PathItem>(node, "the path item", faults)
+}
+
+fn operation(node: &Node, faults: &mut Faults) -> bool {
+    let mut sound = each::<Parameter>(node.get("parameters"), "the parameter", faults);
+    if let Some(body) = node.get("requestBody") {
+        sound &= content(body, faults)
+            && judge::<ReferenceOr<RequestBody>>(body, "the request body", faults);
+    }
+    for entry in node.get("responses").map_or(&[][..], Node::entries) {
+        sound &= response(&entry.value, faults);
+    }
+    sound && judge::<openapiv3::Operation>(node, "the operation", faults)
+}
+
+fn response(node: &Node, faults: &mut Faults) -> bool {
+    content(node, faults) && judge::<ReferenceOr<Response>>(node, "the response", faults)
+}
+
+fn content(node: &Node, faults: &mut Faults) -> bool {
+    let mut sound = true;
+    for entry in node.get("content").map_or(&[][..], Node::entries) {
+        sound &= judge::<MediaType>(&entry.value, "the media type", faults);
+    }
+    sound
+}
+
+fn named<T: DeserializeOwned>(
+    components: &Node,
+    kind: &str,
+    what: &str,
+    faults: &mut Faults,
+) -> bool {
+    let mut sound = true;
+    for entry in components.get(kind).map_or(&[][..], Node::entries) {
+        sound &= judge::<ReferenceOr<T>>(&entry.value, what, faults);
+    }
+    sound
+}
+
+fn each<T: DeserializeOwned>(list: Option<&Node>, what: &str, faults: &mut Faults) -> bool {
+    let mut sound = true;
+    for item in list.map_or(&[][..], Node::items) {
+        sound &= judge::<ReferenceOr<T>>(item, what, faults);
+    }
+    sound
+}
+
+fn judge<T: DeserializeOwned>(node: &Node, what: &str, faults: &mut Faults) -> bool {
+    match serde_json::from_value::<T>(node.to_value()) {
+        Ok(_) => true,
+        Err(error) => {
+            faults.add_unless_known(node.mark(), format!("{what} is not OpenAPI 3.0: {error}"));
+            false
+        }
+    }
+}
