@@ -437,3 +437,6 @@ fn problem_of(error: LedgerError) -> Problem {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,8 @@ mod bank;
 mod clock;
 mod identity;
 pub mod personas;
+#[cfg(test)]
+mod rehearsal;
 mod reply;
 mod server;
 

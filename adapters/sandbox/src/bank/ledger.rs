@@ -522,7 +522,7 @@ fn audit(connection: &Connection) -> Result<(), SandboxError> {
             "the postings of an entry do not sum to zero",
         ));
     }
-    if wrong("SELECT 1 FROM postings HAVING sum(tiyn) <> 0")? {
+    if wrong("SELECT 1 FROM (SELECT sum(tiyn) AS total FROM postings) WHERE total <> 0")? {
         return Err(SandboxError::Unbalanced("all postings do not sum to zero"));
     }
     if wrong(

@@ -1,0 +1,692 @@
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
+
+use super::ledger::Ledger;
+use super::{BankConfig, start_bank};
+use crate::personas::{self, Account};
+use crate::rehearsal::{Answer, Call, Scratch};
+use crate::reply::BODY_BYTES_MAX;
+use crate::{Running, SandboxError};
+use http::{Method, StatusCode};
+use policies::national::{Currency, Money};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use uuid::Uuid;
+
+const FINTECH: &str = "demo-fintech";
+const REFERENCE: &str = "019b0000-0000-7000-8000-00000000000a";
+const OTHER_REFERENCE: &str = "019b0000-0000-7000-8000-00000000000b";
+
+struct Town {
+    bank: Running,
+    ledger: PathBuf,
+    _scratch: Scratch,
+}
+
+impl Town {
+    async fn new() -> Self {
+        let scratch = Scratch::new();
+        let ledger = scratch.file("ledger.sqlite");
+        let bank = start(&ledger).await.unwrap();
+        Self {
+            bank,
+            ledger,
+            _scratch: scratch,
+        }
+    }
+
+    async fn send(&self, call: Call) -> Answer {
+        call.send(self.bank.address()).await.unwrap()
+    }
+
+    async fn balance(&self, index: usize) -> i64 {
+        let account = &personas::accounts()[index];
+        let owner = &personas::customers()[index / 2];
+        let path = format!("/v1/accounts/{}/balances", account.id);
+        let answer = self
+            .send(Call::get(path).with("x-qaqpa-organisation", owner.bank))
+            .await;
+        tiyn(&answer.json()["balances"][0]["amount"])
+    }
+}
+
+async fn start(ledger: &std::path::Path) -> Result<Running, SandboxError> {
+    start_bank(BankConfig {
+        listen: ([127, 0, 0, 1], 0).into(),
+        ledger: ledger.to_owned(),
+    })
+    .await
+}
+
+fn tiyn(amount: &Value) -> i64 {
+    let text = |name: &str| amount[name].as_str().unwrap();
+    Money::parse(text("amount"), text("currency"))
+        .unwrap()
+        .tiyn()
+}
+
+fn account(index: usize) -> Account {
+    personas::accounts()[index].clone()
+}
+
+/// An order of 1000 tenge from the first customer to the second.
+fn order() -> Value {
+    json!({
+        "debtorAccount": {"iban": account(0).iban.as_str()},
+        "creditorAccount": {"iban": account(2).iban.as_str()},
+        "creditorName": "Bolat Sandbaev",
+        "instructedAmount": {"amount": "1000.00", "currency": "KZT"},
+        "knp": "119",
+        "remittanceInformation": "Dinner",
+    })
+}
+
+fn changed(pointer: &str, value: impl Into<Value>) -> Value {
+    let mut order = order();
+    *order.pointer_mut(pointer).unwrap() = value.into();
+    order
+}
+
+fn pay(order: &Value) -> Call {
+    Call::post("/v1/domestic-payments", order.to_string())
+        .with("x-qaqpa-organisation", FINTECH)
+        .with("x-qaqpa-reference", REFERENCE)
+}
+
+fn get(path: &str) -> Call {
+    Call::get(path).with("x-qaqpa-organisation", FINTECH)
+}
+
+#[tokio::test]
+async fn nobody_is_served_without_a_known_organisation() {
+    let town = Town::new().await;
+    for path in [
+        "/v1/accounts",
+        "/v1/accounts/x/balances",
+        "/v1/accounts/x/transactions",
+        "/v1/domestic-payments/x",
+    ] {
+        assert_eq!(
+            town.send(Call::get(path)).await.problem(),
+            "organisation_unknown"
+        );
+        let stranger = Call::get(path).with("x-qaqpa-organisation", "nobody");
+        assert_eq!(town.send(stranger).await.status, StatusCode::FORBIDDEN);
+        let twice = get(path).with("x-qaqpa-organisation", "demo-bank");
+        assert_eq!(town.send(twice).await.problem(), "schema_violation");
+    }
+    let answer = town
+        .send(pay(&order()).instead("x-qaqpa-organisation", "nobody"))
+        .await;
+    assert_eq!(answer.problem(), "organisation_unknown");
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_refused() {
+    let town = Town::new().await;
+    for path in [
+        "/",
+        "//v1/accounts",
+        "/v1/accounts/",
+        "/v1/accounts/x",
+        "/v2/accounts",
+        "/v1/domestic-payments/x/y",
+    ] {
+        assert_eq!(town.send(get(path)).await.problem(), "not_found", "{path}");
+    }
+    let answer = town.send(get("/v1/accounts").method(Method::DELETE)).await;
+    assert_eq!(
+        (
+            answer.problem().as_str(),
+            answer.headers["allow"].as_bytes()
+        ),
+        ("method_not_allowed", b"GET".as_slice())
+    );
+    let answer = town.send(get("/v1/domestic-payments")).await;
+    assert_eq!(
+        (
+            answer.problem().as_str(),
+            answer.headers["allow"].as_bytes()
+        ),
+        ("method_not_allowed", b"POST".as_slice())
+    );
+}
+
+#[tokio::test]
+async fn an_organisation_sees_the_accounts_of_its_mandates_only() {
+    let town = Town::new().await;
+    for (organisation, count) in [
+        ("demo-treasury", 0),
+        (FINTECH, 18),
+        ("demo-payments", 4),
+        ("demo-mfo", 4),
+        ("demo-bank", 30),
+        ("demo-second-bank", 30),
+    ] {
+        let answer = town
+            .send(Call::get("/v1/accounts").with("x-qaqpa-organisation", organisation))
+            .await;
+        assert_eq!(
+            answer.json()["accounts"].as_array().unwrap().len(),
+            count,
+            "{organisation}"
+        );
+    }
+    let stranger = account(58).id;
+    for part in ["balances", "transactions"] {
+        let answer = town
+            .send(get(&format!("/v1/accounts/{stranger}/{part}")))
+            .await;
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (StatusCode::NOT_FOUND, "account_unknown")
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_shown_with_a_masked_owner_and_its_opening_balance() {
+    let town = Town::new().await;
+    let first = account(0);
+    let answer = town
+        .send(get("/v1/accounts").with("x-fapi-interaction-id", "abc"))
+        .await;
+    assert_eq!(answer.headers["x-fapi-interaction-id"], "abc");
+    let shown = &answer.json()["accounts"][0];
+    assert_eq!(
+        *shown,
+        json!({
+            "accountId": first.id.to_string(), "iban": first.iban.as_str(), "currency": "KZT",
+            "product": "current", "ownerName": "Aisulu S.", "status": "active",
+        })
+    );
+    let json = town
+        .send(get(&format!("/v1/accounts/{}/balances", first.id)))
+        .await
+        .json();
+    for (balance, kind) in json["balances"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(["available", "booked"])
+    {
+        assert_eq!(balance["type"], kind);
+        assert_eq!(balance["creditDebit"], "credit");
+        assert_eq!(tiyn(&balance["amount"]), first.opening_tiyn);
+    }
+    for (index, account) in personas::accounts().iter().enumerate() {
+        assert_eq!(town.balance(index).await, account.opening_tiyn);
+    }
+}
+
+#[tokio::test]
+async fn pages_of_transactions_join_without_gap_or_repeat() {
+    let town = Town::new().await;
+    let path = format!("/v1/accounts/{}/transactions", account(0).id);
+    let all = town.send(get(&format!("{path}?limit=500"))).await.json();
+    let all_rows = all["transactions"].as_array().unwrap();
+    assert!(all["nextCursor"].is_null());
+    assert_eq!(all_rows.len(), 49);
+    let mut pages = Vec::new();
+    let mut query = "?limit=7".to_owned();
+    loop {
+        let page = town.send(get(&format!("{path}{query}"))).await.json();
+        let rows = page["transactions"].as_array().unwrap();
+        assert!(!rows.is_empty());
+        pages.extend(rows.clone());
+        let Some(cursor) = page["nextCursor"].as_str() else {
+            break;
+        };
+        query = format!("?limit=7&cursor={cursor}");
+    }
+    assert_eq!(pages, *all_rows);
+    let march = town
+        .send(get(&format!("{path}?from=2026-03-01&to=2026-03-31")))
+        .await
+        .json();
+    let march = march["transactions"].as_array().unwrap();
+    assert_eq!(march.len(), 6);
+    assert!(
+        march
+            .iter()
+            .all(|row| row["bookedAt"].as_str().unwrap().starts_with("2026-03-"))
+    );
+    let second = march[0]["bookedAt"].as_str().unwrap();
+    let exactly = town
+        .send(get(&format!("{path}?from={second}&to={second}")))
+        .await
+        .json();
+    assert_eq!(exactly["transactions"].as_array().unwrap().len(), 1);
+    let nothing = town
+        .send(get(&format!("{path}?from=2027-01-01T00%3A00%3A00%2B05:00")))
+        .await
+        .json();
+    assert_eq!(nothing["transactions"].as_array().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn parameters_have_two_sides() {
+    let town = Town::new().await;
+    let path = format!("/v1/accounts/{}/transactions", account(0).id);
+    for query in [
+        "limit=0",
+        "limit=501",
+        "limit=x",
+        "limit=",
+        "from=yesterday",
+        "to=2026-02-30",
+        "cursor=!",
+        "cursor=AA",
+        "from=%2",
+    ] {
+        let answer = town.send(get(&format!("{path}?{query}"))).await;
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (StatusCode::BAD_REQUEST, "schema_violation")
+        );
+    }
+    for query in ["limit=1", "limit=500", "", "&&", "colour=red"] {
+        assert_eq!(
+            town.send(get(&format!("{path}?{query}"))).await.status,
+            StatusCode::OK,
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn orders_that_are_not_sound_move_nothing() {
+    let town = Town::new().await;
+    let bad = StatusCode::BAD_REQUEST;
+    let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+    let mut extra = order();
+    extra["colour"] = json!("red");
+    let mut missing = order();
+    missing.as_object_mut().unwrap().remove("knp");
+    let stranger = account(58).iban.as_str().to_owned();
+    let unknown = policies::national::Iban::compose("901", "SBX0000009901").unwrap();
+    let poor = Money::from_tiyn(account(0).opening_tiyn + 1, Currency::Kzt).amount();
+    for (order, status, problem) in [
+        (json!("text"), bad, "schema_violation"),
+        (extra, bad, "schema_violation"),
+        (missing, bad, "schema_violation"),
+        (
+            changed("/instructedAmount/amount", "0.00"),
+            bad,
+            "schema_violation",
+        ),
+        (
+            changed("/instructedAmount/amount", "-1.00"),
+            bad,
+            "schema_violation",
+        ),
+        (
+            changed("/instructedAmount/amount", 1000),
+            bad,
+            "schema_violation",
+        ),
+        (
+            changed("/instructedAmount/currency", "USD"),
+            bad,
+            "schema_violation",
+        ),
+        (changed("/creditorName", " "), bad, "schema_violation"),
+        (
+            changed("/creditorName", "x".repeat(141)),
+            bad,
+            "schema_violation",
+        ),
+        (
+            changed("/remittanceInformation", "two\nlines"),
+            bad,
+            "schema_violation",
+        ),
+        (
+            changed("/remittanceInformation", "SBX:lots"),
+            bad,
+            "schema_violation",
+        ),
+        (changed("/knp", "1190"), unprocessable, "identifier_invalid"),
+        (
+            changed("/debtorAccount/iban", "KZ00"),
+            unprocessable,
+            "identifier_invalid",
+        ),
+        (
+            changed("/creditorAccount/iban", "KZ87125KZT5004100100"),
+            unprocessable,
+            "identifier_invalid",
+        ),
+        (
+            changed("/creditorAccount/iban", account(0).iban.as_str()),
+            unprocessable,
+            "identifier_invalid",
+        ),
+        (
+            changed("/creditorAccount/iban", unknown.as_str()),
+            unprocessable,
+            "account_unknown",
+        ),
+        (
+            changed("/debtorAccount/iban", unknown.as_str()),
+            unprocessable,
+            "account_unknown",
+        ),
+        (
+            changed("/debtorAccount/iban", stranger),
+            unprocessable,
+            "account_unknown",
+        ),
+        (
+            changed("/instructedAmount/amount", poor),
+            unprocessable,
+            "insufficient_funds",
+        ),
+    ] {
+        let answer = town.send(pay(&order)).await;
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (status, problem),
+            "{order}"
+        );
+    }
+    for (call, problem) in [
+        (
+            pay(&order()).instead("x-qaqpa-reference", "1"),
+            "schema_violation",
+        ),
+        (
+            pay(&order()).instead("content-type", "text/plain"),
+            "unsupported_media",
+        ),
+        (
+            pay(&order()).with("x-qaqpa-payer", "810202200108"),
+            "identifier_invalid",
+        ),
+        (
+            pay(&order()).with("x-qaqpa-payer", personas::customers()[1].iin.as_str()),
+            "payer_mismatch",
+        ),
+    ] {
+        assert_eq!(town.send(call).await.problem(), problem);
+    }
+    assert_eq!(
+        town.send(get(&format!("/v1/domestic-payments/{REFERENCE}")))
+            .await
+            .problem(),
+        "not_found"
+    );
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn);
+}
+
+#[tokio::test]
+async fn a_body_of_64_kib_passes_and_one_byte_more_does_not() {
+    let town = Town::new().await;
+    let padded = |bytes: usize| {
+        let text = order().to_string();
+        let blanks = " ".repeat(bytes - text.len());
+        Call::post("/v1/domestic-payments", text + &blanks)
+            .with("x-qaqpa-organisation", FINTECH)
+            .with("x-qaqpa-reference", REFERENCE)
+    };
+    let answer = town.send(padded(BODY_BYTES_MAX + 1)).await;
+    assert_eq!(
+        (answer.status, answer.problem().as_str()),
+        (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large")
+    );
+    assert_eq!(
+        town.send(padded(BODY_BYTES_MAX)).await.status,
+        StatusCode::CREATED
+    );
+}
+
+#[tokio::test]
+async fn a_payment_moves_money_and_is_seen_on_both_sides() {
+    let town = Town::new().await;
+    let call = pay(&order()).with("x-qaqpa-payer", personas::customers()[0].iin.as_str());
+    let answer = town.send(call).await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    let place = format!("/v1/domestic-payments/{REFERENCE}");
+    assert_eq!(answer.headers["location"], place.as_str());
+    let payment = answer.json();
+    let mut expected = order();
+    expected["paymentId"] = json!(REFERENCE);
+    expected["status"] = json!("ACSC");
+    expected["createdAt"] = payment["createdAt"].clone();
+    expected["links"] = json!({"self": place});
+    assert_eq!(payment, expected);
+    assert_eq!(town.send(get(&place)).await.json(), payment);
+    let foreign = Call::get(&place).with("x-qaqpa-organisation", "demo-bank");
+    assert_eq!(town.send(foreign).await.problem(), "not_found");
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
+    assert_eq!(town.balance(2).await, account(2).opening_tiyn + 100_000);
+    for (index, direction, other) in [(0, "debit", 2), (2, "credit", 0)] {
+        let path = format!("/v1/accounts/{}/transactions?limit=1", account(index).id);
+        let newest = town.send(get(&path)).await.json()["transactions"][0].clone();
+        assert_eq!(newest["creditDebit"], direction);
+        assert_eq!(newest["amount"]["amount"], "1000.00");
+        assert_eq!(newest["counterpartyIban"], account(other).iban.as_str());
+        assert_eq!(newest["remittanceInformation"], "Dinner");
+        assert_eq!(newest["knp"], "119");
+        assert!(Uuid::try_parse(newest["transactionId"].as_str().unwrap()).is_ok());
+    }
+}
+
+#[tokio::test]
+async fn the_last_tiyn_can_be_paid_to_a_bank_elsewhere() {
+    let town = Town::new().await;
+    let all = Money::from_tiyn(account(0).opening_tiyn, Currency::Kzt).amount();
+    let mut order = changed("/instructedAmount/amount", all);
+    order["creditorAccount"]["iban"] = json!("KZ86125KZT5004100100");
+    assert_eq!(town.send(pay(&order)).await.status, StatusCode::CREATED);
+    assert_eq!(town.balance(0).await, 0);
+    let again = changed("/instructedAmount/amount", "0.01");
+    let answer = town
+        .send(pay(&again).instead("x-qaqpa-reference", OTHER_REFERENCE))
+        .await;
+    assert_eq!(answer.problem(), "insufficient_funds");
+}
+
+#[tokio::test]
+async fn one_reference_moves_money_once() {
+    let town = Town::new().await;
+    let first = town.send(pay(&order())).await;
+    let second = town.send(pay(&order())).await;
+    assert_eq!(
+        (first.status, second.status),
+        (StatusCode::CREATED, StatusCode::CREATED)
+    );
+    assert_eq!(first.bytes, second.bytes);
+    let other = changed("/instructedAmount/amount", "1000.01");
+    let answer = town.send(pay(&other)).await;
+    assert_eq!(
+        (answer.status, answer.problem().as_str()),
+        (StatusCode::CONFLICT, "idempotency_mismatch")
+    );
+    let foreign = pay(&order()).instead("x-qaqpa-organisation", "demo-bank");
+    assert_eq!(town.send(foreign).await.problem(), "idempotency_mismatch");
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
+}
+
+#[tokio::test]
+async fn twenty_at_once_move_money_once() {
+    let town = Town::new().await;
+    let address = town.bank.address();
+    let sent: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(pay(&order()).send(address)))
+        .collect();
+    for answer in sent {
+        assert_eq!(answer.await.unwrap().unwrap().status, StatusCode::CREATED);
+    }
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
+    let racing: Vec<_> = (0..20)
+        .map(|number| {
+            let order = changed("/instructedAmount/amount", "100000.00");
+            let reference = format!("019b0000-0000-7000-8000-0000000001{number:02}");
+            tokio::spawn(
+                pay(&order)
+                    .instead("x-qaqpa-reference", reference)
+                    .send(address),
+            )
+        })
+        .collect();
+    let mut booked = 0;
+    for answer in racing {
+        let answer = answer.await.unwrap().unwrap();
+        match answer.status {
+            StatusCode::CREATED => booked += 1,
+            _ => assert_eq!(answer.problem(), "insufficient_funds"),
+        }
+    }
+    assert_eq!(
+        booked, 3,
+        "361 345.67 KZT are enough for three times 100 000.00"
+    );
+}
+
+#[tokio::test]
+async fn the_ledger_survives_a_restart() {
+    let town = Town::new().await;
+    let before = town.send(pay(&order())).await;
+    let Town {
+        bank,
+        ledger,
+        _scratch,
+    } = town;
+    bank.stop().await;
+    let town = Town {
+        bank: start(&ledger).await.unwrap(),
+        ledger,
+        _scratch,
+    };
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
+    let again = town.send(pay(&order())).await;
+    assert_eq!(
+        (again.status, &again.bytes),
+        (StatusCode::CREATED, &before.bytes)
+    );
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
+}
+
+#[tokio::test]
+async fn a_bank_whose_books_do_not_balance_does_not_start() {
+    for tampering in [
+        "UPDATE postings SET tiyn = tiyn + 1 WHERE id = 100",
+        "UPDATE accounts SET balance_tiyn = balance_tiyn + 1 WHERE kind = 'customer'",
+        "DELETE FROM postings WHERE entry = 100",
+        "UPDATE entries SET payment = NULL",
+    ] {
+        let town = Town::new().await;
+        assert_eq!(town.send(pay(&order())).await.status, StatusCode::CREATED);
+        let Town {
+            bank,
+            ledger,
+            _scratch,
+        } = town;
+        bank.stop().await;
+        let connection = rusqlite::Connection::open(&ledger).unwrap();
+        connection.execute_batch(tampering).unwrap();
+        drop(connection);
+        assert!(
+            matches!(start(&ledger).await, Err(SandboxError::Unbalanced(_))),
+            "{tampering}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn another_file_or_address_is_refused() {
+    let scratch = Scratch::new();
+    let other = scratch.file("other.sqlite");
+    rusqlite::Connection::open(&other)
+        .unwrap()
+        .execute_batch("CREATE TABLE t (a)")
+        .unwrap();
+    assert!(matches!(start(&other).await, Err(SandboxError::NotALedger)));
+    let text = scratch.file("text");
+    std::fs::write(
+        &text,
+        "This is not a database, and it is longer than a header. ".repeat(40),
+    )
+    .unwrap();
+    assert!(matches!(start(&text).await, Err(SandboxError::Ledger(_))));
+    let listen = ([0, 0, 0, 0], 0).into();
+    let config = BankConfig {
+        listen,
+        ledger: scratch.file("new.sqlite"),
+    };
+    assert!(matches!(
+        start_bank(config).await,
+        Err(SandboxError::NotLoopback(_))
+    ));
+    assert!(!scratch.file("new.sqlite").exists());
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_a_booked_payment() {
+    let town = Town::new().await;
+    let lost = changed("/remittanceInformation", "SBX:lost");
+    assert!(pay(&lost).send(town.bank.address()).await.is_err());
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
+    let read = town
+        .send(get(&format!("/v1/domestic-payments/{REFERENCE}")))
+        .await;
+    assert_eq!(read.status, StatusCode::OK);
+    assert_eq!(town.send(pay(&lost)).await.bytes, read.bytes);
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
+    let lost = pay(&lost).instead("x-qaqpa-reference", OTHER_REFERENCE);
+    assert!(lost.send_h2(town.bank.address()).await.is_err());
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn - 200_000);
+}
+
+#[tokio::test]
+async fn a_status_switch_books_nothing_and_a_delay_books() {
+    let town = Town::new().await;
+    let unavailable = changed("/remittanceInformation", "SBX:status=503");
+    let answer = town.send(pay(&unavailable)).await;
+    assert_eq!(
+        (answer.status, answer.problem().as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "fault_switch")
+    );
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn);
+    let late = changed("/remittanceInformation", "SBX:delay=40");
+    let began = std::time::Instant::now();
+    assert_eq!(town.send(pay(&late)).await.status, StatusCode::CREATED);
+    assert!(began.elapsed().as_millis() >= 40);
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
+}
+
+#[tokio::test]
+async fn http2_is_spoken_on_the_same_port() {
+    let town = Town::new().await;
+    let answer = get("/v1/accounts")
+        .send_h2(town.bank.address())
+        .await
+        .unwrap();
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.json()["accounts"].as_array().unwrap().len(), 18);
+    assert_eq!(
+        pay(&order())
+            .send_h2(town.bank.address())
+            .await
+            .unwrap()
+            .status,
+        StatusCode::CREATED
+    );
+}
+
+#[tokio::test]
+async fn the_health_of_the_ledger_is_told_and_its_file_released() {
+    let town = Town::new().await;
+    assert_eq!(
+        town.send(Call::get("/health")).await.json(),
+        json!({"status": "ok"})
+    );
+    let address = town.bank.address();
+    town.bank.stop().await;
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    assert!(Ledger::open(&town.ledger).is_ok());
+}
