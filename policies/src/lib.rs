@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod audit;
 pub mod callback;
+pub mod caller;
 pub mod code;
 pub mod decide;
 pub mod evidence;

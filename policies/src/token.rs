@@ -1,1 +1,399 @@
-//! Under construction.
+//! Access tokens: read, checked against RFC 9068, and bound to the key or certificate their sender has shown.
+//!
+//! Three values, each made from the one before: a [`BearerToken`] is believed by nobody, a [`VerifiedToken`] was issued
+//! by us, a [`BoundToken`] is in the hands of the one it was issued to. This module must not know what a token allows:
+//! scopes and roles are judged in [`decide`](crate::decide).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use crate::code::Code;
+use crate::id::ClientId;
+use crate::jose::{
+    ClaimError, Claims, CompactJws, JwsError, KeySet, Thumbprint, base64url, base64url_decode_strict, constant_time_eq,
+    sha256,
+};
+use crate::peer::PeerCertificate;
+use crate::proof::VerifiedProof;
+use crate::rulebook::ScopeSet;
+use crate::secret::Secret;
+use crate::time::Timestamp;
+
+/// The longest access token, in bytes: ours have about 700; half of a common header limit.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// How far clocks may be apart: FAPI 2.0, section 5.3.2.1, asks to accept up to 10 s.
+pub const LEEWAY: Duration = Duration::from_secs(10);
+
+/// How long an access token lives (FAPI 2.0 leaves it open; short, so that a suspension bites soon).
+pub const ACCESS_TOKEN_TTL: Duration = Duration::from_secs(300);
+
+/// The longest `sub`, in bytes (OpenID Connect Core, section 2).
+pub const SUBJECT_BYTES_MAX: usize = 255;
+
+/// The `typ` of an access token (RFC 9068, section 2.1).
+pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+
+/// Why a token was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TokenError {
+    /// The credentials use a scheme that carries no access token here.
+    #[error("the credentials carry no access token of a known scheme")]
+    UnknownScheme,
+    /// It is empty, too long, or has characters that no token has.
+    #[error("the access token could not be read")]
+    Malformed,
+    /// It is no rightly signed object of ours.
+    #[error("the access token is not valid: {0}")]
+    Jws(#[from] JwsError),
+    /// Its `typ` is another one.
+    #[error("the object is no access token")]
+    WrongType,
+    /// Another issuer made it.
+    #[error("the access token is from another issuer")]
+    WrongIssuer,
+    /// It is for another resource.
+    #[error("the access token is for another resource")]
+    WrongAudience,
+    /// A claim is missing or malformed.
+    #[error("the access token is not valid: {0}")]
+    Claim(#[from] ClaimError),
+    /// Its time has not come.
+    #[error("the access token is not valid yet")]
+    NotYet,
+    /// Its time is over.
+    #[error("the access token has expired")]
+    Expired,
+    /// It is bound to nothing, or to two things.
+    #[error("the access token is not bound to one key or certificate")]
+    Unbound,
+    /// It was presented with the wrong scheme for its binding.
+    #[error("the access token was presented under the wrong scheme")]
+    WrongScheme,
+    /// It is bound to a key and no proof came, or one for another token.
+    #[error("the access token needs a DPoP proof of its own")]
+    ProofMissing,
+    /// It is bound to another key or certificate than the one shown.
+    #[error("the access token is bound to another key or certificate")]
+    WrongHolder,
+}
+
+impl TokenError {
+    /// Returns the stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            TokenError::UnknownScheme => Code::TokenMissing,
+            TokenError::Malformed => Code::TokenMalformed,
+            TokenError::Expired => Code::TokenExpired,
+            TokenError::WrongScheme | TokenError::WrongHolder => Code::TokenBindingFailed,
+            TokenError::ProofMissing => Code::ProofInvalid,
+            TokenError::Jws(_)
+            | TokenError::WrongType
+            | TokenError::WrongIssuer
+            | TokenError::WrongAudience
+            | TokenError::Claim(_)
+            | TokenError::NotYet
+            | TokenError::Unbound => Code::TokenInvalid,
+        }
+    }
+}
+
+/// What came as an access token; believed by nobody.
+#[derive(Debug, Clone)]
+pub struct BearerToken(Secret<String>);
+
+impl BearerToken {
+    /// Takes a text for a token: 1 to [`TOKEN_BYTES_MAX`] characters of `b64token` (RFC 6750, section 2.1).
+    ///
+    /// # Errors
+    /// [`TokenError::Malformed`].
+    pub fn parse(text: &str) -> Result<Self, TokenError> {
+        let body = text.trim_end_matches('=');
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+        if body.is_empty() || text.len() > TOKEN_BYTES_MAX || !body.bytes().all(allowed) {
+            return Err(TokenError::Malformed);
+        }
+        Ok(Self(Secret::new(text.to_owned())))
+    }
+
+    /// Shows the text; each call is a place to look at in review.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// Returns SHA-256 of the text: what a proof's `ath` tells and what a cache may be keyed by.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        sha256(self.expose().as_bytes())
+    }
+}
+
+/// The scheme under which a token was presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// `Bearer`: for tokens that are bound to a certificate.
+    Bearer,
+    /// `DPoP`: for tokens that are bound to a key (RFC 9449, section 7.1).
+    Dpop,
+}
+
+/// Reads credentials: a scheme in any letter case, one space, a token.
+///
+/// # Errors
+/// [`TokenError::UnknownScheme`] for other schemes, [`TokenError::Malformed`] for what follows a known one.
+pub fn parse_authorization(value: &str) -> Result<(Scheme, BearerToken), TokenError> {
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    let scheme = if scheme.eq_ignore_ascii_case("DPoP") {
+        Scheme::Dpop
+    } else if scheme.eq_ignore_ascii_case("Bearer") {
+        Scheme::Bearer
+    } else {
+        return Err(TokenError::UnknownScheme);
+    };
+    Ok((scheme, BearerToken::parse(token)?))
+}
+
+/// What a token has to be, to be one of ours and for us.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// The issuer, compared byte by byte.
+    pub issuer: &'a str,
+    /// The resource that has to be in the audience.
+    pub audience: &'a str,
+    /// The issuer's keys.
+    pub keys: &'a KeySet,
+}
+
+/// What a token is bound to (RFC 7800 `cnf`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Confirmation {
+    /// A DPoP key, by its thumbprint (RFC 9449, section 6.1).
+    Jkt(Thumbprint),
+    /// A client certificate, by SHA-256 of its DER form (RFC 8705, section 3.1).
+    X5tS256([u8; 32]),
+}
+
+impl Confirmation {
+    // Exactly one binding of a known kind: a second one would be a condition that nobody checks.
+    fn from_claims(claims: &Claims) -> Result<Self, TokenError> {
+        let members = claims.object("cnf")?.ok_or(TokenError::Unbound)?;
+        if members.len() != 1 {
+            return Err(TokenError::Unbound);
+        }
+        let text = |name: &str| members.get(name).and_then(Value::as_str);
+        let by_key = || text("jkt").and_then(Thumbprint::parse).map(Confirmation::Jkt);
+        let by_certificate = || {
+            let bytes = text("x5t#S256").and_then(base64url_decode_strict)?;
+            bytes.try_into().ok().map(Confirmation::X5tS256)
+        };
+        by_key().or_else(by_certificate).ok_or(TokenError::Unbound)
+    }
+
+    fn to_claim(&self) -> Value {
+        match self {
+            Confirmation::Jkt(thumbprint) => json!({ "jkt": thumbprint.as_str() }),
+            Confirmation::X5tS256(thumbprint) => json!({ "x5t#S256": base64url(thumbprint) }),
+        }
+    }
+}
+
+/// A token that we issued, for us, in its time; made only by [`verify`].
+#[derive(Debug, Clone)]
+pub struct VerifiedToken {
+    client: ClientId,
+    subject: String,
+    scopes: ScopeSet,
+    expires: Timestamp,
+    jti: String,
+    confirmation: Confirmation,
+    hash: [u8; 32],
+}
+
+impl VerifiedToken {
+    /// Returns the client it was issued to.
+    #[must_use]
+    pub fn client(&self) -> &ClientId {
+        &self.client
+    }
+
+    /// Returns whom it speaks for.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Returns what was granted.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.scopes
+    }
+
+    /// Returns its `exp`.
+    #[must_use]
+    pub fn expires(&self) -> Timestamp {
+        self.expires
+    }
+
+    /// Returns its id.
+    #[must_use]
+    pub fn jti(&self) -> &str {
+        &self.jti
+    }
+
+    /// Returns what it is bound to.
+    #[must_use]
+    pub fn confirmation(&self) -> &Confirmation {
+        &self.confirmation
+    }
+
+    /// Tells whether its time is over: from `exp` + [`LEEWAY`] on.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.expires + LEEWAY
+    }
+}
+
+/// Checks an access token against RFC 9068, section 4.
+///
+/// Does not check who holds it: see [`bind`]. Does not check scope, client or revocation.
+///
+/// # Errors
+/// [`TokenError::Expired`] from `exp` + [`LEEWAY`] on, [`TokenError::NotYet`] if `iat` or `nbf` lies more than
+/// [`LEEWAY`] ahead, [`TokenError::WrongType`] unless `typ` is `at+jwt`, and the others as they say.
+pub fn verify(token: &BearerToken, expected: &Expected<'_>, now: Timestamp) -> Result<VerifiedToken, TokenError> {
+    let jws = CompactJws::parse(token.expose(), TOKEN_BYTES_MAX)?;
+    if !matches!(jws.typ(), Some(ACCESS_TOKEN_TYPE | "application/at+jwt")) {
+        return Err(TokenError::WrongType);
+    }
+    // The issuer selects the keys, so it is looked at first; with one issuer that is a comparison.
+    if jws.peek().required_string("iss")? != expected.issuer {
+        return Err(TokenError::WrongIssuer);
+    }
+    let claims = jws.verify_with_any(expected.keys)?;
+    if !claims.audience_contains(expected.audience)? {
+        return Err(TokenError::WrongAudience);
+    }
+    let expires = claims.required_instant("exp")?;
+    if now >= expires + LEEWAY {
+        return Err(TokenError::Expired);
+    }
+    let issued = claims.required_instant("iat")?;
+    let begins = claims.instant("nbf")?.unwrap_or(issued);
+    if issued > now + LEEWAY || begins > now + LEEWAY {
+        return Err(TokenError::NotYet);
+    }
+    let client =
+        ClientId::parse(claims.required_string("client_id")?).map_err(|_| ClaimError::OutOfRange("client_id"))?;
+    let subject = claims.required_string("sub")?;
+    if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX {
+        return Err(ClaimError::OutOfRange("sub").into());
+    }
+    let scopes = match claims.string("scope")? {
+        None => ScopeSet::default(),
+        Some(text) => ScopeSet::parse(text).ok_or(ClaimError::OutOfRange("scope"))?,
+    };
+    Ok(VerifiedToken {
+        client,
+        subject: subject.to_owned(),
+        scopes,
+        expires,
+        jti: claims.jti()?.to_owned(),
+        confirmation: Confirmation::from_claims(&claims)?,
+        hash: token.hash(),
+    })
+}
+
+/// A token in the hands of the one it was issued to; made only by [`bind`].
+#[derive(Debug, Clone)]
+pub struct BoundToken(Arc<VerifiedToken>);
+
+impl BoundToken {
+    /// Returns the token.
+    #[must_use]
+    pub fn token(&self) -> &VerifiedToken {
+        &self.0
+    }
+}
+
+/// Checks that the sender holds what the token is bound to.
+///
+/// A token bound to a key needs the scheme `DPoP` and a proof for this very token; one bound to a certificate needs the
+/// scheme `Bearer` and that certificate on this connection.
+///
+/// # Errors
+/// [`TokenError::WrongScheme`], [`TokenError::ProofMissing`], [`TokenError::WrongHolder`].
+pub fn bind(
+    token: impl Into<Arc<VerifiedToken>>,
+    scheme: Scheme,
+    proof: Option<&VerifiedProof>,
+    certificate: Option<&PeerCertificate>,
+) -> Result<BoundToken, TokenError> {
+    let token = token.into();
+    match (&token.confirmation, scheme) {
+        (Confirmation::Jkt(expected), Scheme::Dpop) => {
+            let proof = proof.filter(|proof| proof.token_hash() == Some(&token.hash)).ok_or(TokenError::ProofMissing)?;
+            if !constant_time_eq(proof.thumbprint().as_str().as_bytes(), expected.as_str().as_bytes()) {
+                return Err(TokenError::WrongHolder);
+            }
+        }
+        (Confirmation::X5tS256(expected), Scheme::Bearer) => {
+            let shown = certificate.ok_or(TokenError::WrongHolder)?;
+            if !constant_time_eq(shown.thumbprint(), expected) {
+                return Err(TokenError::WrongHolder);
+            }
+        }
+        (Confirmation::Jkt(_), Scheme::Bearer) | (Confirmation::X5tS256(_), Scheme::Dpop) => {
+            return Err(TokenError::WrongScheme);
+        }
+    }
+    Ok(BoundToken(token))
+}
+
+/// What an access token is to say.
+#[derive(Debug, Clone)]
+pub struct AccessGrant {
+    /// Who issues it.
+    pub issuer: String,
+    /// The one resource it is for.
+    pub audience: String,
+    /// To whom.
+    pub client: ClientId,
+    /// For whom it speaks.
+    pub subject: String,
+    /// What for.
+    pub scopes: ScopeSet,
+    /// What it is bound to; a token that is bound to nothing cannot be told.
+    pub confirmation: Confirmation,
+    /// Its id.
+    pub jti: String,
+    /// When it is issued.
+    pub issued: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// Writes the claims of an access token (RFC 9068, section 2.2).
+#[must_use]
+pub fn claims(grant: &AccessGrant) -> Value {
+    let mut claims = Map::new();
+    let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
+    put("iss", Value::from(grant.issuer.as_str()));
+    put("aud", Value::from(grant.audience.as_str()));
+    put("sub", Value::from(grant.subject.as_str()));
+    put("client_id", Value::from(grant.client.as_str()));
+    put("scope", Value::from(grant.scopes.to_string()));
+    put("jti", Value::from(grant.jti.as_str()));
+    put("iat", Value::from(grant.issued.seconds()));
+    put("exp", Value::from(grant.expires.seconds()));
+    put("cnf", grant.confirmation.to_claim());
+    Value::Object(claims)
+}
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod tests;

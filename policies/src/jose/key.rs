@@ -271,7 +271,7 @@ fn ed25519(jwk: &Map<String, Value>) -> Result<Parts<'_>, KeyError> {
     if is_small_order(&x) {
         return Err(KeyError::Weak);
     }
-    let parsed = ParsedPublicKey::new(&ED25519, &x).map_err(|_| KeyError::Invalid)?;
+    let parsed = ParsedPublicKey::new(&ED25519, x).map_err(|_| KeyError::Invalid)?;
     Ok((Algorithm::EdDsa, parsed, vec![("crv", "Ed25519"), ("kty", "OKP"), ("x", string(jwk, "x")?)]))
 }
 
