@@ -439,4 +439,6 @@ fn problem_of(error: LedgerError) -> Problem {
 }
 
 #[cfg(test)]
+mod property;
+#[cfg(test)]
 mod tests;

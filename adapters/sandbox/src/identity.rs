@@ -188,3 +188,6 @@ impl Provider {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

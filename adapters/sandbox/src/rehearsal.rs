@@ -1,6 +1,10 @@
 //! What the tests of this crate speak to the services with: a plain client, a scratch folder, dice.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};

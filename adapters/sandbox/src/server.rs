@@ -148,7 +148,8 @@ async fn accept<S: Site>(listener: TcpListener, site: Arc<S>, mut stopped: watch
             _ = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(converse(stream, Arc::clone(&site), stopped.clone()));
+                    let (site, stopped) = (Arc::clone(&site), stopped.clone());
+                    connections.spawn(converse(stream, site, stopped, HEADER_WAIT));
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             },
@@ -162,7 +163,12 @@ async fn accept<S: Site>(listener: TcpListener, site: Arc<S>, mut stopped: watch
 }
 
 /// Serves one connection, HTTP/1.1 or HTTP/2 with prior knowledge.
-async fn converse<S: Site>(stream: TcpStream, site: Arc<S>, mut stopped: watch::Receiver<bool>) {
+async fn converse<S: Site>(
+    stream: TcpStream,
+    site: Arc<S>,
+    mut stopped: watch::Receiver<bool>,
+    header_wait: Duration,
+) {
     // Small replies must not wait for an acknowledgement; a failure only costs time.
     let _ = stream.set_nodelay(true);
     let spoken = AtomicBool::new(false);
@@ -174,7 +180,7 @@ async fn converse<S: Site>(stream: TcpStream, site: Arc<S>, mut stopped: watch::
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_WAIT)
+        .header_read_timeout(header_wait)
         .max_buf_size(HEADER_BYTES_MAX)
         .max_headers(HEADERS_MAX);
     builder
@@ -182,12 +188,12 @@ async fn converse<S: Site>(stream: TcpStream, site: Arc<S>, mut stopped: watch::
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_BYTES_MAX as u32)
-        .keep_alive_interval(HEADER_WAIT)
-        .keep_alive_timeout(HEADER_WAIT);
+        .keep_alive_interval(header_wait)
+        .keep_alive_timeout(header_wait);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     // hyper's own timeout begins after the version is known, so silence before it is bounded here.
-    let silence = tokio::time::sleep(HEADER_WAIT);
+    let silence = tokio::time::sleep(header_wait);
     let mut silence = std::pin::pin!(silence);
     let mut listening = true;
     loop {
@@ -205,4 +211,104 @@ async fn converse<S: Site>(stream: TcpStream, site: Arc<S>, mut stopped: watch::
     }
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+    use crate::rehearsal::Call;
+    use crate::reply;
+    use http::StatusCode;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    struct Echo;
+
+    impl Site for Echo {
+        async fn answer(self: Arc<Self>, _: http::Request<Incoming>) -> Result<Reply, HungUp> {
+            Ok(reply::json(StatusCode::OK, &"heard"))
+        }
+    }
+
+    async fn running() -> Running {
+        let door = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        serve(door, Arc::new(Echo), watch::channel(false).0, None)
+    }
+
+    /// What one connection answers to these bytes until it is closed, when headers may take 50 ms.
+    async fn until_closed(bytes: &[u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let (_stop, stopped) = watch::channel(false);
+        let talking = tokio::spawn(converse(
+            stream,
+            Arc::new(Echo),
+            stopped,
+            Duration::from_millis(50),
+        ));
+        client.write_all(bytes).await.unwrap();
+        let mut heard = String::new();
+        client.read_to_string(&mut heard).await.unwrap();
+        talking.await.unwrap();
+        heard
+    }
+
+    #[tokio::test]
+    async fn silence_and_half_a_header_end_the_connection() {
+        assert_eq!(until_closed(b"").await, "");
+        assert_eq!(until_closed(b"PRI").await, "");
+        assert!(
+            !until_closed(b"GET / HTTP/1.1\r\nhost: a\r\nx-slow")
+                .await
+                .contains("heard")
+        );
+        assert!(
+            until_closed(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+                .await
+                .contains("heard")
+        );
+    }
+
+    #[tokio::test]
+    async fn the_header_section_is_bounded() {
+        let running = running().await;
+        let with = |count: usize, bytes: usize| {
+            (0..count).fold(Call::get("/"), |call, _| {
+                call.with("x-filler", "x".repeat(bytes))
+            })
+        };
+        for (call, status) in [
+            (
+                with(HEADERS_MAX + 1, 1),
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            ),
+            (with(HEADERS_MAX, 1), StatusCode::OK),
+            (
+                with(1, HEADER_BYTES_MAX),
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            ),
+            (with(1, HEADER_BYTES_MAX - 1024), StatusCode::OK),
+        ] {
+            assert_eq!(call.send(running.address()).await.unwrap().status, status);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_stops() {
+        let running = running().await;
+        let mut client = TcpStream::connect(running.address()).await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let mut heard = [0; 1];
+        client.read_exact(&mut heard).await.unwrap();
+        drop(running);
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).await.unwrap();
+        assert!(rest.ends_with("\"heard\""));
+    }
 }

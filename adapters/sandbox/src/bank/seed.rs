@@ -265,73 +265,71 @@ fn issue(
     Ok(())
 }
 
-/// Salary, rent, groceries, utilities, saving and interest of every customer, oldest first.
+/// The ordinary life of every customer, oldest first.
 fn history(accounts: usize) -> Vec<Past> {
-    let mut history = Vec::new();
-    for (customer, current) in (0..accounts)
-        .step_by(personas::ACCOUNTS_PER_CUSTOMER)
-        .enumerate()
-    {
-        let savings = current + 1;
-        let number = i64::try_from(customer).unwrap_or_default();
-        for month in MONTHS {
-            // A few tenge up and down, so that no two months look alike.
-            let wobble = (number * 37 + month * 101) % 997 * 100;
-            let at = |day: i64, hour: i64| {
-                format!(
-                    "2026-{month:02}-{day:02}T{hour:02}:{:02}:00Z",
-                    (number * 7 + month) % 60
-                )
-            };
-            let mut add = |at, knp, remittance, from, to, tiyn| {
-                history.push(Past {
-                    at,
-                    knp,
-                    remittance,
-                    from,
-                    to,
-                    tiyn,
-                });
-            };
-            let (me, mine) = (|| Party::Ours(current), || Party::Ours(savings));
-            add(
-                at(5, 6),
-                "311",
-                "Salary",
-                Party::Theirs(EMPLOYER),
-                me(),
-                SALARY_TIYN + wobble,
-            );
-            add(at(6, 8), "342", "Saving", me(), mine(), SAVING_TIYN);
-            for merchant in &MERCHANTS {
-                let tiyn = merchant.tiyn + wobble / 3;
-                add(
-                    at(merchant.day, 12),
-                    merchant.knp,
-                    merchant.remittance,
-                    me(),
-                    Party::Theirs(merchant.name),
-                    tiyn,
-                );
-            }
-            let bank = if customer % 2 == 0 {
-                "Demo Bank"
-            } else {
-                "Second Demo Bank"
-            };
-            add(
-                at(28, 3),
-                "314",
-                "Interest",
-                Party::Theirs(bank),
-                mine(),
-                INTEREST_TIYN + wobble / 7,
-            );
-        }
-    }
+    let currents = (0..accounts).step_by(personas::ACCOUNTS_PER_CUSTOMER);
+    let months = currents.flat_map(|current| MONTHS.map(move |month| (current, month)));
+    let mut history: Vec<Past> = months
+        .flat_map(|(current, month)| ordinary_month(current, month))
+        .collect();
     // Postings are numbered as they are booked, and are read back in that order.
     history.sort_by(|a, b| a.at.cmp(&b.at));
     history
+}
+
+/// Salary, saving, rent, groceries, utilities and interest of one customer in one month.
+fn ordinary_month(current: usize, month: i64) -> Vec<Past> {
+    let customer = current / personas::ACCOUNTS_PER_CUSTOMER;
+    let number = i64::try_from(customer).unwrap_or_default();
+    // A few tenge up and down, so that no two months look alike.
+    let wobble = (number * 37 + month * 101) % 997 * 100;
+    let minute = (number * 7 + month) % 60;
+    let past = |(day, hour), knp, remittance, from, to, tiyn| Past {
+        at: format!("2026-{month:02}-{day:02}T{hour:02}:{minute:02}:00Z"),
+        knp,
+        remittance,
+        from,
+        to,
+        tiyn,
+    };
+    let (me, savings) = (|| Party::Ours(current), || Party::Ours(current + 1));
+    let employer = Party::Theirs(EMPLOYER);
+    let bank = Party::Theirs(if customer % 2 == 0 {
+        "Demo Bank"
+    } else {
+        "Second Demo Bank"
+    });
+    let mut pasts = vec![
+        past(
+            (5, 6),
+            "311",
+            "Salary",
+            employer,
+            me(),
+            SALARY_TIYN + wobble,
+        ),
+        past((6, 8), "342", "Saving", me(), savings(), SAVING_TIYN),
+        past(
+            (28, 3),
+            "314",
+            "Interest",
+            bank,
+            savings(),
+            INTEREST_TIYN + wobble / 7,
+        ),
+    ];
+    for merchant in &MERCHANTS {
+        let (at, to) = ((merchant.day, 12), Party::Theirs(merchant.name));
+        pasts.push(past(
+            at,
+            merchant.knp,
+            merchant.remittance,
+            me(),
+            to,
+            merchant.tiyn + wobble / 3,
+        ));
+    }
+    pasts
 }
 
 struct OwnedSide {
