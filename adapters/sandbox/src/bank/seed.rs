@@ -294,7 +294,7 @@ fn ordinary_month(current: usize, month: i64) -> Vec<Past> {
     };
     let (me, savings) = (|| Party::Ours(current), || Party::Ours(current + 1));
     let employer = Party::Theirs(EMPLOYER);
-    let bank = Party::Theirs(if customer % 2 == 0 {
+    let bank = Party::Theirs(if customer.is_multiple_of(2) {
         "Demo Bank"
     } else {
         "Second Demo Bank"
