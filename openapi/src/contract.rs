@@ -105,3 +105,495 @@ fn fault(source: &Source, line: usize, column: usize, message: String) -> Fault 
         help: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+    use crate::form::QUERY_BYTES_MAX;
+    use crate::operation::{RouteMatch, SecurityRequirement};
+
+    const HEAD: &str = "openapi: 3.0.3\ninfo: {title: T, version: '1'}\nsecurity: []\npaths:\n";
+    const ANSWER: &str = "responses: {'200': {description: d}}";
+
+    fn source(name: &str, text: &str) -> Source {
+        Source {
+            name: name.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    /// The faults of one document whose `paths` start in line 5, as `line:column message`.
+    fn faults(paths: &str) -> Vec<String> {
+        whole(&format!("{HEAD}{paths}"))
+    }
+
+    fn whole(text: &str) -> Vec<String> {
+        let faults = Contract::load(&[source("x.yaml", text)])
+            .err()
+            .unwrap_or_default();
+        faults
+            .iter()
+            .map(|fault| format!("{}:{} {}", fault.line, fault.column, fault.message))
+            .collect()
+    }
+
+    fn get(extra: &str) -> String {
+        format!("  /a:\n    get:\n      operationId: a\n      {ANSWER}\n{extra}")
+    }
+
+    #[test]
+    fn what_is_not_openapi_3_0_is_refused() {
+        for (text, expected) in [
+            (
+                "openapi: 3.1.0\ninfo: {title: T, version: '1'}\npaths: {}\n",
+                "1:10 not a version of OpenAPI this gateway reads",
+            ),
+            (
+                "openapi: 3.0.0-RC2\npaths: {}\n",
+                "1:10 not a version of OpenAPI this gateway reads",
+            ),
+            (
+                "openapi: 3.0\npaths: {}\n",
+                "1:10 not a version of OpenAPI this gateway reads",
+            ),
+            ("swagger: '2.0'\n", "1:1 `openapi` is missing"),
+            ("- a\n", "1:1 `openapi` is missing"),
+            (
+                "openapi: 3.0.3\ninfo: {title: T, version: '1'}\npaths: {}\nwebhooks: {}\n",
+                "4:1 `webhooks` is not known here",
+            ),
+            (
+                "openapi: 3.0.3\ninfo:\n  title: [T]\npaths: {}\n",
+                "3:3 `info` is not OpenAPI 3.0: invalid type: sequence, expected a string",
+            ),
+            (
+                "openapi: 3.0.3\npaths: {}\n",
+                "1:1 the document is not OpenAPI 3.0: missing field `info`",
+            ),
+            ("a: 1\na: 2\n", "2:1 the key `a` is repeated"),
+        ] {
+            assert_eq!(whole(text), [expected], "{text}");
+        }
+    }
+
+    #[test]
+    fn operations_without_a_name_or_a_gatekeeper_are_refused() {
+        assert_eq!(
+            faults(&format!("  /a:\n    get:\n      {ANSWER}\n")),
+            ["6:5 `operationId` is missing"]
+        );
+        assert!(
+            faults(&format!(
+                "  /a:\n    get:\n      operationId: 'a b'\n      {ANSWER}\n"
+            ))[..]
+                .first()
+                .unwrap()
+                .starts_with("7:20 an `operationId` is")
+        );
+        let open = format!(
+            "openapi: 3.0.3\ninfo: {{title: T, version: '1'}}\npaths:\n{}",
+            get("")
+        );
+        assert_eq!(whole(&open), ["5:5 nothing says who may ask"]);
+    }
+
+    #[test]
+    fn names_and_shapes_are_taken_once_and_both_places_are_told() {
+        let first = source("a.yaml", &format!("{HEAD}{}", get("")));
+        let name = source(
+            "b.yaml",
+            &format!("{HEAD}  /b:\n    get:\n      operationId: a\n      {ANSWER}\n"),
+        );
+        let shape = source(
+            "b.yaml",
+            &format!("{HEAD}  /a:\n    get:\n      operationId: b\n      {ANSWER}\n"),
+        );
+        let stem = source(
+            "other/a.yaml",
+            &format!("{HEAD}  /b:\n    get:\n      operationId: b\n      {ANSWER}\n"),
+        );
+        for (second, expected) in [
+            (
+                name,
+                "b.yaml:6:5: the operationId `a` is already used at a.yaml:6",
+            ),
+            (shape, "b.yaml:6:5: GET /a has the shape of /a at a.yaml:6"),
+            (
+                stem,
+                "other/a.yaml:1:1: a document named `a` is already at a.yaml",
+            ),
+        ] {
+            let faults = Contract::load(&[first.clone(), second]).unwrap_err();
+            assert_eq!(
+                faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                [expected]
+            );
+        }
+    }
+
+    #[test]
+    fn templates_that_no_request_can_have_are_refused() {
+        for (template, expected) in [
+            ("a", "5:3 a path starts with `/`"),
+            (
+                "/a/",
+                "5:3 no request can have this path: the path ends with a slash",
+            ),
+            (
+                "/a//b",
+                "5:3 no request can have this path: the path has an empty segment",
+            ),
+            (
+                "/../a",
+                "5:3 no request can have this path: the path has a dot segment",
+            ),
+            ("/a/{x}.json", "5:3 a path template that cannot be used"),
+            ("/a/{}", "5:3 a path template that cannot be used"),
+            ("/a/{x}/{x}", "5:3 a path template that cannot be used"),
+            ("/a/{x", "5:3 a path template that cannot be used"),
+            ("/a/x}", "5:3 a path template that cannot be used"),
+            (
+                "/a b",
+                "5:3 no request can have this path: the path has a character that is not allowed at byte 2",
+            ),
+            (
+                "/a?b",
+                "5:3 no request can have this path: the path has a character that is not allowed at byte 2",
+            ),
+        ] {
+            let found = faults(&format!(
+                "  '{template}':\n    get:\n      operationId: a\n      {ANSWER}\n"
+            ));
+            assert_eq!(found, [expected], "{template}");
+        }
+    }
+
+    #[test]
+    fn descriptions_that_would_not_be_checked_are_refused() {
+        for (extra, expected) in [
+            (
+                "      requestbody: {}\n",
+                "9:7 `requestbody` is not known here",
+            ),
+            (
+                "      requestBody: {content: {application/xml: {schema: {}}}}\n",
+                "9:31 a request body of this media type cannot be checked",
+            ),
+            (
+                "      requestBody: {content: {application/json: {}}}\n",
+                "9:31 a request body needs a `schema`",
+            ),
+            (
+                "      requestBody: {content: {}}\n",
+                "9:20 a request body has at least one media type",
+            ),
+            (
+                "      requestBody: {content: {application/json: {schema: {type: sting}}}}\n",
+                "9:65 a type is one of string, number, integer, boolean, array, object",
+            ),
+            (
+                "      requestBody: {$ref: '#/components/requestBodies/No'}\n",
+                "9:27 nothing at `#/components/requestBodies/No`",
+            ),
+            (
+                "      parameters: [{name: p, in: query}]\n",
+                "9:20 a parameter needs a `schema`",
+            ),
+            (
+                "      parameters: [{name: p, in: cookie, schema: {type: string}}]\n",
+                "9:34 a parameter stands in path, query or header",
+            ),
+            (
+                "      parameters: [{name: p, in: query, schema: {type: array, items: {}}}]\n",
+                "9:49 a parameter's schema has the type",
+            ),
+            (
+                "      parameters: [{name: p, in: query, allowEmptyValue: true, schema: {type: string}}]\n",
+                "9:41 `allowEmptyValue` is not known here",
+            ),
+            (
+                "      parameters: [{name: p, in: query, style: deepObject, schema: {type: string}}]\n",
+                "9:48 a parameter's style is",
+            ),
+            (
+                "      parameters: [{name: p, in: path, required: true, schema: {type: string}}]\n",
+                "9:20 the path has no `{p}`",
+            ),
+            (
+                "      parameters: [{name: p, in: query, schema: {type: string}}, {name: p, in: query, schema: {type: string}}]\n",
+                "9:66 the parameter `p` is described twice",
+            ),
+            (
+                "      security: [{}]\n",
+                "9:18 a security requirement names exactly one scheme",
+            ),
+            (
+                "      security: [{a: [], b: []}]\n",
+                "9:18 a security requirement names exactly one scheme",
+            ),
+            (
+                "      security: [{a: []}]\n",
+                "9:19 no security scheme `a` in this document",
+            ),
+            (
+                "    $ref: '#/components/x'\n",
+                "9:5 `$ref` is not known here",
+            ),
+        ] {
+            let found = faults(&get(extra));
+            assert!(
+                found.iter().any(|fault| fault.starts_with(expected)),
+                "{extra}{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn path_parameters_are_described_and_required() {
+        let path = |parameter: &str| {
+            format!("  /a/{{x}}:\n    get:\n      operationId: a\n      {ANSWER}\n{parameter}")
+        };
+        assert_eq!(
+            faults(&path("")),
+            ["6:5 the path parameter `x` is not described"]
+        );
+        let optional = faults(&path(
+            "      parameters: [{name: x, in: path, schema: {type: string}}]\n",
+        ));
+        assert!(
+            optional
+                .first()
+                .unwrap()
+                .starts_with("9:20 a path parameter says `required: true`"),
+            "{optional:?}"
+        );
+        assert_eq!(
+            faults(&path(
+                "      parameters: [{name: x, in: path, required: true, schema: {type: string}}]\n"
+            )),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn references_are_followed_and_must_arrive() {
+        let text = |target: &str| {
+            format!(
+                "{HEAD}{}components:\n  responses: {{R: {{description: d}}}}\n  parameters:\n    P: {{$ref: '#/components/parameters/{target}'}}\n    Q: {{name: q, in: query, schema: {{type: string}}}}\n",
+                get("      parameters: [{$ref: '#/components/parameters/P'}]\n")
+            )
+        };
+        assert_eq!(whole(&text("Q")), [""; 0]);
+        assert!(
+            whole(&text("P"))
+                .first()
+                .unwrap()
+                .starts_with("9:20 more than 8 references")
+        );
+        assert!(
+            whole(&text("N"))
+                .iter()
+                .any(|fault| fault.starts_with("13:15 nothing at"))
+        );
+        assert_eq!(faults("  /a:\n    get:\n      operationId: a\n      responses:\n        '200':\n          $ref: '#/components/responses/No'\n").len(), 2);
+    }
+
+    #[test]
+    fn scopes_are_known_to_their_scheme() {
+        let text = |requirement: &str| {
+            format!(
+                "{HEAD}{}components:\n  securitySchemes:\n    token: {{type: oauth2, flows: {{clientCredentials: {{tokenUrl: /t, scopes: {{a: A, b: B}}}}}}}}\n    key: {{type: apiKey, in: header, name: x}}\n",
+                get(&format!("      security: {requirement}\n"))
+            )
+        };
+        assert_eq!(
+            whole(&text("[{token: [c]}]")),
+            ["9:27 the scheme does not know the scope `c`"]
+        );
+        assert_eq!(
+            whole(&text("[{key: [a]}]")),
+            ["9:25 only oauth2 schemes have scopes"]
+        );
+        let contract =
+            Contract::load(&[source("x.yaml", &text("[{token: [b, a]}, {key: []}]"))]).unwrap();
+        let requirement = |scheme: &str, scopes: &[&str]| SecurityRequirement {
+            scheme: scheme.to_owned(),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        };
+        assert_eq!(
+            contract.operations().first().unwrap().security(),
+            [requirement("token", &["b", "a"]), requirement("key", &[])]
+        );
+    }
+
+    #[test]
+    fn all_faults_come_at_once_in_order() {
+        let bad = source(
+            "b.yaml",
+            &format!(
+                "{HEAD}  /a:\n    get:\n      {ANSWER}\n    post:\n      operationId: 7\n      {ANSWER}\n"
+            ),
+        );
+        let worse = source("a.yaml", "a: [\n");
+        let faults = Contract::load(&[bad, worse]).unwrap_err();
+        let places: Vec<(String, usize)> = faults
+            .iter()
+            .map(|fault| (fault.file.clone(), fault.line))
+            .collect();
+        assert_eq!(places.first().unwrap().0, "a.yaml");
+        assert!(
+            places
+                .iter()
+                .filter(|(file, _)| file == "b.yaml")
+                .map(|(_, line)| *line)
+                .eq([6, 9]),
+            "{faults:?}"
+        );
+    }
+
+    const REQUESTS: &str = "  /a/{x}:
+    parameters:
+      - {name: x, in: path, required: true, schema: {type: string, maxLength: 3}}
+      - {name: limit, in: query, schema: {type: integer, maximum: 5}}
+    get:
+      operationId: a
+      responses: {'200': {description: d}}
+      parameters:
+        - {name: limit, in: query, schema: {type: integer, minimum: 1, maximum: 100}}
+        - {name: from, in: query, schema: {type: string, format: date}}
+        - {name: X-Key, in: header, required: true, schema: {type: string, pattern: '^[a-z]{1,3}$'}}
+        - {name: Authorization, in: header, required: true, schema: {type: string}}
+";
+
+    fn check(path: &str, query: Option<&str>, key: Option<&str>) -> Vec<String> {
+        let contract = Contract::load(&[source("x.yaml", &format!("{HEAD}{REQUESTS}"))]).unwrap();
+        let found = found(&contract, path);
+        let header = |name: &str| key.filter(|_| name == "x-key").map(str::to_owned);
+        let faults = found
+            .operation
+            .check_request(&found, query, &header)
+            .err()
+            .unwrap_or_default();
+        faults
+            .iter()
+            .map(|fault| format!("{} {}", fault.pointer, fault.keyword))
+            .collect()
+    }
+
+    fn found(contract: &Contract, path: &str) -> RouteMatch {
+        let Route::Found(found) = contract.route("GET", &CanonicalPath::parse(path).unwrap())
+        else {
+            unreachable!("{path}")
+        };
+        found
+    }
+
+    #[test]
+    fn requests_that_break_a_rule_are_refused() {
+        for (path, query, key, expected) in [
+            ("/a/1234", None, Some("k"), "path:x maxLength"),
+            ("/a/1", Some("limit=0"), Some("k"), "query:limit minimum"),
+            ("/a/1", Some("limit=101"), Some("k"), "query:limit maximum"),
+            (
+                "/a/1",
+                Some("limit=1&limit=1"),
+                Some("k"),
+                "query:limit repeated",
+            ),
+            (
+                "/a/1",
+                Some("limit=1&%6Cimit=2"),
+                Some("k"),
+                "query:limit repeated",
+            ),
+            ("/a/1", Some("limit[]=1"), Some("k"), "query:* unknown"),
+            ("/a/1", Some("limit"), Some("k"), "query:limit type"),
+            (
+                "/a/1",
+                Some("from=2026-02-30"),
+                Some("k"),
+                "query:from format",
+            ),
+            ("/a/1", Some("other=1"), Some("k"), "query:other unknown"),
+            ("/a/1", Some("900101300017=1"), Some("k"), "query:* unknown"),
+            ("/a/1", Some("&"), Some("k"), "query:* unknown"),
+            ("/a/1", Some("from=%"), Some("k"), "query: syntax"),
+            ("/a/1", None, None, "header:x-key required"),
+            ("/a/1", None, Some("K"), "header:x-key pattern"),
+        ] {
+            assert_eq!(
+                check(path, query, key).first().map(String::as_str),
+                Some(expected),
+                "{query:?} {key:?}"
+            );
+        }
+        assert_eq!(
+            check("/a/123", Some("limit=100&from=2026-02-28"), Some("abc")),
+            [""; 0]
+        );
+        assert_eq!(check("/a/1", Some(""), Some("k")), [""; 0]);
+    }
+
+    #[test]
+    fn the_query_limit_holds_on_both_sides() {
+        let query = |bytes: usize| format!("from={}", "x".repeat(bytes - 5));
+        assert_eq!(
+            check("/a/1", Some(&query(QUERY_BYTES_MAX)), Some("k")),
+            ["query:from format"]
+        );
+        assert_eq!(
+            check("/a/1", Some(&query(QUERY_BYTES_MAX + 1)), Some("k")),
+            ["query: maxLength"]
+        );
+    }
+
+    #[test]
+    fn faults_of_a_request_are_told_up_to_a_limit() {
+        let query: Vec<String> = (0..50).map(|n| format!("q{n}=1")).collect();
+        assert_eq!(
+            check("/a/1234", Some(&query.join("&")), None).len(),
+            crate::FAULTS_MAX
+        );
+    }
+
+    #[test]
+    fn an_operation_tells_what_it_is() {
+        let contract =
+            Contract::load(&[source("apis/x.yaml", &format!("{HEAD}{REQUESTS}"))]).unwrap();
+        let operation = contract.operations().first().unwrap();
+        assert_eq!(
+            (
+                operation.id(),
+                operation.document(),
+                operation.method(),
+                operation.template()
+            ),
+            ("a", "x", "GET", "/a/{x}")
+        );
+        assert_eq!(
+            (operation.origin(), operation.index()),
+            ("apis/x.yaml:9", 0)
+        );
+        assert!(
+            operation.security().is_empty()
+                && !operation.has_body()
+                && !operation.body_required()
+                && operation.media_types().is_empty()
+        );
+        assert!(operation.check_body(None, b"").is_ok());
+        assert!(
+            operation
+                .check_body(Some("application/json"), b"{}")
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_contract_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync + 'static>() {}
+        shared::<Contract>();
+        shared::<RouteMatch>();
+    }
+}

@@ -76,6 +76,11 @@ impl Faults {
         }
     }
 
+    /// How many were found so far.
+    pub(crate) fn count(&self) -> usize {
+        self.found.len()
+    }
+
     pub(crate) fn into_found(self) -> Vec<Fault> {
         self.found
     }

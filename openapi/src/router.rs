@@ -133,3 +133,150 @@ pub(crate) fn segments(template: &str) -> impl Iterator<Item = &str> {
 fn is_parameter(segment: &str) -> bool {
     segment.starts_with('{')
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+    use crate::operation::OperationParts;
+
+    fn router(operations: &[(&str, &str)]) -> Router {
+        let mut router = Router::default();
+        for (index, (method, template)) in operations.iter().enumerate() {
+            router.add(&operation(method, template, index)).unwrap();
+        }
+        router
+    }
+
+    fn operation(method: &str, template: &str, index: usize) -> Arc<Operation> {
+        let names =
+            segments(template).filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+        let parts = OperationParts {
+            id: format!("{method} {template}"),
+            document: "x".to_owned(),
+            method: method.to_owned(),
+            template: template.to_owned(),
+            origin: "x.yaml:1".to_owned(),
+            security: Vec::new(),
+            template_names: names.map(str::to_owned).collect(),
+            parameters: Vec::new(),
+            body: None,
+        };
+        Arc::new(Operation::new(parts, index))
+    }
+
+    /// What is found, as `METHOD template name=value`, `allow METHODS` or `nothing`.
+    fn find(router: &Router, method: &str, path: &str) -> String {
+        match router.find(method, &CanonicalPath::parse(path).unwrap()) {
+            Route::NotFound => "nothing".to_owned(),
+            Route::MethodNotAllowed { allow } => format!("allow {}", allow.join(" ")),
+            Route::Found(found) => {
+                let names = found.operation.template_names();
+                let values = names
+                    .iter()
+                    .map(|name| format!(" {name}={}", found.parameter(name).unwrap()));
+                format!("{}{}", found.operation.id(), values.collect::<String>())
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_described_is_not_found() {
+        let router = router(&[
+            ("GET", "/v1/accounts"),
+            ("GET", "/v1/accounts/{id}/balances"),
+        ]);
+        for path in [
+            "/",
+            "/v1",
+            "/v2/accounts",
+            "/v1/Accounts",
+            "/v1/accounts/1",
+            "/v1/accounts/1/Balances",
+            "/v1/accounts/1/balances/x",
+        ] {
+            assert_eq!(find(&router, "GET", path), "nothing", "{path}");
+        }
+        assert_eq!(find(&Router::default(), "GET", "/"), "nothing");
+    }
+
+    #[test]
+    fn a_known_path_names_its_methods() {
+        let router = router(&[
+            ("POST", "/a"),
+            ("GET", "/a"),
+            ("DELETE", "/a/{x}"),
+            ("GET", "/a/{y}"),
+        ]);
+        assert_eq!(find(&router, "PUT", "/a"), "allow GET POST");
+        assert_eq!(find(&router, "get", "/a"), "allow GET POST");
+        assert_eq!(find(&router, "HEAD", "/a/1"), "allow DELETE GET");
+        assert_eq!(find(&router, "DELETE", "/a/1"), "DELETE /a/{x} x=1");
+        assert_eq!(find(&router, "GET", "/a/1"), "GET /a/{y} y=1");
+    }
+
+    #[test]
+    fn the_most_specific_template_wins_whatever_the_order() {
+        let mut operations = [
+            ("GET", "/things/{ID}/error"),
+            ("GET", "/things/{Type}/{ID}"),
+            ("GET", "/v1/accounts/{id}"),
+            ("GET", "/v1/{service}/{product}"),
+            ("GET", "/v1/accounts/balances"),
+            ("GET", "/v1/{service}/{product}/x"),
+            ("GET", "/"),
+            ("GET", "/{token}"),
+        ];
+        for _ in 0..2 {
+            let router = router(&operations);
+            for (path, found) in [
+                ("/things/1/error", "GET /things/{ID}/error ID=1"),
+                ("/things/1/2", "GET /things/{Type}/{ID} Type=1 ID=2"),
+                ("/v1/accounts/7", "GET /v1/accounts/{id} id=7"),
+                ("/v1/accounts/balances", "GET /v1/accounts/balances"),
+                (
+                    "/v1/cards/7",
+                    "GET /v1/{service}/{product} service=cards product=7",
+                ),
+                (
+                    "/v1/accounts/7/x",
+                    "GET /v1/{service}/{product}/x service=accounts product=7",
+                ),
+                ("/", "GET /"),
+                ("/v1", "GET /{token} token=v1"),
+            ] {
+                assert_eq!(find(&router, "GET", path), found);
+            }
+            operations.reverse();
+        }
+    }
+
+    #[test]
+    fn a_specific_path_does_not_borrow_methods_from_a_vaguer_one() {
+        let router = router(&[("GET", "/a/b"), ("POST", "/a/{x}")]);
+        assert_eq!(find(&router, "POST", "/a/b"), "allow GET");
+        assert_eq!(find(&router, "POST", "/a/c"), "POST /a/{x} x=c");
+    }
+
+    #[test]
+    fn one_shape_and_method_is_taken_once() {
+        let mut router = router(&[("GET", "/bills/{id}")]);
+        assert!(
+            router
+                .add(&operation("GET", "/bills/{accessToken}", 1))
+                .is_err()
+        );
+        assert!(
+            router
+                .add(&operation("POST", "/bills/{accessToken}", 1))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn values_have_their_escapes_written_out() {
+        let router = router(&[("GET", "/a/{x}/{y}")]);
+        assert_eq!(find(&router, "GET", "/a/%20b/c"), "GET /a/{x}/{y} x= b y=c");
+    }
+}

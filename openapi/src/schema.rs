@@ -87,6 +87,8 @@ struct Translated {
     refers: BTreeSet<String>,
     /// Those that judge the same value as this one: a circle of them would never end.
     in_place: BTreeSet<String>,
+    /// False where a fault was found: nothing is compiled from it.
+    sound: bool,
 }
 
 impl Schemas {
@@ -139,8 +141,11 @@ impl Schemas {
                 );
             }
         }
-        if needed.iter().any(|name| self.returns_to(name)) {
-            // Already a fault; the validator would follow the circle without end.
+        let usable = |name: &&str| {
+            self.named.get(*name).is_some_and(|schema| schema.sound) && !self.returns_to(name)
+        };
+        if !translated.sound || !needed.iter().all(usable) {
+            // Already told; and the validator would follow a circle without end.
             return None;
         }
         let named: Map<String, Value> = needed
@@ -215,6 +220,7 @@ fn options() -> ValidationOptions<'static> {
 }
 
 fn translate(node: &Node, names: &BTreeSet<&str>, faults: &mut Faults) -> Translated {
+    let before = faults.count();
     let mut translation = Translation {
         names,
         faults,
@@ -234,6 +240,7 @@ fn translate(node: &Node, names: &BTreeSet<&str>, faults: &mut Faults) -> Transl
         value,
         refers,
         in_place,
+        sound: faults.count() == before,
     }
 }
 
@@ -424,5 +431,247 @@ fn with_null(node: &Node, out: &mut Map<String, Value>) {
     {
         let kinds = json!([kind, "null"]);
         out.insert("type".to_owned(), kinds);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+    use crate::document::parse;
+    use crate::fault::{Fault, Source};
+
+    /// Compiles the schema `Tested` of some component schemas.
+    fn compile(schemas: &str) -> Result<Validator, Vec<Fault>> {
+        let indented: String = schemas
+            .lines()
+            .map(|line| format!("    {line}\n"))
+            .collect();
+        let text = format!(
+            "components:\n  schemas:\n{indented}use: {{$ref: '#/components/schemas/Tested'}}\n"
+        );
+        let root = parse(&Source {
+            name: "x.yaml".to_owned(),
+            text,
+        })?;
+        let mut faults = Faults::new("x.yaml");
+        let schemas = Schemas::read(&root, &mut faults);
+        let validator = schemas.validator(root.get("use").unwrap(), &mut faults);
+        let faults = faults.into_found();
+        if faults.is_empty() {
+            Ok(validator.unwrap())
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// The place and the text of the only fault; lines count from the first schema, columns without its indentation.
+    fn fault(schemas: &str) -> (usize, usize, String) {
+        let faults = compile(schemas).unwrap_err();
+        let [fault] = faults.as_slice() else {
+            unreachable!("{faults:?}")
+        };
+        (fault.line - 2, fault.column - 4, fault.message.clone())
+    }
+
+    #[test]
+    fn rules_that_would_be_lost_are_refused_where_they_stand() {
+        for (schemas, line, column, message) in [
+            (
+                "Tested:\n  type: string\n  const: a\n",
+                3,
+                3,
+                "`const` is not a schema keyword",
+            ),
+            (
+                "Tested:\n  type: object\n  patternProperties: {}\n",
+                3,
+                3,
+                "`patternProperties` is not",
+            ),
+            ("Tested: {if: {}, type: string}\n", 1, 10, "`if` is not"),
+            ("Tested:\n  maxlength: 3\n", 2, 3, "`maxlength` is not"),
+            ("Tested:\n  type: text\n", 2, 9, "a type is one of"),
+            (
+                "Tested:\n  type: [string, 'null']\n",
+                2,
+                9,
+                "a type is one of",
+            ),
+            (
+                "Tested:\n  type: string\n  format: uiid\n",
+                3,
+                11,
+                "a format is one of",
+            ),
+            ("Tested:\n  type: array\n", 2, 3, "an array needs `items`"),
+            (
+                "Tested:\n  anyOf: []\n",
+                2,
+                10,
+                "a list of at least one schema",
+            ),
+            (
+                "Tested:\n  properties: [a]\n",
+                2,
+                15,
+                "`properties` is a map",
+            ),
+            ("Tested: yes\n", 1, 9, "a schema is a map"),
+            ("Tested:\n  items: 3\n", 2, 10, "a schema is a map"),
+            ("Tested:\n  maxLength: three\n", 2, 14, "not a schema"),
+            ("Tested:\n  maxLength: -1\n", 2, 14, "not a schema"),
+            (
+                "Tested:\n  properties:\n    a: {exclusiveMinimum: 3, minimum: 1}\n",
+                3,
+                27,
+                "not a schema",
+            ),
+            ("Tested:\n  required: a\n", 2, 13, "not a schema"),
+            ("'Te/sted': {}\nTested: {}\n", 1, 1, "a component is named"),
+        ] {
+            let (found_line, found_column, found) = fault(schemas);
+            assert_eq!(
+                (found_line, found_column),
+                (line, column),
+                "{schemas}{found}"
+            );
+            assert!(found.contains(message), "{found}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_could_run_away_are_refused() {
+        for pattern in [
+            "(?=a)b",
+            "^(?!\\s)(.*)(\\S)$",
+            "(a)\\1",
+            "(",
+            "[",
+            "((((a{1000}){1000}){1000}){1000})",
+        ] {
+            let (line, column, message) = fault(&format!(
+                "Tested:\n  type: string\n  pattern: '{pattern}'\n"
+            ));
+            assert_eq!((line, column), (3, 12), "{pattern}");
+            assert_eq!(message, "the pattern cannot be used", "{pattern}");
+        }
+        assert_eq!(fault("Tested:\n  pattern: 3\n").2, "a pattern is a text");
+    }
+
+    #[test]
+    fn references_that_lead_nowhere_are_refused() {
+        for reference in [
+            "'#/components/schemas/Other'",
+            "'#/components/parameters/Tested'",
+            "'other.yaml#/X'",
+            "'https://example.kz/x'",
+            "'#'",
+            "3",
+        ] {
+            let (line, column, _) = fault(&format!(
+                "Tested:\n  properties:\n    a:\n      $ref: {reference}\n"
+            ));
+            assert_eq!((line, column), (4, 13), "{reference}");
+        }
+    }
+
+    #[test]
+    fn schemas_that_are_defined_by_themselves_are_refused() {
+        for schemas in [
+            "Tested: {$ref: '#/components/schemas/Tested'}\n",
+            "Tested: {allOf: [{$ref: '#/components/schemas/Tested'}]}\n",
+            "Tested: {not: {anyOf: [{oneOf: [{$ref: '#/components/schemas/Tested'}]}]}}\n",
+        ] {
+            assert_eq!(
+                fault(schemas),
+                (1, 1, "the schema `Tested` is defined by itself".to_owned())
+            );
+        }
+        let both = "Tested: {$ref: '#/components/schemas/Other'}\nOther: {allOf: [{$ref: '#/components/schemas/Tested'}]}\n";
+        assert_eq!(compile(both).unwrap_err().len(), 2);
+    }
+
+    #[test]
+    fn schemas_may_contain_themselves() {
+        let tree = compile("Tested:\n  type: object\n  properties:\n    children:\n      type: array\n      items: {$ref: '#/components/schemas/Tested'}\n  additionalProperties: false\n").unwrap();
+        assert!(!tree.is_valid(&json!({"children": [{"children": [{"x": 1}]}]})));
+        assert!(tree.is_valid(&json!({"children": [{"children": [{}]}]})));
+    }
+
+    #[test]
+    fn a_schema_may_have_a_property_of_any_name() {
+        let schema = compile("Tested:\n  type: object\n  properties:\n    id: {type: string}\n    $ref: {type: integer}\n    const: {type: boolean}\n").unwrap();
+        assert!(!schema.is_valid(&json!({"id": 1})));
+        assert!(!schema.is_valid(&json!({"const": 1})));
+        assert!(!schema.is_valid(&json!({"$ref": "x"})));
+        assert!(schema.is_valid(&json!({"id": "a", "$ref": 1, "const": true})));
+    }
+
+    #[test]
+    fn null_is_refused_unless_it_is_named() {
+        let plain = compile("Tested: {type: string}\n").unwrap();
+        assert!(!plain.is_valid(&json!(null)));
+        let nullable = compile("Tested: {type: string, nullable: true}\n").unwrap();
+        assert!(
+            nullable.is_valid(&json!(null))
+                && nullable.is_valid(&json!("a"))
+                && !nullable.is_valid(&json!(1))
+        );
+        let listed = compile("Tested: {type: string, nullable: true, enum: [a]}\n").unwrap();
+        assert!(!listed.is_valid(&json!(null)));
+        let both = compile("Tested: {type: string, nullable: true, enum: [a, null]}\n").unwrap();
+        assert!(both.is_valid(&json!(null)) && !both.is_valid(&json!("b")));
+    }
+
+    #[test]
+    fn exclusive_limits_are_booleans() {
+        let open = compile("Tested: {type: integer, minimum: 1, exclusiveMinimum: true, maximum: 3, exclusiveMaximum: false}\n").unwrap();
+        assert!(
+            !open.is_valid(&json!(1))
+                && open.is_valid(&json!(2))
+                && open.is_valid(&json!(3))
+                && !open.is_valid(&json!(4))
+        );
+    }
+
+    #[test]
+    fn formats_are_rules() {
+        for (format, bad, good) in [
+            ("uuid", "x", "018f3c1e-0000-7000-8000-000000000000"),
+            ("date", "2026-02-30", "2026-02-28"),
+            ("date-time", "2026-02-28", "2026-02-28T00:00:00Z"),
+            ("byte", "a", "YQ=="),
+            ("ipv4", "1.2.3", "1.2.3.4"),
+            ("uri", "not a uri", "https://example.kz/x"),
+        ] {
+            let schema = compile(&format!("Tested: {{type: string, format: {format}}}\n")).unwrap();
+            assert!(
+                !schema.is_valid(&json!(bad)) && schema.is_valid(&json!(good)),
+                "{format}"
+            );
+        }
+        let small = compile("Tested: {type: integer, format: int32}\n").unwrap();
+        assert!(
+            small.is_valid(&json!(i32::MAX)) && !small.is_valid(&json!(i64::from(i32::MAX) + 1))
+        );
+        assert!(
+            small.is_valid(&json!(i32::MIN)) && !small.is_valid(&json!(i64::from(i32::MIN) - 1))
+        );
+    }
+
+    #[test]
+    fn what_the_server_writes_is_not_required_of_a_client() {
+        let schema = compile("Tested:\n  type: object\n  required: [id, name]\n  properties:\n    id: {type: string, readOnly: true}\n    name: {type: string}\n").unwrap();
+        assert!(schema.is_valid(&json!({"name": "a"})) && !schema.is_valid(&json!({"id": "1"})));
+        let only = compile("Tested:\n  type: object\n  required: [id]\n  properties:\n    id: {type: string, readOnly: true}\n").unwrap();
+        assert!(only.is_valid(&json!({})));
+    }
+
+    #[test]
+    fn words_for_readers_are_no_rules() {
+        let schema = compile("Tested:\n  title: T\n  description: D\n  example: {$ref: nowhere}\n  default: {id: x}\n  deprecated: true\n  xml: {name: x}\n  x-own: 1\n").unwrap();
+        assert!(schema.is_valid(&json!(1)));
     }
 }

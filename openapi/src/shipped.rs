@@ -45,8 +45,12 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use super::*;
-    use crate::Contract;
+    use crate::document::{Node, parse};
+    use crate::fault::Faults;
+    use crate::schema::Schemas;
+    use crate::{BodyError, Contract, Operation};
     use std::path::Path;
+    use std::sync::Arc;
 
     #[test]
     fn every_file_of_the_folder_is_shipped() {
@@ -65,11 +69,354 @@ mod tests {
         assert_eq!(shipped, names);
     }
 
+    fn contract() -> Contract {
+        Contract::load(&shipped()).unwrap()
+    }
+
+    fn operation(id: &str) -> Arc<Operation> {
+        let contract = contract();
+        Arc::clone(
+            contract
+                .operations()
+                .iter()
+                .find(|operation| operation.id() == id)
+                .unwrap(),
+        )
+    }
+
+    /// Every document with its tree and its schemas.
+    fn documents() -> Vec<(String, Node, Schemas)> {
+        let read = |source: Source| {
+            let root = parse(&source).unwrap();
+            let mut faults = Faults::new(&source.name);
+            let schemas = Schemas::read(&root, &mut faults);
+            (source.name, root, schemas)
+        };
+        shipped().into_iter().map(read).collect()
+    }
+
+    /// Calls `visit` for a node and everything below it, with the key it stands under.
+    fn walk(key: &str, node: &Node, visit: &mut dyn FnMut(&str, &Node)) {
+        visit(key, node);
+        for entry in node.entries() {
+            walk(&entry.key, &entry.value, visit);
+        }
+        for item in node.items() {
+            walk("", item, visit);
+        }
+    }
+
+    fn body_faults(id: &str, body: &str) -> Vec<String> {
+        match operation(id).check_body(Some("application/json"), body.as_bytes()) {
+            Ok(_) => Vec::new(),
+            Err(BodyError::Invalid(faults)) => faults
+                .iter()
+                .map(|fault| format!("{} {}", fault.pointer, fault.keyword))
+                .collect(),
+            Err(other) => vec![other.to_string()],
+        }
+    }
+
+    const PAYMENT: &str = r#"{"debtorAccount":{"iban":"KZ86125KZT5004100100"},"creditorAccount":{"iban":"KZ75125KZT1001300335"},"creditorName":"N","instructedAmount":{"amount":"1500.00","currency":"KZT"},"knp":"710"}"#;
+    const VERIFICATION: &str = r#"{"subject":{"type":"iin","value":"900101300017"},"purpose":"loan","level":"L3","binding":{"kind":"none"}}"#;
+    const CALLBACK: &str =
+        r#"{"session":"s","reference":"r","outcome":"match","occurredAt":"2026-03-01T09:35:12Z"}"#;
+
     #[test]
-    fn the_shipped_contract_loads() {
-        let contract = Contract::load(&shipped())
-            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())
-            .unwrap();
-        assert_eq!(contract.operations().len(), 20);
+    fn bodies_that_are_not_described_are_refused() {
+        for (id, body, from, to, fault) in [
+            (
+                "createDomesticPayment",
+                PAYMENT,
+                "1500.00",
+                "1500.000",
+                "/instructedAmount/amount pattern",
+            ),
+            (
+                "createDomesticPayment",
+                PAYMENT,
+                "1500.00",
+                "1500",
+                "/instructedAmount/amount pattern",
+            ),
+            (
+                "createDomesticPayment",
+                PAYMENT,
+                "\"1500.00\"",
+                "1500.00",
+                "/instructedAmount/amount type",
+            ),
+            (
+                "createDomesticPayment",
+                PAYMENT,
+                "\"KZT\"",
+                "\"USD\"",
+                "/instructedAmount/currency enum",
+            ),
+            (
+                "createDomesticPayment",
+                PAYMENT,
+                "710",
+                "71",
+                "/knp pattern",
+            ),
+            (
+                "createDomesticPayment",
+                PAYMENT,
+                "KZ86",
+                "XX86",
+                "/debtorAccount/iban pattern",
+            ),
+            (
+                "createDomesticPayment",
+                PAYMENT,
+                "\"N\"",
+                "\"\"",
+                "/creditorName minLength",
+            ),
+            (
+                "createDomesticPayment",
+                PAYMENT,
+                "\"knp\"",
+                "\"extra\":1,\"knp\"",
+                "/extra additionalProperties",
+            ),
+            (
+                "createDomesticPayment",
+                PAYMENT,
+                "\"iban\"",
+                "\"bic\":\"x\",\"iban\"",
+                "/debtorAccount/bic additionalProperties",
+            ),
+            (
+                "createIdentityVerification",
+                VERIFICATION,
+                "900101300017",
+                "90010130001",
+                "/subject/value pattern",
+            ),
+            (
+                "createIdentityVerification",
+                VERIFICATION,
+                "L3",
+                "L1",
+                "/level enum",
+            ),
+            (
+                "createIdentityVerification",
+                VERIFICATION,
+                "loan",
+                "gift",
+                "/purpose enum",
+            ),
+            (
+                "createIdentityVerification",
+                VERIFICATION,
+                "\"none\"",
+                "\"none\",\"hash\":\"x\"",
+                "/binding/hash pattern",
+            ),
+            (
+                "receiveIdentityCallback",
+                CALLBACK,
+                "\"match\"",
+                "\"maybe\"",
+                "/outcome enum",
+            ),
+            (
+                "receiveIdentityCallback",
+                CALLBACK,
+                "T09:35:12Z",
+                "",
+                "/occurredAt format",
+            ),
+        ] {
+            let broken = body.replacen(from, to, 1);
+            let faults = body_faults(id, &broken);
+            assert!(
+                faults.iter().any(|found| found == fault),
+                "{broken} {faults:?}"
+            );
+        }
+        for (id, body) in [
+            ("createDomesticPayment", PAYMENT),
+            ("createIdentityVerification", VERIFICATION),
+            ("receiveIdentityCallback", CALLBACK),
+        ] {
+            assert_eq!(body_faults(id, body), [""; 0], "{id}");
+            assert!(operation(id).body_required());
+        }
+    }
+
+    #[test]
+    fn a_token_form_may_hold_unknown_fields_but_no_field_twice() {
+        let check = |body: &str| {
+            operation("issueToken")
+                .check_body(Some("application/x-www-form-urlencoded"), body.as_bytes())
+                .is_ok()
+        };
+        assert!(!check("grant_type=a&grant_type=b"));
+        assert!(!check(&format!("grant_type={}", "a".repeat(129))));
+        assert!(!check(""));
+        assert!(check(&format!("grant_type={}", "a".repeat(128))));
+        assert!(check(
+            "grant_type=client_credentials&resource=https%3A%2F%2Fapi.example.kz"
+        ));
+    }
+
+    #[test]
+    fn the_shipped_operations_are_these() {
+        let contract = contract();
+        let mut told: Vec<String> = contract
+            .operations()
+            .iter()
+            .map(|operation| {
+                let security = operation
+                    .security()
+                    .iter()
+                    .map(|one| format!("{}({})", one.scheme, one.scopes.join(" ")));
+                let guard = security.collect::<Vec<_>>().join(" or ");
+                format!(
+                    "{} {} {} {} [{guard}]",
+                    operation.document(),
+                    operation.id(),
+                    operation.method(),
+                    operation.template()
+                )
+            })
+            .collect();
+        told.sort();
+        assert_eq!(
+            told,
+            [
+                "accounts getAccountBalances GET /v1/accounts/{accountId}/balances [accessToken(balances:read)]",
+                "accounts listAccountTransactions GET /v1/accounts/{accountId}/transactions [accessToken(transactions:read)]",
+                "accounts listAccounts GET /v1/accounts [accessToken(accounts:read)]",
+                "admin getGeneration GET /admin/generation [administrator()]",
+                "admin getLiveness GET /livez []",
+                "admin getMetrics GET /metrics []",
+                "admin getReadiness GET /readyz []",
+                "admin listAuditRecords GET /admin/audit/records [administrator()]",
+                "admin listRoutes GET /admin/routes [administrator()]",
+                "discovery getStatus GET /v1/discovery/status []",
+                "identity createIdentityVerification POST /v1/identity-verifications [accessToken(identity:verify)]",
+                "identity getIdentityVerification GET /v1/identity-verifications/{verificationId} [accessToken(identity:verify)]",
+                "identity receiveIdentityCallback POST /v1/identity-callbacks/{provider} [signedCallback()]",
+                "oauth getAuthorizationServerMetadata GET /.well-known/oauth-authorization-server []",
+                "oauth getKeys GET /oauth/jwks []",
+                "oauth getOpenidConfiguration GET /.well-known/openid-configuration []",
+                "oauth getProtectedResourceMetadata GET /.well-known/oauth-protected-resource []",
+                "oauth issueToken POST /oauth/token [clientAuthentication()]",
+                "payments createDomesticPayment POST /v1/domestic-payments [accessToken(payments:write)]",
+                "payments getDomesticPayment GET /v1/domestic-payments/{paymentId} [accessToken(payments:read)]",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_text_has_a_limit() {
+        for (name, root, _) in documents() {
+            let mut unlimited = Vec::new();
+            walk("", &root, &mut |key, node| {
+                let text = node.get("type").and_then(Node::text) == Some("string");
+                let limited = node.get("maxLength").or_else(|| node.get("enum")).is_some();
+                if text && !limited {
+                    unlimited.push(format!("{name}:{} {key}", node.mark().line));
+                }
+            });
+            assert_eq!(unlimited, [""; 0]);
+        }
+    }
+
+    #[test]
+    fn every_request_object_is_closed_but_the_token_form() {
+        for (name, root, _) in documents() {
+            let mut bodies = Vec::new();
+            walk("", &root, &mut |key, node| {
+                if key == "requestBody" {
+                    walk("", node, &mut |key, node| {
+                        bodies.extend(node.text().filter(|_| key == "$ref").map(str::to_owned))
+                    });
+                }
+            });
+            for body in bodies {
+                let mut open = Vec::new();
+                walk(
+                    "",
+                    root.nearest(body.trim_start_matches('#')),
+                    &mut |_, node| {
+                        let object = node.get("type").and_then(Node::text) == Some("object");
+                        if object
+                            && node.get("additionalProperties").and_then(Node::boolean)
+                                != Some(false)
+                        {
+                            open.push(format!("{name} {body}"));
+                        }
+                    },
+                );
+                let expected: &[&str] = if name.ends_with("oauth.yaml") {
+                    &["openapi/apis/oauth.yaml #/components/schemas/TokenRequest"]
+                } else {
+                    &[]
+                };
+                assert_eq!(open, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn every_example_keeps_its_own_schema() {
+        let mut checked = 0;
+        for (name, root, schemas) in documents() {
+            walk("", &root, &mut |_, node| {
+                let (Some(schema), Some(example)) = (node.get("schema"), node.get("example"))
+                else {
+                    return;
+                };
+                let mut faults = Faults::new(&name);
+                let validator = schemas.validator(schema, &mut faults).unwrap();
+                let errors: Vec<String> = validator
+                    .iter_errors(&example.to_value())
+                    .map(|error| error.to_string())
+                    .collect();
+                assert_eq!(errors, [""; 0], "{name}:{}", example.mark().line);
+                checked += 1;
+            });
+        }
+        assert!(checked > 30, "{checked}");
+    }
+
+    #[test]
+    fn a_torn_document_is_refused_without_a_panic() {
+        for source in shipped().iter().filter(|source| {
+            source.name.ends_with("oauth.yaml") || source.name.ends_with("discovery.yaml")
+        }) {
+            for end in (0..source.text.len())
+                .step_by(23)
+                .filter(|end| source.text.is_char_boundary(*end))
+            {
+                let (before, after) = source.text.split_at(end);
+                for text in [
+                    before.to_owned(),
+                    after.to_owned(),
+                    format!("{before}{{{after}"),
+                    format!("{before}\n{after}"),
+                    format!("{before}\t'{after}"),
+                ] {
+                    if parse(&Source {
+                        name: "x.yaml".to_owned(),
+                        text: text.clone(),
+                    })
+                    .is_ok()
+                        && end % 46 == 0
+                    {
+                        let _ = Contract::load(&[Source {
+                            name: "x.yaml".to_owned(),
+                            text,
+                        }]);
+                    }
+                }
+            }
+        }
     }
 }

@@ -384,6 +384,15 @@ fn body_fault(error: &ValidationError<'_>, faults: &mut Vec<BodyFault>) {
                 "is required",
             );
         }
+        // A closed object without properties: draft 4 has no other schema that allows nothing.
+        ValidationErrorKind::FalseSchema => {
+            add(
+                faults,
+                pointer,
+                "additionalProperties",
+                "has a property that the contract does not describe",
+            );
+        }
         kind => add(faults, pointer, keyword, &message(kind)),
     }
 }
@@ -458,5 +467,342 @@ fn message(kind: &ValidationErrorKind) -> String {
             "matches more than one of the described forms".to_owned()
         }
         _ => "is not allowed by the contract".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+    use crate::document::parse;
+    use crate::fault::{Faults, Source};
+    use crate::schema::Schemas;
+    use serde_json::json;
+
+    fn validator(schema: &str) -> Validator {
+        let root = parse(&Source {
+            name: "x.yaml".to_owned(),
+            text: schema.to_owned(),
+        })
+        .unwrap();
+        let mut faults = Faults::new("x.yaml");
+        let validator = Schemas::read(&root, &mut faults).validator(&root, &mut faults);
+        assert_eq!(faults.into_found(), []);
+        validator.unwrap()
+    }
+
+    fn rule(essence: &str, required: bool, schema: &str) -> BodyRule {
+        let shape = Shape::of(essence).unwrap();
+        BodyRule {
+            required,
+            media: vec![MediaRule {
+                essence: essence.to_owned(),
+                shape,
+                validator: validator(schema),
+            }],
+        }
+    }
+
+    fn json_rule(schema: &str) -> BodyRule {
+        rule("application/json", true, schema)
+    }
+
+    fn faults(rule: &BodyRule, body: &str) -> Vec<(String, String, String)> {
+        match rule.check(Some("application/json"), body.as_bytes()) {
+            Err(BodyError::Invalid(faults)) => faults
+                .into_iter()
+                .map(|fault| (fault.pointer, fault.keyword, fault.message))
+                .collect(),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    const MONEY: &str = "type: object\nrequired: [amount, currency]\nadditionalProperties: false\nproperties:\n  amount: {type: string, pattern: '^(0|[1-9][0-9]{0,14})\\.[0-9]{2}$'}\n  currency: {type: string, enum: [KZT]}\n";
+
+    #[test]
+    fn other_media_types_are_refused() {
+        let rule = json_rule("type: object\n");
+        for content_type in [
+            None,
+            Some(""),
+            Some("text/plain"),
+            Some("application/jsonx"),
+            Some("application/json; charset=utf-16"),
+            Some("application/json;charset=\"latin1\""),
+            Some("application/x-www-form-urlencoded"),
+            Some("application/*"),
+        ] {
+            let refused = BodyError::UnsupportedMediaType {
+                accepted: vec!["application/json".to_owned()],
+            };
+            assert_eq!(
+                rule.check(content_type, b"{}").unwrap_err(),
+                refused,
+                "{content_type:?}"
+            );
+        }
+        for content_type in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=UTF-8",
+            "application/json;charset=\"utf-8\"; x=y",
+        ] {
+            assert!(
+                rule.check(Some(content_type), b"{}").is_ok(),
+                "{content_type}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_body_is_refused_where_one_is_required() {
+        assert_eq!(
+            json_rule("{}")
+                .check(Some("application/json"), b"")
+                .unwrap_err(),
+            BodyError::Missing
+        );
+        assert_eq!(
+            json_rule("{}").check(None, b"").unwrap_err(),
+            BodyError::Missing
+        );
+        let optional = rule("application/json", false, "type: object\n");
+        assert_eq!(optional.check(None, b"").unwrap().value(), &Value::Null);
+        assert!(optional.check(Some("application/json"), b"null").is_err());
+    }
+
+    #[test]
+    fn a_body_nobody_described_is_refused() {
+        let none = BodyRule::default();
+        assert_eq!(
+            none.check(Some("application/json"), b"{}").unwrap_err(),
+            BodyError::UnsupportedMediaType { accepted: vec![] }
+        );
+        assert!(none.check(None, b"").is_ok());
+    }
+
+    #[test]
+    fn broken_bodies_have_a_place() {
+        let error = json_rule("{}")
+            .check(Some("application/json"), b"{\"a\":1,\n\"a\":2}")
+            .unwrap_err();
+        assert_eq!(
+            error,
+            BodyError::Malformed {
+                line: 2,
+                column: 3,
+                reason: "a key is repeated".to_owned()
+            }
+        );
+    }
+
+    #[test]
+    fn broken_rules_are_told_in_the_contracts_words() {
+        let rule = json_rule(MONEY);
+        let told = |pointer: &str, keyword: &str, message: &str| {
+            vec![(pointer.to_owned(), keyword.to_owned(), message.to_owned())]
+        };
+        assert_eq!(
+            faults(&rule, r#"{"amount":"1.00"}"#),
+            told("/currency", "required", "is required")
+        );
+        assert_eq!(
+            faults(&rule, r#"{"amount":1,"currency":"KZT"}"#),
+            told("/amount", "type", "must be of type string")
+        );
+        assert_eq!(
+            faults(&rule, r#"{"amount":"1.00","currency":"USD"}"#),
+            told("/currency", "enum", "must be one of [\"KZT\"]")
+        );
+        assert_eq!(
+            faults(&rule, r#"{"amount":"1.00","currency":"KZT","x":1}"#),
+            told(
+                "/x",
+                "additionalProperties",
+                "is not described by the contract"
+            )
+        );
+        assert_eq!(
+            faults(&rule, "[]"),
+            told("", "type", "must be of type object")
+        );
+        for amount in [
+            "1",
+            "1.0",
+            "01.00",
+            "-1.00",
+            "1000000000000000.00",
+            "1.00 ",
+            "\\u0661.00",
+            "1.00\\n",
+        ] {
+            let found = faults(
+                &rule,
+                &format!(r#"{{"amount":"{amount}","currency":"KZT"}}"#),
+            );
+            assert_eq!(found.first().unwrap().1, "pattern", "{amount}");
+        }
+        assert!(
+            rule.check(
+                Some("application/json"),
+                br#"{"amount":"999999999999999.99","currency":"KZT"}"#
+            )
+            .is_ok()
+        );
+    }
+
+    #[test]
+    fn faults_never_repeat_the_client() {
+        let rule = json_rule(
+            "type: object\nproperties:\n  a: {type: string, maxLength: 3, minLength: 2, pattern: '^x$', format: uuid, enum: [b]}\n  n: {type: integer, minimum: 1, maximum: 3}\n  o: {oneOf: [{type: string}, {type: string, maxLength: 1}]}\n  m: {type: object, additionalProperties: {type: integer}}\n  l: {type: array, uniqueItems: true, items: {not: {type: string}}}\n  u: {type: object, additionalProperties: false}\n",
+        );
+        let body = r#"{"a":"900101300017","n":900101300017,"o":900101300017,"m":{"900101300017":"900101300017"},"l":["900101300017","900101300017"],"u":{"900101300017":1,"a b@c.kz":1,"named":1}}"#;
+        let found = faults(&rule, body);
+        assert_eq!(found.len(), FAULTS_MAX);
+        assert!(!format!("{found:?}").contains("900101300017"), "{found:?}");
+        let one = faults(
+            &json_rule("properties: {a: {}}\nadditionalProperties: false\n"),
+            r#"{"900101300017":1,"a b@c.kz":1,"named":1}"#,
+        );
+        let pointers: Vec<&str> = one.iter().map(|(pointer, ..)| pointer.as_str()).collect();
+        assert_eq!(pointers, ["/*", "/*", "/named"]);
+        let empty = faults(
+            &json_rule("additionalProperties: false\n"),
+            r#"{"a":1,"b":2}"#,
+        );
+        assert_eq!(empty.len(), 1);
+        assert_eq!(empty.first().unwrap().1, "additionalProperties");
+    }
+
+    #[test]
+    fn faults_are_told_up_to_a_limit() {
+        let rule = json_rule("type: array\nitems: {type: integer}\n");
+        let list = |count: usize| format!("[{}]", vec!["\"x\""; count].join(","));
+        assert_eq!(faults(&rule, &list(FAULTS_MAX)).len(), FAULTS_MAX);
+        assert_eq!(faults(&rule, &list(FAULTS_MAX + 1)).len(), FAULTS_MAX);
+        assert_eq!(faults(&rule, &list(3)).len(), 3);
+    }
+
+    #[test]
+    fn forms_are_objects_of_texts() {
+        let rule = rule(
+            "application/x-www-form-urlencoded",
+            true,
+            "type: object\nproperties:\n  a: {type: string, maxLength: 3}\n",
+        );
+        let check = |body: &[u8]| rule.check(Some("application/x-www-form-urlencoded"), body);
+        for body in [
+            &b"a=1&a=2"[..],
+            b"a=%",
+            b"a=\xff",
+            b"a=%00",
+            b"a=%C0%AF",
+            b"%61=1&a=2",
+        ] {
+            assert!(
+                matches!(check(body), Err(BodyError::Malformed { .. })),
+                "{body:?}"
+            );
+        }
+        assert!(matches!(check(b"a=1234"), Err(BodyError::Invalid(_))));
+        assert!(matches!(
+            check("x".repeat(json::JSON_BYTES_MAX + 1).as_bytes()),
+            Err(BodyError::Malformed { .. })
+        ));
+        assert!(check("x".repeat(json::JSON_BYTES_MAX).as_bytes()).is_ok());
+        assert_eq!(
+            check(b"a=1+2&b=x%26y").unwrap().value(),
+            &json!({"a": "1 2", "b": "x&y"})
+        );
+    }
+
+    #[test]
+    fn a_valid_body_keeps_quiet() {
+        let body = json_rule("{}")
+            .check(Some("application/json"), b"\"900101300017\"")
+            .unwrap();
+        assert_eq!(format!("{body:?}"), "ValidBody(..)");
+    }
+
+    #[test]
+    fn only_readable_media_types_have_a_shape() {
+        for essence in [
+            "",
+            "json",
+            "text/json",
+            "application/*",
+            "*/*",
+            "application/xml",
+            "application/+json",
+            "application/*+json",
+            "multipart/form-data",
+        ] {
+            assert_eq!(Shape::of(essence), None, "{essence}");
+        }
+        assert_eq!(Shape::of("application/merge-patch+json"), Some(Shape::Json));
+    }
+
+    fn parameter(kind: Scalar, schema: &str) -> ParameterRule {
+        ParameterRule {
+            name: "p".to_owned(),
+            place: Place::Query,
+            required: true,
+            kind,
+            validator: validator(schema),
+        }
+    }
+
+    fn keyword(rule: &ParameterRule, text: Option<&str>) -> Option<String> {
+        let mut faults = Vec::new();
+        rule.check(text, &mut faults);
+        faults.first().map(|fault| fault.keyword.clone())
+    }
+
+    #[test]
+    fn parameters_are_read_by_their_type() {
+        let integer = parameter(Scalar::Integer, "type: integer\nminimum: 1\nmaximum: 100\n");
+        for text in [
+            "",
+            "-",
+            "+1",
+            "01",
+            "1.0",
+            "1e1",
+            " 1",
+            "1 ",
+            "0x1",
+            "\u{661}",
+            "-0",
+            "99999999999999999999",
+            "9007199254740992",
+        ] {
+            assert_eq!(
+                keyword(&integer, Some(text)).as_deref(),
+                Some("type"),
+                "{text}"
+            );
+        }
+        assert_eq!(keyword(&integer, Some("0")).as_deref(), Some("minimum"));
+        assert_eq!(keyword(&integer, Some("101")).as_deref(), Some("maximum"));
+        assert_eq!(keyword(&integer, None).as_deref(), Some("required"));
+        assert_eq!(keyword(&integer, Some("1")), None);
+        assert_eq!(keyword(&integer, Some("100")), None);
+        let boolean = parameter(Scalar::Boolean, "type: boolean\n");
+        assert_eq!(keyword(&boolean, Some("TRUE")).as_deref(), Some("type"));
+        assert_eq!(keyword(&boolean, Some("true")), None);
+        let number = parameter(Scalar::Number, "type: number\n");
+        for text in ["", "NaN", "1.", ".5", " 1", "1 ", "[1]", "\"1\"", "1e999"] {
+            assert_eq!(
+                keyword(&number, Some(text)).as_deref(),
+                Some("type"),
+                "{text}"
+            );
+        }
+        assert_eq!(keyword(&number, Some("-1.5e2")), None);
+        let string = parameter(Scalar::String, "type: string\nmaxLength: 2\nminLength: 1\n");
+        assert_eq!(keyword(&string, Some("")).as_deref(), Some("minLength"));
+        assert_eq!(keyword(&string, Some("abc")).as_deref(), Some("maxLength"));
+        assert_eq!(keyword(&string, Some("\u{49b}\u{49b}")), None);
     }
 }
