@@ -40,11 +40,15 @@ const PAYER: &str = "x-qaqpa-payer";
 /// Transactions of one page when none is said, and at most.
 const PAGE_DEFAULT: usize = 50;
 const PAGE_MAX: usize = 500;
-/// Characters of a creditor's name and of a remittance text, as ISO 20022 has them.
-const TEXT_CHARS_MAX: usize = 140;
-/// Later than every time that is written with four digits of year.
-const END_OF_TIME: &str = "9999-12-31T23:59:59Z~";
+/// Characters of a creditor's name, as ISO 20022 has them.
+const NAME_CHARS_MAX: usize = 140;
+/// Characters of a remittance text: three lines of ISO 20022.
+const REMITTANCE_CHARS_MAX: usize = 420;
 const DAY_SECONDS: i64 = 86_400;
+/// How far back transactions are given when no beginning is said.
+const HISTORY_SECONDS: i64 = 90 * DAY_SECONDS;
+/// Days are days of Astana, five hours east of UTC and without summer time.
+const ASTANA_SECONDS: i64 = 5 * 3600;
 
 /// How the reference National Bank is to run.
 #[derive(Clone, Debug)]
@@ -137,12 +141,16 @@ impl Bank {
 
     async fn accounts(&self, parts: &Parts) -> Result<Reply, Problem> {
         let organisation = self.organisation(parts)?;
+        let wanted = Wanted::read(parts)?;
         let rows = self
             .desk
             .ask(move |ledger| ledger.accounts(organisation))
             .await
             .map_err(problem_of)?;
-        Ok(reply::json(StatusCode::OK, &wire::accounts(rows)))
+        let after = wanted.cursor.unwrap_or_default();
+        let mut rows: Vec<_> = rows.into_iter().filter(|row| row.id > after).collect();
+        let next = cut(&mut rows, wanted.limit, |row| row.id.clone());
+        Ok(reply::json(StatusCode::OK, &wire::accounts(rows, next)))
     }
 
     async fn balances(&self, parts: &Parts, id: &str) -> Result<Reply, Problem> {
@@ -162,10 +170,8 @@ impl Bank {
 
     async fn transactions(&self, parts: &Parts, id: &str) -> Result<Reply, Problem> {
         let organisation = self.organisation(parts)?;
-        let mut window = window(parts.uri.query().unwrap_or_default())?;
-        let limit = window.limit;
-        // One more than asked tells whether there is a next page.
-        window.limit += 1;
+        let wanted = Wanted::read(parts)?;
+        let window = wanted.window(clock::now())?;
         let account = id.to_owned();
         let read = self.desk.ask(
             move |ledger| match ledger.account(organisation, &account)? {
@@ -177,10 +183,7 @@ impl Bank {
             .await
             .map_err(problem_of)?
             .ok_or_else(account_unknown)?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let last = rows.last().filter(|_| more);
-        let next = last.map(|row| URL_SAFE_NO_PAD.encode(row.posting.to_string()));
+        let next = cut(&mut rows, wanted.limit, |row| row.posting.to_string());
         Ok(reply::json(
             StatusCode::OK,
             &wire::transactions(account_id, rows, next),
@@ -296,16 +299,20 @@ fn order(
     if wanted.knp.len() != 3 || !wanted.knp.bytes().all(|b| b.is_ascii_digit()) {
         return Err(identifier_invalid());
     }
-    let texts = [
-        Some(&wanted.creditor_name),
-        wanted.remittance_information.as_ref(),
-    ];
-    let fits = |text: &String| {
-        text.chars().count() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control)
-    };
-    if wanted.creditor_name.trim().is_empty() || !texts.into_iter().flatten().all(fits) {
+    let fits =
+        |text: &str, max: usize| text.chars().count() <= max && !text.chars().any(char::is_control);
+    if wanted.creditor_name.trim().is_empty() || !fits(&wanted.creditor_name, NAME_CHARS_MAX) {
         return Err(Problem::shape(
-            "Name and remittance text have 1 to 140 characters of one line.",
+            "The creditor's name has 1 to 140 characters of one line.",
+        ));
+    }
+    if wanted
+        .remittance_information
+        .as_ref()
+        .is_some_and(|text| !fits(text, REMITTANCE_CHARS_MAX))
+    {
+        return Err(Problem::shape(
+            "The remittance text has at most 420 characters of one line.",
         ));
     }
     let digest = digest::digest(&digest::SHA256, body);
@@ -324,43 +331,84 @@ fn order(
     })
 }
 
-/// Reads `from`, `to`, `limit` and `cursor`; names that are not known are passed over.
-fn window(query: &str) -> Result<Window, Problem> {
-    let mut window = Window {
-        from: String::new(),
-        until: END_OF_TIME.to_owned(),
-        before: i64::MAX,
-        limit: PAGE_DEFAULT,
-    };
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value =
-            percent_decode(value).ok_or(Problem::shape("A parameter is not encoded rightly."))?;
-        let time = || clock::read(&value).ok_or(Problem::shape("A time is not RFC 3339."));
-        match name {
-            "from" => window.from = clock::write(time()?),
-            // Up to and with what is named: the whole of a day, or the very second.
-            "to" => {
-                window.until =
-                    clock::write(time()? + if value.len() == 10 { DAY_SECONDS } else { 1 })
+/// The part of a list that is asked for.
+struct Wanted {
+    /// The first second.
+    from: Option<i64>,
+    /// The second after the last one.
+    until: Option<i64>,
+    limit: usize,
+    /// What stood in the cursor.
+    cursor: Option<String>,
+}
+
+impl Wanted {
+    /// Reads `from`, `to`, `limit` and `cursor`; names that are not known are passed over.
+    fn read(parts: &Parts) -> Result<Self, Problem> {
+        let mut wanted = Self {
+            from: None,
+            until: None,
+            limit: PAGE_DEFAULT,
+            cursor: None,
+        };
+        let query = parts.uri.query().unwrap_or_default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = percent_decode(value)
+                .ok_or(Problem::shape("A parameter is not encoded rightly."))?;
+            match name {
+                "from" => wanted.from = Some(span(&value)?.0),
+                "to" => wanted.until = Some(span(&value)?.1),
+                "limit" => {
+                    let limit = value
+                        .parse()
+                        .ok()
+                        .filter(|limit| (1..=PAGE_MAX).contains(limit));
+                    wanted.limit =
+                        limit.ok_or(Problem::shape("The limit is a number from 1 to 500."))?;
+                }
+                "cursor" => {
+                    let bytes = URL_SAFE_NO_PAD.decode(&value).ok();
+                    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+                    wanted.cursor = Some(text.ok_or(CURSOR_UNKNOWN)?);
+                }
+                _ => {}
             }
-            "limit" => {
-                let limit = value
-                    .parse()
-                    .ok()
-                    .filter(|limit| (1..=PAGE_MAX).contains(limit));
-                window.limit =
-                    limit.ok_or(Problem::shape("The limit is a number from 1 to 500."))?;
-            }
-            "cursor" => {
-                let bytes = URL_SAFE_NO_PAD.decode(&value).ok();
-                let posting = bytes.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok());
-                window.before = posting.ok_or(Problem::shape("The cursor is not one of ours."))?;
-            }
-            _ => {}
         }
+        Ok(wanted)
     }
-    Ok(window)
+
+    /// The transactions that are asked for, and one more that tells whether there is a next page.
+    fn window(&self, now: i64) -> Result<Window, Problem> {
+        let until = self.until.unwrap_or(clock::LAST);
+        let from = self.from.unwrap_or(until.min(now + 1) - HISTORY_SECONDS);
+        let before = self.cursor.as_ref().map(|text| text.parse()).transpose();
+        Ok(Window {
+            from: clock::write(from),
+            until: clock::write(until.min(clock::LAST)),
+            before: before.map_err(|_| CURSOR_UNKNOWN)?.unwrap_or(i64::MAX),
+            limit: self.limit + 1,
+        })
+    }
+}
+
+const CURSOR_UNKNOWN: Problem = Problem::shape("The cursor is not one of ours.");
+
+/// The first second of a time or a day, and the second after it.
+fn span(text: &str) -> Result<(i64, i64), Problem> {
+    let time = clock::read(text).ok_or(Problem::shape("A time is not RFC 3339."))?;
+    match text.len() {
+        10 => Ok((time - ASTANA_SECONDS, time - ASTANA_SECONDS + DAY_SECONDS)),
+        _ => Ok((time, time + 1)),
+    }
+}
+
+/// Cuts rows to a page; the cursor of the next one follows from the last row that is left.
+fn cut<T>(rows: &mut Vec<T>, limit: usize, name: impl Fn(&T) -> String) -> Option<String> {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let last = rows.last().filter(|_| more)?;
+    Some(URL_SAFE_NO_PAD.encode(name(last)))
 }
 
 /// Decodes `%hh`; a plus stays a plus, as it stands in times.

@@ -8,6 +8,9 @@ const DAY_SECONDS: i64 = 86_400;
 /// Years outside of this are refused, so that every text has four digits of year.
 const YEARS: std::ops::RangeInclusive<i64> = 1970..=9999;
 
+/// The last second that is written with four digits of year.
+pub(crate) const LAST: i64 = 253_402_300_799;
+
 /// Now, in whole seconds, UTC.
 pub(crate) fn now() -> i64 {
     let since = SystemTime::now()
@@ -172,6 +175,7 @@ mod tests {
         assert_eq!(read("1970-01-01"), Some(0));
         assert_eq!(read("2026-03-01T09:00:00Z"), Some(1_772_355_600));
         assert_eq!(read("2026-03-01T14:00:00.123+05:00"), Some(1_772_355_600));
+        assert_eq!(write(LAST), "9999-12-31T23:59:59Z");
         assert_eq!(write(1_772_355_600), "2026-03-01T09:00:00Z");
         for day in 0..40_000 {
             let text = write(day * DAY_SECONDS + 1);

@@ -200,7 +200,7 @@ async fn an_account_is_shown_with_a_masked_owner_and_its_opening_balance() {
         *shown,
         json!({
             "accountId": first.id.to_string(), "iban": first.iban.as_str(), "currency": "KZT",
-            "product": "current", "ownerName": "Aisulu S.", "status": "active",
+            "name": "current", "product": "current", "ownerName": "Aisulu S.", "status": "active",
         })
     );
     let json = town
@@ -213,7 +213,10 @@ async fn an_account_is_shown_with_a_masked_owner_and_its_opening_balance() {
         .iter()
         .zip(["available", "booked"])
     {
-        assert_eq!(balance["type"], kind);
+        assert_eq!(
+            (&balance["type"], &balance["kind"]),
+            (&json!(kind), &json!(kind))
+        );
         assert_eq!(balance["creditDebit"], "credit");
         assert_eq!(tiyn(&balance["amount"]), first.opening_tiyn);
     }
@@ -226,21 +229,24 @@ async fn an_account_is_shown_with_a_masked_owner_and_its_opening_balance() {
 async fn pages_of_transactions_join_without_gap_or_repeat() {
     let town = Town::new().await;
     let path = format!("/v1/accounts/{}/transactions", account(0).id);
-    let all = town.send(get(&format!("{path}?limit=500"))).await.json();
+    let all = town
+        .send(get(&format!("{path}?from=2026-01-01&limit=500")))
+        .await
+        .json();
     let all_rows = all["transactions"].as_array().unwrap();
-    assert!(all["nextCursor"].is_null());
+    assert!(all["cursor"].is_null() && all["nextCursor"].is_null());
     assert_eq!(all_rows.len(), 49);
     let mut pages = Vec::new();
-    let mut query = "?limit=7".to_owned();
+    let mut query = "?from=2026-01-01&limit=7".to_owned();
     loop {
         let page = town.send(get(&format!("{path}{query}"))).await.json();
         let rows = page["transactions"].as_array().unwrap();
         assert!(!rows.is_empty());
         pages.extend(rows.clone());
-        let Some(cursor) = page["nextCursor"].as_str() else {
+        let Some(cursor) = page["cursor"].as_str() else {
             break;
         };
-        query = format!("?limit=7&cursor={cursor}");
+        query = format!("?from=2026-01-01&limit=7&cursor={cursor}");
     }
     assert_eq!(pages, *all_rows);
     let march = town
@@ -265,6 +271,44 @@ async fn pages_of_transactions_join_without_gap_or_repeat() {
         .await
         .json();
     assert_eq!(nothing["transactions"].as_array().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn pages_of_accounts_join_without_gap_or_repeat() {
+    let town = Town::new().await;
+    let all = town.send(get("/v1/accounts")).await.json();
+    let mut pages = Vec::new();
+    let mut query = "?limit=6".to_owned();
+    loop {
+        let page = town.send(get(&format!("/v1/accounts{query}"))).await.json();
+        assert_eq!(page["accounts"].as_array().unwrap().len(), 6);
+        pages.extend(page["accounts"].as_array().unwrap().clone());
+        let Some(cursor) = page["cursor"].as_str() else {
+            break;
+        };
+        query = format!("?limit=6&cursor={cursor}");
+    }
+    assert_eq!(json!(pages), all["accounts"]);
+}
+
+#[tokio::test]
+async fn days_are_days_of_astana_and_ninety_of_them_are_the_default() {
+    let town = Town::new().await;
+    let path = format!("/v1/accounts/{}/transactions", account(0).id);
+    let count = async |query: &str| {
+        let json = town.send(get(&format!("{path}?{query}"))).await.json();
+        json["transactions"].as_array().unwrap().len()
+    };
+    // The first customer pays the rent on 7 October at 12:10 UTC; the day of Astana ends at 19:00 UTC.
+    assert_eq!(count("from=2026-10-07&to=2026-10-07").await, 1);
+    assert_eq!(
+        count("from=2026-10-06T19:00:00Z&to=2026-10-07T18:59:59Z").await,
+        1
+    );
+    assert_eq!(count("from=2026-10-07T12:10:00Z&to=2026-10-07").await, 1);
+    assert_eq!(count("from=2026-10-07T12:10:01Z&to=2026-10-07").await, 0);
+    // Ninety days back from the end of June are April, May and June; March is not given.
+    assert_eq!(count("to=2026-06-30").await, 18);
 }
 
 #[tokio::test]
@@ -314,7 +358,7 @@ async fn orders_of_another_shape_move_nothing() {
         changed("/instructedAmount/currency", "USD"),
         changed("/creditorName", " "),
         changed("/creditorName", "x".repeat(141)),
-        changed("/remittanceInformation", "x".repeat(141)),
+        changed("/remittanceInformation", "x".repeat(421)),
         changed("/remittanceInformation", "two\nlines"),
         changed("/remittanceInformation", "SBX:lots"),
     ] {
@@ -330,7 +374,7 @@ async fn orders_of_another_shape_move_nothing() {
     let call = pay(&order()).instead("content-type", "text/plain");
     assert_eq!(town.send(call).await.problem(), "unsupported_media");
     assert_nothing_moved(&town).await;
-    let longest = changed("/remittanceInformation", "я".repeat(140));
+    let longest = changed("/remittanceInformation", "я".repeat(420));
     assert_eq!(town.send(pay(&longest)).await.status, StatusCode::CREATED);
 }
 
@@ -429,6 +473,7 @@ async fn a_payment_moves_money_and_is_seen_on_both_sides() {
         let path = format!("/v1/accounts/{}/transactions?limit=1", account(index).id);
         let newest = town.send(get(&path)).await.json()["transactions"][0].clone();
         assert_eq!(newest["creditDebit"], direction);
+        assert_eq!(newest["direction"], direction);
         assert_eq!(newest["amount"]["amount"], "1000.00");
         assert_eq!(newest["counterpartyIban"], account(other).iban.as_str());
         assert_eq!(newest["remittanceInformation"], "Dinner");

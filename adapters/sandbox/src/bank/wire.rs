@@ -1,4 +1,7 @@
 //! The bank's JSON, both ways.
+//!
+//! Members that the published contract names have its names; beside some of them stands the name that open banking
+//! elsewhere gives the same thing (`type`, `creditDebit`, `dateTime`, `counterpartyName`, `nextCursor`).
 
 use super::ledger::{AccountRow, PaymentRow, TransactionRow};
 use crate::personas::masked;
@@ -48,22 +51,47 @@ pub(super) struct Account {
     account_id: String,
     iban: String,
     currency: &'static str,
+    name: String,
     product: String,
     owner_name: String,
     status: String,
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Accounts {
     accounts: Vec<Account>,
+    #[serde(flatten)]
+    next: Next,
+}
+
+/// Where the next page begins; nothing on the last page.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Next {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+impl Next {
+    fn at(cursor: Option<String>) -> Self {
+        Self {
+            next_cursor: cursor.clone(),
+            cursor,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Balance {
+    kind: &'static str,
     r#type: &'static str,
     amount: Amount,
     credit_debit: &'static str,
+    at: String,
     date_time: String,
 }
 
@@ -80,7 +108,9 @@ struct Transaction {
     transaction_id: String,
     booked_at: String,
     amount: Amount,
+    direction: &'static str,
     credit_debit: &'static str,
+    counterparty: String,
     counterparty_name: String,
     counterparty_iban: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,8 +123,8 @@ struct Transaction {
 pub(super) struct Transactions {
     account_id: String,
     transactions: Vec<Transaction>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<String>,
+    #[serde(flatten)]
+    next: Next,
 }
 
 #[derive(Debug, Serialize)]
@@ -119,27 +149,31 @@ pub(super) struct Payment {
     links: Links,
 }
 
-pub(super) fn accounts(rows: Vec<AccountRow>) -> Accounts {
+pub(super) fn accounts(rows: Vec<AccountRow>, next: Option<String>) -> Accounts {
     let account = |row: AccountRow| Account {
         account_id: row.id,
         iban: row.iban,
         currency: Currency::Kzt.code(),
+        name: row.product.clone(),
         product: row.product,
         owner_name: masked(&row.owner_name),
         status: row.status,
     };
     Accounts {
         accounts: rows.into_iter().map(account).collect(),
+        next: Next::at(next),
     }
 }
 
 /// Both kinds of balance are the same here, as every payment is booked at once.
-pub(super) fn balances(row: AccountRow, date_time: &str) -> Balances {
-    let balance = |r#type| Balance {
-        r#type,
+pub(super) fn balances(row: AccountRow, now: &str) -> Balances {
+    let balance = |kind| Balance {
+        kind,
+        r#type: kind,
         amount: Amount::of(row.balance_tiyn),
         credit_debit: "credit",
-        date_time: date_time.to_owned(),
+        at: now.to_owned(),
+        date_time: now.to_owned(),
     };
     Balances {
         balances: vec![balance("available"), balance("booked")],
@@ -150,13 +184,15 @@ pub(super) fn balances(row: AccountRow, date_time: &str) -> Balances {
 pub(super) fn transactions(
     account_id: String,
     rows: Vec<TransactionRow>,
-    next_cursor: Option<String>,
+    next: Option<String>,
 ) -> Transactions {
     let transaction = |row: TransactionRow| Transaction {
         transaction_id: row.id(),
         booked_at: row.booked_at,
         amount: Amount::of(row.tiyn.saturating_abs()),
-        credit_debit: if row.tiyn < 0 { "debit" } else { "credit" },
+        direction: direction(row.tiyn),
+        credit_debit: direction(row.tiyn),
+        counterparty: row.counterparty_name.clone(),
         counterparty_name: row.counterparty_name,
         counterparty_iban: row.counterparty_iban,
         remittance_information: row.remittance,
@@ -165,7 +201,7 @@ pub(super) fn transactions(
     Transactions {
         account_id,
         transactions: rows.into_iter().map(transaction).collect(),
-        next_cursor,
+        next: Next::at(next),
     }
 }
 
@@ -189,4 +225,8 @@ pub(super) fn payment(row: PaymentRow) -> Payment {
         knp: row.knp,
         remittance_information: row.remittance,
     }
+}
+
+fn direction(tiyn: i64) -> &'static str {
+    if tiyn < 0 { "debit" } else { "credit" }
 }
