@@ -1,1 +1,21 @@
-//! Under construction.
+//! The administrators' language: YAML in, a [`Rulebook`](crate::rulebook::Rulebook) or kind diagnostics out.
+//!
+//! [`document`] reads a tree with places, [`decode`] reads values out of it, [`compile`](mod@compile) knows what the
+//! words mean, [`problem`] and [`render`](fn@render) tell what is wrong. Must never read a file: texts are given to it.
+
+pub mod codes;
+pub mod compile;
+pub mod decode;
+pub mod document;
+pub mod problem;
+pub mod suggest;
+pub mod units;
+
+mod render;
+mod shipped;
+
+pub use compile::{Compiled, compile};
+pub use problem::{Faults, Place, Problem, Severity, Source, tally};
+pub use render::{LINE_CHARACTERS_MAX, render};
+pub use shipped::shipped;
+pub use suggest::did_you_mean;

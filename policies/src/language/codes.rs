@@ -1,0 +1,76 @@
+//! Every code of a diagnostic, with what `qaqpa explain` tells of it.
+
+/// What a code means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explanation {
+    /// The code, for example `P0107`.
+    pub code: &'static str,
+    /// What is wrong, in a few words.
+    pub title: &'static str,
+    /// Why it is refused or told, and what to do.
+    pub text: &'static str,
+}
+
+/// Returns the explanation of a code, whatever case it is written in.
+#[must_use]
+pub fn explain(code: &str) -> Option<&'static Explanation> {
+    CODES.iter().find(|explanation| explanation.code.eq_ignore_ascii_case(code))
+}
+
+const fn code(code: &'static str, title: &'static str, text: &'static str) -> Explanation {
+    Explanation { code, title, text }
+}
+
+/// Every code, in order: `P00` the file, `P01` keys and values, `P02` names and keys, `P03` what does not fit together, `P04` warnings.
+pub const CODES: &[Explanation] = &[
+    code("P0001", "not YAML", "The file breaks the syntax of YAML 1.2 here; nothing after this place was read. Often it is a missing quote, a tab, or a line that is indented otherwise than those it belongs to."),
+    code("P0002", "too large", "A file, its depth, its number of values or a key is larger than anything a person writes. Split the file; the files of a directory are read as one. What aliases repeat is counted each time."),
+    code("P0003", "a key twice", "The same key stands twice in one mapping. YAML readers differ in which of the two they take, so neither is taken."),
+    code("P0004", "merge key", "`<<` merges keys from elsewhere so that a reader cannot see what applies. Write the keys out, or repeat a whole value by alias."),
+    code("P0005", "tag", "Tags such as `!!str` or `!include` are not read. Text that looks like a number needs quotes instead."),
+    code("P0006", "several documents", "One file holds one document. Put what follows `---` in a file of its own."),
+    code("P0007", "alias", "An alias `*name` repeats what an anchor `&name` marked before it in the same file. Text that begins with `*` needs quotes."),
+    code("P0008", "key is no text", "Keys are plain words. A value that begins with `{` or `[` and is meant as text needs quotes."),
+    code("P0009", "hidden character", "A character that editors do not show could hide what applies, and some readers take it for the end of the file."),
+    code("P0010", "empty file", "A file without content is more likely a mistake than a wish. Begin it with `qaqpa: v1`, or delete it."),
+    code("P0011", "version missing", "Every file begins with `qaqpa: v1`, so that an older program never reads a newer file in its own way."),
+    code("P0101", "unknown key", "The key means nothing here. An unknown key is refused and never ignored: a misspelt limit would be no limit."),
+    code("P0102", "key missing", "A value that has no safe default was not given."),
+    code("P0103", "wrong kind", "A list stands where a mapping is expected, or the like, or nothing stands there at all."),
+    code("P0104", "wrong form", "The value cannot be read. Quantities have units: `800ms`, `3s`, `64KiB`, `50/s`, `250000 KZT`. Booleans are `true` and `false`."),
+    code("P0105", "out of range", "The value is outside of what this key may have."),
+    code("P0106", "unknown word", "Only a few words may stand here, and this is none of them."),
+    code("P0107", "unknown operation", "The policy names an operation or a contract that does not exist. An operation is joined to its contract by `operationId`; one that no policy names is not exposed."),
+    code("P0108", "unknown name", "Something is referred to that no file of the policy set defines."),
+    code("P0109", "secret in a file", "Secrets and private keys never stand in configuration. Refer to them with `secret:file:...` or `secret:env:...`, and replace the one that stood here: it may have been read."),
+    code("P0110", "said twice", "The same thing stands twice in a list."),
+    code("P0111", "empty list", "At least one item is needed."),
+    code("P0112", "bad name", "Names are 1 to 64 letters, digits, `.`, `_` and `-`."),
+    code("P0201", "defined twice", "One name is defined in two places; policy never depends on which file is read last."),
+    code("P0202", "key not usable", "The public key is malformed, too weak, or of an algorithm that FAPI 2.0 does not allow (ES256, EdDSA and PS256 are)."),
+    code("P0203", "keys not distinct", "Two keys of a client have the same `kid`, or are the same key."),
+    code("P0204", "authentication does not fit", "`private_key_jwt` needs `keys`, `tls_client_auth` needs `certificate`, and neither has a use for the other's."),
+    code("P0301", "who answers", "An operation is either answered by the gateway itself or proxied to an upstream; the contract says which are the gateway's own."),
+    code("P0302", "step-up cannot work", "The step-up rule could never be met or never be judged: the operation has no body with an amount, or no provider reaches the level."),
+    code("P0311", "looser than the default", "Below the defaults of an API, an operation may only be stricter: smaller bodies, shorter times, stronger audit. So a reader of the defaults knows the worst case."),
+    code("P0312", "roles wider than the default", "The roles of an operation are a part of the roles that the API's defaults allow."),
+    code("P0313", "no effect", "Roles and scopes are asked of who comes with an access token; this operation's contract asks for something else, so that the line would protect nothing."),
+    code("P0314", "unknown scope", "No exposed operation asks for this scope, so that it could only be a mistake."),
+    code("P0401", "licence over", "The organisation's licence is over: its clients are refused until `validUntil` is renewed."),
+    code("P0402", "licence ends soon", "The organisation's licence ends within 30 days; from the day after `validUntil` on its clients are refused."),
+    code("P0403", "any token will do", "The operation asks for no scope and no role, so that every client with a token may call it."),
+    code("P0404", "scope in no contract", "The policy asks for a scope that no contract tells developers of."),
+    code("P0405", "defaults do not apply", "The API's defaults ask for roles or scopes, but this operation is not called with an access token, so they are not asked there."),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_in_order_and_unique() {
+        assert!(CODES.windows(2).all(|pair| matches!(pair, [a, b] if a.code < b.code)));
+        assert_eq!(explain("P9999"), None);
+        assert_eq!(explain("p0107").map(|found| found.title), Some("unknown operation"));
+    }
+}

@@ -1,0 +1,113 @@
+//! Compiles policy files into a [`Rulebook`], joined with the contracts by `operationId`.
+//!
+//! All faults are told at once; names in scope make the suggestions. Must never read a file or a clock.
+
+mod names;
+mod operations;
+mod parties;
+mod services;
+
+use std::collections::{BTreeSet, HashMap};
+
+use self::names::Section;
+pub use self::operations::{BODY_BYTES_DEFAULT, BODY_BYTES_MAX, TIMEOUT_MAX};
+pub use self::parties::{BURST_MAX, LICENCE_WARNING};
+pub use self::services::{CONNECT_MAX, POINTER_BYTES_MAX, REQUESTS_MAX, RESPONSE_MAX};
+use super::decode::Value;
+use super::document;
+use super::problem::{Faults, Problem, Source};
+use crate::facts::OperationFacts;
+use crate::rulebook::Rulebook;
+use crate::time::Timestamp;
+
+/// What came of a policy set without errors.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The rules.
+    pub rulebook: Rulebook,
+    /// What somebody should look at, sorted by place.
+    pub warnings: Vec<Problem>,
+}
+
+/// Compiles a policy set for the operations of the contracts.
+///
+/// `files` are read in this order: problems are told in it, and providers are tried in it. `now` only decides which
+/// licences are warned of. No file at all is a rulebook that exposes nothing.
+///
+/// # Errors
+/// Every problem, warnings included, sorted by file and place; at least one of them is an error.
+pub fn compile(files: &[Source], operations: &[OperationFacts], now: Timestamp) -> Result<Compiled, Vec<Problem>> {
+    let faults = Faults::new();
+    let nodes: Vec<_> = files.iter().filter_map(|file| document::parse(file, &faults)).collect();
+    let mut sections = Sections::default();
+    for node in &nodes {
+        sections.collect(Value::root(node, &faults));
+    }
+    let rulebook = sections.compile(operations, now);
+    let (rulebook, warnings) = faults.finish(files, Some(rulebook))?;
+    Ok(Compiled { rulebook, warnings })
+}
+
+/// What the files define, by kind, before it is read.
+#[derive(Default)]
+struct Sections<'n> {
+    organisations: Section<'n>,
+    clients: Section<'n>,
+    plans: Section<'n>,
+    upstreams: Section<'n>,
+    providers: Section<'n>,
+    step_ups: Section<'n>,
+    apis: Section<'n>,
+}
+
+impl<'n> Sections<'n> {
+    fn collect(&mut self, root: Value<'n>) {
+        const KNOWN: [&str; 7] = ["organisations", "clients", "plans", "upstreams", "identity", "stepUp", "apis"];
+        let Some(fields) = root.versioned_fields(&KNOWN) else { return };
+        let take = |name: &str, section: &mut Section<'n>| {
+            if let Some(value) = fields.optional(name) {
+                section.collect(value);
+            }
+        };
+        take("organisations", &mut self.organisations);
+        take("clients", &mut self.clients);
+        take("plans", &mut self.plans);
+        take("upstreams", &mut self.upstreams);
+        take("stepUp", &mut self.step_ups);
+        take("apis", &mut self.apis);
+        let identity = fields.optional("identity").and_then(|value| value.fields(&["providers"]));
+        if let Some(value) = identity.and_then(|fields| fields.required("providers")) {
+            self.providers.collect(value);
+        }
+    }
+
+    fn compile(&self, operations: &[OperationFacts], now: Timestamp) -> Rulebook {
+        let upstreams = self.upstreams.read(services::upstream);
+        let providers = self.providers.read(services::provider);
+        let step_ups = self.step_ups.read(|_, value| services::step_up(value, &providers));
+        let mut scopes: BTreeSet<String> = operations.iter().flat_map(|facts| facts.scopes.iter().cloned()).collect();
+        let contracts = scopes.clone();
+        let context = operations::Context {
+            operations,
+            by_id: operations.iter().map(|facts| (facts.id.as_str(), facts)).collect::<HashMap<_, _>>(),
+            upstreams: &upstreams,
+            step_ups: &step_ups,
+            contract_scopes: &contracts,
+        };
+        let exposed = self.apis.read(|key, value| context.api(&key.text, value, &mut scopes));
+        let organisations = self.organisations.read(|key, value| parties::organisation(&key.text, value, now));
+        let plans = self.plans.read(|key, value| parties::plan(&key.text, value));
+        let clients =
+            self.clients.read(|key, value| parties::client(&key.text, value, &organisations, &plans, &scopes));
+        Rulebook {
+            organisations: organisations.into_values().map(|found| (found.id.clone(), found)).collect(),
+            clients: clients.into_values().map(|found| (found.id.clone(), found)).collect(),
+            upstreams: upstreams.into_values().map(|found| (found.id.clone(), found)).collect(),
+            providers: providers.into_values().collect(),
+            operations: exposed.into_values().flatten().map(|found| (found.operation.clone(), found)).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

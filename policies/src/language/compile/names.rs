@@ -1,0 +1,81 @@
+//! What is defined under which name, so that references can be resolved and misspelt ones be guessed.
+
+use std::collections::HashMap;
+
+use crate::id::PlanId;
+use crate::language::decode::Value;
+use crate::language::document::Key;
+use crate::language::problem::Problem;
+
+/// The definitions of one kind, from all files, as they were found.
+#[derive(Default)]
+pub(super) struct Section<'n> {
+    entries: Vec<(&'n Key, Value<'n>)>,
+    first: HashMap<&'n str, &'n Key>,
+}
+
+impl<'n> Section<'n> {
+    /// Takes in what one file defines; a name that another file has defined is reported.
+    pub(super) fn collect(&mut self, value: Value<'n>) {
+        for (key, definition) in value.entries().unwrap_or_default() {
+            // Every kind of name has the same form.
+            if let Err(error) = PlanId::parse(&key.text) {
+                definition.report(Problem::error("P0112", &key.place, error.to_string()));
+            }
+            if let Some(first) = self.first.get(key.text.as_str()) {
+                definition.report(
+                    Problem::error("P0201", &key.place, format!("`{}` is defined twice", key.text))
+                        .label("second")
+                        .related(&first.place, "first")
+                        .help("keep one of the two, or give one another name"),
+                );
+                continue;
+            }
+            self.first.insert(&key.text, key);
+            self.entries.push((key, definition));
+        }
+    }
+
+    /// Reads every definition; one that cannot be read keeps its name, so that references to it are no second fault.
+    pub(super) fn read<T>(&self, mut read: impl FnMut(&'n Key, Value<'n>) -> Option<T>) -> Names<T> {
+        let mut names = Names { values: Vec::new(), index: HashMap::new() };
+        for (key, value) in &self.entries {
+            names.index.insert(key.text.clone(), names.values.len());
+            names.values.push((key.text.clone(), read(key, *value)));
+        }
+        names
+    }
+}
+
+/// What was read of one kind, in the order of the files.
+pub(super) struct Names<T> {
+    values: Vec<(String, Option<T>)>,
+    index: HashMap<String, usize>,
+}
+
+impl<T> Names<T> {
+    /// Resolves a reference; an unknown one is reported, one to a definition that was reported itself is not.
+    pub(super) fn resolve(&self, value: Value<'_>, what: &str) -> Option<&T> {
+        let text = value.text()?;
+        let Some(at) = self.index.get(text) else {
+            value.unknown("P0108", what, text, self.values.iter().map(|(name, _)| name.as_str()));
+            return None;
+        };
+        self.values.get(*at).and_then(|(_, found)| found.as_ref())
+    }
+
+    /// Goes through what could be read.
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
+        self.values.iter().filter_map(|(_, found)| found.as_ref())
+    }
+
+    /// Tells whether every definition could be read.
+    pub(super) fn complete(&self) -> bool {
+        self.values.iter().all(|(_, found)| found.is_some())
+    }
+
+    /// Takes what could be read, in order.
+    pub(super) fn into_values(self) -> impl Iterator<Item = T> {
+        self.values.into_iter().filter_map(|(_, found)| found)
+    }
+}

@@ -1,0 +1,485 @@
+//! Reads YAML 1.2 into a tree in which every node knows its place, refusing what people trip over.
+//!
+//! Anchors and aliases are allowed; merge keys, tags, several documents in one file, keys that are not text and keys
+//! that come twice are not. Must never know what a key means: that is `decode` and what stands on it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+
+use super::problem::{Faults, Place, Problem, Source, quoted};
+
+/// The longest file, in bytes: thousands of clients fit, and it is read in a few milliseconds.
+pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// How deep collections may stand in one another: the language needs 7, and a person sees no more than 32.
+pub const DEPTH_MAX: usize = 32;
+
+/// How many nodes a file may have, those that aliases repeat counted each time: what bounds alias bombs.
+pub const NODES_MAX: usize = 100_000;
+
+/// The longest key, in bytes: twice what an identifier may have.
+pub const KEY_BYTES_MAX: usize = 128;
+
+/// One value of a file.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Where it stands; for a block collection, its first key or item.
+    pub place: Place,
+    /// What it is.
+    pub content: Content,
+}
+
+/// What a value is.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Nothing is written, as in `key:`.
+    Empty,
+    /// A single value.
+    Scalar {
+        /// The text, without quotes and with escapes resolved.
+        text: String,
+        /// How it was written.
+        style: Style,
+    },
+    /// A list.
+    Sequence(Vec<Node>),
+    /// Keys and their values, in the order of the file; no key comes twice.
+    Mapping(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The key.
+    pub key: Key,
+    /// The value.
+    pub value: Node,
+}
+
+/// A key of a mapping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The text.
+    pub text: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// How a scalar was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// As it is: it may be a number or a boolean.
+    Plain,
+    /// In quotes: it is text.
+    Quoted,
+    /// In a block after `|` or `>`: it is text.
+    Block,
+}
+
+impl Node {
+    /// Says what it is, with an article, for diagnostics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.content {
+            Content::Empty => "nothing",
+            Content::Scalar { style: Style::Plain, text } if is_null(text) => "nothing",
+            Content::Scalar { .. } => "a single value",
+            Content::Sequence(_) => "a list",
+            Content::Mapping(_) => "a mapping",
+        }
+    }
+}
+
+/// Tells whether a plain scalar is the null of YAML 1.2.
+#[must_use]
+pub fn is_null(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "Null" | "NULL")
+}
+
+/// Reads one file; every fault found is reported, and `None` is returned if there is no tree to go on with.
+///
+/// A duplicate key, a merge key or a tag is reported and passed over, so that the rest of the file is still checked; a
+/// fault of syntax ends the reading of that file.
+pub fn parse(source: &Source, faults: &Faults) -> Option<Node> {
+    let file = &source.name;
+    let text = source.body();
+    let start = Place::start_of(file);
+    if text.len() > DOCUMENT_BYTES_MAX {
+        faults.report(
+            Problem::error("P0002", &start, format!("the file has {} bytes", text.len()))
+                .label(format!("at most {DOCUMENT_BYTES_MAX} bytes are read"))
+                .help("split it: the files of a directory are read as one"),
+        );
+        return None;
+    }
+    if let Some(problem) = forbidden_character(file, text) {
+        faults.report(problem);
+        return None;
+    }
+    let lines = text.lines().map(|line| line.chars().count()).collect();
+    let mut builder = Builder { file, lines, faults, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
+    let mut parser = Parser::new_from_str(text);
+    let mut documents = 0;
+    while let Some(next) = parser.next_event() {
+        let (event, span) = match next {
+            Ok(found) => found,
+            Err(error) => {
+                faults.report(builder.syntax(&error, text));
+                return None;
+            }
+        };
+        if let Event::DocumentStart(_) = event {
+            documents += 1;
+            if documents > 1 {
+                let place = builder.place(&span);
+                faults.report(
+                    Problem::error("P0006", &place, "a second document begins in the same file")
+                        .label("`---` may only stand at the top")
+                        .help("put it in a file of its own"),
+                );
+                return None;
+            }
+        }
+        if builder.take(event, &span).is_err() {
+            return None;
+        }
+    }
+    if builder.root.is_none() {
+        faults.report(
+            Problem::error("P0010", &start, "the file has no content").help("begin it with `qaqpa: v1`, or delete it"),
+        );
+    }
+    builder.root
+}
+
+/// The reading cannot go on; the reason was reported.
+struct Stop;
+
+/// A collection whose end has not come.
+struct Open {
+    place: Place,
+    flow: bool,
+    anchor: usize,
+    kind: OpenKind,
+}
+
+enum OpenKind {
+    Sequence(Vec<Node>),
+    Mapping { entries: Vec<Entry>, known: HashMap<String, Place>, key: Waiting },
+    /// What stands here was refused as a whole and is only skipped.
+    Ignored,
+}
+
+/// What a mapping is waiting for.
+enum Waiting {
+    ForKey,
+    ForValue(Key),
+    /// The key was refused, so the value is skipped.
+    ForNothing,
+}
+
+struct Builder<'s> {
+    file: &'s Arc<str>,
+    // How many characters each line has.
+    lines: Vec<usize>,
+    faults: &'s Faults,
+    open: Vec<Open>,
+    anchors: HashMap<usize, (Node, usize)>,
+    nodes: usize,
+    root: Option<Node>,
+}
+
+impl Builder<'_> {
+    fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), Stop> {
+        let place = self.place(span);
+        match event {
+            Event::Alias(anchor) => {
+                let Some((node, size)) = self.anchors.get(&anchor) else {
+                    return self.stop(
+                        Problem::error("P0007", &place, "an alias stands inside the very value it repeats")
+                            .help("an alias may only repeat what is complete before it"),
+                    );
+                };
+                let (node, size) = (node.clone(), *size);
+                self.count(size, &place)?;
+                self.value(node, 0);
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                self.count(1, &place)?;
+                self.refuse_tag(tag.is_some(), &place);
+                let nothing = style == ScalarStyle::Plain && (text.is_empty() || (text == "~" && span.is_empty()));
+                let style = match style {
+                    ScalarStyle::Plain => Style::Plain,
+                    ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
+                    ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
+                };
+                let content = if nothing { Content::Empty } else { Content::Scalar { text: text.into_owned(), style } };
+                self.value(Node { place, content }, anchor);
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.refuse_tag(tag.is_some(), &place);
+                self.begin(place, span, anchor, OpenKind::Sequence(Vec::new()))?;
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.refuse_tag(tag.is_some(), &place);
+                let kind = OpenKind::Mapping { entries: Vec::new(), known: HashMap::new(), key: Waiting::ForKey };
+                self.begin(place, span, anchor, kind)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(span),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
+        }
+        Ok(())
+    }
+
+    fn stop(&self, problem: Problem) -> Result<(), Stop> {
+        self.faults.report(problem);
+        Err(Stop)
+    }
+
+    fn count(&mut self, nodes: usize, place: &Place) -> Result<(), Stop> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes <= NODES_MAX {
+            return Ok(());
+        }
+        self.stop(
+            Problem::error("P0002", place, format!("the file has more than {NODES_MAX} values"))
+                .label("counted up to here, what aliases repeat included")
+                .help("split it, and repeat less by alias"),
+        )
+    }
+
+    fn refuse_tag(&self, tagged: bool, place: &Place) {
+        if tagged {
+            self.faults.report(
+                Problem::error("P0005", place, "a tag stands before this value")
+                    .label("tags such as `!!str` or `!include` are not read")
+                    .help("leave the tag out; put text that looks like a number in quotes"),
+            );
+        }
+    }
+
+    fn begin(&mut self, place: Place, span: &Span, anchor: usize, kind: OpenKind) -> Result<(), Stop> {
+        self.count(1, &place)?;
+        if self.open.len() >= DEPTH_MAX {
+            return self.stop(
+                Problem::error("P0002", &place, format!("values stand more than {DEPTH_MAX} deep in one another"))
+                    .label("one too deep"),
+            );
+        }
+        let ignored = match self.open.last().map(|open| &open.kind) {
+            Some(OpenKind::Ignored | OpenKind::Mapping { key: Waiting::ForNothing, .. }) => true,
+            Some(OpenKind::Mapping { key: Waiting::ForKey, .. }) => {
+                self.faults.report(
+                    Problem::error("P0008", &place, "a key is a list or a mapping")
+                        .label("keys are plain words")
+                        .help("text that begins with `{` or `[` needs quotes"),
+                );
+                true
+            }
+            _ => false,
+        };
+        let kind = if ignored { OpenKind::Ignored } else { kind };
+        self.open.push(Open { place, flow: !span.is_empty(), anchor, kind });
+        Ok(())
+    }
+
+    fn end(&mut self, span: &Span) {
+        let Some(open) = self.open.pop() else { return };
+        let content = match open.kind {
+            OpenKind::Sequence(items) => Content::Sequence(items),
+            OpenKind::Mapping { entries, .. } => Content::Mapping(entries),
+            OpenKind::Ignored => {
+                // Where this stood for a key, its value is passed over too.
+                if let Some(OpenKind::Mapping { key: key @ Waiting::ForKey, .. }) = self.open.last_mut().map(|open| &mut open.kind) {
+                    *key = Waiting::ForNothing;
+                    return;
+                }
+                Content::Empty
+            }
+        };
+        let mut place = open.place;
+        if open.flow {
+            place.length = if span.end.line() == place.line {
+                (span.end.col() + 1).saturating_sub(place.column).max(1)
+            } else {
+                self.rest_of_line(&place)
+            };
+        } else if let Some(first) = first_place(&content) {
+            place = first;
+        }
+        self.value(Node { place, content }, open.anchor);
+    }
+
+    // Puts a finished node where it belongs.
+    fn value(&mut self, node: Node, anchor: usize) {
+        if anchor > 0 {
+            let size = size_of(&node);
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        let faults = self.faults;
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(node);
+            return;
+        };
+        match &mut open.kind {
+            OpenKind::Ignored => {}
+            OpenKind::Sequence(items) => items.push(node),
+            OpenKind::Mapping { entries, known, key } => match std::mem::replace(key, Waiting::ForKey) {
+                Waiting::ForKey => *key = checked_key(node, known, faults),
+                Waiting::ForValue(name) => entries.push(Entry { key: name, value: node }),
+                Waiting::ForNothing => {}
+            },
+        }
+    }
+
+    fn place(&self, span: &Span) -> Place {
+        let mut place =
+            Place { file: Arc::clone(self.file), line: span.start.line(), column: span.start.col() + 1, length: 1 };
+        place.length = if span.start.line() == span.end.line() {
+            span.end.col().saturating_sub(span.start.col()).max(1)
+        } else {
+            self.rest_of_line(&place)
+        };
+        place
+    }
+
+    fn rest_of_line(&self, place: &Place) -> usize {
+        let length = place.line.checked_sub(1).and_then(|index| self.lines.get(index)).copied().unwrap_or(0);
+        (length + 1).saturating_sub(place.column).max(1)
+    }
+
+    fn syntax(&self, error: &ScanError, text: &str) -> Problem {
+        let marker = error.marker();
+        let mut place = Place { file: Arc::clone(self.file), line: marker.line(), column: marker.col() + 1, length: 1 };
+        // A fault at the very end is told at the end of the last line that has something.
+        if place.line > self.lines.len() {
+            place.line = self.lines.len().max(1);
+            place.column = self.lines.last().map_or(1, |length| length + 1);
+        }
+        let line = place.line.checked_sub(1).and_then(|index| text.lines().nth(index)).unwrap_or_default();
+        let (message, help) = told(error.info(), line);
+        let code = if error.info().contains("anchor") { "P0007" } else { "P0001" };
+        if code == "P0007" {
+            let word = line.chars().skip(marker.col()).take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ']' | '}'));
+            place.length = word.count().max(1);
+        }
+        Problem::error(code, &place, message).help_if(help)
+    }
+}
+
+// The parser's words are for those who know the YAML specification; these are for those who do not.
+fn told(info: &str, line: &str) -> (String, Option<String>) {
+    let (message, help) = if info.contains("tab") {
+        ("a tab stands where spaces are needed", "indent with spaces; YAML takes no tabs")
+    } else if info.contains("mapping values are not allowed") {
+        (
+            "a second `:` follows on this line, or the line is indented too far",
+            "put text that holds `: ` in quotes, and indent keys that belong together alike",
+        )
+    } else if info.contains("unknown anchor") {
+        ("this alias repeats an anchor that is not known here", "define it before with `&name`; text that begins with `*` needs quotes")
+    } else if info.contains("quoted scalar") && info.contains("end of stream") {
+        ("this quote is never closed", "close it with the same kind of quote")
+    } else if info.contains("unknown escape") {
+        ("`\\` in double quotes begins an escape that does not exist", "write `\\\\` for a backslash, or use single quotes")
+    } else if info.contains("unexpected character") {
+        ("a value may not begin with this character", "put the text in quotes")
+    } else if info.contains("illegal placement of ':'") || info.contains("flow") {
+        ("a `[` or `{` is not closed before this", "look for the missing `]` or `}`, or for a missing `,`")
+    } else if info.contains("did not find expected") || info.contains("simple key") || info.contains("indent") {
+        let colon = line.trim_start().chars().all(|character| character != ':');
+        if colon && !line.trim_start().starts_with('-') {
+            ("this line has no `:` and so is no key", "write `key: value`")
+        } else {
+            ("this line does not fit the indentation of those before it", "indent keys that belong together alike")
+        }
+    } else {
+        return (format!("this is not YAML: {info}"), None);
+    };
+    (message.to_owned(), Some(help.to_owned()))
+}
+
+fn checked_key(node: Node, known: &mut HashMap<String, Place>, faults: &Faults) -> Waiting {
+    let place = node.place;
+    let Content::Scalar { text, style } = node.content else {
+        faults.report(Problem::error("P0008", &place, "a key is missing before `:`"));
+        return Waiting::ForNothing;
+    };
+    if text == "<<" && style == Style::Plain {
+        faults.report(
+            Problem::error("P0004", &place, "merge keys are not read")
+                .label("`<<` would hide what applies")
+                .help("write the keys out, or give the whole value an anchor and repeat it with an alias"),
+        );
+        return Waiting::ForNothing;
+    }
+    if text.len() > KEY_BYTES_MAX || style == Style::Block {
+        faults.report(
+            Problem::error("P0002", &place, "the key is too long")
+                .label(format!("a key is one line of at most {KEY_BYTES_MAX} bytes")),
+        );
+        return Waiting::ForNothing;
+    }
+    if let Some(first) = known.get(&text) {
+        faults.report(
+            Problem::error("P0003", &place, format!("the key {} comes twice", quoted(&text)))
+                .label("second")
+                .related(first, "first")
+                .help("keep one of the two"),
+        );
+        return Waiting::ForNothing;
+    }
+    known.insert(text.clone(), place.clone());
+    Waiting::ForValue(Key { text, place })
+}
+
+fn first_place(content: &Content) -> Option<Place> {
+    match content {
+        Content::Mapping(entries) => entries.first().map(|entry| entry.key.place.clone()),
+        Content::Sequence(items) => items.first().map(|item| item.place.clone()),
+        Content::Empty | Content::Scalar { .. } => None,
+    }
+}
+
+// Bounded by DEPTH_MAX, so that recursion is safe.
+fn size_of(node: &Node) -> usize {
+    1 + match &node.content {
+        Content::Empty | Content::Scalar { .. } => 0,
+        Content::Sequence(items) => items.iter().map(size_of).sum(),
+        Content::Mapping(entries) => entries.iter().map(|entry| 1 + size_of(&entry.value)).sum(),
+    }
+}
+
+// Characters that an editor does not show could hide what applies; the parser takes NUL for the end of the file.
+fn forbidden_character(file: &Arc<str>, text: &str) -> Option<Problem> {
+    let (mut line, mut column) = (1, 1);
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let named = match character {
+            '\n' => {
+                line += 1;
+                column = 0;
+                None
+            }
+            '\r' if characters.peek() == Some(&'\n') => None,
+            '\t' => None,
+            '\r' => Some("a carriage return without a line feed".to_owned()),
+            '\u{feff}' => Some("a byte order mark".to_owned()),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => Some("a character that turns the reading direction".to_owned()),
+            '\u{85}' | '\u{2028}' | '\u{2029}' => Some("a line break of another kind".to_owned()),
+            other if other.is_control() => Some("a control character".to_owned()),
+            _ => None,
+        };
+        if let Some(named) = named {
+            let place = Place { file: Arc::clone(file), line, column, length: 1 };
+            return Some(
+                Problem::error("P0009", &place, format!("{named} (U+{:04X}) stands in the file", u32::from(character)))
+                    .help("delete it, or write it as an escape in double quotes"),
+            );
+        }
+        column += 1;
+    }
+    None
+}

@@ -1,0 +1,162 @@
+//! The units that people write amounts of anything in: `800ms`, `64KiB`, `50/s`, `250000 KZT`.
+//!
+//! Pure text to value; what a value is good for stands elsewhere.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::limit::Rate;
+use crate::national::money::Money;
+
+/// The longest time that can be written, one hundred years in seconds: keeps sums far from overflow.
+pub const SECONDS_MAX: u64 = 100 * 365 * 86_400;
+
+/// Reads a time such as `800ms`, `3s`, `5m`, `24h` or `7d`.
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
+    let (count, unit) = counted(text)?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    let span = Duration::from_millis(count.checked_mul(millis)?);
+    (span.as_secs() <= SECONDS_MAX).then_some(span)
+}
+
+/// Reads a size such as `512B`, `64KiB`, `2MiB` or `1GiB`, in bytes.
+#[must_use]
+pub fn bytes(text: &str) -> Option<usize> {
+    let (count, unit) = counted(text)?;
+    let factor: u64 = match unit {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    usize::try_from(count.checked_mul(factor)?).ok()
+}
+
+/// Reads a rate such as `50/s`, `100/min`, `1000/h` or `10000/day`.
+#[must_use]
+pub fn rate(text: &str) -> Option<Rate> {
+    let (count, per) = text.split_once('/')?;
+    let count = NonZeroU32::new(u32::try_from(whole(count)?).ok()?)?;
+    let seconds = match per {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        "d" | "day" => 86_400,
+        _ => return None,
+    };
+    Some(Rate { count, per: Duration::from_secs(seconds) })
+}
+
+/// Reads an amount of money such as `250000 KZT` or `0.50 KZT`.
+#[must_use]
+pub fn money(text: &str) -> Option<Money> {
+    let (amount, currency) = text.split_once(' ')?;
+    if amount.contains('.') {
+        Money::parse(amount, currency).ok()
+    } else {
+        Money::parse(&format!("{amount}.00"), currency).ok()
+    }
+}
+
+/// Reads a whole number without sign, blanks or a needless leading zero.
+#[must_use]
+pub fn whole(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || (text.len() > 1 && text.starts_with('0')) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// Writes a time in the largest unit that tells it exactly.
+#[must_use]
+pub fn shown_duration(span: Duration) -> String {
+    let millis = span.as_millis();
+    for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
+        if millis >= size && millis.is_multiple_of(size) {
+            return format!("{}{unit}", millis / size);
+        }
+    }
+    format!("{millis}ms")
+}
+
+/// Writes a size in the largest unit that tells it exactly.
+#[must_use]
+pub fn shown_bytes(size: usize) -> String {
+    for (unit, factor) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+        if size >= factor && size.is_multiple_of(factor) {
+            return format!("{}{unit}", size / factor);
+        }
+    }
+    format!("{size}B")
+}
+
+fn counted(text: &str) -> Option<(u64, &str)> {
+    let end = text.bytes().position(|byte| !byte.is_ascii_digit())?;
+    let (count, unit) = text.split_at_checked(end)?;
+    Some((whole(count)?, unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_without_a_unit_or_beyond_a_century_are_refused() {
+        for text in ["", "3", "s", "-3s", "3 s", "3.5s", "03s", "3S", "3sec", "3ß", "99999999999999999999s", "36501d"] {
+            assert_eq!(duration(text), None, "{text}");
+        }
+        assert_eq!(duration("36500d"), Some(Duration::from_secs(SECONDS_MAX)));
+        assert_eq!(duration("800ms"), Some(Duration::from_millis(800)));
+        assert_eq!(duration("5m"), duration("5min"));
+        assert_eq!(duration("0s"), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn sizes_are_told_in_powers_of_two() {
+        for text in ["", "64", "64KB", "64kib", "64 KiB", "-1B", "99999999999GiB", "1TiB"] {
+            assert_eq!(bytes(text), None, "{text}");
+        }
+        assert_eq!(bytes("64KiB"), Some(65_536));
+        assert_eq!(bytes("1GiB"), Some(1 << 30));
+    }
+
+    #[test]
+    fn a_rate_is_never_zero() {
+        for text in ["", "0/s", "50", "50/", "/s", "50/week", "50 / s", "4294967296/s", "1.5/s"] {
+            assert_eq!(rate(text), None, "{text}");
+        }
+        assert_eq!(rate("50/s").map(|rate| rate.to_string()), Some("50/s".to_owned()));
+        assert_eq!(rate("10000/day").map(|rate| rate.to_string()), Some("10000/day".to_owned()));
+        assert!(rate("4294967295/h").is_some());
+    }
+
+    #[test]
+    fn money_names_its_currency() {
+        for text in ["", "250000", "KZT", "250000KZT", "250000  KZT", "-1 KZT", "1.5 KZT", "1 USD", "1,000 KZT"] {
+            assert_eq!(money(text), None, "{text}");
+        }
+        assert_eq!(money("250000 KZT").map(|money| money.tiyn()), Some(25_000_000));
+        assert_eq!(money("0.50 KZT").map(|money| money.tiyn()), Some(50));
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read_again() {
+        for text in ["0ms", "800ms", "3s", "90s", "5m", "24h"] {
+            let span = duration(text);
+            assert_eq!(span.map(shown_duration).as_deref().and_then(duration), span, "{text}");
+        }
+        for text in ["1B", "1000B", "64KiB", "3MiB"] {
+            assert_eq!(bytes(text).map(shown_bytes).as_deref(), Some(text));
+        }
+    }
+}
