@@ -401,6 +401,75 @@ mod tests {
     }
 
     #[test]
+    fn the_limits_of_names_and_references_hold_on_both_sides() {
+        let named = |length: usize| {
+            faults(&format!(
+                "  /a:\n    get:\n      operationId: {}\n      {ANSWER}\n",
+                "a".repeat(length)
+            ))
+        };
+        assert_eq!(named(128), [""; 0]);
+        assert!(
+            named(129)
+                .first()
+                .unwrap()
+                .starts_with("7:20 an `operationId` is")
+        );
+        let chain = |links: usize| {
+            let links: String = (1..links)
+                .map(|n| format!("    P{n}: {{$ref: '#/components/parameters/P{}'}}\n", n + 1))
+                .collect();
+            let last = links.lines().count() + 1;
+            let parameters =
+                format!("{links}    P{last}: {{name: q, in: query, schema: {{type: string}}}}\n");
+            whole(&format!(
+                "{HEAD}{}components:\n  parameters:\n{parameters}",
+                get("      parameters: [{$ref: '#/components/parameters/P1'}]\n")
+            ))
+        };
+        assert_eq!(chain(8), [""; 0]);
+        assert!(
+            chain(9)
+                .first()
+                .unwrap()
+                .starts_with("9:20 more than 8 references")
+        );
+    }
+
+    #[test]
+    fn the_limit_of_operations_holds_on_both_sides() {
+        let many = |count: usize| -> Vec<Source> {
+            let one = |n: usize| format!("  /a{n}:\n    get: {{operationId: a{n}, {ANSWER}}}\n");
+            let files: Vec<usize> = (0..count).collect();
+            files
+                .chunks(2_500)
+                .enumerate()
+                .map(|(file, chunk)| {
+                    source(
+                        &format!("{file}.yaml"),
+                        &format!(
+                            "{HEAD}{}",
+                            chunk.iter().copied().map(one).collect::<String>()
+                        ),
+                    )
+                })
+                .collect()
+        };
+        assert_eq!(
+            Contract::load(&many(OPERATIONS_MAX))
+                .unwrap()
+                .operations()
+                .len(),
+            OPERATIONS_MAX
+        );
+        let faults = Contract::load(&many(OPERATIONS_MAX + 1)).unwrap_err();
+        assert_eq!(
+            faults.first().unwrap().message,
+            format!("more than {OPERATIONS_MAX} operations")
+        );
+    }
+
+    #[test]
     fn scopes_are_known_to_their_scheme() {
         let text = |requirement: &str| {
             format!(

@@ -4,6 +4,9 @@
 
 use std::fmt;
 
+/// The most faults told of one file: nobody reads more before mending the first.
+const FILE_FAULTS_MAX: usize = 200;
+
 /// One file of a contract, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -93,7 +96,7 @@ impl Faults {
             message,
             help,
         };
-        if !self.found.contains(&fault) {
+        if self.found.len() < FILE_FAULTS_MAX && !self.found.contains(&fault) {
             self.found.push(fault);
         }
     }
@@ -118,6 +121,34 @@ impl std::error::Error for Fault {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_fault_limit_holds_on_both_sides() {
+        let mut faults = Faults::new("x.yaml");
+        for line in 1..=FILE_FAULTS_MAX {
+            assert_eq!(faults.count(), line - 1);
+            faults.add(Mark { line, column: 1 }, "m");
+        }
+        faults.add(
+            Mark {
+                line: FILE_FAULTS_MAX + 1,
+                column: 1,
+            },
+            "m",
+        );
+        assert_eq!(faults.into_found().len(), FILE_FAULTS_MAX);
+    }
+
+    #[test]
+    fn a_fault_is_told_once() {
+        let mut faults = Faults::new("x.yaml");
+        faults.add(Mark { line: 1, column: 1 }, "m");
+        faults.add(Mark { line: 1, column: 1 }, "m");
+        faults.add_unless_known(Mark { line: 1, column: 9 }, "n".to_owned());
+        assert_eq!(faults.count(), 1);
+        faults.add_unless_known(Mark { line: 2, column: 1 }, "n".to_owned());
+        assert_eq!(faults.count(), 2);
+    }
 
     #[test]
     fn a_stem_is_the_bare_file_name() {

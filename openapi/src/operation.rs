@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of how its path is found and nothing of what serves it.
 
-use crate::path::CanonicalPath;
+use crate::path::{CanonicalPath, unescape};
 use crate::validate::{
     BodyError, BodyFault, BodyRule, ParameterRule, Place, ValidBody, check_query,
 };
@@ -216,6 +216,17 @@ pub struct PathParameters {
 pub(crate) enum PathValue {
     Plain { start: usize, end: usize },
     Unescaped(Box<str>),
+}
+
+impl PathValue {
+    /// Writes out the escapes of a value, so that rules judge what the upstream will read.
+    pub(crate) fn unescape(&mut self, path: &str) {
+        if let PathValue::Plain { start, end } = self
+            && let Some(text) = path.get(*start..*end).and_then(unescape)
+        {
+            *self = PathValue::Unescaped(text.into_boxed_str());
+        }
+    }
 }
 
 impl PathParameters {

@@ -25,7 +25,7 @@ impl<'d> Reader<'d> {
     /// Follows references into one kind of component.
     pub(crate) fn resolve(&mut self, node: &'d Node, kind: &str) -> Option<&'d Node> {
         let mut current = node;
-        for _ in 0..REFERENCES_MAX {
+        for _ in 0..=REFERENCES_MAX {
             let Some(reference) = current.get("$ref") else {
                 return Some(current);
             };

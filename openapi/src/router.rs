@@ -5,7 +5,7 @@
 //! where the most specific template lacks the method, no vaguer one is tried. Must never see a query, a header or a host.
 
 use crate::operation::{Operation, PathParameters, PathValue, RouteMatch};
-use crate::path::{CanonicalPath, unescape};
+use crate::path::CanonicalPath;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -62,9 +62,9 @@ impl Router {
 
     pub(crate) fn find(&self, method: &str, path: &CanonicalPath) -> Route {
         let text = path.as_str();
-        let mut spans = Vec::new();
+        let mut values = Vec::new();
         let rest = (text.len() > 1).then_some(1);
-        let Some(level) = self.root.find(text, rest, &mut spans) else {
+        let Some(level) = self.root.find(text, rest, &mut values) else {
             return Route::NotFound;
         };
         let Some(operation) = level.operations.get(method) else {
@@ -76,28 +76,21 @@ impl Router {
                     .collect(),
             };
         };
-        let values =
-            spans.into_iter().map(
-                |(start, end)| match text.get(start..end).and_then(unescape) {
-                    Some(unescaped) => PathValue::Unescaped(unescaped.into_boxed_str()),
-                    None => PathValue::Plain { start, end },
-                },
-            );
+        if text.contains('%') {
+            for value in &mut values {
+                value.unescape(text);
+            }
+        }
         Route::Found(RouteMatch {
             operation: Arc::clone(operation),
-            parameters: PathParameters::new(path.clone(), values.collect()),
+            parameters: PathParameters::new(path.clone(), values),
         })
     }
 }
 
 impl Level {
     /// Follows the path from byte `rest` on; notes where parameters stand. Each level is visited at most once.
-    fn find(
-        &self,
-        path: &str,
-        rest: Option<usize>,
-        spans: &mut Vec<(usize, usize)>,
-    ) -> Option<&Level> {
+    fn find(&self, path: &str, rest: Option<usize>, values: &mut Vec<PathValue>) -> Option<&Level> {
         let Some(start) = rest else {
             return (!self.operations.is_empty()).then_some(self);
         };
@@ -108,15 +101,18 @@ impl Level {
         if let Some(found) = self
             .fixed
             .get(segment)
-            .and_then(|level| level.find(path, next, spans))
+            .and_then(|level| level.find(path, next, values))
         {
             return Some(found);
         }
         let level = self.parameter.as_ref()?;
-        spans.push((start, start + length));
-        let found = level.find(path, next, spans);
+        values.push(PathValue::Plain {
+            start,
+            end: start + length,
+        });
+        let found = level.find(path, next, values);
         if found.is_none() {
-            spans.pop();
+            values.pop();
         }
         found
     }

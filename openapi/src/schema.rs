@@ -109,13 +109,18 @@ impl Schemas {
             }
             named.insert(entry.key.clone(), translate(&entry.value, &names, faults));
         }
-        let schemas = Schemas { named };
-        for entry in entries {
-            if schemas.returns_to(&entry.key) {
-                faults.add(
-                    entry.mark,
-                    format!("the schema `{}` is defined by itself", entry.key),
-                );
+        let mut schemas = Schemas { named };
+        let circular: Vec<_> = entries
+            .iter()
+            .filter(|entry| schemas.returns_to(&entry.key))
+            .collect();
+        for entry in circular {
+            faults.add(
+                entry.mark,
+                format!("the schema `{}` is defined by itself", entry.key),
+            );
+            if let Some(schema) = schemas.named.get_mut(&entry.key) {
+                schema.sound = false;
             }
         }
         schemas
@@ -141,9 +146,7 @@ impl Schemas {
                 );
             }
         }
-        let usable = |name: &&str| {
-            self.named.get(*name).is_some_and(|schema| schema.sound) && !self.returns_to(name)
-        };
+        let usable = |name: &&str| self.named.get(*name).is_some_and(|schema| schema.sound);
         if !translated.sound || !needed.iter().all(usable) {
             // Already told; and the validator would follow a circle without end.
             return None;

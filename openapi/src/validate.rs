@@ -676,6 +676,13 @@ mod tests {
     }
 
     #[test]
+    fn a_clients_own_name_is_repeated_up_to_a_limit() {
+        let longest = "n".repeat(NAME_BYTES_MAX);
+        assert_eq!(shown(&longest), longest);
+        assert_eq!(shown(&format!("{longest}n")), "*");
+    }
+
+    #[test]
     fn faults_are_told_up_to_a_limit() {
         let rule = json_rule("type: array\nitems: {type: integer}\n");
         let list = |count: usize| format!("[{}]", vec!["\"x\""; count].join(","));
