@@ -78,18 +78,7 @@ impl<'d> Reader<'d> {
             ],
         );
         let name = node.get("name").and_then(Node::text).unwrap_or_default();
-        let place = match node.get("in").and_then(Node::text) {
-            Some("path") => Place::Path,
-            Some("query") => Place::Query,
-            Some("header") => Place::Header,
-            _ => {
-                self.faults.add(
-                    node.get("in").unwrap_or(node).mark(),
-                    "a parameter stands in path, query or header",
-                );
-                return None;
-            }
-        };
+        let place = self.place(node)?;
         let name = if place == Place::Header {
             name.to_ascii_lowercase()
         } else {
@@ -133,6 +122,21 @@ impl<'d> Reader<'d> {
             kind,
             validator,
         })
+    }
+
+    fn place(&mut self, node: &Node) -> Option<Place> {
+        match node.get("in").and_then(Node::text) {
+            Some("path") => Some(Place::Path),
+            Some("query") => Some(Place::Query),
+            Some("header") => Some(Place::Header),
+            _ => {
+                self.faults.add(
+                    node.get("in").unwrap_or(node).mark(),
+                    "a parameter stands in path, query or header",
+                );
+                None
+            }
+        }
     }
 
     fn scalar(&mut self, schema: &'d Node) -> Option<Scalar> {

@@ -564,6 +564,18 @@ mod tests {
     }
 
     #[test]
+    fn the_pattern_limit_holds_on_both_sides() {
+        // How many bytes a pattern takes is the engine's secret: 1000 repetitions stay below the limit, 1500 do not.
+        let sized = |count: usize| {
+            compile(&format!(
+                "Tested:\n  type: string\n  pattern: '(x[^a]{{{count}}}y|zz)+w'\n"
+            ))
+        };
+        assert!(sized(1000).is_ok());
+        assert!(sized(1500).is_err());
+    }
+
+    #[test]
     fn references_that_lead_nowhere_are_refused() {
         for reference in [
             "'#/components/schemas/Other'",
