@@ -1,1 +1,12 @@
-//! Under construction.
+//! The kinds of rules, one a file: each a pure function of what is known, asked by [`decide`](crate::decide).
+//!
+//! A rule says yes by `Ok(())` or refuses with a [`Refusal`]; it must never know what other rules say.
+
+pub mod licence;
+pub mod refusal;
+pub mod role;
+pub mod scope;
+pub mod step_up;
+pub mod suspension;
+
+pub use refusal::Refusal;
