@@ -4,6 +4,7 @@ pub mod audit;
 pub mod clock;
 pub mod entropy;
 pub mod http;
+pub mod keys;
 pub mod limit;
 pub mod provider;
 pub mod store;
