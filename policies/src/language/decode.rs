@@ -56,14 +56,18 @@ pub const TEXT_BYTES_MAX: usize = 1024;
 pub struct Value<'n> {
     node: &'n Node,
     key: Option<&'n Key>,
+    // Whether it is a whole file.
+    top: bool,
     faults: &'n Faults,
 }
 
 /// The keys of a mapping that were found, once the unknown ones are reported.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Fields<'n> {
     owner: Value<'n>,
     entries: &'n [Entry],
+    // Known keys that unknown ones were probably meant to be; they are not reported a second time as missing.
+    meant: Vec<String>,
 }
 
 /// Where a secret is kept; the secret itself is fetched by who may read files and the environment.
@@ -93,7 +97,7 @@ impl<'n> Value<'n> {
     /// Starts at the top of a file.
     #[must_use]
     pub fn root(node: &'n Node, faults: &'n Faults) -> Self {
-        Self { node, key: None, faults }
+        Self { node, key: None, top: true, faults }
     }
 
     /// Returns the node.
@@ -117,10 +121,14 @@ impl<'n> Value<'n> {
         self.key.map_or(&self.node.place, |key| &key.place)
     }
 
-    /// Returns how a message calls it: its key in backticks, or `this item`.
+    /// Returns how a message calls it: its key in backticks, `this item` or `the file`.
     #[must_use]
     pub fn name(self) -> String {
-        self.key.map_or_else(|| "this item".to_owned(), |key| quoted(&key.text))
+        match self.key {
+            Some(key) => quoted(&key.text),
+            None if self.top => "the file".to_owned(),
+            None => "this item".to_owned(),
+        }
     }
 
     /// Begins to tell of an error at this value; give it to [`Value::report`].
@@ -138,9 +146,10 @@ impl<'n> Value<'n> {
     ///
     /// Nothing at all (`limits:`) is read as a mapping without keys.
     pub fn fields(self, known: &[&str]) -> Option<Fields<'n>> {
-        let fields = self.open("a mapping")?;
+        let mut fields = self.open("a mapping")?;
         for entry in fields.entries {
-            self.refuse_unknown(&entry.key, known);
+            let meant = self.refuse_unknown(&entry.key, known);
+            fields.meant.extend(meant);
         }
         Some(fields)
     }
@@ -148,7 +157,7 @@ impl<'n> Value<'n> {
     /// Reads the mapping at the top of a file: `qaqpa: v1` first, then keys that are known.
     pub fn versioned_fields(self, known: &[&str]) -> Option<Fields<'n>> {
         let (name, version) = HEADER;
-        let Some(fields) = self.open("a mapping that begins with `qaqpa: v1`") else { return None };
+        let mut fields = self.open("a mapping that begins with `qaqpa: v1`")?;
         let header = fields.entries.iter().position(|entry| entry.key.text == name);
         match header.and_then(|at| fields.entries.get(at)) {
             None => self.report(
@@ -170,7 +179,8 @@ impl<'n> Value<'n> {
             Some(_) => {}
         }
         for entry in fields.entries.iter().filter(|entry| entry.key.text != name) {
-            self.refuse_unknown(&entry.key, known);
+            let meant = self.refuse_unknown(&entry.key, known);
+            fields.meant.extend(meant);
         }
         Some(fields)
     }
@@ -187,7 +197,7 @@ impl<'n> Value<'n> {
             Content::Empty => Some(Vec::new()),
             Content::Sequence(items) => {
                 let read: Vec<Option<T>> =
-                    items.iter().map(|node| item(Value { node, key: None, faults: self.faults })).collect();
+                    items.iter().map(|node| item(Value { node, key: None, top: false, faults: self.faults })).collect();
                 read.into_iter().collect()
             }
             _ => self.wrong_kind("a list", "write `[first, second]`, or one `- item` a line"),
@@ -258,7 +268,11 @@ impl<'n> Value<'n> {
             (None, "no" | "off" | "n" | "0") => "write `false`".to_owned(),
             _ => "write `true` or `false`".to_owned(),
         };
-        self.report(self.fault("P0104", format!("{} is neither `true` nor `false`: {}", self.name(), quoted(text))).help(help));
+        let message = match meant {
+            Some(_) => format!("{} is text, not a boolean", self.name()),
+            None => format!("{} is neither `true` nor `false`: {}", self.name(), quoted(text)),
+        };
+        self.report(self.fault("P0104", message).help(help));
         None
     }
 
@@ -266,13 +280,12 @@ impl<'n> Value<'n> {
     pub fn whole(self, range: RangeInclusive<u64>) -> Option<u64> {
         let (text, style) = self.scalar("a whole number")?;
         let Some(number) = units::whole(text).filter(|_| style == Style::Plain) else {
-            let help = match style {
-                Style::Plain => "write digits only",
-                _ => "take it out of the quotes",
+            let problem = if style != Style::Plain && units::whole(text).is_some() {
+                self.fault("P0104", format!("{} is text, not a number", self.name())).help("take it out of the quotes")
+            } else {
+                self.fault("P0104", format!("{} is not a whole number: {}", self.name(), quoted(text))).help("write digits only")
             };
-            self.report(
-                self.fault("P0104", format!("{} is not a whole number: {}", self.name(), quoted(text))).help(help),
-            );
+            self.report(problem);
             return None;
         };
         self.in_range(number, &range, u64::to_string)
@@ -313,7 +326,7 @@ impl<'n> Value<'n> {
         let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone());
         if found.is_none() {
             let help = did_you_mean(text, words())
-                .map_or_else(|| format!("known are {}", listed(words())), |word| format!("did you mean `{word}`?"));
+                .map_or_else(|| format!("known: {}", listed(words())), |word| format!("did you mean `{word}`?"));
             self.report(
                 self.fault("P0106", format!("{} cannot be {}", self.name(), quoted(text)))
                     .label("not a word that is known here")
@@ -342,8 +355,8 @@ impl<'n> Value<'n> {
     pub fn unknown<'k>(self, code: &'static str, what: &str, text: &str, known: impl Iterator<Item = &'k str> + Clone) {
         let help = match did_you_mean(text, known.clone()) {
             Some(word) => format!("did you mean `{word}`?"),
-            None if known.clone().next().is_none() => format!("there is no {what} yet"),
-            None => format!("known are {}", listed(known)),
+            None if known.clone().next().is_none() => format!("no {what} is defined"),
+            None => format!("known: {}", listed(known)),
         };
         self.report(self.fault(code, format!("unknown {what} {}", quoted(text))).label("not defined").help(help));
     }
@@ -365,8 +378,8 @@ impl<'n> Value<'n> {
 
     fn open(self, expected: &str) -> Option<Fields<'n>> {
         match &self.node.content {
-            Content::Mapping(entries) => Some(Fields { owner: self, entries }),
-            Content::Empty => Some(Fields { owner: self, entries: &[] }),
+            Content::Mapping(entries) => Some(Fields { owner: self, entries, meant: Vec::new() }),
+            Content::Empty => Some(Fields { owner: self, entries: &[], meant: Vec::new() }),
             _ => self.wrong_kind(expected, "write `key: value` lines, indented by two"),
         }
     }
@@ -390,20 +403,23 @@ impl<'n> Value<'n> {
         None
     }
 
-    fn refuse_unknown(self, key: &Key, known: &[&str]) {
+    // Returns the known key that was probably meant.
+    fn refuse_unknown(self, key: &Key, known: &[&str]) -> Option<String> {
         if known.contains(&key.text.as_str()) {
-            return;
+            return None;
         }
-        let help = match did_you_mean(&key.text, known.iter().copied()) {
+        let meant = did_you_mean(&key.text, known.iter().copied());
+        let help = match meant {
             Some(word) => format!("did you mean `{word}`?"),
             None => format!("known here: {}", listed(known.iter().copied())),
         };
-        let owner = self.key.map_or_else(|| "at the top of a file".to_owned(), |owner| format!("in {}", quoted(&owner.text)));
+        let owner = if self.top { "at the top of the file".to_owned() } else { format!("in {}", self.name()) };
         self.report(
             Problem::error("P0101", &key.place, format!("unknown key {} {owner}", quoted(&key.text)))
                 .label("not a key that is known here")
                 .help(help),
         );
+        meant.map(str::to_owned)
     }
 }
 
@@ -412,8 +428,8 @@ impl<'n> Fields<'n> {
     #[must_use]
     pub fn required(&self, name: &str) -> Option<Value<'n>> {
         let found = self.optional(name);
-        if found.is_none() {
-            let problem = Problem::error("P0102", self.owner.key_place(), format!("{} has no `{name}`", self.title()))
+        if found.is_none() && !self.meant.iter().any(|meant| meant == name) {
+            let problem = Problem::error("P0102", self.owner.key_place(), format!("{} has no `{name}`", self.owner.name()))
                 .label(format!("`{name}` is missing in here"));
             self.owner.report(problem);
         }
@@ -432,12 +448,8 @@ impl<'n> Fields<'n> {
         self.owner
     }
 
-    fn title(&self) -> String {
-        self.owner.key.map_or_else(|| "the file".to_owned(), |key| quoted(&key.text))
-    }
-
     fn value(&self, entry: &'n Entry) -> Value<'n> {
-        Value { node: &entry.value, key: Some(&entry.key), faults: self.owner.faults }
+        Value { node: &entry.value, key: Some(&entry.key), top: false, faults: self.owner.faults }
     }
 }
 

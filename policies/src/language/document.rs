@@ -9,6 +9,7 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
 use super::problem::{Faults, Place, Problem, Source, quoted};
+use super::syntax::Stopped;
 
 /// The longest file, in bytes: thousands of clients fit, and it is read in a few milliseconds.
 pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
@@ -119,14 +120,14 @@ pub fn parse(source: &Source, faults: &Faults) -> Option<Node> {
         return None;
     }
     let lines = text.lines().map(|line| line.chars().count()).collect();
-    let mut builder = Builder { file, lines, faults, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
+    let mut builder = Builder { file, text, lines, faults, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
     let mut parser = Parser::new_from_str(text);
     let mut documents = 0;
     while let Some(next) = parser.next_event() {
         let (event, span) = match next {
             Ok(found) => found,
             Err(error) => {
-                faults.report(builder.syntax(&error, text));
+                faults.report(builder.syntax(&error));
                 return None;
             }
         };
@@ -182,6 +183,7 @@ enum Waiting {
 
 struct Builder<'s> {
     file: &'s Arc<str>,
+    text: &'s str,
     // How many characters each line has.
     lines: Vec<usize>,
     faults: &'s Faults,
@@ -253,11 +255,24 @@ impl Builder<'_> {
     fn refuse_tag(&self, tagged: bool, place: &Place) {
         if tagged {
             self.faults.report(
-                Problem::error("P0005", place, "a tag stands before this value")
+                Problem::error("P0005", &self.tag_before(place), "a tag stands before a value")
                     .label("tags such as `!!str` or `!include` are not read")
                     .help("leave the tag out; put text that looks like a number in quotes"),
             );
         }
+    }
+
+    // The parser tells where the value stands, not where its tag does.
+    fn tag_before(&self, place: &Place) -> Place {
+        let line = place.line.checked_sub(1).and_then(|index| self.text.lines().nth(index)).unwrap_or_default();
+        let before: Vec<char> = line.chars().take(place.column.saturating_sub(1)).collect();
+        let Some(start) = before.iter().rposition(|character| *character == '!').map(|last| {
+            before.iter().take(last).rposition(|character| *character != '!').map_or(0, |other| other + 1)
+        }) else {
+            return place.clone();
+        };
+        let length = before.iter().skip(start).take_while(|character| !character.is_whitespace()).count();
+        Place { file: Arc::clone(&place.file), line: place.line, column: start + 1, length: length.max(1) }
     }
 
     fn begin(&mut self, place: Place, span: &Span, anchor: usize, kind: OpenKind) -> Result<(), Stop> {
@@ -350,55 +365,11 @@ impl Builder<'_> {
         (length + 1).saturating_sub(place.column).max(1)
     }
 
-    fn syntax(&self, error: &ScanError, text: &str) -> Problem {
-        let marker = error.marker();
-        let mut place = Place { file: Arc::clone(self.file), line: marker.line(), column: marker.col() + 1, length: 1 };
-        // A fault at the very end is told at the end of the last line that has something.
-        if place.line > self.lines.len() {
-            place.line = self.lines.len().max(1);
-            place.column = self.lines.last().map_or(1, |length| length + 1);
-        }
-        let line = place.line.checked_sub(1).and_then(|index| text.lines().nth(index)).unwrap_or_default();
-        let (message, help) = told(error.info(), line);
-        let code = if error.info().contains("anchor") { "P0007" } else { "P0001" };
-        if code == "P0007" {
-            let word = line.chars().skip(marker.col()).take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ']' | '}'));
-            place.length = word.count().max(1);
-        }
-        Problem::error(code, &place, message).help_if(help)
+    fn syntax(&self, error: &ScanError) -> Problem {
+        let open = self.open.iter().rev().find(|open| open.flow).map(|open| &open.place);
+        let (line, column) = (error.marker().line(), error.marker().col());
+        Stopped { info: error.info(), file: self.file, text: self.text, line, column, open }.problem()
     }
-}
-
-// The parser's words are for those who know the YAML specification; these are for those who do not.
-fn told(info: &str, line: &str) -> (String, Option<String>) {
-    let (message, help) = if info.contains("tab") {
-        ("a tab stands where spaces are needed", "indent with spaces; YAML takes no tabs")
-    } else if info.contains("mapping values are not allowed") {
-        (
-            "a second `:` follows on this line, or the line is indented too far",
-            "put text that holds `: ` in quotes, and indent keys that belong together alike",
-        )
-    } else if info.contains("unknown anchor") {
-        ("this alias repeats an anchor that is not known here", "define it before with `&name`; text that begins with `*` needs quotes")
-    } else if info.contains("quoted scalar") && info.contains("end of stream") {
-        ("this quote is never closed", "close it with the same kind of quote")
-    } else if info.contains("unknown escape") {
-        ("`\\` in double quotes begins an escape that does not exist", "write `\\\\` for a backslash, or use single quotes")
-    } else if info.contains("unexpected character") {
-        ("a value may not begin with this character", "put the text in quotes")
-    } else if info.contains("illegal placement of ':'") || info.contains("flow") {
-        ("a `[` or `{` is not closed before this", "look for the missing `]` or `}`, or for a missing `,`")
-    } else if info.contains("did not find expected") || info.contains("simple key") || info.contains("indent") {
-        let colon = line.trim_start().chars().all(|character| character != ':');
-        if colon && !line.trim_start().starts_with('-') {
-            ("this line has no `:` and so is no key", "write `key: value`")
-        } else {
-            ("this line does not fit the indentation of those before it", "indent keys that belong together alike")
-        }
-    } else {
-        return (format!("this is not YAML: {info}"), None);
-    };
-    (message.to_owned(), Some(help.to_owned()))
 }
 
 fn checked_key(node: Node, known: &mut HashMap<String, Place>, faults: &Faults) -> Waiting {

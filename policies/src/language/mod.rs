@@ -11,8 +11,10 @@ pub mod problem;
 pub mod suggest;
 pub mod units;
 
+mod mask;
 mod render;
 mod shipped;
+mod syntax;
 
 pub use compile::{Compiled, compile};
 pub use problem::{Faults, Place, Problem, Severity, Source, tally};

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use super::mask::{masked, visible};
 use super::problem::{Place, Problem, Severity, Source};
 
 /// How many characters of a line are shown; of a longer one, the stretch around the caret.
@@ -67,10 +68,14 @@ fn one(out: &mut String, problem: &Problem, sources: &[Source], paint: Paint) {
     }
     let last_line = blocks.iter().flatten().map(|mark| mark.place.line).max().unwrap_or(1);
     let gutter = last_line.to_string().len();
-    for block in blocks {
+    for (index, block) in blocks.into_iter().enumerate() {
+        if index > 0 {
+            let _ = writeln!(out, "{} {}", " ".repeat(gutter), paint.frame("|"));
+        }
         show_block(out, block, sources, gutter, style, paint);
     }
     if let Some(help) = &problem.help {
+        let _ = writeln!(out, "{} {}", " ".repeat(gutter), paint.frame("|"));
         let _ = writeln!(out, "{} {} {}", " ".repeat(gutter), paint.frame("="), paint.over("1", "help:").to_owned() + " " + &clean(help));
     }
 }
@@ -92,8 +97,7 @@ fn show_block(out: &mut String, mut marks: Vec<Mark<'_>>, sources: &[Source], gu
     marks.sort_by_key(|mark| (mark.place.line, !mark.primary, mark.place.column));
     let mut shown: Option<(usize, usize)> = None;
     for mark in &marks {
-        let line = source.body().lines().nth(mark.place.line.saturating_sub(1)).unwrap_or_default();
-        let characters = masked(line);
+        let characters = masked(source, mark.place.line);
         let from = if characters.len() > LINE_CHARACTERS_MAX { mark.place.column.saturating_sub(BEFORE_CARET + 1) } else { 0 };
         if shown != Some((mark.place.line, from)) {
             if shown.is_some_and(|(before, _)| mark.place.line > before + 1) {
@@ -101,14 +105,12 @@ fn show_block(out: &mut String, mut marks: Vec<Mark<'_>>, sources: &[Source], gu
             }
             let number = paint.frame(&format!("{:>gutter$}", mark.place.line));
             let text = window(&characters, from);
-            let _ = writeln!(out, "{number} {bar} {}", text.trim_end());
+            let shown_line = format!("{number} {bar} {text}");
+            let _ = writeln!(out, "{}", shown_line.trim_end());
             shown = Some((mark.place.line, from));
         }
         let underline = underline(&characters, from, mark, if mark.primary { style } else { "1;34" }, paint);
         let _ = writeln!(out, "{pad} {bar} {underline}");
-    }
-    if !marks.is_empty() {
-        let _ = writeln!(out, "{pad} {bar}");
     }
 }
 
@@ -135,16 +137,6 @@ fn underline(characters: &[char], from: usize, mark: &Mark<'_>, style: &str, pai
     format!("{}{}", " ".repeat(before), paint.over(style, &(carets + &label)))
 }
 
-// What is not for display would move the carets or steer the terminal; a tab is shown as one space.
-fn visible(character: char) -> char {
-    match character {
-        '\t' => ' ',
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => '\u{fffd}',
-        other if other.is_control() => '\u{fffd}',
-        other => other,
-    }
-}
-
 fn clean(text: &str) -> String {
     text.chars().map(visible).collect()
 }
@@ -160,64 +152,6 @@ fn width(character: char) -> usize {
     }
 }
 
-// Stars out what follows a key that holds a secret, up to the end of that value on the line.
-fn masked(line: &str) -> Vec<char> {
-    let mut characters: Vec<char> = line.chars().map(visible).collect();
-    if line.contains("PRIVATE KEY") {
-        characters.iter_mut().for_each(star);
-        return characters;
-    }
-    let mut at = 0;
-    while let Some(colon) = characters.iter().skip(at).position(|character| *character == ':').map(|found| found + at) {
-        at = colon + 1;
-        let word: String = {
-            let before: String = characters.iter().take(colon).collect();
-            let before = before.trim_end_matches([' ', '"', '\'']);
-            before.rsplit(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).next().unwrap_or_default().to_lowercase()
-        };
-        if !holds_secret(&word) {
-            continue;
-        }
-        let rest: String = characters.iter().skip(at).collect();
-        let value = rest.trim_start().trim_start_matches(['"', '\'']);
-        if value.starts_with("secret:") || value.starts_with(['{', '[', '|', '>', '*', '&']) || value.is_empty() {
-            continue;
-        }
-        let quote = rest.trim_start().chars().next().filter(|c| matches!(c, '"' | '\''));
-        let mut seen_value = false;
-        for character in characters.iter_mut().skip(at) {
-            if quote.is_none() && matches!(character, ',' | '}' | ']') {
-                break;
-            }
-            if !seen_value && *character == ' ' {
-                at += 1;
-                continue;
-            }
-            let closing = seen_value && Some(*character) == quote;
-            seen_value = true;
-            at += 1;
-            if closing {
-                break;
-            }
-            star(character);
-        }
-    }
-    characters
-}
-
-fn star(character: &mut char) {
-    if *character != ' ' {
-        *character = '*';
-    }
-}
-
-// The private members of a JSON Web Key (RFC 7518, 6.2.2, 6.3.2 and 6.4) and what secrets are usually called.
-fn holds_secret(key: &str) -> bool {
-    let folded: String = key.chars().filter(|character| !matches!(character, '_' | '-')).collect();
-    matches!(folded.as_str(), "d" | "p" | "q" | "dp" | "dq" | "qi" | "oth" | "k" | "pin" | "token" | "apikey")
-        || ["secret", "passw", "passphrase", "privatekey", "credential"].iter().any(|part| folded.contains(part))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,24 +161,6 @@ mod tests {
         let source = Source::new("a.yaml", text);
         let place = Place { file: Arc::clone(&source.name), line, column, length };
         render(&[Problem::error("P0001", &place, "wrong").label("here")], &[source], false)
-    }
-
-    #[test]
-    fn secrets_are_starred_out() {
-        for text in [
-            "keys: [{kty: EC, d: hunter2-hunter2, x: abc}]",
-            "clientSecret: hunter2",
-            "  \"password\": \"hun, ter2\"",
-            "-----BEGIN PRIVATE KEY----- hunter2",
-            "api_key:    'hunter2'",
-            "secret: hunter2 # not so secret",
-        ] {
-            let shown = told(text, 1, 1, 1);
-            assert!(!shown.contains("hunter2") && !shown.contains("ter2"), "{shown}");
-        }
-        assert!(told("keys: [{d: abc, x: shown}]", 1, 1, 1).contains("x: shown"));
-        assert!(told("token: secret:env:TOKEN", 1, 1, 1).contains("secret:env:TOKEN"));
-        assert!(told("tokens: {bind: dpop}", 1, 1, 1).contains("bind: dpop"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::id::PlanId;
 use crate::language::decode::Value;
 use crate::language::document::Key;
-use crate::language::problem::Problem;
+use crate::language::problem::{Problem, quoted};
 
 /// The definitions of one kind, from all files, as they were found.
 #[derive(Default)]
@@ -20,11 +20,11 @@ impl<'n> Section<'n> {
         for (key, definition) in value.entries().unwrap_or_default() {
             // Every kind of name has the same form.
             if let Err(error) = PlanId::parse(&key.text) {
-                definition.report(Problem::error("P0112", &key.place, error.to_string()));
+                definition.report(Problem::error("P0112", &key.place, format!("{} is no name", quoted(&key.text))).label(error.to_string()));
             }
             if let Some(first) = self.first.get(key.text.as_str()) {
                 definition.report(
-                    Problem::error("P0201", &key.place, format!("`{}` is defined twice", key.text))
+                    Problem::error("P0201", &key.place, format!("{} is defined twice", quoted(&key.text)))
                         .label("second")
                         .related(&first.place, "first")
                         .help("keep one of the two, or give one another name"),

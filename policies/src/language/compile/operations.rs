@@ -91,7 +91,7 @@ impl Context<'_> {
         }
         let known: BTreeSet<&str> = self.operations.iter().map(|facts| facts.api.as_str()).collect();
         let help = did_you_mean(document, known.iter().copied())
-            .map_or_else(|| format!("known are {}", listed(known.iter().copied())), |word| format!("did you mean `{word}`?"));
+            .map_or_else(|| format!("known: {}", listed(known.iter().copied())), |word| format!("did you mean `{word}`?"));
         value.report(
             Problem::error("P0107", value.key_place(), format!("unknown API {}", quoted(document)))
                 .label("no contract of this name")
@@ -163,7 +163,7 @@ impl Context<'_> {
             Some(facts) => format!("it belongs to the API `{}` {}", facts.api, shown(facts)),
             None => match did_you_mean(&key.text, here().map(|facts| facts.id.as_str())).and_then(|id| self.by_id.get(id)) {
                 Some(facts) => format!("did you mean `{}`?  {}", facts.id, shown(facts)),
-                None => format!("known are {}", listed(here().map(|facts| facts.id.as_str()))),
+                None => format!("known: {}", listed(here().map(|facts| facts.id.as_str()))),
             },
         };
         value.report(
@@ -268,7 +268,7 @@ impl<'n> Terms<'n> {
             Security::AccessToken => return true,
             Security::Public => "anybody",
             Security::ClientAuthentication => "clients that authenticate with the request itself",
-            Security::SignedCallback => "identity providers, by signature",
+            Security::SignedCallback => "identity providers (by signature)",
             Security::Administrator => "administrators",
         };
         if let Some(place) = &self.requires {

@@ -64,8 +64,9 @@ pub(super) fn scopes<'n>(value: Value<'n>) -> Option<Vec<(&'n str, Value<'n>)>> 
         }
         Some((text, item))
     })?;
-    distinct(value, scopes.clone(), "scope")?;
-    Some(scopes)
+    let distinct = distinct(value, scopes.clone(), "scope");
+    // One that stands twice is reported; each may still be looked up.
+    (distinct.is_some() || !scopes.is_empty()).then_some(scopes)
 }
 
 fn distinct<T: Ord>(list: Value<'_>, items: Vec<(T, Value<'_>)>, what: &str) -> Option<BTreeSet<T>> {
@@ -279,7 +280,9 @@ fn key(value: Value<'_>) -> Option<VerifyingKey> {
                 KeyError::WrongUse => member_place(value.node(), "use"),
                 _ => member_place(value.node(), "kty"),
             };
-            value.report(Problem::error("P0202", &place, error.to_string()).help("ES256 (P-256), EdDSA (Ed25519) and PS256 (RSA of 2048 bits and more) are taken"));
+            let taken = "ES256 (P-256), EdDSA (Ed25519) and PS256 (RSA of 2048 bits and more) are taken";
+            let help = matches!(error, KeyError::Unsupported | KeyError::Weak).then(|| taken.to_owned());
+            value.report(Problem::error("P0202", &place, error.to_string()).help_if(help));
             None
         }
     }

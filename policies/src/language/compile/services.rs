@@ -32,7 +32,7 @@ pub(super) fn upstream(key: &Key, value: Value<'_>) -> Option<Upstream> {
         .and_then(|value| value.choice(&[("http1", Protocol::Http1), ("http2", Protocol::Http2)]));
     let timeouts = fields.required("timeouts").and_then(|value| value.fields(&["connect", "response"]));
     let time = |name: &str, max: Duration| {
-        timeouts.and_then(|fields| fields.required(name)).and_then(|value| value.duration(TICK..=max))
+        timeouts.as_ref().and_then(|fields| fields.required(name)).and_then(|value| value.duration(TICK..=max))
     };
     let (connect, response) = (time("connect", CONNECT_MAX), time("response", RESPONSE_MAX));
     let requests = fields.required("maxRequests").and_then(|value| value.whole(1..=REQUESTS_MAX));
