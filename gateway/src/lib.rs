@@ -1,1 +1,17 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+
+pub mod admin;
+pub mod assemble;
+mod bounded;
+pub mod cli;
+pub mod config;
+pub mod deed;
+pub mod form;
+pub mod generation;
+pub mod house;
+pub mod layer;
+pub mod listen;
+pub mod metrics;
+pub mod proxy;
+pub mod run;
+pub mod stack;

@@ -1,2 +1,7 @@
 //! The command `qaqpa`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gateway::cli::main()
+}

@@ -55,6 +55,12 @@ impl Operation {
         &self.parts.id
     }
 
+    /// Tells whether the header `name`, in lower case, has to come with every request.
+    pub fn requires_header(&self, name: &str) -> bool {
+        let rules = self.parts.parameters.iter();
+        rules.filter(|rule| rule.place == Place::Header && rule.required).any(|rule| rule.name == name)
+    }
+
     /// The document that describes it: the file's name without folders and ending, `payments`.
     pub fn document(&self) -> &str {
         &self.parts.document

@@ -64,6 +64,14 @@ pub fn acr_of_level(level: &str) -> String {
     format!("urn:qaqpa:acr:{level}")
 }
 
+/// Tells whether a provider is believed for `level`.
+///
+/// Levels are `L1` to `L4`: one digit, so that they compare as text.
+#[must_use]
+pub fn may_serve(provider: &Provider, level: &str) -> bool {
+    level <= provider.level.as_str()
+}
+
 /// Judges a provider's evidence for a verification that asks for `level`.
 ///
 /// # Errors
@@ -73,8 +81,7 @@ pub fn assure(evidence: &Evidence, provider: &Provider, level: &str, now: Timest
     match evidence.outcome {
         Outcome::NoMatch | Outcome::Spoof => Err(NotAssured::Refuted),
         Outcome::CouldNotTell => Err(NotAssured::Inconclusive),
-        // Levels are `L1` to `L4`: one digit, so that they compare as text.
-        Outcome::Match if evidence.provider == provider.id && level <= provider.level.as_str() => {
+        Outcome::Match if evidence.provider == provider.id && may_serve(provider, level) => {
             Ok(Assured { acr: acr_of_level(level), at: now })
         }
         Outcome::Match => Err(NotAssured::Inconclusive),

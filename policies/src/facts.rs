@@ -13,8 +13,8 @@ pub struct BodyFacts {
 /// What one request asks for, in the words of the rules that judge it last.
 #[derive(Debug, Clone)]
 pub struct RequestFacts<'a> {
-    /// Who asks.
-    pub client: &'a ClientId,
+    /// The client that asks; none if the public, a provider or an administrator does.
+    pub client: Option<&'a ClientId>,
     /// What for.
     pub operation: &'a OperationId,
     /// What the body says.

@@ -1,1 +1,4 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+
+pub mod metadata;
+pub mod token;

@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
-use openapi::path::CanonicalPath;
-use openapi::{RouteMatch, ValidBody};
+use openapi::{CanonicalPath, RouteMatch, ValidBody};
 use policies::caller::Caller;
 use policies::decide::{Clearance, Permit};
 use policies::facts::BodyFacts;
 use policies::id::InteractionId;
 use policies::peer::Peer;
+use policies::proof::VerifiedProof;
 use policies::rulebook::OperationPolicy;
 use policies::time::Timestamp;
 
@@ -220,13 +220,20 @@ pub struct Identified {
     routed: Routed,
     caller: Caller,
     raw: Option<Bytes>,
+    proof: Option<VerifiedProof>,
 }
 
 impl Identified {
-    /// Says who asks; `raw` is the body, if it had to be read for that.
+    /// Says who asks; `raw` is the body and `proof` the DPoP proof, if they had to be read for that.
     #[must_use]
-    pub fn proven(routed: Routed, caller: Caller, raw: Option<Bytes>) -> Self {
-        Self { routed, caller, raw }
+    pub fn proven(routed: Routed, caller: Caller, raw: Option<Bytes>, proof: Option<VerifiedProof>) -> Self {
+        Self { routed, caller, raw, proof }
+    }
+
+    /// Returns the DPoP proof that came with the request, once it was verified and spent.
+    #[must_use]
+    pub fn proof(&self) -> Option<&VerifiedProof> {
+        self.proof.as_ref()
     }
 
     /// Returns who asks.
@@ -276,6 +283,8 @@ impl Permitted {
 pub enum SoundBody {
     /// The operation describes none and none came.
     None,
+    /// The contract says nothing of its inside: it streams on, bounded in size and time.
+    Streamed,
     /// It was read and checked against the contract.
     Checked {
         /// The bytes as they came; these are what goes on.
@@ -301,9 +310,9 @@ impl Sound {
         Self { permitted, body, facts, digest }
     }
 
-    /// Returns the body.
+    /// Returns the body as the validator left it.
     #[must_use]
-    pub fn body(&self) -> &SoundBody {
+    pub fn sound_body(&self) -> &SoundBody {
         &self.body
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use policies::code::Code;
 use policies::decide::{self, Refusal};
 use policies::facts::RequestFacts;
+use policies::id::{ClientId, VerificationId};
 use policies::result::{self, IdentityResult};
 use policies::secret::Secret;
 use serde_json::json;
@@ -41,13 +42,11 @@ impl Assess {
         let defect = |what: &str| Rejection::new(Code::Internal, "The request could not be judged.").because(what);
         let permit = sound.take_permit().ok_or_else(|| defect("a request came to assess without a permit"))?;
         let reference = ticket.as_ref().map(|ticket| Reference(ticket.reference().to_owned()));
-        let Some(client) = sound.caller().client().cloned() else {
-            let clearance = decide::assess_own(permit).map_err(|refusal| super::refused(&refusal))?;
-            return Ok(Cleared::cleared(sound, clearance, reference, None));
-        };
-        let identity = self.identity(&sound, &client.id)?;
+        let client = sound.caller().client().cloned();
+        let client = client.as_ref().map(|client| &client.id);
+        let identity = self.identity(&sound, client)?;
         let operation = sound.policy().operation.clone();
-        let facts = RequestFacts { client: &client.id, operation: &operation, body: sound.facts(), body_digest: sound.digest() };
+        let facts = RequestFacts { client, operation: &operation, body: sound.facts(), body_digest: sound.digest() };
         let clearance = decide::assess(permit, &facts, identity.as_ref(), sound.received).map_err(|refusal| offer(&refusal))?;
         if let Some(spend) = clearance.spends() {
             let ticket = ticket.as_ref().ok_or_else(|| defect("a result is spent without a claim"))?;
@@ -64,8 +63,8 @@ impl Assess {
         Ok(Cleared::cleared(sound, clearance, reference, payer))
     }
 
-    fn identity(&self, sound: &Sound, client: &policies::id::ClientId) -> Result<Option<IdentityResult>, Rejection> {
-        let Some(value) = sound.head.headers.get(IDENTITY_RESULT) else { return Ok(None) };
+    fn identity(&self, sound: &Sound, client: Option<&ClientId>) -> Result<Option<IdentityResult>, Rejection> {
+        let (Some(value), Some(client)) = (sound.head.headers.get(IDENTITY_RESULT), client) else { return Ok(None) };
         let refuse = || Rejection::new(Code::VerificationFailed, "The identity result is not accepted.");
         let raw = value.to_str().map_err(|_| refuse())?;
         result::check(raw, self.0.keyring.published(), &self.0.issuer, client, sound.received)
@@ -74,7 +73,7 @@ impl Assess {
     }
 
     /// Opens the verified person's number, so that the backend can compare it with the account's owner.
-    async fn payer(&self, id: &policies::id::VerificationId) -> Result<Payer, Rejection> {
+    async fn payer(&self, id: &VerificationId) -> Result<Payer, Rejection> {
         let found = self.0.verifications.get(id).await;
         let found = found.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
         let refuse = |why: &str| Rejection::new(Code::VerificationFailed, "The identity result is not accepted.").because(why);

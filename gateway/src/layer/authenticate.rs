@@ -48,7 +48,7 @@ impl Refine<Routed> for Authenticate {
     async fn refine(&self, routed: Routed) -> Result<Identified, Rejection> {
         let trail = routed.trail.clone();
         let result = match routed.policy().security {
-            Security::Public => Ok(Identified::proven(routed, Caller::Public, None)),
+            Security::Public => Ok(Identified::proven(routed, Caller::Public, None, None)),
             Security::AccessToken => self.by_token(routed).await,
             Security::ClientAuthentication => self.by_form(routed).await,
             Security::SignedCallback => self.by_callback(routed).await,
@@ -83,7 +83,7 @@ impl Authenticate {
         let token = token::bind(verified, scheme, proof.as_ref(), certificate).map_err(|error| {
             Rejection::new(error.code(), "The token is not bound to the key or certificate that was shown.").because(&error)
         })?;
-        Ok(Identified::proven(routed, Caller::Bound { client, token }, None))
+        Ok(Identified::proven(routed, Caller::Bound { client, token }, None, proof))
     }
 
     /// Checks the DPoP proof of a request; the replay store is asked last, so that a bad proof fills nothing (RS33).
@@ -100,7 +100,7 @@ impl Authenticate {
         let target = format!("{}{}", routed.entrance.external, routed.path().as_str());
         let expected = proof::Expected { method: routed.head.method.as_str(), target: &target, token };
         let checked = proof::check(header, &expected, routed.received).map_err(|error| refuse(&error))?;
-        let claim = self.house.replays.claim(*checked.replay_key(), checked.keep_until(), routed.received);
+        let claim = self.house.replays.claim(checked.replay_key(), checked.keep_until(), routed.received);
         let fresh = claim.await.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
         checked.accept(fresh).map_err(|error| refuse(&error))
     }
@@ -122,7 +122,7 @@ impl Authenticate {
             ClientAuthentication::PrivateKeyJwt(_) => {
                 let checked = grant::check_assertion(&request, client, &self.house.issuer, routed.received)
                     .map_err(|error| refuse(&error))?;
-                let claim = self.house.replays.claim(*checked.replay_key(), checked.keep_until(), routed.received);
+                let claim = self.house.replays.claim(checked.replay_key(), checked.keep_until(), routed.received);
                 let fresh = claim.await.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
                 checked.accept(fresh).map_err(|error| refuse(&error))?
             }
@@ -131,8 +131,7 @@ impl Authenticate {
             }
         };
         let proof = if routed.head.headers.contains_key("dpop") { Some(self.proof(&routed, None).await?) } else { None };
-        let authenticated = authenticated.with_proof(proof);
-        Ok(Identified::proven(routed, Caller::Client(authenticated), Some(raw)))
+        Ok(Identified::proven(routed, Caller::Client(authenticated), Some(raw), proof))
     }
 
     async fn by_callback(&self, mut routed: Routed) -> Result<Identified, Rejection> {
@@ -144,7 +143,7 @@ impl Authenticate {
         let (id, timestamp, signatures) = (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"));
         let verified = callback::verify(secret.expose(), id, timestamp, signatures, &raw, &provider, routed.received)
             .map_err(|error| refuse().because(&error))?;
-        Ok(Identified::proven(routed, Caller::Provider(verified), Some(raw)))
+        Ok(Identified::proven(routed, Caller::Provider(verified), Some(raw), None))
     }
 
     fn by_admin_token(&self, routed: Routed) -> Result<Identified, Rejection> {
@@ -160,7 +159,7 @@ impl Authenticate {
             return Err(missing());
         }
         let administrator = admin::identify(&self.house.administrators, bearer.expose()).map_err(|_| missing())?;
-        Ok(Identified::proven(routed, Caller::Administrator(administrator), None))
+        Ok(Identified::proven(routed, Caller::Administrator(administrator), None, None))
     }
 
     async fn read_early(&self, routed: &mut Routed, bytes_max: usize) -> Result<Bytes, Rejection> {

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use openapi::Route as Found;
-use openapi::path::CanonicalPath;
+use openapi::{CanonicalPath, Route as Found};
 use policies::code::Code;
 use spine::error::Rejection;
 use spine::refine::Refine;

@@ -1,0 +1,42 @@
+//! `POST /v1/identity-callbacks/{provider}`: a provider's signed word is judged and written down.
+
+use adapters::provider::webhook;
+use policies::callback::VerifiedCallback;
+use policies::code::Code;
+use policies::evidence::{Evidence, assure};
+use policies::id::VerificationId;
+use policies::time::Timestamp;
+use policies::verification::State;
+use spine::error::Rejection;
+
+use crate::Broker;
+
+/// Takes a provider's word; a late or doubled one changes nothing and is not an error.
+///
+/// # Errors
+/// [`Code::BodyMalformed`] for a body that is no callback, [`Code::NotFound`] for a session this provider does not have,
+/// [`Code::DependencyDown`] if the store cannot be reached.
+pub async fn receive(
+    broker: &Broker<'_>,
+    callback: &VerifiedCallback,
+    raw: &[u8],
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    let said = webhook::parse(raw)
+        .map_err(|error| Rejection::new(Code::BodyMalformed, "The callback cannot be read.").because(error))?;
+    let unknown = || Rejection::new(Code::NotFound, "There is no such session.");
+    let id = VerificationId::parse(&said.reference).map_err(|_| unknown())?;
+    let found = broker.verifications.get(&id).await;
+    let verification = found.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?.ok_or_else(unknown)?;
+    if verification.provider != *callback.provider() {
+        return Err(unknown());
+    }
+    let offered = broker.offered.iter().find(|provider| provider.id == verification.provider).ok_or_else(unknown)?;
+    let evidence = Evidence { provider: callback.provider().clone(), session: said.session, outcome: said.outcome };
+    let finding = assure(&evidence, offered, &verification.level, now);
+    let Some(mut decided) = verification.decide(finding, now) else { return Ok(()) };
+    decided.session = evidence.session;
+    let replaced = broker.verifications.replace(&decided, State::CapturePending).await;
+    // `false`: another callback was quicker, and the first word is final.
+    replaced.map(|_| ()).map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))
+}

@@ -1,0 +1,145 @@
+//! `POST /v1/identity-verifications`: the person is announced to a provider.
+
+use std::time::Duration;
+
+use adapters::entropy;
+use adapters::provider::port::StartSession;
+use http::StatusCode;
+use policies::code::{Code, Outage};
+use policies::id::VerificationId;
+use policies::jose::base64url;
+use policies::national::iin::Iin;
+use policies::rulebook::{Client, Provider};
+use policies::secret::Secret;
+use policies::time::Timestamp;
+use policies::verification::{Binding, State, Verification};
+use serde_json::{Value, json};
+use spine::error::{PointedFault, Rejection};
+
+use crate::Broker;
+
+/// How long a person has to come to the camera (the practice of local providers).
+pub const CAPTURE_TIME: Duration = Duration::from_secs(30 * 60);
+
+/// Begins a verification for `client`; `body` has been checked against the contract.
+///
+/// # Errors
+/// [`Code::IdentifierInvalid`] for a number that is none, [`Code::ProviderUnavailable`] if no provider of the level can be
+/// reached, [`Code::DependencyDown`] if the store cannot.
+pub async fn create(
+    broker: &Broker<'_>,
+    client: &Client,
+    body: &Value,
+    now: Timestamp,
+) -> Result<(StatusCode, Value), Rejection> {
+    let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let iin = Iin::parse(text("/subject/value")).map_err(|error| {
+        let fault = PointedFault { pointer: "/subject/value".into(), keyword: "iin".into(), message: error.to_string() };
+        Rejection::new(Code::IdentifierInvalid, "The number is no IIN.").faults(vec![fault])
+    })?;
+    let subject = Secret::new(iin.as_str().to_owned());
+    let binding = binding(body)?;
+    let level = text("/level");
+    let purpose = text("/purpose");
+    let mut last_outage = Outage::new("identity providers", "none is offered for this level");
+    for offered in broker.offered.iter().filter(|provider| policies::evidence::may_serve(provider, level)) {
+        let id = VerificationId::parse(&entropy::uuid_v7(now)).map_err(|error| defect(&error))?;
+        let begun = Verification {
+            subject: pairwise(broker, client, &subject),
+            sealed_subject: broker.sealer.seal(subject.expose().as_bytes()),
+            client: client.id.clone(),
+            purpose: purpose.to_owned(),
+            level: level.to_owned(),
+            binding: binding.clone(),
+            state: State::CapturePending,
+            provider: offered.id.clone(),
+            // Until the provider has named its session. The record is there before the provider is asked, because it may
+            // call back before it has answered.
+            session: format!("pending-{id}"),
+            capture_url: String::new(),
+            created: now,
+            expires: now + CAPTURE_TIME,
+            decided: None,
+            acr: None,
+            id,
+        };
+        match start(broker, offered, begun, &subject).await? {
+            Ok(verification) => return Ok((StatusCode::CREATED, reply(&verification, now))),
+            Err(outage) => last_outage = outage,
+        }
+    }
+    Err(Rejection::outage(Code::ProviderUnavailable, &last_outage))
+}
+
+/// Asks one provider; the inner error is a technical fault, after which the next may be tried.
+async fn start(
+    broker: &Broker<'_>,
+    offered: &Provider,
+    begun: Verification,
+    subject: &Secret<String>,
+) -> Result<Result<Verification, Outage>, Rejection> {
+    let Some(provider) = broker.providers.get(&offered.id) else {
+        return Ok(Err(Outage::new(format!("provider {}", offered.id), "it has no address in the configuration")));
+    };
+    let down = |outage: Outage| Rejection::outage(Code::DependencyDown, &outage);
+    broker.verifications.insert(begun.clone()).await.map_err(down)?;
+    let callback_url = format!("{}/v1/identity-callbacks/{}", broker.issuer, offered.id);
+    let request = StartSession {
+        reference: begun.id.as_str(),
+        subject,
+        purpose: &begun.purpose,
+        level: &begun.level,
+        callback_url: &callback_url,
+    };
+    let started = match provider.start(request).await {
+        Ok(started) => started,
+        Err(outage) => {
+            // Nobody will call back for it: it ends here, and the next provider gets a record of its own.
+            let mut ended = begun;
+            ended.state = State::Inconclusive;
+            broker.verifications.replace(&ended, State::CapturePending).await.map_err(down)?;
+            return Ok(Err(outage));
+        }
+    };
+    let mut verification = begun;
+    verification.session = started.session;
+    verification.capture_url = started.capture_url;
+    // If the provider has called back already, the decided record stays as it is.
+    broker.verifications.replace(&verification, State::CapturePending).await.map_err(down)?;
+    Ok(Ok(verification))
+}
+
+fn binding(body: &Value) -> Result<Binding, Rejection> {
+    let Some(binding) = body.get("binding") else { return Ok(Binding::None) };
+    if binding.get("kind").and_then(Value::as_str) != Some("payment") {
+        return Ok(Binding::None);
+    }
+    let hash = binding.get("hash").and_then(Value::as_str).map(str::to_owned);
+    hash.map(|hash| Binding::Payment { hash }).ok_or_else(|| {
+        let fault = PointedFault {
+            pointer: "/binding/hash".into(),
+            keyword: "required".into(),
+            message: "a payment binding is posted as the challenge gave it, with its hash".into(),
+        };
+        Rejection::new(Code::SchemaViolation, "The binding is incomplete.").faults(vec![fault])
+    })
+}
+
+// One person has another name towards each client, and nobody can try numbers without the key.
+fn pairwise(broker: &Broker<'_>, client: &Client, subject: &Secret<String>) -> String {
+    let joined = Secret::new(format!("{}|{}", client.id, subject.expose()));
+    base64url(&broker.sealer.keyed_hash("pairwise subject", joined.expose().as_bytes()))
+}
+
+fn reply(verification: &Verification, now: Timestamp) -> Value {
+    json!({
+        "id": verification.id.as_str(),
+        "status": verification.state_at(now).word(),
+        "redirectUrl": verification.capture_url,
+        "expiresAt": verification.expires.to_string(),
+    })
+}
+
+fn defect(cause: &dyn std::fmt::Display) -> Rejection {
+    Rejection::new(Code::Internal, "The verification could not be begun.").because(cause)
+}

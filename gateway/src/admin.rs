@@ -1,0 +1,98 @@
+//! What the administrators' listener answers.
+
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use policies::admin::AdminRole;
+use policies::caller::Caller;
+use policies::code::Code;
+use serde_json::{Value, json};
+use spine::Reply;
+use spine::body::Body;
+use spine::error::Rejection;
+use spine::stage::Cleared;
+
+use crate::deed::json_reply;
+use crate::generation::Generation;
+use crate::house::House;
+
+/// The most audit records of one answer.
+pub const RECORDS_MAX: usize = 500;
+
+/// What may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Is the process alive?
+    Liveness,
+    /// Can it serve?
+    Readiness,
+    /// What was counted?
+    Metrics,
+    /// Which operations are exposed?
+    Routes,
+    /// Which policy generation decides?
+    Generation,
+    /// What was recorded last?
+    AuditRecords,
+}
+
+/// Answers a question.
+pub(crate) fn reply(house: &House, generation: &Generation, question: Question, cleared: &Cleared) -> Result<Reply, Rejection> {
+    match question {
+        Question::Liveness => Ok(json_reply(StatusCode::OK, &json!({"status": "live"}))),
+        Question::Readiness => Ok(json_reply(StatusCode::OK, &json!({"status": "ready", "generation": generation.number}))),
+        Question::Metrics => {
+            let mut reply = Reply::new(Body::whole(house.metrics.render(generation.number, house.audit.lost())));
+            let text = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+            reply.headers_mut().insert(CONTENT_TYPE, text);
+            Ok(reply)
+        }
+        Question::Routes => {
+            allow(cleared, &[AdminRole::Viewer, AdminRole::Editor, AdminRole::Approver, AdminRole::Auditor])?;
+            Ok(json_reply(StatusCode::OK, &routes(generation)))
+        }
+        Question::Generation => {
+            allow(cleared, &[AdminRole::Viewer, AdminRole::Editor, AdminRole::Approver, AdminRole::Auditor])?;
+            Ok(json_reply(StatusCode::OK, &json!({"generation": generation.number})))
+        }
+        Question::AuditRecords => {
+            allow(cleared, &[AdminRole::Auditor])?;
+            let lines = house.audit.tail(limit(cleared)).map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
+            Ok(json_reply(StatusCode::OK, &json!({"records": lines})))
+        }
+    }
+}
+
+/// Lists the exposed operations.
+#[must_use]
+pub fn routes(generation: &Generation) -> Value {
+    let rows = generation.contract.operations().iter().filter_map(|operation| {
+        let policy = generation.policy(operation)?;
+        Some(json!({
+            "method": operation.method(),
+            "path": operation.template(),
+            "operation": operation.id(),
+            "api": operation.document(),
+            "scopes": policy.scopes.iter().collect::<Vec<_>>(),
+            "roles": policy.roles.iter().map(|role| role.word()).collect::<Vec<_>>(),
+            "contract": operation.origin(),
+            "policy": policy.origin,
+        }))
+    });
+    json!({"routes": rows.collect::<Vec<_>>()})
+}
+
+fn allow(cleared: &Cleared, roles: &[AdminRole]) -> Result<(), Rejection> {
+    match cleared.caller() {
+        Caller::Administrator(administrator) if roles.iter().any(|role| administrator.has(*role)) => Ok(()),
+        _ => {
+            let words: Vec<&str> = roles.iter().map(|role| role.word()).collect();
+            Err(Rejection::new(Code::AdministratorRefused, format!("This needs the role {}.", words.join(" or "))))
+        }
+    }
+}
+
+fn limit(cleared: &Cleared) -> usize {
+    let query = cleared.head.uri.query().unwrap_or_default();
+    let asked = query.split('&').find_map(|pair| pair.strip_prefix("limit=")).and_then(|text| text.parse().ok());
+    asked.unwrap_or(100).min(RECORDS_MAX)
+}

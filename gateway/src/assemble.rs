@@ -1,0 +1,393 @@
+//! Puts the house together: from a configuration to listeners that may serve.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use adapters::audit::Audit;
+use adapters::clock::Clock;
+use adapters::http::client::Client;
+use adapters::http::trust::Trust;
+use adapters::keys::{Keyring, Sealer};
+use adapters::limit::local::LocalLimiter;
+use adapters::limit::peer::PeerGuard;
+use adapters::provider::port::IdentityProvider;
+use adapters::provider::session::SessionProvider;
+use adapters::store::memory::MemoryStore;
+use adapters::store::port::{Claims, Verifications};
+use adapters::store::sqlite::SqliteStore;
+use adapters::upstream::{Pools, Target};
+use arc_swap::ArcSwap;
+use openapi::Contract;
+use policies::admin::AdminEntry;
+use policies::code::Outage;
+use policies::id::{ProviderId, UpstreamId};
+use policies::jose::sha256;
+use policies::language::decode::SecretReference;
+use policies::language::{self, render, tally};
+use policies::rulebook::Rulebook;
+use policies::secret::Secret;
+use policies::time::Timestamp;
+use spine::body::Body;
+use spine::stage::{Door, Entrance};
+
+use crate::config::{AdministratorConfig, Config, ListenerConfig};
+use crate::generation::{self, Generation};
+use crate::house::{House, ProcessLimits};
+use crate::listen::tls::TlsDoor;
+use crate::listen::{self, Bound, Census, ConnectionLimits, Listener};
+use crate::metrics::Metrics;
+use crate::stack::Stack;
+
+/// Why the house cannot be put together, as text for people.
+#[derive(Debug)]
+pub enum AssemblyError {
+    /// The configuration, a policy or a contract is wrong: exit 78.
+    Configuration(String),
+    /// The machine does not give what is needed: exit 1.
+    Machine(String),
+}
+
+impl std::fmt::Display for AssemblyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AssemblyError::Configuration(text) | AssemblyError::Machine(text) => f.write_str(text),
+        }
+    }
+}
+
+fn machine(outage: &Outage) -> AssemblyError {
+    AssemblyError::Machine(format!("error: {outage}\n"))
+}
+
+/// A house that may serve.
+#[derive(Debug)]
+pub struct Assembled {
+    /// What outlasts a generation.
+    pub house: Arc<House>,
+    /// The stack that decides now, shared by all listeners.
+    pub stack: Arc<ArcSwap<Stack>>,
+    /// Listeners with their sockets.
+    pub listeners: Vec<(Arc<Listener>, Bound)>,
+    /// What somebody should look at, rendered.
+    pub warnings: String,
+    /// How many threads serve.
+    pub workers: usize,
+}
+
+impl Assembled {
+    /// Returns the external URL of a listener.
+    #[must_use]
+    pub fn external(&self, door: Door) -> Option<&str> {
+        let found = self.listeners.iter().find(|(listener, _)| listener.entrance.door == door);
+        found.map(|(listener, _)| listener.entrance.external.as_str())
+    }
+}
+
+/// Reads every `.yaml` and `.yml` file below folders, in the order of their names; none means what ships.
+///
+/// # Errors
+/// A folder or file that cannot be read.
+pub fn texts(folders: &[PathBuf]) -> Result<Option<Vec<(String, String)>>, String> {
+    if folders.is_empty() {
+        return Ok(None);
+    }
+    let mut found = Vec::new();
+    for folder in folders {
+        collect(folder, &mut found)?;
+    }
+    Ok(Some(found))
+}
+
+fn collect(path: &Path, found: &mut Vec<(String, String)>) -> Result<(), String> {
+    let wrong = |error: std::io::Error| format!("error: {} cannot be read: {error}\n", path.display());
+    if path.is_dir() {
+        let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(wrong)?.collect();
+        let mut paths: Vec<PathBuf> = entries.map_err(wrong)?.into_iter().map(|entry| entry.path()).collect();
+        paths.sort();
+        for inner in paths {
+            let hidden = inner.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            let yaml = inner.extension().is_some_and(|end| end == "yaml" || end == "yml");
+            if !hidden && (yaml || inner.is_dir()) {
+                collect(&inner, found)?;
+            }
+        }
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(path).map_err(wrong)?;
+    found.push((path.display().to_string(), text));
+    Ok(())
+}
+
+/// Loads contracts and policies and joins them.
+///
+/// # Errors
+/// Every fault of every file, rendered.
+pub fn load(
+    policies: &[PathBuf],
+    contracts: &[PathBuf],
+    number: u64,
+    now: Timestamp,
+    colour: bool,
+) -> Result<(Generation, String), String> {
+    let contracts = match texts(contracts)? {
+        None => openapi::shipped(),
+        Some(found) => found.into_iter().map(|(name, text)| openapi::Source { name, text }).collect(),
+    };
+    let contract = Contract::load(&contracts).map_err(|faults| faulty(&faults))?;
+    let facts = generation::facts(&contract).map_err(|faults| faulty(&faults))?;
+    let sources = match texts(policies)? {
+        None => language::shipped(),
+        Some(found) => found.into_iter().map(|(name, text)| language::Source::new(name, text)).collect(),
+    };
+    match language::compile(&sources, &facts, now) {
+        Err(problems) => Err(format!("{}{}\n", render(&problems, &sources, colour), tally(&problems))),
+        Ok(compiled) => {
+            let warnings = render(&compiled.warnings, &sources, colour);
+            Ok((Generation::join(number, contract, compiled.rulebook), warnings))
+        }
+    }
+}
+
+fn faulty(faults: &[openapi::Fault]) -> String {
+    let mut text = String::new();
+    for fault in faults {
+        text.push_str(&format!("error: {}\n  --> {}:{}:{}\n", fault.message, fault.file, fault.line, fault.column));
+        if let Some(help) = &fault.help {
+            text.push_str(&format!("  = help: {help}\n"));
+        }
+    }
+    text.push_str(&format!("{} errors\n", faults.len()));
+    text
+}
+
+/// Tells which backends the exposed operations need and the configuration has no address for.
+///
+/// # Errors
+/// The list, as text.
+pub fn addressed(rulebook: &Rulebook, config: &Config) -> Result<(), String> {
+    let known: HashSet<&UpstreamId> = config.upstreams.iter().map(|(id, _)| id).collect();
+    let missing: Vec<&str> = rulebook.upstreams.keys().filter(|id| !known.contains(id)).map(UpstreamId::as_str).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "error: no address for the backend{} {}\n  = help: add `upstreams: {{{}: {{endpoints: [https://...]}}}}` to qaqpa.yaml\n",
+        if missing.len() == 1 { "" } else { "s" },
+        missing.join(", "),
+        missing.first().copied().unwrap_or_default(),
+    ))
+}
+
+/// Puts everything together; nothing serves yet.
+///
+/// # Errors
+/// [`AssemblyError`], with every fault of the configuration at once.
+pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled, AssemblyError> {
+    let now = clock.now();
+    let loaded = load(&config.policies, &config.contracts, 1, now, colour).map_err(AssemblyError::Configuration)?;
+    let (generation, warnings) = loaded;
+    addressed(&generation.rulebook, config).map_err(AssemblyError::Configuration)?;
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let workers = config.workers.unwrap_or_else(cores);
+    private_folder(&config.state)?;
+    let doors = doors(config, workers)?;
+    let issuer = config.issuer.clone().unwrap_or_else(|| doors.api.1.external.clone());
+    let house = Arc::new(house(config, clock, issuer, &doors, &generation.rulebook, workers)?);
+    let stack = Arc::new(ArcSwap::from_pointee(Stack::build(&house, Arc::new(generation))));
+    let listeners = doors.into_listeners(&house, &stack, config.connection);
+    Ok(Assembled { house, stack, listeners, warnings, workers })
+}
+
+type DoorParts = (Bound, Entrance, Option<TlsDoor>);
+
+struct Doors {
+    api: DoorParts,
+    mtls_api: Option<DoorParts>,
+    admin: DoorParts,
+}
+
+impl Doors {
+    fn into_listeners(
+        self,
+        house: &Arc<House>,
+        stack: &Arc<ArcSwap<Stack>>,
+        limits: ConnectionLimits,
+    ) -> Vec<(Arc<Listener>, Bound)> {
+        let parts = [Some(self.api), self.mtls_api, Some(self.admin)];
+        let listener = |(bound, entrance, tls): DoorParts| {
+            let (house, stack) = (Arc::clone(house), Arc::clone(stack));
+            let listener = Listener { entrance: Arc::new(entrance), tls, limits, house, stack, census: Census::default() };
+            (Arc::new(listener), bound)
+        };
+        parts.into_iter().flatten().map(listener).collect()
+    }
+}
+
+fn doors(config: &Config, workers: usize) -> Result<Doors, AssemblyError> {
+    let admin = &config.admin;
+    if admin.tls.is_none() && !admin.address.ip().is_loopback() {
+        let text = "error: the administrators' listener speaks clear text and is not on loopback\n  \
+                    = help: give it `tls: {certificate: ..., key: ...}`, or an address such as 127.0.0.1:8444\n";
+        return Err(AssemblyError::Configuration(text.to_owned()));
+    }
+    let mtls_api = config.mtls_api.as_ref().map(|listener| door(listener, Door::MtlsApi, workers)).transpose()?;
+    Ok(Doors { api: door(&config.api, Door::Api, workers)?, mtls_api, admin: door(admin, Door::Admin, workers)? })
+}
+
+fn door(config: &ListenerConfig, door: Door, workers: usize) -> Result<DoorParts, AssemblyError> {
+    let tls = match (&config.tls, &config.client_authorities) {
+        (None, _) => Ok(None),
+        (Some(files), None) => TlsDoor::open(&files.certificate, &files.key).map(Some),
+        (Some(files), Some(authorities)) => TlsDoor::open_asking(&files.certificate, &files.key, authorities).map(Some),
+    };
+    let tls = tls.map_err(|error| AssemblyError::Configuration(format!("error: listener {}: {error}\n", door.word())))?;
+    let bound = listen::bind(config.address, workers).map_err(|error| {
+        AssemblyError::Machine(format!(
+            "error: listener {} cannot listen on {}: {error}\n  = help: is another gateway running? port 0 finds a free one\n",
+            door.word(),
+            config.address
+        ))
+    })?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let external = config.external.clone().unwrap_or_else(|| format!("{scheme}://{}", bound.address));
+    let hosts = hosts(&external, bound.address.port(), bound.address.ip().is_loopback());
+    Ok((bound, Entrance { door, external, hosts }, tls))
+}
+
+// On loopback the names of the machine itself are its own; elsewhere only what the outside is told.
+fn hosts(external: &str, port: u16, loopback: bool) -> Vec<String> {
+    let named = external.split_once("://").map_or(external, |(_, rest)| rest).to_owned();
+    let mut hosts = vec![named.clone()];
+    match named.rsplit_once(':') {
+        Some((host, "443")) if external.starts_with("https:") => hosts.push(host.to_owned()),
+        None => hosts.push(format!("{named}:{}", if external.starts_with("https:") { 443 } else { 80 })),
+        Some(_) => {}
+    }
+    if loopback {
+        hosts.extend(["127.0.0.1", "localhost", "[::1]"].map(|name| format!("{name}:{port}")));
+    }
+    hosts
+}
+
+fn house(
+    config: &Config,
+    clock: Clock,
+    issuer: String,
+    doors: &Doors,
+    rulebook: &Rulebook,
+    workers: usize,
+) -> Result<House, AssemblyError> {
+    let keys = config.state.join("keys");
+    let trust = trust(config)?;
+    let store = Arc::new(SqliteStore::open(&config.state.join("qaqpa.sqlite")).map_err(|outage| machine(&outage))?);
+    let mut webhook_secrets = HashMap::new();
+    let mut providers: HashMap<ProviderId, Arc<dyn IdentityProvider>> = HashMap::new();
+    for provider in &config.providers {
+        let secret = secret(&provider.webhook_secret)?;
+        webhook_secrets.insert(provider.id.clone(), secret);
+        let timeout = rulebook.providers.iter().find(|offered| offered.id == provider.id).map(|offered| offered.timeout);
+        let Some(timeout) = timeout else { continue };
+        let sessions = provider.url.at("/sessions").map_err(|error| AssemblyError::Configuration(format!("error: {error}\n")))?;
+        let adapter = SessionProvider::new(provider.id.clone(), Client::new(&trust), sessions, None, timeout);
+        providers.insert(provider.id.clone(), Arc::new(adapter));
+    }
+    Ok(House {
+        issuer,
+        mtls_external: doors.mtls_api.as_ref().map(|(_, entrance, _)| entrance.external.clone()),
+        keyring: Keyring::load_or_create(&keys).map_err(|outage| machine(&outage))?,
+        sealer: Sealer::load_or_create(&keys).map_err(|outage| machine(&outage))?,
+        // Proofs and assertions live for minutes: what a restart forgets, their own times refuse.
+        replays: Arc::new(MemoryStore::new()),
+        claims: Arc::clone(&store) as Arc<dyn Claims>,
+        verifications: store as Arc<dyn Verifications>,
+        providers,
+        webhook_secrets,
+        limiter: LocalLimiter::new(),
+        peers: PeerGuard::new(config.per_peer.0, config.per_peer.1),
+        audit: Audit::open(&config.state.join("audit")).map_err(|outage| machine(&outage))?,
+        pools: pools(config, rulebook, &trust, workers),
+        administrators: administrators(&config.administrators)?,
+        metrics: Metrics::new(),
+        in_flight: Arc::new(AtomicUsize::new(0)),
+        limits: ProcessLimits { requests_in_flight_max: config.requests_in_flight_max },
+        clock,
+    })
+}
+
+fn trust(config: &Config) -> Result<Trust, AssemblyError> {
+    let Some(path) = &config.trust else { return Trust::nobody().map_err(|outage| machine(&outage)) };
+    let wrong = |cause: String| AssemblyError::Configuration(format!("error: {}: {cause}\n", path.display()));
+    let bundle = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    Trust::from_pem(&bundle, None).map_err(|outage| wrong(outage.cause))
+}
+
+fn pools(config: &Config, rulebook: &Rulebook, trust: &Trust, workers: usize) -> Vec<Arc<Pools<Body>>> {
+    let address = |id: &UpstreamId| config.upstreams.iter().find(|(known, _)| known == id).map(|(_, urls)| urls.clone());
+    let targets: Vec<Target> =
+        rulebook.upstreams.values().filter_map(|upstream| Some(Target::new(upstream, address(&upstream.id)?))).collect();
+    (0..workers).map(|_| Arc::new(Pools::new(targets.clone(), trust))).collect()
+}
+
+fn secret(reference: &SecretReference) -> Result<Secret<Vec<u8>>, AssemblyError> {
+    let wrong = |text: String| AssemblyError::Configuration(format!("error: {text}\n"));
+    let bytes = match reference {
+        SecretReference::File(path) => {
+            private_file(Path::new(path)).map_err(wrong)?;
+            std::fs::read(path).map_err(|error| wrong(format!("the secret file {path} cannot be read: {error}")))?
+        }
+        SecretReference::Environment(name) => std::env::var(name)
+            .map_err(|_| wrong(format!("the environment has no variable {name}, which a secret refers to")))?
+            .into_bytes(),
+    };
+    let trimmed = bytes.trim_ascii().to_vec();
+    if trimmed.len() < policies::callback::SECRET_BYTES_MIN {
+        return Err(wrong(format!("a webhook secret has at least {} bytes", policies::callback::SECRET_BYTES_MIN)));
+    }
+    Ok(Secret::new(trimmed))
+}
+
+fn administrators(configured: &[AdministratorConfig]) -> Result<Vec<AdminEntry>, AssemblyError> {
+    let mut entries = Vec::new();
+    for administrator in configured {
+        let wrong = |text: String| AssemblyError::Configuration(format!("error: administrator {}: {text}\n", administrator.id));
+        private_file(&administrator.token_file).map_err(wrong)?;
+        let token = std::fs::read_to_string(&administrator.token_file).map_err(|error| wrong(error.to_string()))?;
+        let token = Secret::new(token.trim().to_owned());
+        if token.expose().len() < policies::admin::ADMIN_TOKEN_MIN {
+            return Err(wrong(format!("the token has fewer than {} characters", policies::admin::ADMIN_TOKEN_MIN)));
+        }
+        let token_hash = sha256(token.expose().as_bytes());
+        entries.push(AdminEntry { id: administrator.id.clone(), roles: administrator.roles.clone(), token_hash });
+    }
+    Ok(entries)
+}
+
+fn private_file(path: &Path) -> Result<(), String> {
+    let found = std::fs::metadata(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    if found.permissions().mode() & 0o077 != 0 {
+        return Err(format!("{} can be read by others; run: chmod 600 {}", path.display(), path.display()));
+    }
+    Ok(())
+}
+
+fn private_folder(path: &Path) -> Result<(), AssemblyError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| AssemblyError::Machine(format!("error: the state folder {} cannot be made: {error}\n", path.display())))
+}
+
+/// Writes a file that only its owner may read, by a new file and a rename: half of it is never seen.
+///
+/// # Errors
+/// What the operating system says.
+pub fn write_private(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let fresh = path.with_extension("new");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, path)
+}

@@ -1,0 +1,53 @@
+//! A request body that streams on: never more bytes than the operation allows, never longer than its time.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use spine::body::{Body, BodyFailure};
+
+/// The bound around a body.
+pub struct Bounded {
+    inner: Body,
+    bytes_left: usize,
+    deadline: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Bounded {
+    /// Bounds a body to `bytes_max` bytes until `deadline`.
+    #[must_use]
+    pub fn body(inner: Body, bytes_max: usize, deadline: Instant) -> Body {
+        let deadline = Box::pin(tokio::time::sleep_until(deadline.into()));
+        Body::stream(Box::pin(Self { inner, bytes_left: bytes_max, deadline }))
+    }
+}
+
+impl HttpBody for Bounded {
+    type Data = Bytes;
+    type Error = BodyFailure;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            match self.bytes_left.checked_sub(length) {
+                Some(left) => self.bytes_left = left,
+                None => return Poll::Ready(Some(Err(BodyFailure::TooLarge))),
+            }
+        }
+        if polled.is_pending() && std::future::Future::poll(self.deadline.as_mut(), cx).is_ready() {
+            return Poll::Ready(Some(Err(BodyFailure::TooSlow)));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

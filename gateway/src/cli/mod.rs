@@ -1,0 +1,190 @@
+//! The command line: what a person types, and what they get to read.
+
+mod call;
+mod check;
+mod client;
+mod routes;
+mod run;
+#[cfg(feature = "sandbox")]
+mod sandbox;
+mod story;
+mod tour;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Everything went as it should.
+pub const FINE: u8 = 0;
+/// A check failed, or the machine did not give what was needed.
+pub const FAILED: u8 = 1;
+/// The command was called wrongly.
+pub const USAGE: u8 = 2;
+/// The configuration, a policy or a contract is wrong (sysexits: EX_CONFIG).
+pub const CONFIGURATION: u8 = 78;
+
+/// The folder a sandbox keeps everything in, unless told otherwise.
+const STATE: &str = ".qaqpa";
+
+const ABOUT: &str = "\
+Qaqpa is the Open API gateway of a national digital financial infrastructure: it authenticates
+fintechs, limits them, has people verified, and passes permitted calls on to bank backends.";
+
+const FIRST_STEPS: &str = "\
+First steps:
+  qaqpa sandbox              a gateway with a small country behind it, on this machine
+  qaqpa tour                 (in a second terminal) watch a fintech pay, and be refused
+  qaqpa call GET /v1/accounts
+                             make one call yourself; token and proof are made for you
+  qaqpa check policies/      is this policy set right? every problem with file, line and column
+  qaqpa routes               what is exposed, to whom, and which file says so
+
+Exit codes: 0 fine, 1 a check failed, 2 wrong usage, 78 wrong configuration.";
+
+/// What was typed.
+#[derive(Debug, Parser)]
+#[command(name = "qaqpa", version, about = ABOUT, after_help = FIRST_STEPS, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a gateway with a reference National Bank and an identity provider, with nothing to set up.
+    ///
+    /// The first start makes a development certificate authority, keys, six organisations, thirty customers and sixty
+    /// accounts under the state folder; later starts go on from there. STATE/sandbox.json tells programs everything.
+    #[cfg(feature = "sandbox")]
+    Sandbox(SandboxArguments),
+    /// Serve with a configuration of your own.
+    ///
+    /// SIGHUP loads policies and contracts anew; a wrong file is told and the running ones stay. SIGINT and SIGTERM stop
+    /// after the requests under way.
+    Run {
+        /// The file that says where to listen, where backends are, and where policies stand.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Check policies against the contracts; tell every problem with file, line, column and what was probably meant.
+    Check(check::CheckArguments),
+    /// List the exposed operations: scopes, roles, and the lines that say so.
+    Routes(routes::RoutesArguments),
+    /// Watch a fintech pay and be refused, step by step, against a running sandbox.
+    Tour(TourArguments),
+    /// Make one call as a sandbox client; token, proof and certificate are made for you.
+    ///
+    /// Prints the request and the answer like `curl -v`, with secrets shortened.
+    Call(call::CallArguments),
+}
+
+/// How a sandbox is started.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SandboxArguments {
+    /// Where the public API listens; port 0 finds a free one.
+    #[arg(long, default_value = "127.0.0.1:8443", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Where the public API that asks for client certificates listens.
+    #[arg(long, default_value = "127.0.0.1:8445", value_name = "ADDRESS")]
+    pub mtls: SocketAddr,
+    /// Where the administrators' listener listens.
+    #[arg(long, default_value = "127.0.0.1:8444", value_name = "ADDRESS")]
+    pub admin: SocketAddr,
+    /// The folder for keys, data and policies.
+    #[arg(long, default_value = STATE, value_name = "DIR")]
+    pub state: PathBuf,
+    /// Take the tour, then stop; free ports are used unless you name some.
+    #[arg(long)]
+    pub tour: bool,
+    /// Print the tour as JSON lines.
+    #[arg(long, requires = "tour")]
+    pub json: bool,
+}
+
+/// How a tour is taken.
+#[derive(Debug, clap::Args)]
+struct TourArguments {
+    /// The state folder of the running sandbox.
+    #[arg(long, default_value = STATE, value_name = "DIR")]
+    state: PathBuf,
+    /// Print JSON lines for a program.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command that was typed.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let code = match arguments.command {
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(arguments) => sandbox::run(&arguments),
+        Command::Run { config } => run::run(&config),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Routes(arguments) => routes::run(&arguments),
+        Command::Tour(arguments) => tour(&arguments),
+        Command::Call(arguments) => told(in_runtime(call::run(arguments))),
+    };
+    ExitCode::from(code)
+}
+
+fn tour(arguments: &TourArguments) -> u8 {
+    let sandbox = match client::SandboxFile::find(&arguments.state) {
+        Ok(sandbox) => sandbox,
+        Err(text) => return told(Err(text)),
+    };
+    let options = tour::TourOptions { json: arguments.json, colour: colour() };
+    told(in_runtime(tour::run(&sandbox, options)).map(|fine| if fine { FINE } else { FAILED }))
+}
+
+fn told(result: Result<u8, String>) -> u8 {
+    result.unwrap_or_else(|text| {
+        complain(&text);
+        FAILED
+    })
+}
+
+fn in_runtime<T>(future: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("error: no runtime: {error}"))?.block_on(future)
+}
+
+/// Tells whether people who see colours read standard output.
+fn colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Writes to standard output; a reader who has gone away is no error.
+fn say(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Writes to standard error.
+fn complain(text: &str) {
+    let mut out = std::io::stderr().lock();
+    let _ = out.write_all(text.as_bytes());
+    if !text.ends_with('\n') {
+        let _ = out.write_all(b"\n");
+    }
+}
+
+/// Starts the log on standard error; called once, by commands that serve.
+fn start_log(config: &crate::config::LogConfig) {
+    use tracing_subscriber::EnvFilter;
+    // Libraries speak from `warn` on: at `debug` some of them write headers out.
+    let level = config.level;
+    let filter = format!("warn,gateway={level},adapters={level},broker={level},oauth={level},sandbox={level}");
+    let filter = EnvFilter::try_new(filter).unwrap_or_default();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if config.json {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
+    };
+    if let Err(error) = started {
+        complain(&format!("warning: the log could not be started: {error}"));
+    }
+}

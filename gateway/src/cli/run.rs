@@ -1,0 +1,56 @@
+//! `qaqpa run`: serves with an operator's configuration.
+
+use std::path::Path;
+
+use adapters::clock::Clock;
+
+use super::{CONFIGURATION, FAILED, FINE, complain};
+use crate::assemble::{AssemblyError, assemble};
+use crate::config;
+use crate::run::{start, until_told};
+
+/// Serves until it is told to stop.
+pub(super) fn run(path: &Path) -> u8 {
+    let config = match config::load(path, super::colour()) {
+        Ok(config) => config,
+        Err(text) => {
+            complain(&text);
+            return CONFIGURATION;
+        }
+    };
+    super::start_log(&config.log);
+    let mut assembled = match assemble(&config, Clock::system(), super::colour()) {
+        Ok(assembled) => assembled,
+        Err(error) => return refused(&error),
+    };
+    if !assembled.warnings.is_empty() {
+        complain(&assembled.warnings);
+    }
+    let served = super::in_runtime(async {
+        let running = start(&mut assembled).map_err(|error| format!("error: the serving threads: {error}"))?;
+        for (listener, bound) in &assembled.listeners {
+            let (door, external) = (listener.entrance.door.word(), &listener.entrance.external);
+            tracing::info!("listener {door} is open on {} as {external}", bound.address);
+        }
+        let ended = until_told(&config, &assembled).await.map_err(|error| format!("error: signals: {error}"));
+        tracing::info!("stopping: no new connections, requests under way may end");
+        running.stop();
+        ended
+    });
+    match served {
+        Ok(()) => FINE,
+        Err(text) => {
+            complain(&text);
+            FAILED
+        }
+    }
+}
+
+/// Tells why the house could not be put together.
+pub(super) fn refused(error: &AssemblyError) -> u8 {
+    complain(&error.to_string());
+    match error {
+        AssemblyError::Configuration(_) => CONFIGURATION,
+        AssemblyError::Machine(_) => FAILED,
+    }
+}

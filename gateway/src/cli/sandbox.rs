@@ -1,0 +1,199 @@
+//! `qaqpa sandbox`: a gateway with a small country behind it, with nothing to set up.
+
+mod country;
+mod files;
+
+use std::path::{Path, PathBuf};
+
+use adapters::clock::Clock;
+use adapters::keys::DevelopmentAuthority;
+use sandbox::{BankConfig, IdentityConfig, Running as Service, start_bank, start_identity};
+use spine::stage::Door;
+
+use super::client::{SandboxFile, SandboxPaths, SandboxProvider};
+use super::{FAILED, FINE, SandboxArguments, complain, say, tour};
+use crate::assemble::{Assembled, AssemblyError, assemble, write_private};
+use crate::config::{self, Config, LogConfig};
+use crate::run::{start, until_told};
+
+/// The one identity provider of the sandbox, by its id in the shipped policies.
+const PROVIDER: &str = "sandbox-face";
+
+/// The file that tells programs where everything is; there only while the sandbox accepts.
+const TELLS: &str = "sandbox.json";
+
+/// Why a sandbox does not run.
+enum Failure {
+    Assembly(AssemblyError),
+    Text(String),
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Failure::Text(text)
+    }
+}
+
+/// Runs a sandbox until it is told to stop, or for the length of a tour.
+pub(super) fn run(arguments: &SandboxArguments) -> u8 {
+    let level = if arguments.tour { "error" } else { "info" };
+    super::start_log(&LogConfig { json: false, level });
+    match super::in_runtime(async { Ok(life(arguments).await) }) {
+        Ok(Ok(true)) => FINE,
+        Ok(Ok(false)) => FAILED,
+        Ok(Err(Failure::Assembly(error))) => super::run::refused(&error),
+        Ok(Err(Failure::Text(text))) | Err(text) => {
+            complain(&text);
+            FAILED
+        }
+    }
+}
+
+async fn life(arguments: &SandboxArguments) -> Result<bool, Failure> {
+    let state = files::state_folder(&arguments.state)?;
+    // Held until the process ends: two sandboxes on one folder would write into each other's books.
+    let _lock = files::lock(&state)?;
+    let prepared = prepare(arguments, &state).await?;
+    let config = config::load(&prepared.config, super::colour())?;
+    let mut assembled = assemble(&config, Clock::system(), super::colour()).map_err(Failure::Assembly)?;
+    let running = start(&mut assembled).map_err(|error| format!("error: the serving threads: {error}"))?;
+    let tells = prepared.tells(&assembled, &state)?;
+    let path = state.join(TELLS);
+    let text = serde_json::to_vec_pretty(&tells).map_err(|error| error.to_string())?;
+    write_private(&path, &text).map_err(|error| format!("error: {}: {error}", path.display()))?;
+    let ended = serve(arguments, &config, &assembled, &tells, &state).await;
+    // Removed first: who reads it must not find a gateway that is going away.
+    let _ = std::fs::remove_file(&path);
+    running.stop();
+    prepared.bank.stop().await;
+    prepared.identity.stop().await;
+    ended
+}
+
+async fn serve(
+    arguments: &SandboxArguments,
+    config: &Config,
+    assembled: &Assembled,
+    tells: &SandboxFile,
+    state: &Path,
+) -> Result<bool, Failure> {
+    if arguments.tour {
+        let options = tour::TourOptions { json: arguments.json, colour: super::colour() };
+        return Ok(tour::run(tells, options).await?);
+    }
+    say(&start_page(tells, state));
+    until_told(config, assembled).await.map_err(|error| format!("error: signals: {error}"))?;
+    say("\nStopping: requests under way may end.\n");
+    Ok(true)
+}
+
+/// Everything that has to be there before the gateway itself.
+struct Prepared {
+    bank: Service,
+    identity: Service,
+    config: PathBuf,
+    clients: Vec<country::SandboxClient>,
+    authority: PathBuf,
+}
+
+async fn prepare(arguments: &SandboxArguments, state: &Path) -> Result<Prepared, Failure> {
+    let now = Clock::system().now();
+    let authority = DevelopmentAuthority::load_or_create(&state.join("ca"), now).map_err(|outage| outage.to_string())?;
+    let server = authority.issue_server(&["127.0.0.1", "::1", "localhost"]).map_err(|outage| outage.to_string())?;
+    let clients = country::clients(state, &authority)?;
+    let secret = files::secret(&state.join("keys").join("webhook-secret"))?;
+    for (id, _) in country::ADMINS {
+        files::secret(&files::admin_token(state, id))?;
+    }
+    let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let bank = BankConfig { listen: loopback, ledger: state.join("bank").join("ledger.sqlite") };
+    files::folder(&state.join("bank"))?;
+    let bank = start_bank(bank).await.map_err(|error| format!("error: the bank: {error}"))?;
+    let identity = IdentityConfig {
+        listen: loopback,
+        provider_id: PROVIDER.to_owned(),
+        webhook_secret: secret.into_bytes(),
+        webhook_ca_pem: Some(authority.certificate()),
+    };
+    let identity = start_identity(identity).await.map_err(|error| format!("error: the identity provider: {error}"))?;
+    files::shipped(state)?;
+    write(&state.join("policies").join("sandbox.yaml"), &country::policy(&clients))?;
+    let config = state.join("qaqpa.yaml");
+    let addresses = files::Addresses {
+        api: if arguments.tour { free_unless_named(arguments.listen, "127.0.0.1:8443") } else { arguments.listen },
+        mtls_api: if arguments.tour { free_unless_named(arguments.mtls, "127.0.0.1:8445") } else { arguments.mtls },
+        admin: if arguments.tour { free_unless_named(arguments.admin, "127.0.0.1:8444") } else { arguments.admin },
+        bank: bank.address(),
+        provider: identity.address(),
+    };
+    write(&config, &files::configuration(&addresses, &server, &authority.certificate(), state, &country::ADMINS))?;
+    Ok(Prepared { bank, identity, config, clients, authority: authority.certificate() })
+}
+
+// A tour beside a running sandbox is welcome: its own ports are nobody's business.
+fn free_unless_named(address: std::net::SocketAddr, default: &str) -> std::net::SocketAddr {
+    if address.to_string() == default { std::net::SocketAddr::new(address.ip(), 0) } else { address }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    write_private(path, text.as_bytes()).map_err(|error| format!("error: {}: {error}", path.display()))
+}
+
+impl Prepared {
+    fn tells(&self, assembled: &Assembled, state: &Path) -> Result<SandboxFile, String> {
+        let external = |door: Door| {
+            assembled.external(door).map(str::to_owned).ok_or_else(|| format!("error: no listener {}", door.word()))
+        };
+        let path = |path: PathBuf| path.display().to_string();
+        Ok(SandboxFile {
+            version: 1,
+            pid: std::process::id(),
+            issuer: assembled.house.issuer.clone(),
+            api: external(Door::Api)?,
+            mtls_api: external(Door::MtlsApi)?,
+            admin: external(Door::Admin)?,
+            ca_cert: path(self.authority.clone()),
+            bank: format!("http://{}", self.bank.address()),
+            providers: vec![SandboxProvider { id: PROVIDER.to_owned(), url: format!("http://{}", self.identity.address()) }],
+            clients: self.clients.iter().map(country::SandboxClient::tells).collect(),
+            admins: country::admins(state),
+            subjects: country::subjects(),
+            paths: SandboxPaths {
+                policies: path(state.join("policies")),
+                contracts: path(state.join("contracts")),
+                audit: path(state.join("audit")),
+                state: path(state.to_owned()),
+            },
+        })
+    }
+}
+
+fn start_page(tells: &SandboxFile, state: &Path) -> String {
+    let flag = if state.ends_with(super::STATE) { String::new() } else { format!(" --state {}", state.display()) };
+    format!(
+        "
+  Qaqpa sandbox: a gateway with a small country behind it.
+
+    Open API               {api}
+    Open API with mTLS     {mtls}
+    administrators         {admin}
+    National Bank          {bank}   (only the gateway may call it)
+    state                  {state}
+
+  Try, in another terminal:
+
+    curl --cacert {ca} {api}/v1/discovery/status
+    qaqpa tour{flag}
+    qaqpa call{flag} GET /v1/accounts
+
+  Programs find everything in {tells}. Ctrl-C stops.
+",
+        api = tells.api,
+        mtls = tells.mtls_api,
+        admin = tells.admin,
+        bank = tells.bank,
+        state = state.display(),
+        ca = tells.ca_cert,
+        tells = state.join(TELLS).display(),
+    )
+}

@@ -1,0 +1,190 @@
+//! Who is connected to the sandbox's gateway: its organisations as policy, its clients with their keys.
+
+use std::path::{Path, PathBuf};
+
+use adapters::keys::{CertificateFiles, DevelopmentAuthority, private_jwk, public_part};
+use policies::jose::Algorithm;
+use sandbox::personas;
+use serde_json::Value;
+
+use super::files;
+use crate::cli::client::{SandboxAdmin, SandboxClient as Told, SandboxSubject};
+
+/// The administrators and their roles.
+pub(super) const ADMINS: [(&str, &[&str]); 2] =
+    [("aigerim", &["viewer", "editor", "approver"]), ("daniyar", &["viewer", "auditor"])];
+
+/// How a client of the sandbox shows who it is.
+enum Credential {
+    /// A private JWK.
+    Key(Value),
+    /// A certificate of the development authority with this DNS name.
+    Certificate { dns: String, files: CertificateFiles },
+}
+
+/// A client of the sandbox.
+pub(super) struct SandboxClient {
+    plan: &'static Plan,
+    credential: Credential,
+}
+
+struct Plan {
+    id: &'static str,
+    organisation: &'static str,
+    plan: &'static str,
+    scopes: &'static [&'static str],
+    algorithm: Option<Algorithm>,
+}
+
+const AISP_AND_PISP: &[&str] =
+    &["accounts:read", "balances:read", "transactions:read", "payments:read", "payments:write", "identity:verify"];
+const AISP: &[&str] = &["accounts:read", "balances:read", "transactions:read"];
+
+static PLANS: [Plan; 5] = [
+    Plan {
+        id: "demo-app",
+        organisation: "demo-fintech",
+        plan: "standard",
+        scopes: AISP_AND_PISP,
+        algorithm: Some(Algorithm::Es256),
+    },
+    Plan { id: "demo-mtls-app", organisation: "demo-fintech", plan: "standard", scopes: AISP, algorithm: None },
+    Plan { id: "trial-app", organisation: "demo-fintech", plan: "trial", scopes: AISP, algorithm: Some(Algorithm::Es256) },
+    Plan {
+        id: "demo-bank-app",
+        organisation: "demo-bank",
+        plan: "standard",
+        scopes: &["identity:verify"],
+        algorithm: Some(Algorithm::EdDsa),
+    },
+    Plan {
+        id: "demo-mfo-app",
+        organisation: "demo-mfo",
+        plan: "standard",
+        scopes: &["identity:verify"],
+        algorithm: Some(Algorithm::EdDsa),
+    },
+];
+
+/// What an organisation of this kind is licensed to do.
+fn roles(organisation: &personas::Organisation) -> &'static [&'static str] {
+    match organisation.kind {
+        "bank" => &["BANK"],
+        "payment_organisation" => &["PAYMENT_ORGANISATION", "PISP"],
+        "mfo" => &["MFO"],
+        "treasury" => &["TREASURY"],
+        _ => &["AISP", "PISP"],
+    }
+}
+
+fn roles_of(organisation: &str) -> Vec<String> {
+    let organisations = personas::organisations();
+    let found = organisations.iter().find(|known| known.id == organisation).map(roles).unwrap_or_default();
+    found.iter().map(ToString::to_string).collect()
+}
+
+/// Loads the clients' keys and certificates; makes those that are not there yet.
+pub(super) fn clients(state: &Path, authority: &DevelopmentAuthority) -> Result<Vec<SandboxClient>, String> {
+    files::folder(&state.join("clients"))?;
+    PLANS.iter().map(|plan| client(state, authority, plan)).collect()
+}
+
+fn client(state: &Path, authority: &DevelopmentAuthority, plan: &'static Plan) -> Result<SandboxClient, String> {
+    let credential = match plan.algorithm {
+        Some(algorithm) => Credential::Key(key(&state.join("clients").join(format!("{}.jwk", plan.id)), algorithm, plan.id)?),
+        None => {
+            let dns = format!("{}.sandbox.qaqpa", plan.id);
+            let files = authority.issue_client(&dns).map_err(|outage| outage.to_string())?;
+            Credential::Certificate { dns, files }
+        }
+    };
+    Ok(SandboxClient { plan, credential })
+}
+
+fn key(path: &PathBuf, algorithm: Algorithm, id: &str) -> Result<Value, String> {
+    let wrong = |cause: &dyn std::fmt::Display| format!("error: {}: {cause}", path.display());
+    if path.exists() {
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        return serde_json::from_str(&text).map_err(|error| wrong(&error));
+    }
+    let fresh = private_jwk(algorithm, &format!("{id}-1")).map_err(|outage| wrong(&outage))?;
+    crate::assemble::write_private(path, fresh.to_string().as_bytes()).map_err(|error| wrong(&error))?;
+    Ok(fresh)
+}
+
+impl SandboxClient {
+    /// Describes the client for programs.
+    pub(super) fn tells(&self) -> Told {
+        let absolute = |path: &PathBuf| path.display().to_string();
+        let (auth, jwk_private, mtls_cert, mtls_key) = match &self.credential {
+            Credential::Key(jwk) => ("private_key_jwt", Some(jwk.clone()), None, None),
+            Credential::Certificate { files, .. } => {
+                ("tls_client_auth", None, Some(absolute(&files.certificate)), Some(absolute(&files.key)))
+            }
+        };
+        Told {
+            client_id: self.plan.id.to_owned(),
+            organisation: self.plan.organisation.to_owned(),
+            roles: roles_of(self.plan.organisation),
+            scopes: self.plan.scopes.iter().map(ToString::to_string).collect(),
+            auth: auth.to_owned(),
+            jwk_private,
+            mtls_cert,
+            mtls_key,
+            redirect_uris: Vec::new(),
+        }
+    }
+}
+
+/// Writes the policy file that connects organisations and clients.
+pub(super) fn policy(clients: &[SandboxClient]) -> String {
+    let mut text = String::from(
+        "# Who is connected to this sandbox. Written anew at each start: put your own organisations and clients in another file.\n\
+         qaqpa: v1\norganisations:\n",
+    );
+    for organisation in personas::organisations() {
+        let roles = roles(&organisation).join(", ");
+        text.push_str(&format!(
+            "  {}:\n    title: {}\n    roles: [{roles}]\n    licence: {{authority: NBK, id: SBX-{}, validUntil: 2099-12-31}}\n",
+            organisation.id,
+            organisation.title,
+            organisation.id.to_uppercase(),
+        ));
+    }
+    text.push_str("clients:\n");
+    for client in clients {
+        let plan = client.plan;
+        text.push_str(&format!("  {}:\n    organisation: {}\n    plan: {}\n", plan.id, plan.organisation, plan.plan));
+        match &client.credential {
+            Credential::Key(jwk) => text.push_str(&format!(
+                "    authentication: private_key_jwt\n    keys:\n      - {}\n    tokens: {{bind: dpop}}\n",
+                public_part(jwk)
+            )),
+            Credential::Certificate { dns, .. } => text.push_str(&format!(
+                "    authentication: tls_client_auth\n    certificate: {{sanDns: {dns}}}\n    tokens: {{bind: mtls}}\n"
+            )),
+        }
+        text.push_str(&format!("    scopes: [{}]\n", plan.scopes.iter().map(|scope| format!("\"{scope}\"")).collect::<Vec<_>>().join(", ")));
+    }
+    text
+}
+
+/// Lists the administrators.
+pub(super) fn admins(state: &Path) -> Vec<SandboxAdmin> {
+    let admin = |(id, roles): &(&str, &[&str])| SandboxAdmin {
+        id: (*id).to_owned(),
+        roles: roles.iter().map(ToString::to_string).collect(),
+        token_file: files::admin_token(state, id).display().to_string(),
+    };
+    ADMINS.iter().map(admin).collect()
+}
+
+/// Lists the synthetic people whose verifications end in a known way.
+pub(super) fn subjects() -> Vec<SandboxSubject> {
+    let subject = |subject: personas::Subject| SandboxSubject {
+        iin: subject.iin.as_str().to_owned(),
+        scenario: subject.scenario.as_str().to_owned(),
+        iban: subject.iban.as_str().to_owned(),
+    };
+    personas::subjects().into_iter().map(subject).collect()
+}

@@ -1,0 +1,402 @@
+//! `qaqpa.yaml`: what an operator sets for one process. What is allowed stands in policies, never here.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use adapters::http::url::AllowedUrl;
+use policies::admin::AdminRole;
+use policies::id::{AdminId, ProviderId, UpstreamId};
+use policies::language::decode::{Fields, SecretReference, Value};
+use policies::language::{Faults, Problem, Source, document, render, tally};
+use policies::limit::Rate;
+
+use crate::listen::ConnectionLimits;
+
+/// The most serving threads; more than cores only costs.
+pub const WORKERS_MAX: u64 = 256;
+
+/// The most public requests under way at once that can be set.
+pub const IN_FLIGHT_MAX: u64 = 1_000_000;
+
+/// The certificate of a listener and its key, as PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// One listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Where it listens; port 0 finds a free one.
+    pub address: SocketAddr,
+    /// How clients reach it, if not under `address`.
+    pub external: Option<String>,
+    /// TLS; none on a trusted side only.
+    pub tls: Option<TlsFiles>,
+    /// Who vouches for clients' certificates, as a PEM file.
+    pub client_authorities: Option<PathBuf>,
+}
+
+/// How an identity provider is reached.
+#[derive(Debug, Clone)]
+pub struct ProviderConfig {
+    /// Its id in the policies.
+    pub id: ProviderId,
+    /// Its base URL.
+    pub url: AllowedUrl,
+    /// The secret under which it signs callbacks.
+    pub webhook_secret: SecretReference,
+}
+
+/// An administrator and where their token is.
+#[derive(Debug, Clone)]
+pub struct AdministratorConfig {
+    /// Who it is.
+    pub id: AdminId,
+    /// What they may do.
+    pub roles: BTreeSet<AdminRole>,
+    /// The file with their token, readable by its owner only.
+    pub token_file: PathBuf,
+}
+
+/// How the process logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// JSON lines instead of text.
+    pub json: bool,
+    /// The least level that is written.
+    pub level: &'static str,
+}
+
+/// Everything an operator sets.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The one folder that is written to.
+    pub state: PathBuf,
+    /// The issuer of tokens, if not the external URL of `api`.
+    pub issuer: Option<String>,
+    /// The public listener that never asks for a certificate.
+    pub api: ListenerConfig,
+    /// The public listener that asks for one.
+    pub mtls_api: Option<ListenerConfig>,
+    /// The administrators' listener.
+    pub admin: ListenerConfig,
+    /// Serving threads; one per core if not set.
+    pub workers: Option<usize>,
+    /// Folders of policy files; empty means the shipped set.
+    pub policies: Vec<PathBuf>,
+    /// Folders of contracts; empty means the shipped ones.
+    pub contracts: Vec<PathBuf>,
+    /// Where backends are.
+    pub upstreams: Vec<(UpstreamId, Vec<AllowedUrl>)>,
+    /// The PEM bundle that backends and providers are trusted by.
+    pub trust: Option<PathBuf>,
+    /// Identity providers.
+    pub providers: Vec<ProviderConfig>,
+    /// Administrators.
+    pub administrators: Vec<AdministratorConfig>,
+    /// The most public requests under way.
+    pub requests_in_flight_max: usize,
+    /// What one peer may send, before anything is looked at.
+    pub per_peer: (Rate, NonZeroU32),
+    /// The bounds of connections.
+    pub connection: ConnectionLimits,
+    /// The log.
+    pub log: LogConfig,
+}
+
+const TOP: [&str; 13] = [
+    "state", "issuer", "listeners", "workers", "policies", "contracts", "upstreams", "trust", "identity", "administrators",
+    "limits", "log", "connections",
+];
+
+/// Reads a file.
+///
+/// # Errors
+/// Every problem at once, rendered for people.
+pub fn load(path: &Path, colour: bool) -> Result<Config, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        format!("error: {} cannot be read: {error}\n  = help: `qaqpa sandbox` needs no configuration; a first one is in the README\n", path.display())
+    })?;
+    let source = Source::new(path.display().to_string(), text);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    parse(&source, folder).map_err(|problems| {
+        format!("{}{}\n", render(&problems, std::slice::from_ref(&source), colour), tally(&problems))
+    })
+}
+
+/// Reads a text; relative paths in it are relative to `folder`.
+///
+/// # Errors
+/// Every problem at once.
+pub fn parse(source: &Source, folder: &Path) -> Result<Config, Vec<Problem>> {
+    let faults = Faults::new();
+    let node = document::parse(source, &faults);
+    let reader = Reader { folder };
+    let config = node.as_ref().and_then(|node| reader.config(Value::root(node, &faults)));
+    faults.finish(std::slice::from_ref(source), config).map(|(config, _)| config)
+}
+
+struct Reader<'a> {
+    folder: &'a Path,
+}
+
+impl Reader<'_> {
+    fn config(&self, root: Value<'_>) -> Option<Config> {
+        let fields = root.versioned_fields(&TOP)?;
+        let state = fields.optional("state").map_or(Some(self.folder.join(".qaqpa")), |value| self.path(value));
+        let listeners = fields.required("listeners").and_then(|value| self.listeners(value));
+        let issuer = optional(&fields, "issuer", external);
+        let workers = optional(&fields, "workers", |value| value.whole(1..=WORKERS_MAX));
+        let folders = |name: &str| fields.optional(name).map_or(Some(Vec::new()), |v| v.one_or_more(|item| self.path(item)));
+        let (policies, contracts) = (folders("policies"), folders("contracts"));
+        let upstreams = fields.optional("upstreams").map_or(Some(Vec::new()), upstreams);
+        let trust = optional(&fields, "trust", |value| self.path(value));
+        let providers = fields.optional("identity").map_or(Some(Vec::new()), providers);
+        let administrators = fields.optional("administrators").map_or(Some(Vec::new()), |value| self.administrators(value));
+        let limits = fields.optional("limits").map_or(Some(default_limits()), limits);
+        let connection = fields.optional("connections").map_or(Some(ConnectionLimits::default()), connections);
+        let log = fields.optional("log").map_or(Some(LogConfig { json: false, level: "info" }), log);
+        let (api, mtls_api, admin) = listeners?;
+        let (requests_in_flight_max, per_peer) = limits?;
+        Some(Config {
+            state: state?,
+            issuer: issuer?,
+            api,
+            mtls_api,
+            admin,
+            workers: workers?.map(|count| usize::try_from(count).unwrap_or(1)),
+            policies: policies?,
+            contracts: contracts?,
+            upstreams: upstreams?,
+            trust: trust?,
+            providers: providers?,
+            administrators: administrators?,
+            requests_in_flight_max,
+            per_peer,
+            connection: connection?,
+            log: log?,
+        })
+    }
+
+    fn path(&self, value: Value<'_>) -> Option<PathBuf> {
+        value.text().map(|text| self.folder.join(text))
+    }
+
+    fn listeners(&self, value: Value<'_>) -> Option<(ListenerConfig, Option<ListenerConfig>, ListenerConfig)> {
+        let fields = value.fields(&["api", "mtls_api", "admin"])?;
+        let api = fields.required("api").and_then(|value| self.listener(value, false));
+        let mtls_api = optional(&fields, "mtls_api", |value| self.listener(value, true));
+        let admin = fields.required("admin").and_then(|value| self.listener(value, false));
+        Some((api?, mtls_api?, admin?))
+    }
+
+    fn listener(&self, value: Value<'_>, asks: bool) -> Option<ListenerConfig> {
+        let known: &[&str] = if asks {
+            &["address", "external", "tls", "clientAuthorities"]
+        } else {
+            &["address", "external", "tls", "plaintext"]
+        };
+        let fields = value.fields(known)?;
+        let address = fields.required("address").and_then(address);
+        let outside = optional(&fields, "external", external);
+        let tls = optional(&fields, "tls", |value| self.tls(value));
+        let trusted = optional(&fields, "plaintext", |value| value.choice(&[("trusted", ())]));
+        let authorities =
+            if asks { fields.required("clientAuthorities").and_then(|value| self.path(value)).map(Some) } else { Some(None) };
+        let (address, tls) = (address?, tls?);
+        if tls.is_none() && asks {
+            let problem = value.fault("P0120", "a listener that asks for certificates needs `tls`");
+            value.report(problem.help("add `tls: {certificate: ..., key: ...}`"));
+            return None;
+        }
+        // A plain listener is a decision, never an omission; clear text off loopback is refused for administrators later.
+        if tls.is_none() && trusted?.is_none() && !address.ip().is_loopback() {
+            let problem = value.fault("P0121", format!("{} would speak clear text to other machines", value.name()));
+            value.report(problem.help("add `tls: {certificate: ..., key: ...}`, or `plaintext: trusted` behind a trusted TLS terminator"));
+            return None;
+        }
+        Some(ListenerConfig { address, external: outside?, tls, client_authorities: authorities? })
+    }
+
+    fn tls(&self, value: Value<'_>) -> Option<TlsFiles> {
+        let fields = value.fields(&["certificate", "key"])?;
+        let certificate = fields.required("certificate").and_then(|value| self.path(value));
+        let key = fields.required("key").and_then(|value| self.path(value));
+        Some(TlsFiles { certificate: certificate?, key: key? })
+    }
+
+    fn administrators(&self, value: Value<'_>) -> Option<Vec<AdministratorConfig>> {
+        let words: Vec<(&str, AdminRole)> = AdminRole::ALL.iter().map(|role| (role.word(), *role)).collect();
+        let mut found = Vec::new();
+        for (key, value) in value.entries()? {
+            let id = key_id(&key.text, value, AdminId::parse);
+            let Some(fields) = value.fields(&["roles", "tokenFile"]) else { continue };
+            let roles = fields.required("roles").and_then(|value| value.list(|item| item.choice(&words)));
+            let token_file = fields.required("tokenFile").and_then(|value| self.path(value));
+            if let (Some(id), Some(roles), Some(token_file)) = (id, roles, token_file) {
+                found.push(AdministratorConfig { id, roles: roles.into_iter().collect(), token_file });
+            }
+        }
+        Some(found)
+    }
+}
+
+/// Reads a key that may be left out: the inner none says that it was.
+fn optional<'n, T>(fields: &Fields<'n>, name: &str, read: impl FnOnce(Value<'n>) -> Option<T>) -> Option<Option<T>> {
+    match fields.optional(name) {
+        None => Some(None),
+        Some(value) => read(value).map(Some),
+    }
+}
+
+fn key_id<T, E: std::fmt::Display>(text: &str, value: Value<'_>, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    parse(text).map_err(|error| value.report(value.fault("P0122", format!("the name `{text}` cannot be used: {error}")))).ok()
+}
+
+fn address(value: Value<'_>) -> Option<SocketAddr> {
+    value.parsed("an address with a port", "`127.0.0.1:8443` or `[::1]:8443`", |text| text.parse().ok())
+}
+
+fn external(value: Value<'_>) -> Option<String> {
+    let read = |text: &str| {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+        let plain = !rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);
+        plain.then(|| text.to_ascii_lowercase())
+    };
+    value.parsed("a base URL without a path", "`https://api.example.kz`", read)
+}
+
+fn upstreams(value: Value<'_>) -> Option<Vec<(UpstreamId, Vec<AllowedUrl>)>> {
+    let mut found = Vec::new();
+    for (key, value) in value.entries()? {
+        let id = key_id(&key.text, value, UpstreamId::parse);
+        let Some(fields) = value.fields(&["endpoints"]) else { continue };
+        let endpoints = fields.required("endpoints").and_then(|value| value.one_or_more(|item| item.read("P0123", AllowedUrl::configured)));
+        if let (Some(id), Some(endpoints)) = (id, endpoints) {
+            found.push((id, endpoints));
+        }
+    }
+    Some(found)
+}
+
+fn providers(value: Value<'_>) -> Option<Vec<ProviderConfig>> {
+    let fields = value.fields(&["providers"])?;
+    let mut found = Vec::new();
+    for (key, value) in fields.required("providers")?.entries()? {
+        let id = key_id(&key.text, value, ProviderId::parse);
+        let Some(fields) = value.fields(&["url", "webhookSecret"]) else { continue };
+        let url = fields.required("url").and_then(|value| value.read("P0123", AllowedUrl::configured));
+        let secret = fields.required("webhookSecret").and_then(Value::secret_reference);
+        if let (Some(id), Some(url), Some(webhook_secret)) = (id, url, secret) {
+            found.push(ProviderConfig { id, url, webhook_secret });
+        }
+    }
+    Some(found)
+}
+
+fn default_limits() -> (usize, (Rate, NonZeroU32)) {
+    let count = NonZeroU32::new(1000).unwrap_or(NonZeroU32::MIN);
+    (10_000, (Rate { count, per: Duration::from_secs(1) }, NonZeroU32::new(2000).unwrap_or(NonZeroU32::MIN)))
+}
+
+fn limits(value: Value<'_>) -> Option<(usize, (Rate, NonZeroU32))> {
+    let (in_flight_default, (rate_default, burst_default)) = default_limits();
+    let fields = value.fields(&["requestsInFlight", "perPeer"])?;
+    let in_flight = fields
+        .optional("requestsInFlight")
+        .map_or(Some(in_flight_default as u64), |value| value.whole(1..=IN_FLIGHT_MAX));
+    let per_peer = fields.optional("perPeer").map_or(Some((rate_default, burst_default)), |value| {
+        let fields = value.fields(&["rate", "burst"])?;
+        let rate = fields.required("rate").and_then(Value::rate);
+        let burst = fields.required("burst").and_then(|value| value.whole(1..=1_000_000));
+        let burst = u32::try_from(burst?).ok().and_then(NonZeroU32::new);
+        Some((rate?, burst?))
+    });
+    Some((usize::try_from(in_flight?).ok()?, per_peer?))
+}
+
+fn connections(value: Value<'_>) -> Option<ConnectionLimits> {
+    let defaults = ConnectionLimits::default();
+    let fields = value.fields(&["handshake", "head", "idle", "request", "writeStall", "bodyWindow", "bodyBytesMin", "perPeer", "max"])?;
+    let span = |name: &str, default: Duration| {
+        let range = Duration::from_millis(10)..=Duration::from_secs(3600);
+        fields.optional(name).map_or(Some(default), |value| value.duration(range))
+    };
+    let count = |name: &str, default: usize| {
+        let whole = |value: Value<'_>| value.whole(1..=1_000_000).and_then(|count| usize::try_from(count).ok());
+        fields.optional(name).map_or(Some(default), whole)
+    };
+    let (handshake, head, idle) = (span("handshake", defaults.handshake), span("head", defaults.head), span("idle", defaults.idle));
+    let (request_total, write_stall) = (span("request", defaults.request_total), span("writeStall", defaults.write_stall));
+    let body_window = span("bodyWindow", defaults.body_window);
+    let body_bytes_min = fields.optional("bodyBytesMin").map_or(Some(defaults.body_bytes_min), |value| value.bytes(1..=1024 * 1024));
+    let (per_peer, all) = (count("perPeer", defaults.connections_per_peer_max), count("max", defaults.connections_max));
+    Some(ConnectionLimits {
+        handshake: handshake?,
+        head: head?,
+        idle: idle?,
+        request_total: request_total?,
+        write_stall: write_stall?,
+        body_window: body_window?,
+        body_bytes_min: body_bytes_min?,
+        connections_per_peer_max: per_peer?,
+        connections_max: all?,
+        ..defaults
+    })
+}
+
+fn log(value: Value<'_>) -> Option<LogConfig> {
+    let fields = value.fields(&["format", "level"])?;
+    let json = fields.optional("format").map_or(Some(false), |value| value.choice(&[("text", false), ("json", true)]));
+    let levels = [("error", "error"), ("warn", "warn"), ("info", "info"), ("debug", "debug"), ("trace", "trace")];
+    let level = fields.optional("level").map_or(Some("info"), |value| value.choice(&levels));
+    Some(LogConfig { json: json?, level: level? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        let source = Source::new("qaqpa.yaml", text);
+        let found = parse(&source, Path::new("/etc/qaqpa")).err().unwrap_or_default();
+        found.iter().map(|problem| problem.message.clone()).collect()
+    }
+
+    #[test]
+    fn every_fault_of_a_file_is_told_at_once() {
+        let text = "qaqpa: v1\nlisteners:\n  api: {adress: 127.0.0.1:8443}\n  admin: {address: nowhere}\nworkers: 0\n";
+        let found = problems(text);
+        assert!(found.len() >= 4, "{found:?}");
+    }
+
+    #[test]
+    fn clear_text_to_other_machines_has_to_be_said() {
+        let text = |api: &str| format!("qaqpa: v1\nlisteners:\n  api: {api}\n  admin: {{address: 127.0.0.1:8444}}\n");
+        assert_eq!(problems(&text("{address: 0.0.0.0:8443}")).len(), 1);
+        assert!(problems(&text("{address: 0.0.0.0:8443, plaintext: trusted}")).is_empty());
+        assert!(problems(&text("{address: 127.0.0.1:8443}")).is_empty());
+    }
+
+    #[test]
+    fn a_listener_that_asks_for_certificates_needs_to_know_whom_to_believe() {
+        let text = "qaqpa: v1\nlisteners:\n  api: {address: 127.0.0.1:1}\n  admin: {address: 127.0.0.1:2}\n  mtls_api: {address: 127.0.0.1:3, tls: {certificate: a, key: b}}\n";
+        assert_eq!(problems(text).len(), 1);
+    }
+
+    #[test]
+    fn a_secret_written_out_is_refused_and_not_shown() {
+        let text = "qaqpa: v1\nlisteners:\n  api: {address: 127.0.0.1:1}\n  admin: {address: 127.0.0.1:2}\nidentity:\n  providers:\n    face: {url: 'http://127.0.0.1:9', webhookSecret: hunter2hunter2}\n";
+        let source = Source::new("qaqpa.yaml", text);
+        let found = parse(&source, Path::new(".")).err().unwrap_or_default();
+        assert_eq!(found.len(), 1);
+        assert!(!found.iter().any(|problem| problem.message.contains("hunter2")));
+    }
+}

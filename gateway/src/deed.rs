@@ -1,0 +1,189 @@
+//! The end of the way: a cleared request is done, by a backend or by a flow of our own.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use oauth::metadata::Endpoints;
+use policies::caller::Caller;
+use policies::code::Code;
+use policies::rulebook::{AuditDuty, Service};
+use serde_json::{Value, json};
+use spine::Reply;
+use spine::body::Body;
+use spine::error::Rejection;
+use spine::refine::Refine;
+use spine::stage::{Cleared, SoundBody};
+
+use crate::generation::Generation;
+use crate::house::House;
+use crate::{admin, proxy};
+
+/// What this gateway answers itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// Issues an access token.
+    IssueToken,
+    /// Publishes the keys.
+    Keys,
+    /// Publishes the authorization server's metadata (RFC 8414).
+    ServerMetadata,
+    /// Publishes the protected resource's metadata (RFC 9728).
+    ResourceMetadata,
+    /// Tells that the platform is there.
+    Status,
+    /// Begins an identity verification.
+    CreateVerification,
+    /// Tells how far a verification is.
+    GetVerification,
+    /// Takes a provider's word.
+    ReceiveCallback,
+    /// Answers an administrator.
+    Admin(admin::Question),
+}
+
+/// Every operation that is ours, by its `operationId`.
+const OWN: [(&str, Own); 15] = [
+    ("issueToken", Own::IssueToken),
+    ("getKeys", Own::Keys),
+    ("getAuthorizationServerMetadata", Own::ServerMetadata),
+    ("getOpenidConfiguration", Own::ServerMetadata),
+    ("getProtectedResourceMetadata", Own::ResourceMetadata),
+    ("getStatus", Own::Status),
+    ("createIdentityVerification", Own::CreateVerification),
+    ("getIdentityVerification", Own::GetVerification),
+    ("receiveIdentityCallback", Own::ReceiveCallback),
+    ("getLiveness", Own::Admin(admin::Question::Liveness)),
+    ("getReadiness", Own::Admin(admin::Question::Readiness)),
+    ("getMetrics", Own::Admin(admin::Question::Metrics)),
+    ("listRoutes", Own::Admin(admin::Question::Routes)),
+    ("getGeneration", Own::Admin(admin::Question::Generation)),
+    ("listAuditRecords", Own::Admin(admin::Question::AuditRecords)),
+];
+
+/// Finds the flow of an operation; none if a backend has to answer it.
+#[must_use]
+pub fn own(operation: &str) -> Option<Own> {
+    OWN.iter().find(|(id, _)| *id == operation).map(|(_, own)| *own)
+}
+
+/// The stage.
+#[derive(Debug, Clone)]
+pub struct Deed {
+    /// Keys, stores and connections.
+    pub house: Arc<House>,
+    /// The policies, for those who ask about them.
+    pub generation: Arc<Generation>,
+}
+
+impl Refine<Cleared> for Deed {
+    type Out = Reply;
+
+    async fn refine(&self, cleared: Cleared) -> Result<Reply, Rejection> {
+        if cleared.policy().audit == AuditDuty::Required {
+            // Without a durable record of what is about to happen, it does not happen.
+            let intent = cleared.trail.intent(self.house.clock.now());
+            let written = self.house.audit.record_durably(intent).await;
+            written.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
+        }
+        match &cleared.policy().service {
+            Service::Upstream(upstream) => {
+                let upstream = upstream.clone();
+                proxy::forward(&self.house, &upstream, cleared).await
+            }
+            Service::Own => self.own(cleared).await,
+        }
+    }
+}
+
+impl Deed {
+    async fn own(&self, cleared: Cleared) -> Result<Reply, Rejection> {
+        let house = &self.house;
+        let Some(own) = own(cleared.policy().operation.as_str()) else {
+            return Err(Rejection::new(Code::Internal, "Nobody answers this operation.").because("no flow of this name"));
+        };
+        match own {
+            Own::IssueToken => self.issue(&cleared),
+            Own::Keys => Ok(public(oauth::metadata::keys(house.keyring.published()))),
+            Own::ServerMetadata => Ok(public(oauth::metadata::authorization_server(&self.endpoints()))),
+            Own::ResourceMetadata => Ok(public(oauth::metadata::protected_resource(&self.endpoints()))),
+            Own::Status => Ok(json_reply(StatusCode::OK, &json!({"status": "OK", "updatedAt": cleared.received.to_string()}))),
+            Own::CreateVerification => {
+                let body = checked(&cleared)?;
+                let client = cleared.caller().client().ok_or_else(no_client)?;
+                let (status, body) = broker::create(&self.broker(), client, body, cleared.received).await?;
+                Ok(json_reply(status, &body))
+            }
+            Own::GetVerification => {
+                let client = cleared.caller().client().ok_or_else(no_client)?;
+                let id = cleared.matched().parameter("verificationId").unwrap_or_default();
+                let (status, body) = broker::read(&self.broker(), client, id, cleared.received).await?;
+                Ok(json_reply(status, &body))
+            }
+            Own::ReceiveCallback => {
+                let Caller::Provider(callback) = cleared.caller() else { return Err(no_client()) };
+                let raw = cleared.raw().cloned().unwrap_or_default();
+                broker::receive(&self.broker(), callback, &raw, cleared.received).await?;
+                let mut reply = Reply::new(Body::empty());
+                *reply.status_mut() = StatusCode::NO_CONTENT;
+                Ok(reply)
+            }
+            Own::Admin(question) => admin::reply(house, &self.generation, question, &cleared),
+        }
+    }
+
+    fn issue(&self, cleared: &Cleared) -> Result<Reply, Rejection> {
+        let Caller::Client(authenticated) = cleared.caller() else { return Err(no_client()) };
+        let certificate = cleared.peer.certificate.as_deref();
+        let server = oauth::token::Server { issuer: &self.house.issuer, signer: self.house.keyring.signer() };
+        let issued = oauth::token::issue(&server, authenticated, cleared.proof(), certificate, self.house.new_reference(), cleared.received)?;
+        Ok(json_reply(StatusCode::OK, &issued))
+    }
+
+    fn endpoints(&self) -> Endpoints<'_> {
+        Endpoints {
+            issuer: &self.house.issuer,
+            mtls: self.house.mtls_external.as_deref(),
+            scopes: self.generation.rulebook.clients.values().flat_map(|client| client.scopes.iter()).collect(),
+        }
+    }
+
+    fn broker(&self) -> broker::Broker<'_> {
+        broker::Broker {
+            offered: &self.generation.rulebook.providers,
+            providers: &self.house.providers,
+            verifications: &*self.house.verifications,
+            sealer: &self.house.sealer,
+            signer: self.house.keyring.signer(),
+            issuer: &self.house.issuer,
+        }
+    }
+}
+
+fn no_client() -> Rejection {
+    Rejection::new(Code::Internal, "The request could not be answered.").because("the caller is of another kind than its operation")
+}
+
+fn checked(cleared: &Cleared) -> Result<&Value, Rejection> {
+    match cleared.sound_body() {
+        SoundBody::Checked { value, .. } => Ok(value.value()),
+        SoundBody::None | SoundBody::Streamed => {
+            Err(Rejection::new(Code::Internal, "The request could not be answered.").because("an operation has no body rule"))
+        }
+    }
+}
+
+/// Makes a JSON answer.
+pub(crate) fn json_reply(status: StatusCode, body: &Value) -> Reply {
+    let mut reply = Reply::new(Body::whole(body.to_string()));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+}
+
+// Keys and metadata change rarely: a minute is soon enough, and spares both sides.
+fn public(body: Value) -> Reply {
+    let mut reply = json_reply(StatusCode::OK, &body);
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+    reply
+}

@@ -1,0 +1,91 @@
+//! One policy generation: contract and rulebook, joined. A request begins and ends on one.
+
+use std::sync::Arc;
+
+use openapi::{Contract, Operation};
+use policies::facts::{OperationFacts, Security};
+use policies::rulebook::{OperationPolicy, Rulebook};
+
+use crate::deed;
+
+/// Contract and policy as they were when this generation began.
+#[derive(Debug)]
+pub struct Generation {
+    /// Counts up with each change, from one.
+    pub number: u64,
+    /// The contract.
+    pub contract: Contract,
+    /// The policies.
+    pub rulebook: Rulebook,
+    by_index: Vec<Option<Arc<OperationPolicy>>>,
+}
+
+impl Generation {
+    /// Joins a contract with the rulebook that was compiled against it.
+    #[must_use]
+    pub fn join(number: u64, contract: Contract, rulebook: Rulebook) -> Self {
+        let policy = |operation: &Arc<Operation>| rulebook.operations.get(operation.id()).cloned();
+        let by_index = contract.operations().iter().map(policy).collect();
+        Self { number, contract, rulebook, by_index }
+    }
+
+    /// Returns the policy of an operation; none if it is not exposed.
+    #[must_use]
+    pub fn policy(&self, operation: &Operation) -> Option<&Arc<OperationPolicy>> {
+        self.by_index.get(operation.index())?.as_ref()
+    }
+}
+
+/// Tells the policy compiler what the contract holds.
+///
+/// # Errors
+/// A security scheme that no stage knows, or more than one at an operation, with the place of the operation.
+pub fn facts(contract: &Contract) -> Result<Vec<OperationFacts>, Vec<openapi::Fault>> {
+    let mut found = Vec::new();
+    let mut faults = Vec::new();
+    for operation in contract.operations() {
+        let (security, scopes) = match operation.security() {
+            [] => (Some(Security::Public), Vec::new()),
+            [one] => (scheme(&one.scheme), one.scopes.clone()),
+            _ => (None, Vec::new()),
+        };
+        let Some(security) = security else {
+            faults.push(unknown_scheme(operation));
+            continue;
+        };
+        found.push(OperationFacts {
+            id: operation.id().to_owned(),
+            api: operation.document().to_owned(),
+            method: operation.method().to_owned(),
+            template: operation.template().to_owned(),
+            security,
+            scopes,
+            has_body: operation.has_body(),
+            idempotent: operation.requires_header("x-idempotency-key"),
+            own: deed::own(operation.id()).is_some(),
+            origin: operation.origin().to_owned(),
+        });
+    }
+    if faults.is_empty() { Ok(found) } else { Err(faults) }
+}
+
+fn scheme(name: &str) -> Option<Security> {
+    match name {
+        "accessToken" => Some(Security::AccessToken),
+        "clientAuthentication" => Some(Security::ClientAuthentication),
+        "signedCallback" => Some(Security::SignedCallback),
+        "administrator" => Some(Security::Administrator),
+        _ => None,
+    }
+}
+
+fn unknown_scheme(operation: &Operation) -> openapi::Fault {
+    let (file, line) = operation.origin().rsplit_once(':').unwrap_or((operation.origin(), "1"));
+    openapi::Fault {
+        file: file.to_owned(),
+        line: line.parse().unwrap_or(1),
+        column: 1,
+        message: format!("operation `{}` asks for a security scheme that this gateway does not know", operation.id()),
+        help: Some("use exactly one of accessToken, clientAuthentication, signedCallback, administrator, or `security: []`".to_owned()),
+    }
+}

@@ -1,0 +1,89 @@
+//! What outlasts a policy generation: keys, stores, limits, the log, the connections to backends.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use adapters::audit::Audit;
+use adapters::clock::Clock;
+use adapters::entropy;
+use adapters::keys::{Keyring, Sealer};
+use adapters::limit::local::LocalLimiter;
+use adapters::limit::peer::PeerGuard;
+use adapters::provider::port::IdentityProvider;
+use adapters::store::port::{Claims, Replays, Verifications};
+use adapters::upstream::Pools;
+use policies::admin::AdminEntry;
+use policies::id::{InteractionId, ProviderId};
+use policies::secret::Secret;
+use spine::body::Body;
+
+use crate::metrics::Metrics;
+
+/// What bounds the whole process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessLimits {
+    /// The most public requests under way at once; beyond it they are shed.
+    pub requests_in_flight_max: usize,
+}
+
+/// Everything the stages need that no administrator's file decides.
+pub struct House {
+    /// The time.
+    pub clock: Clock,
+    /// The issuer of tokens and results, byte for byte the same everywhere.
+    pub issuer: String,
+    /// The external URL of the listener that asks for certificates, if there is one.
+    pub mtls_external: Option<String>,
+    /// Keys that sign tokens and results, and verify them.
+    pub keyring: Keyring,
+    /// Seals what names a person.
+    pub sealer: Sealer,
+    /// Proofs and assertions that were shown.
+    pub replays: Arc<dyn Replays>,
+    /// Idempotent requests.
+    pub claims: Arc<dyn Claims>,
+    /// Identity verifications.
+    pub verifications: Arc<dyn Verifications>,
+    /// Identity providers, by id.
+    pub providers: HashMap<ProviderId, Arc<dyn IdentityProvider>>,
+    /// The secrets under which providers sign their callbacks.
+    pub webhook_secrets: HashMap<ProviderId, Secret<Vec<u8>>>,
+    /// The buckets of plans.
+    pub limiter: LocalLimiter,
+    /// The buckets of peers.
+    pub peers: PeerGuard,
+    /// The audit log.
+    pub audit: Audit,
+    /// Connections to backends, one set per serving thread.
+    pub pools: Vec<Arc<Pools<Body>>>,
+    /// Who administers.
+    pub administrators: Vec<AdminEntry>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Public requests under way.
+    pub in_flight: Arc<AtomicUsize>,
+    /// What bounds the process.
+    pub limits: ProcessLimits,
+}
+
+impl fmt::Debug for House {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("House").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+impl House {
+    /// Names a new interaction.
+    #[must_use]
+    pub fn new_interaction(&self) -> InteractionId {
+        InteractionId::parse(&entropy::uuid_v4()).expect("a UUID is 36 letters, digits and hyphens")
+    }
+
+    /// Makes the reference under which a backend will know a deed.
+    #[must_use]
+    pub fn new_reference(&self) -> String {
+        entropy::uuid_v7(self.clock.now())
+    }
+}

@@ -1,0 +1,143 @@
+//! What is counted, for Prometheus. Labels come from fixed sets, never from a request.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use spine::stage::Door;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Answered {
+    listener: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Listener {
+    listener: &'static str,
+}
+
+/// From half a millisecond to ten seconds.
+const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// Everything that is counted.
+pub struct Metrics {
+    registry: Registry,
+    answered: Family<Answered, Counter>,
+    refused: Family<Reason, Counter>,
+    shed: Family<Reason, Counter>,
+    connections: Family<Listener, Gauge>,
+    connections_closed: Family<Reason, Counter>,
+    duration: Histogram,
+    panics: Counter,
+    audit_lost: Counter,
+    generation: Gauge,
+    reloads_rejected: Counter,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Registers every name, so that each is there from the first scrape on.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("qaqpa");
+        let metrics = Self {
+            answered: Family::default(),
+            refused: Family::default(),
+            shed: Family::default(),
+            connections: Family::default(),
+            connections_closed: Family::default(),
+            duration: Histogram::new(BUCKETS),
+            panics: Counter::default(),
+            audit_lost: Counter::default(),
+            generation: Gauge::default(),
+            reloads_rejected: Counter::default(),
+            registry: Registry::default(),
+        };
+        registry.register("requests", "Requests answered, by listener and status", metrics.answered.clone());
+        registry.register("refusals", "Requests refused, by the name of the problem", metrics.refused.clone());
+        registry.register("shed", "Requests and connections shed before they were looked at", metrics.shed.clone());
+        registry.register("connections", "Connections open", metrics.connections.clone());
+        let closed = "Connections that a time-out or limit ended";
+        registry.register("connections_closed", closed, metrics.connections_closed.clone());
+        let duration = "Seconds from a request's arrival to its answer's head";
+        registry.register("request_duration_seconds", duration, metrics.duration.clone());
+        registry.register("panics", "Requests that ended by a defect", metrics.panics.clone());
+        registry.register("audit_lost", "Audit records that could not be queued", metrics.audit_lost.clone());
+        registry.register("config_generation", "The policy generation that decides", metrics.generation.clone());
+        registry.register("config_rejected", "Reloads that were refused", metrics.reloads_rejected.clone());
+        Self { registry, ..metrics }
+    }
+
+    pub(crate) fn answered(&self, door: Door, status: StatusCode, took: Duration) {
+        self.answered.get_or_create(&Answered { listener: door.word(), status: status.as_u16() }).inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn shed(&self, reason: &'static str) {
+        self.shed.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn connected(&self, door: Door) {
+        self.connections.get_or_create(&Listener { listener: door.word() }).inc();
+    }
+
+    pub(crate) fn disconnected(&self, door: Door) {
+        self.connections.get_or_create(&Listener { listener: door.word() }).dec();
+    }
+
+    pub(crate) fn closed(&self, reason: &'static str) {
+        self.connections_closed.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    pub(crate) fn audit_lost(&self) {
+        self.audit_lost.inc();
+    }
+
+    pub(crate) fn reload_rejected(&self) {
+        self.reloads_rejected.inc();
+    }
+
+    /// Writes everything in the OpenMetrics text format.
+    #[must_use]
+    pub fn render(&self, generation: u64, audit_lost: u64) -> String {
+        self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+        let counted = self.audit_lost.get();
+        self.audit_lost.inc_by(audit_lost.saturating_sub(counted));
+        let mut text = String::new();
+        // Writing into a String does not fail; half a page would be better than none if it ever did.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

@@ -1,0 +1,154 @@
+//! The deed of operations that a backend answers: our own headers go out, the answer streams back.
+
+use std::time::Instant;
+
+use adapters::upstream::{OutgoingRequest, SendError};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode};
+use http_body::Body as _;
+use policies::code::Code;
+use policies::id::UpstreamId;
+use serde_json::json;
+use spine::Reply;
+use spine::body::{Body, BodyFailure};
+use spine::error::Rejection;
+use spine::stage::{Cleared, SoundBody};
+
+use crate::bounded::Bounded;
+use crate::house::House;
+
+/// Whose request it is, by the gateway's word.
+const ORGANISATION: HeaderName = HeaderName::from_static("x-qaqpa-organisation");
+/// Which client's.
+const CLIENT: HeaderName = HeaderName::from_static("x-qaqpa-client");
+/// Under which reference the backend does it once.
+const REFERENCE: HeaderName = HeaderName::from_static("x-qaqpa-reference");
+/// The verified payer's number, to be compared with the account's owner.
+const PAYER: HeaderName = HeaderName::from_static("x-qaqpa-payer");
+const INTERACTION: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
+
+/// What of the client's own headers goes on; tokens, proofs, cookies and addresses never do.
+static FROM_CLIENT: [HeaderName; 4] =
+    [ACCEPT, CONTENT_TYPE, HeaderName::from_static("traceparent"), http::header::IF_NONE_MATCH];
+
+/// Sends a cleared request to its backend.
+pub async fn forward(house: &House, upstream: &UpstreamId, mut cleared: Cleared) -> Result<Reply, Rejection> {
+    let defect = |what: &str| Rejection::new(Code::Internal, "The request could not be sent on.").because(what);
+    let headers = headers(&cleared).map_err(|_| defect("a name is no header value"))?;
+    let target = target(&cleared).ok_or_else(|| defect("the canonical path is no request target"))?;
+    let method = cleared.head.method.clone();
+    let body = body(&mut cleared);
+    let pools = house.pools.get(cleared.worker).ok_or_else(|| defect("a serving thread has no connections"))?;
+    let undecided = cleared.reference().map(|reference| reference.0.clone()).filter(|_| method == Method::POST);
+    let deadline = cleared.deadline;
+    let sending = pools.send(upstream, OutgoingRequest::new(method, target, headers, body));
+    let sent = match tokio::time::timeout_at(deadline.into(), sending).await {
+        Ok(sent) => sent,
+        Err(_) => Err(SendError::TimedOut { sent: true }),
+    };
+    match (sent, undecided) {
+        // A backend that fails at moving money may have moved it all the same.
+        (Ok(reply), Some(reference)) if reply.status().is_server_error() => Ok(unknown_outcome(&reference)),
+        (Ok(reply), _) => {
+            let (mut head, body) = reply.into_parts();
+            head.version = http::Version::HTTP_11;
+            Ok(Reply::from_parts(head, Body::stream(Box::pin(Answer(body)))))
+        }
+        (Err(SendError::TimedOut { sent: true } | SendError::Lost(_)), Some(reference)) => Ok(unknown_outcome(&reference)),
+        (Err(error), _) => Err(refuse(error)),
+    }
+}
+
+fn refuse(error: SendError) -> Rejection {
+    match error {
+        SendError::NotSent(outage) => Rejection::outage(Code::BackendUnavailable, &outage),
+        SendError::Full => Rejection::new(Code::Capacity, "The backend has as many requests as it may have."),
+        SendError::TimedOut { sent } => Rejection::new(Code::BackendTimeout, "The backend did not answer in time.")
+            .because(if sent { "sent, no answer" } else { "not sent in time" }),
+        SendError::Lost(outage) => Rejection::outage(Code::BackendBroken, &outage),
+    }
+}
+
+/// Answers a money call whose outcome is not known, and says where it can be read.
+#[must_use]
+pub fn unknown_outcome(reference: &str) -> Reply {
+    let place = format!("/v1/domestic-payments/{reference}");
+    let body = json!({"paymentId": reference, "status": "unknown", "links": {"self": place}});
+    let mut reply = Reply::new(Body::whole(body.to_string()));
+    *reply.status_mut() = StatusCode::ACCEPTED;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(place) = HeaderValue::from_str(&place) {
+        reply.headers_mut().insert(LOCATION, place);
+    }
+    reply
+}
+
+fn headers(cleared: &Cleared) -> Result<HeaderMap, http::header::InvalidHeaderValue> {
+    let mut headers = HeaderMap::with_capacity(12);
+    for name in &FROM_CLIENT {
+        if let Some(value) = cleared.head.headers.get(name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    headers.insert(INTERACTION, HeaderValue::from_str(cleared.interaction.as_str())?);
+    if let Some(client) = cleared.caller().client() {
+        headers.insert(CLIENT, HeaderValue::from_str(client.id.as_str())?);
+        headers.insert(ORGANISATION, HeaderValue::from_str(client.organisation.id.as_str())?);
+    }
+    if let Some(reference) = cleared.reference() {
+        headers.insert(REFERENCE, HeaderValue::from_str(&reference.0)?);
+    }
+    if let Some(payer) = cleared.payer() {
+        let mut value = HeaderValue::from_str(payer.0.expose())?;
+        value.set_sensitive(true);
+        headers.insert(PAYER, value);
+    }
+    Ok(headers)
+}
+
+fn target(cleared: &Cleared) -> Option<PathAndQuery> {
+    match cleared.head.uri.query() {
+        // The common case costs no copy: hyper has parsed these very bytes, and the path among them is canonical.
+        _ if cleared.head.uri.path() == cleared.path().as_str() => cleared.head.uri.path_and_query().cloned(),
+        None => PathAndQuery::try_from(cleared.path().as_str()).ok(),
+        Some(query) => PathAndQuery::try_from(format!("{}?{query}", cleared.path().as_str())).ok(),
+    }
+}
+
+fn body(cleared: &mut Cleared) -> Body {
+    if let SoundBody::Checked { raw, .. } = cleared.sound_body() {
+        return Body::whole(raw.clone());
+    }
+    let bytes_max = cleared.policy().body_bytes_max;
+    let deadline: Instant = cleared.deadline;
+    let body = cleared.inflight_mut().body.take();
+    if body.is_end_stream() { Body::empty() } else { Bounded::body(body, bytes_max, deadline) }
+}
+
+/// A backend's body with its errors in the words of the spine.
+struct Answer<B>(B);
+
+impl<B> http_body::Body for Answer<B>
+where
+    B: http_body::Body<Data = bytes::Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    type Data = bytes::Bytes;
+    type Error = BodyFailure;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, BodyFailure>>> {
+        std::pin::Pin::new(&mut self.0).poll_frame(cx).map_err(|error| BodyFailure::Broken(error.to_string()))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.0.size_hint()
+    }
+}

@@ -1,0 +1,133 @@
+//! Serves an assembled house: one thread with a runtime of its own per core, until it is told to stop.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::watch as flag;
+
+use crate::assemble::{Assembled, addressed, load};
+use crate::config::Config;
+use crate::house::House;
+use crate::listen::{self, Listener};
+use crate::stack::Stack;
+
+/// A gateway that serves; it stops when told, or when dropped.
+#[derive(Debug)]
+pub struct Running {
+    stop: flag::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts the serving threads.
+///
+/// # Errors
+/// A thread or runtime that cannot be made.
+pub fn start(assembled: &mut Assembled) -> std::io::Result<Running> {
+    let (stop, told) = flag::channel(false);
+    let mut running = Running { stop, threads: Vec::new() };
+    for worker in 0..assembled.workers {
+        let mut sockets: Vec<(Arc<Listener>, TcpListener)> = Vec::new();
+        for (listener, bound) in &mut assembled.listeners {
+            if let Some(socket) = bound.take_socket() {
+                sockets.push((Arc::clone(listener), socket));
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let told = told.clone();
+        let serve = move || runtime.block_on(worker_life(sockets, worker, told));
+        running.threads.push(std::thread::Builder::new().name(format!("qaqpa-{worker}")).spawn(serve)?);
+    }
+    Ok(running)
+}
+
+async fn worker_life(sockets: Vec<(Arc<Listener>, TcpListener)>, worker: usize, told: flag::Receiver<bool>) {
+    let listeners: Vec<Arc<Listener>> = sockets.iter().map(|(listener, _)| Arc::clone(listener)).collect();
+    let mut accepting = tokio::task::JoinSet::new();
+    for (listener, socket) in sockets {
+        accepting.spawn(listen::serve(listener, socket, worker, told.clone()));
+    }
+    while let Some(ended) = accepting.join_next().await {
+        if let Ok(Err(error)) = ended {
+            tracing::error!("a listener of serving thread {worker} ended: {error}");
+        }
+    }
+    drained(&listeners).await;
+}
+
+/// How often a stopping thread looks whether its connections have ended.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// How long a stopping thread waits for connections: as long as they get to drain, and a little more.
+const DRAIN_MAX: std::time::Duration = std::time::Duration::from_secs(12);
+
+async fn drained(listeners: &[Arc<Listener>]) {
+    let until = tokio::time::Instant::now() + DRAIN_MAX;
+    while listeners.iter().any(|listener| listener.census.count() > 0) && tokio::time::Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+impl Running {
+    /// Stops accepting, lets requests under way end, and waits for the threads.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        // Nobody listening any more means the threads have ended already.
+        let _ = self.stop.send(true);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Loads policies and contracts anew and swaps them in; on any fault the running ones stay.
+///
+/// # Errors
+/// The faults, rendered; nothing has changed then.
+pub fn reload(config: &Config, house: &Arc<House>, stack: &arc_swap::ArcSwap<Stack>) -> Result<u64, String> {
+    let number = stack.load().generation().number + 1;
+    let loaded = load(&config.policies, &config.contracts, number, house.clock.now(), false);
+    let checked = loaded.and_then(|(generation, _)| addressed(&generation.rulebook, config).map(|()| generation));
+    match checked {
+        Ok(generation) => {
+            stack.store(Arc::new(Stack::build(house, Arc::new(generation))));
+            tracing::info!("policy generation {number} decides from now on");
+            Ok(number)
+        }
+        Err(text) => {
+            house.metrics.reload_rejected();
+            tracing::error!("the reload was refused, generation {} stays: {text}", number - 1);
+            Err(text)
+        }
+    }
+}
+
+/// Waits for the wish to stop (SIGINT, SIGTERM) and reloads on SIGHUP meanwhile.
+///
+/// # Errors
+/// Signals that cannot be listened for.
+pub async fn until_told(config: &Config, assembled: &Assembled) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            _ = hangup.recv() => {
+                // Off this thread: serving threads never wait for a load.
+                let (config, house, stack) = (config.clone(), Arc::clone(&assembled.house), Arc::clone(&assembled.stack));
+                let _ = tokio::task::spawn_blocking(move || reload(&config, &house, &stack)).await;
+            }
+        }
+    }
+}
