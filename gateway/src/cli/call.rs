@@ -14,55 +14,55 @@ use super::client::{Actor, Binding, Client, Exchange, Question, SandboxClient, S
 use super::story::{self, Ink};
 
 /// The exit code of a call that was answered with 2xx.
-pub const ANSWERED: u8 = 0;
+pub(crate) const ANSWERED: u8 = 0;
 
 /// The exit code of a call that was refused.
-pub const REFUSED: u8 = 1;
+pub(crate) const REFUSED: u8 = 1;
 
 /// What to call, and as whom.
 #[derive(Debug, Clone, Args)]
-pub struct CallArguments {
+pub(crate) struct CallArguments {
     /// The method: GET, POST, ...
-    pub method: String,
+    pub(crate) method: String,
     /// The path with its query, for example /v1/accounts?limit=5
-    pub path: String,
+    pub(crate) path: String,
     /// The client to call as [default: the first with the role PISP]
     #[arg(long = "as", value_name = "CLIENT")]
-    pub client: Option<String>,
+    pub(crate) client: Option<String>,
     /// The body: JSON, or @FILE to read it from a file (@- reads standard input)
     #[arg(long, value_name = "JSON|@FILE")]
-    pub data: Option<String>,
+    pub(crate) data: Option<String>,
     /// Bind the token to a key and prove possession with each request (DPoP)
     #[arg(long, conflicts_with = "mtls")]
-    pub dpop: bool,
+    pub(crate) dpop: bool,
     /// Bind the token to the client's certificate and call where it is asked for
     #[arg(long)]
-    pub mtls: bool,
+    pub(crate) mtls: bool,
     /// Another header; may be given several times, and replaces what would be sent under its name
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
-    pub headers: Vec<String>,
+    pub(crate) headers: Vec<String>,
     /// The idempotency key [default for POST: a new one]
     #[arg(long, value_name = "KEY")]
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
     /// The scopes to ask for, with blanks between them [default: all that the client may have]
     #[arg(long, value_name = "SCOPES")]
-    pub scope: Option<String>,
+    pub(crate) scope: Option<String>,
     /// Send no token
     #[arg(long, conflicts_with_all = ["client", "dpop", "mtls", "scope"])]
-    pub anonymous: bool,
+    pub(crate) anonymous: bool,
     /// The state folder of the running sandbox
     #[arg(long, value_name = "DIR", default_value = ".qaqpa")]
-    pub state: PathBuf,
+    pub(crate) state: PathBuf,
     /// Print one JSON object {request, status, headers, body} instead; the body is whole
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// Makes the call and tells it; gives the exit code, [`ANSWERED`] for 2xx and else [`REFUSED`].
 ///
 /// # Errors
 /// A sentence for people if the arguments make no request, no sandbox runs, or nobody answers.
-pub async fn run(args: CallArguments) -> Result<u8, String> {
+pub(crate) async fn run(args: CallArguments) -> Result<u8, String> {
     let sandbox = SandboxFile::find(&args.state)?;
     let teller = Teller { json: args.json, ink: Ink::new(story::colour_is_welcome()) };
     let question = question(&args, &teller)?;

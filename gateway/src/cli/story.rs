@@ -7,10 +7,10 @@ use std::io::{IsTerminal as _, Write as _};
 use serde_json::Value;
 
 /// The longest line that is told, in characters: it fits beside an editor.
-pub const WIDTH: usize = 96;
+pub(crate) const WIDTH: usize = 96;
 
 /// How much of a secret is shown, in characters: enough to recognise it again, of no use to who reads along.
-pub const SECRET_SHOWN: usize = 8;
+pub(crate) const SECRET_SHOWN: usize = 8;
 
 // Members that hold secrets whatever they look like.
 const SECRET_MEMBERS: [&str; 6] =
@@ -19,20 +19,20 @@ const SECRET_MEMBERS: [&str; 6] =
 /// Says one stretch of text and ends the line.
 ///
 /// Whoever listens may leave early (`qaqpa tour | head`): that is no fault, and nothing is said about it.
-pub fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
 }
 
 /// Says a stretch of text without ending the line, for what is still going on.
-pub fn murmur(text: &str) {
+pub(crate) fn murmur(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Tells whether colours are welcome: on a terminal, unless `NO_COLOR` is set (no-color.org) or it is a dumb one.
 #[must_use]
-pub fn colour_is_welcome() -> bool {
+pub(crate) fn colour_is_welcome() -> bool {
     let silent = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
     std::io::stdout().is_terminal() && !silent && !dumb
@@ -40,48 +40,48 @@ pub fn colour_is_welcome() -> bool {
 
 /// Colours text, or leaves it as it is.
 #[derive(Debug, Clone, Copy)]
-pub struct Ink(bool);
+pub(crate) struct Ink(bool);
 
 impl Ink {
     /// Makes an ink that colours if `colour` is true.
     #[must_use]
-    pub const fn new(colour: bool) -> Self {
+    pub(crate) const fn new(colour: bool) -> Self {
         Self(colour)
     }
 
     /// For titles.
     #[must_use]
-    pub fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.over("1", text)
     }
 
     /// For what may be read past.
     #[must_use]
-    pub fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.over("2", text)
     }
 
     /// For what is as it should be.
     #[must_use]
-    pub fn green(self, text: &str) -> String {
+    pub(crate) fn green(self, text: &str) -> String {
         self.over("32", text)
     }
 
     /// For what is not.
     #[must_use]
-    pub fn red(self, text: &str) -> String {
+    pub(crate) fn red(self, text: &str) -> String {
         self.over("1;31", text)
     }
 
     /// For what goes out.
     #[must_use]
-    pub fn blue(self, text: &str) -> String {
+    pub(crate) fn blue(self, text: &str) -> String {
         self.over("34", text)
     }
 
     /// For what comes in.
     #[must_use]
-    pub fn cyan(self, text: &str) -> String {
+    pub(crate) fn cyan(self, text: &str) -> String {
         self.over("36", text)
     }
 
@@ -92,7 +92,7 @@ impl Ink {
 
 /// Breaks text into lines of at most [`WIDTH`] characters, each after `indent` blanks; a longer word stays whole.
 #[must_use]
-pub fn wrap(text: &str, indent: usize) -> String {
+pub(crate) fn wrap(text: &str, indent: usize) -> String {
     let margin = " ".repeat(indent);
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
@@ -112,7 +112,7 @@ pub fn wrap(text: &str, indent: usize) -> String {
 
 /// Cuts text to `characters`, with an ellipsis where something is left out.
 #[must_use]
-pub fn cut(text: &str, characters: usize) -> String {
+pub(crate) fn cut(text: &str, characters: usize) -> String {
     if text.chars().count() <= characters {
         return text.to_owned();
     }
@@ -121,14 +121,14 @@ pub fn cut(text: &str, characters: usize) -> String {
 
 /// Replaces what is not for display, so that an answer cannot move the cursor or colour the screen.
 #[must_use]
-pub fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let hidden = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
     text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Shows the first [`SECRET_SHOWN`] characters of a secret; of a short one, nothing.
 #[must_use]
-pub fn shorten(secret: &str) -> String {
+pub(crate) fn shorten(secret: &str) -> String {
     if secret.chars().count() <= 2 * SECRET_SHOWN {
         return "…".to_owned();
     }
@@ -137,7 +137,7 @@ pub fn shorten(secret: &str) -> String {
 
 /// Shows a header's value with what is secret in it shortened.
 #[must_use]
-pub fn shown_header(name: &str, value: &str) -> String {
+pub(crate) fn shown_header(name: &str, value: &str) -> String {
     let shown = match name.to_ascii_lowercase().as_str() {
         "authorization" => match value.split_once(' ') {
             Some((scheme, token)) => format!("{scheme} {}", shorten(token)),
@@ -152,7 +152,7 @@ pub fn shown_header(name: &str, value: &str) -> String {
 
 /// Shows a JSON value with what is secret in it shortened; tells whether anything was.
 #[must_use]
-pub fn shown_value(value: &Value) -> (Value, bool) {
+pub(crate) fn shown_value(value: &Value) -> (Value, bool) {
     match value {
         Value::Object(members) => {
             let mut shortened = false;
@@ -179,7 +179,7 @@ pub fn shown_value(value: &Value) -> (Value, bool) {
 
 /// Shows the fields of a form with what is secret in them shortened, one a line.
 #[must_use]
-pub fn shown_form(raw: &str) -> Vec<String> {
+pub(crate) fn shown_form(raw: &str) -> Vec<String> {
     let show = |field: &str| {
         let (name, value) = field.split_once('=').unwrap_or((field, ""));
         let secret = SECRET_MEMBERS.contains(&name) || is_signed_object(value);

@@ -4,18 +4,18 @@ use super::client::SandboxFile;
 
 /// How the tour is told.
 #[derive(Debug, Clone, Copy)]
-pub struct TourOptions {
+pub(crate) struct TourOptions {
     /// Tell it to a program, as one JSON object at the end.
-    pub json: bool,
+    pub(crate) json: bool,
     /// Use colours.
-    pub colour: bool,
+    pub(crate) colour: bool,
 }
 
 /// Takes the tour; tells whether everything was as expected.
 ///
 /// # Errors
 /// A sentence for people if the sandbox cannot be reached or is not one that the tour can be taken in.
-pub async fn run(sandbox: &SandboxFile, options: TourOptions) -> Result<bool, String> {
+pub(crate) async fn run(sandbox: &SandboxFile, options: TourOptions) -> Result<bool, String> {
     let _ = (sandbox, options);
     Ok(false)
 }
