@@ -37,7 +37,7 @@ impl HttpBody for Bounded {
                 None => return Poll::Ready(Some(Err(BodyFailure::TooLarge))),
             }
         }
-        if polled.is_pending() && std::future::Future::poll(self.deadline.as_mut(), cx).is_ready() {
+        if polled.is_pending() && Future::poll(self.deadline.as_mut(), cx).is_ready() {
             return Poll::Ready(Some(Err(BodyFailure::TooSlow)));
         }
         polled

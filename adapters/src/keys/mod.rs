@@ -4,12 +4,14 @@
 //! old file or the new one. This module must not know what is signed or sealed.
 
 mod authority;
+mod client_key;
 mod files;
 mod provider;
 mod seal;
 mod signing;
 
 pub use authority::{AUTHORITY_LIFE, CertificateFiles, DevelopmentAuthority, LEAF_LIFE, RENEW_BEFORE};
+pub use client_key::{private_jwk, public_part};
 pub use provider::{install, provider};
 pub use seal::Sealer;
 pub use signing::{Keyring, SigningKey};

@@ -31,10 +31,10 @@ impl fmt::Display for BodyFailure {
 impl std::error::Error for BodyFailure {}
 
 /// A stream of body frames with its type erased.
-pub type Stream = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyFailure> + Send>>;
+pub type Stream = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyFailure> + Send + Sync>>;
 
 /// What is kept until a body has ended; told once whether the end was reached before it was dropped.
-pub trait Held: Send {
+pub trait Held: Send + Sync {
     /// Ends the keeping; `complete` is false if the body was dropped before its last byte.
     fn end(self: Box<Self>, complete: bool);
 }

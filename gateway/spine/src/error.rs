@@ -359,6 +359,10 @@ impl Rejection {
         if (answer.status != StatusCode::UNAUTHORIZED && !scoped) || self.code == Code::SignatureInvalid {
             return None;
         }
+        if self.code == Code::ClientUnauthenticated {
+            // Only administrators come with a plain bearer token, over a listener of their own.
+            return Some(HeaderValue::from_static("Bearer realm=\"qaqpa administrators\""));
+        }
         let mut text = format!("DPoP algs=\"{DPOP_ALGORITHMS}\"");
         if !answer.oauth.is_empty() {
             text.push_str(&format!(", error=\"{}\"", answer.oauth));

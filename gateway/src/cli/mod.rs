@@ -2,11 +2,11 @@
 
 mod call;
 mod check;
-mod client;
+pub mod client;
 mod routes;
 mod run;
 #[cfg(feature = "sandbox")]
-mod sandbox;
+pub mod sandbox;
 mod story;
 mod tour;
 

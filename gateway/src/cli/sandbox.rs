@@ -23,8 +23,11 @@ const PROVIDER: &str = "sandbox-face";
 const TELLS: &str = "sandbox.json";
 
 /// Why a sandbox does not run.
-enum Failure {
+#[derive(Debug)]
+pub enum Failure {
+    /// The gateway itself cannot be put together.
     Assembly(AssemblyError),
+    /// Something before it; the text is for people.
     Text(String),
 }
 
@@ -65,8 +68,7 @@ async fn life(arguments: &SandboxArguments) -> Result<bool, Failure> {
     // Removed first: who reads it must not find a gateway that is going away.
     let _ = std::fs::remove_file(&path);
     running.stop();
-    prepared.bank.stop().await;
-    prepared.identity.stop().await;
+    prepared.stop().await;
     ended
 }
 
@@ -87,8 +89,8 @@ async fn serve(
     Ok(true)
 }
 
-/// Everything that has to be there before the gateway itself.
-struct Prepared {
+/// Everything that has to be there before the gateway itself: a bank, an identity provider, keys, policies.
+pub struct Prepared {
     bank: Service,
     identity: Service,
     config: PathBuf,
@@ -96,7 +98,11 @@ struct Prepared {
     authority: PathBuf,
 }
 
-async fn prepare(arguments: &SandboxArguments, state: &Path) -> Result<Prepared, Failure> {
+/// Starts bank and provider on the current runtime, and writes keys, policies and the configuration below `state`.
+///
+/// # Errors
+/// [`Failure::Text`] says what the machine does not give.
+pub async fn prepare(arguments: &SandboxArguments, state: &Path) -> Result<Prepared, Failure> {
     let now = Clock::system().now();
     let authority = DevelopmentAuthority::load_or_create(&state.join("ca"), now).map_err(|outage| outage.to_string())?;
     let server = authority.issue_server(&["127.0.0.1", "::1", "localhost"]).map_err(|outage| outage.to_string())?;
@@ -140,7 +146,23 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
 }
 
 impl Prepared {
-    fn tells(&self, assembled: &Assembled, state: &Path) -> Result<SandboxFile, String> {
+    /// Returns where the gateway's configuration was written.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Stops bank and provider.
+    pub async fn stop(self) {
+        self.bank.stop().await;
+        self.identity.stop().await;
+    }
+
+    /// Describes the running sandbox for programs.
+    ///
+    /// # Errors
+    /// A listener that is missing, as text.
+    pub fn tells(&self, assembled: &Assembled, state: &Path) -> Result<SandboxFile, String> {
         let external = |door: Door| {
             assembled.external(door).map(str::to_owned).ok_or_else(|| format!("error: no listener {}", door.word()))
         };
