@@ -454,3 +454,93 @@ fn forbidden_character(file: &Arc<str>, text: &str) -> Option<Problem> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    fn codes(text: &str) -> (bool, Vec<&'static str>) {
+        let source = Source::new("a.yaml", text);
+        let faults = Faults::new();
+        let found = parse(&source, &faults).is_some();
+        (found, faults.into_problems(&[]).iter().map(|problem| problem.code).collect())
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_limit_of_bytes() {
+        let text = |bytes: usize| format!("a: b\n#{}", "x".repeat(bytes - 6));
+        assert_eq!(codes(&text(DOCUMENT_BYTES_MAX)), (true, vec![]));
+        assert_eq!(codes(&text(DOCUMENT_BYTES_MAX + 1)), (false, vec!["P0002"]));
+    }
+
+    #[test]
+    fn values_stand_in_one_another_up_to_the_limit() {
+        let flow = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(codes(&flow(DEPTH_MAX)), (true, vec![]));
+        assert_eq!(codes(&flow(DEPTH_MAX + 1)), (false, vec!["P0002"]));
+        assert_eq!(codes(&"[".repeat(DOCUMENT_BYTES_MAX)), (false, vec!["P0002"]));
+        assert_eq!(codes(&"- ".repeat(DOCUMENT_BYTES_MAX / 2)), (false, vec!["P0002"]));
+    }
+
+    #[test]
+    fn values_are_counted_up_to_the_limit() {
+        // The list itself is one.
+        let list = |items: usize| format!("[{}]", "1,".repeat(items));
+        assert_eq!(codes(&list(NODES_MAX - 1)), (true, vec![]));
+        assert_eq!(codes(&list(NODES_MAX)), (false, vec!["P0002"]));
+    }
+
+    #[test]
+    fn what_aliases_repeat_is_counted_each_time() {
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..9 {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+            let _ = writeln!(bomb, "a{level}: &a{level} [{aliases}]");
+        }
+        assert_eq!(codes(&bomb), (false, vec!["P0002"]));
+        assert_eq!(codes("a: &a [1]\nb: [*a, *a]"), (true, vec![]));
+    }
+
+    #[test]
+    fn an_alias_of_what_is_not_complete_is_refused() {
+        assert_eq!(codes("a: &a [*a]"), (false, vec!["P0007"]));
+        assert_eq!(codes("a: *b\nb: &b 1"), (false, vec!["P0007"]));
+    }
+
+    #[test]
+    fn a_key_has_at_most_so_many_bytes() {
+        assert_eq!(codes(&format!("{}: 1", "k".repeat(KEY_BYTES_MAX))), (true, vec![]));
+        assert_eq!(codes(&format!("{}: 1", "k".repeat(KEY_BYTES_MAX + 1))), (true, vec!["P0002"]));
+    }
+
+    #[test]
+    fn what_hides_or_ends_a_file_early_is_refused() {
+        for hidden in ['\0', '\u{1b}', '\u{7f}', '\u{85}', '\u{2028}', '\u{202e}', '\u{feff}', '\u{2066}'] {
+            assert_eq!(codes(&format!("a: b\nc: {hidden}d\n")), (false, vec!["P0009"]), "{hidden:?}");
+        }
+        assert_eq!(codes("a: b\rc: d"), (false, vec!["P0009"]));
+        assert_eq!(codes("\u{feff}a: b\r\nc: d\r\n"), (true, vec![]));
+    }
+
+    #[test]
+    fn keys_that_are_no_text_are_passed_over_with_their_values() {
+        assert_eq!(codes("? [a]\n: 1\nb: 2\nb: 3"), (true, vec!["P0008", "P0003"]));
+        assert_eq!(codes("{a: {[x, {y: z}]: {c: d}, e: f}, a: 1}"), (true, vec!["P0008", "P0003"]));
+        assert_eq!(codes(": 1\n"), (true, vec!["P0008"]));
+        assert_eq!(codes("a: &x k\n*x : 1\nk: 2"), (true, vec!["P0003"]));
+    }
+
+    #[test]
+    fn every_beginning_of_a_file_is_read_without_surprise() {
+        let text = include_str!("../../tests-data/language/everything-at-once.txt");
+        let more = "a: &x {b: [*x, 'c', \"d\\n\"], ? e : !f g}\nh: |\n  i\nj: >-\n  k\n%l\n--- m\n...\n<<: {n: ~}\n\t- o\n";
+        for text in [text, more] {
+            for (end, _) in text.char_indices() {
+                let (head, tail) = text.split_at(end);
+                let ((read, first), (also_read, second)) = (codes(head), codes(tail));
+                assert!((read || !first.is_empty()) && (also_read || !second.is_empty()));
+            }
+        }
+    }
+}

@@ -29,6 +29,9 @@ impl Stopped<'_> {
                 .label("no `&` with this name stands before it")
                 .help("text that begins with `*` needs quotes");
         }
+        if self.info.contains("recursion limit") {
+            return Problem::error("P0002", &self.here(), "values stand too deep in one another").label("one too deep");
+        }
         if let Some(problem) = self.simple().or_else(|| self.in_brackets()).or_else(|| self.in_lines()) {
             return problem;
         }

@@ -39,7 +39,7 @@ pub struct Compiled {
 pub fn compile(files: &[Source], operations: &[OperationFacts], now: Timestamp) -> Result<Compiled, Vec<Problem>> {
     let faults = Faults::new();
     let nodes: Vec<_> = files.iter().filter_map(|file| document::parse(file, &faults)).collect();
-    let mut sections = Sections::default();
+    let mut sections = Sections { whole: nodes.len() == files.len(), ..Sections::default() };
     for node in &nodes {
         sections.collect(Value::root(node, &faults));
     }
@@ -58,6 +58,8 @@ struct Sections<'n> {
     providers: Section<'n>,
     step_ups: Section<'n>,
     apis: Section<'n>,
+    // Whether every file could be parsed.
+    whole: bool,
 }
 
 impl<'n> Sections<'n> {
@@ -82,9 +84,9 @@ impl<'n> Sections<'n> {
     }
 
     fn compile(&self, operations: &[OperationFacts], now: Timestamp) -> Rulebook {
-        let upstreams = self.upstreams.read(services::upstream);
-        let providers = self.providers.read(services::provider);
-        let step_ups = self.step_ups.read(|_, value| services::step_up(value, &providers));
+        let upstreams = self.upstreams.read(self.whole, services::upstream);
+        let providers = self.providers.read(self.whole, services::provider);
+        let step_ups = self.step_ups.read(self.whole, |_, value| services::step_up(value, &providers));
         let mut scopes: BTreeSet<String> = operations.iter().flat_map(|facts| facts.scopes.iter().cloned()).collect();
         let contracts = scopes.clone();
         let context = operations::Context {
@@ -94,11 +96,11 @@ impl<'n> Sections<'n> {
             step_ups: &step_ups,
             contract_scopes: &contracts,
         };
-        let exposed = self.apis.read(|key, value| context.api(&key.text, value, &mut scopes));
-        let organisations = self.organisations.read(|key, value| parties::organisation(&key.text, value, now));
-        let plans = self.plans.read(|key, value| parties::plan(&key.text, value));
+        let exposed = self.apis.read(self.whole, |key, value| context.api(&key.text, value, &mut scopes));
+        let organisations = self.organisations.read(self.whole, |key, value| parties::organisation(&key.text, value, now));
+        let plans = self.plans.read(self.whole, |key, value| parties::plan(&key.text, value));
         let clients =
-            self.clients.read(|key, value| parties::client(&key.text, value, &organisations, &plans, &scopes));
+            self.clients.read(self.whole, |key, value| parties::client(&key.text, value, &organisations, &plans, &scopes));
         Rulebook {
             organisations: organisations.into_values().map(|found| (found.id.clone(), found)).collect(),
             clients: clients.into_values().map(|found| (found.id.clone(), found)).collect(),

@@ -6,6 +6,7 @@ use crate::id::PlanId;
 use crate::language::decode::Value;
 use crate::language::document::Key;
 use crate::language::problem::{Problem, quoted};
+use crate::language::suggest::did_you_mean;
 
 /// The definitions of one kind, from all files, as they were found.
 #[derive(Default)]
@@ -37,8 +38,10 @@ impl<'n> Section<'n> {
     }
 
     /// Reads every definition; one that cannot be read keeps its name, so that references to it are no second fault.
-    pub(super) fn read<T>(&self, mut read: impl FnMut(&'n Key, Value<'n>) -> Option<T>) -> Names<T> {
-        let mut names = Names { values: Vec::new(), index: HashMap::new() };
+    ///
+    /// `whole` tells whether every file could be parsed.
+    pub(super) fn read<T>(&self, whole: bool, mut read: impl FnMut(&'n Key, Value<'n>) -> Option<T>) -> Names<T> {
+        let mut names = Names { values: Vec::new(), index: HashMap::new(), whole };
         for (key, value) in &self.entries {
             names.index.insert(key.text.clone(), names.values.len());
             names.values.push((key.text.clone(), read(key, *value)));
@@ -51,6 +54,8 @@ impl<'n> Section<'n> {
 pub(super) struct Names<T> {
     values: Vec<(String, Option<T>)>,
     index: HashMap<String, usize>,
+    // Whether there may be no more names than these.
+    whole: bool,
 }
 
 impl<T> Names<T> {
@@ -58,7 +63,11 @@ impl<T> Names<T> {
     pub(super) fn resolve(&self, value: Value<'_>, what: &str) -> Option<&T> {
         let text = value.text()?;
         let Some(at) = self.index.get(text) else {
-            value.unknown("P0108", what, text, self.values.iter().map(|(name, _)| name.as_str()));
+            let known = self.values.iter().map(|(name, _)| name.as_str());
+            // It may be defined in a file that could not be parsed; then only a near miss is worth telling.
+            if self.whole || did_you_mean(text, known.clone()).is_some() {
+                value.unknown("P0108", what, text, known);
+            }
             return None;
         };
         self.values.get(*at).and_then(|(_, found)| found.as_ref())
@@ -71,7 +80,7 @@ impl<T> Names<T> {
 
     /// Tells whether every definition could be read.
     pub(super) fn complete(&self) -> bool {
-        self.values.iter().all(|(_, found)| found.is_some())
+        self.whole && self.values.iter().all(|(_, found)| found.is_some())
     }
 
     /// Takes what could be read, in order.

@@ -193,11 +193,11 @@ pub(super) fn client(
 fn authentication(fields: &Fields<'_>) -> Option<ClientAuthentication> {
     const METHODS: [(&str, (&str, &str)); 2] =
         [("private_key_jwt", ("keys", "certificate")), ("tls_client_auth", ("certificate", "keys"))];
-    let method = fields.required("authentication")?;
-    let choice = method.choice(&METHODS);
-    // What is given is checked even if the method is unknown or does not fit it.
+    // What is given is checked even if the method is missing or does not fit it.
     let keys = fields.optional("keys").map(keys);
     let certificate = fields.optional("certificate").map(san_dns);
+    let method = fields.required("authentication")?;
+    let choice = method.choice(&METHODS);
     let (needed, needless) = choice?;
     if let Some(value) = fields.optional(needless) {
         value.report(
@@ -255,9 +255,11 @@ fn keys(value: Value<'_>) -> Option<KeySet> {
             sound = false;
         }
     }
+    if !sound {
+        return None;
+    }
     let keys = keys.into_iter().map(|(key, _)| key).collect();
-    let set = KeySet::new(keys).map_err(|error| value.report(value.fault("P0202", error.to_string())));
-    set.ok().filter(|_| sound)
+    KeySet::new(keys).map_err(|error| value.report(value.fault("P0202", error.to_string()))).ok()
 }
 
 fn key(value: Value<'_>) -> Option<VerifyingKey> {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::facts::Security;
-use crate::id::{ClientId, OperationId, OrganisationId};
+use crate::id::{ClientId, OperationId, OrganisationId, UpstreamId};
 use crate::language::codes::CODES;
 use crate::language::problem::Severity;
 use crate::language::{render, shipped, tally};
 use crate::limit::Dimension;
-use crate::rulebook::{AuditDuty, ClientAuthentication, Role, Service, TokenBinding};
+use crate::rulebook::{AuditDuty, ClientAuthentication, OperationPolicy, Role, Service, TokenBinding};
 
 /// Noon of the day that the golden files are read on.
 fn today() -> Timestamp {
@@ -134,4 +134,183 @@ fn the_shipped_policies_compile_without_a_warning() {
         Ok(compiled) => assert_eq!(render(&compiled.warnings, &files, false), ""),
         Err(problems) => panic!("{}", render(&problems, &files, false)),
     }
+}
+
+fn compiled(files: &[Source]) -> Rulebook {
+    match compile(files, &contracts(), today()) {
+        Ok(compiled) => compiled.rulebook,
+        Err(problems) => panic!("{}", render(&problems, files, false)),
+    }
+}
+
+fn operation<'r>(rulebook: &'r Rulebook, id: &str) -> &'r OperationPolicy {
+    rulebook.operations.get(&OperationId::parse(id).unwrap()).unwrap()
+}
+
+const PARTIES: &str = "qaqpa: v1
+organisations:
+  demo:
+    title: Demo Payments LLP
+    roles: [PISP, AISP]
+    licence: {authority: NBK, id: P-1, validUntil: 2027-06-30}
+clients:
+  demo-web: &web
+    organisation: demo
+    plan: standard
+    authentication: private_key_jwt
+    keys: [{kty: EC, crv: P-256, kid: 2026, x: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU, y: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0}]
+    tokens: {bind: dpop}
+    scopes: [payments:write, payments:read]
+  demo-copy: *web
+  demo-mtls:
+    organisation: demo
+    plan: trial
+    authentication: tls_client_auth
+    certificate: {sanDns: client.demo.kz}
+    tokens: {bind: either}
+    scopes: [accounts:read]
+    suspended: true
+";
+
+#[test]
+fn no_file_exposes_nothing() {
+    let rulebook = compiled(&[]);
+    assert!(rulebook.operations.is_empty() && rulebook.clients.is_empty());
+}
+
+#[test]
+fn an_operation_that_no_policy_names_is_not_exposed() {
+    let rulebook = compiled(&shipped());
+    assert!(!rulebook.operations.contains_key("pingAccounts"));
+    assert_eq!(rulebook.operations.len(), contracts().len() - 1);
+}
+
+#[test]
+fn nothing_is_compiled_while_one_file_is_broken() {
+    let mut files = shipped();
+    files.push(Source::new("broken.yaml", "qaqpa: v1\nplans: [\n"));
+    assert_eq!(compile(&files, &contracts(), today()).err().map(|problems| problems.len()), Some(1));
+}
+
+#[test]
+fn an_operation_may_be_as_strict_as_the_default_but_no_looser() {
+    let file = |body: &str, timeout: &str| {
+        Source::new(
+            "a.yaml",
+            format!("qaqpa: v1\napis: {{discovery: {{defaults: {{maxBody: 2KiB, timeout: 2s}}, operations: {{getStatus: {{maxBody: {body}, timeout: {timeout}}}}}}}}}\n"),
+        )
+    };
+    for (body, timeout, problems) in [("2KiB", "2s", 0), ("2049B", "2s", 1), ("2KiB", "2001ms", 1), ("3KiB", "3s", 2), ("1B", "1ms", 0)] {
+        let found = compile(&[file(body, timeout)], &contracts(), today());
+        assert_eq!(found.err().map_or(0, |problems| problems.len()), problems, "{body} {timeout}");
+    }
+}
+
+#[test]
+fn what_has_a_range_is_taken_at_its_ends_and_not_beyond() {
+    let bodies = |size: usize| {
+        let text = format!("qaqpa: v1\napis: {{discovery: {{operations: {{getStatus: {{maxBody: {size}B, timeout: 1s}}}}}}}}\n");
+        compile(&[Source::new("a.yaml", text)], &contracts(), today()).is_ok()
+    };
+    assert!(bodies(BODY_BYTES_MAX) && !bodies(BODY_BYTES_MAX + 1) && !bodies(0));
+    let times = |millis: u128| {
+        let text = format!("qaqpa: v1\napis: {{discovery: {{operations: {{getStatus: {{timeout: {millis}ms}}}}}}}}\n");
+        compile(&[Source::new("a.yaml", text)], &contracts(), today()).is_ok()
+    };
+    assert!(times(TIMEOUT_MAX.as_millis()) && !times(TIMEOUT_MAX.as_millis() + 1) && !times(0));
+    let upstream = |connect: u128, response: u128, requests: u64| {
+        let text = format!(
+            "qaqpa: v1\nupstreams: {{a: {{protocol: http2, timeouts: {{connect: {connect}ms, response: {response}ms}}, maxRequests: {requests}}}}}\n"
+        );
+        compile(&[Source::new("a.yaml", text)], &contracts(), today()).is_ok()
+    };
+    let (connect, response) = (CONNECT_MAX.as_millis(), RESPONSE_MAX.as_millis());
+    assert!(upstream(connect, response, REQUESTS_MAX));
+    assert!(!upstream(connect + 1, 1, 1) && !upstream(1, response + 1, 1) && !upstream(1, 1, REQUESTS_MAX + 1) && !upstream(1, 1, 0));
+    let bursts = |burst: u64| {
+        let text = format!("qaqpa: v1\nplans: {{a: {{limits: [{{per: client, rate: 1/s, burst: {burst}}}]}}}}\n");
+        compile(&[Source::new("a.yaml", text)], &contracts(), today()).is_ok()
+    };
+    assert!(bursts(BURST_MAX) && bursts(1) && !bursts(BURST_MAX + 1) && !bursts(0));
+    let pointers = |bytes: usize| {
+        let text = format!(
+            "qaqpa: v1\nidentity: {{providers: {{a: {{level: L4, timeout: 1s}}}}}}\nstepUp: {{a: {{above: 1 KZT, amount: /{}, level: L4}}}}\n",
+            "p".repeat(bytes - 1)
+        );
+        compile(&[Source::new("a.yaml", text)], &contracts(), today()).is_ok()
+    };
+    assert!(pointers(POINTER_BYTES_MAX) && !pointers(POINTER_BYTES_MAX + 1));
+}
+
+#[test]
+fn a_licence_is_valid_through_its_last_day() {
+    let mut files = shipped();
+    files.push(Source::new("parties.yaml", PARTIES));
+    let rulebook = compiled(&files);
+    let organisation = rulebook.organisations.get(&OrganisationId::parse("demo").unwrap()).unwrap();
+    assert_eq!(organisation.licence_ends.to_string(), "2027-07-01T00:00:00.000Z");
+}
+
+#[test]
+fn parties_come_out_as_they_were_written() {
+    let mut files = shipped();
+    files.push(Source::new("parties.yaml", PARTIES));
+    let rulebook = compiled(&files);
+    let client = |id: &str| rulebook.clients.get(&ClientId::parse(id).unwrap()).unwrap();
+    let web = client("demo-web");
+    assert_eq!(web.organisation.roles, BTreeSet::from([Role::Aisp, Role::Pisp]));
+    assert_eq!((web.binding, web.scopes.to_string(), web.suspended), (TokenBinding::Dpop, "payments:read payments:write".to_owned(), false));
+    assert!(matches!(&web.authentication, ClientAuthentication::PrivateKeyJwt(keys) if keys.iter().any(|key| key.kid() == Some("2026"))));
+    assert_eq!(client("demo-copy").scopes, web.scopes);
+    let mtls = client("demo-mtls");
+    assert!(matches!(&mtls.authentication, ClientAuthentication::TlsClientAuth { san_dns } if san_dns == "client.demo.kz"));
+    assert!(mtls.suspended);
+    let limits: Vec<_> = mtls.plan.limits.iter().map(|limit| (&*limit.id, limit.per.clone(), limit.burst.get())).collect();
+    assert_eq!(
+        limits,
+        [("trial:client:2/s", vec![Dimension::Client], 5), ("trial:organisation:10/s", vec![Dimension::Organisation], 20)]
+    );
+}
+
+#[test]
+fn operations_join_contract_defaults_and_their_own_terms() {
+    let rulebook = compiled(&shipped());
+    let payment = operation(&rulebook, "createDomesticPayment");
+    assert_eq!(payment.service, Service::Upstream(UpstreamId::parse("core-bank").unwrap()));
+    assert_eq!((payment.scopes.to_string(), payment.audit), ("payments:write".to_owned(), AuditDuty::Required));
+    assert_eq!(payment.roles, BTreeSet::from([Role::Pisp]));
+    assert!(payment.idempotent && payment.timeout == Duration::from_secs(5));
+    assert!(payment.origin.starts_with("policies/national/apis/payments.yaml:"));
+    let step_up = payment.step_up.as_ref().unwrap();
+    assert_eq!((step_up.above.to_string(), step_up.acr.as_str()), ("250000.00 KZT".to_owned(), "urn:qaqpa:acr:L2"));
+    let status = operation(&rulebook, "getStatus");
+    assert_eq!((status.service.clone(), status.security, status.scopes.is_empty()), (Service::Own, Security::Public, true));
+    let extra = "qaqpa: v1\napis: {accounts: {upstream: core-bank, defaults: {timeout: 1s, requires: {scopes: [payments:read]}}, operations: {listAccounts: {requires: {scopes: [payments:write], roles: [BANK]}}}}}\n";
+    let files: Vec<Source> = shipped()
+        .into_iter()
+        .filter(|source| !source.name.contains("accounts"))
+        .chain([Source::new("accounts.yaml", extra)])
+        .collect();
+    let rulebook = compiled(&files);
+    let accounts = operation(&rulebook, "listAccounts");
+    assert_eq!(accounts.scopes.to_string(), "accounts:read payments:read payments:write");
+    assert_eq!((accounts.roles.clone(), accounts.body_bytes_max), (BTreeSet::from([Role::Bank]), BODY_BYTES_DEFAULT));
+}
+
+#[test]
+fn providers_are_tried_in_the_order_of_the_files() {
+    let files = [
+        Source::new("b.yaml", "qaqpa: v1\nidentity: {providers: {second: {level: L1, timeout: 1s}, first: {level: L3, timeout: 1s}}}\n"),
+        Source::new("a.yaml", "qaqpa: v1\nidentity: {providers: {third: {level: L2, timeout: 1s}}}\n"),
+    ];
+    let order: Vec<String> = compiled(&files).providers.iter().map(|provider| provider.id.to_string()).collect();
+    assert_eq!(order, ["second", "first", "third"]);
+}
+
+#[test]
+fn warnings_alone_stop_nothing() {
+    let file = Source::new("a.yaml", "qaqpa: v1\norganisations: {a: {title: A, roles: [BANK], licence: {authority: NBK, id: 1, validUntil: 2020-01-01}}}\n");
+    let compiled = compile(&[file], &contracts(), today()).unwrap();
+    assert!(compiled.warnings.iter().all(|problem| problem.severity == Severity::Warning));
+    assert_eq!((compiled.warnings.len(), compiled.rulebook.organisations.len()), (1, 1));
 }
