@@ -6,11 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use policies::code::Outage;
 use policies::id::{IdempotencyKey, ProviderId, VerificationId};
-use policies::once::{ClaimState, EarlierClaim, StoredReply};
+use policies::once::StoredReply;
 use policies::time::Timestamp;
 use policies::verification::{State, Verification};
 
-use super::port::{Answer, ClaimAnswer, ClaimTicket, Claims, NewClaim, Replays, SPENDS_KEPT, Verifications};
+use super::kept::{Kept, Standing, compare};
+use super::port::{
+    Answer, ClaimAnswer, ClaimTicket, Claims, NewClaim, Replays, SPENDS_KEPT, VERIFICATIONS_KEPT, Verifications,
+};
 use crate::entropy;
 
 /// How many replay keys are remembered at once: a minute of 10,000 proofs a second, at most 64 MiB.
@@ -40,20 +43,10 @@ struct Shard {
 
 #[derive(Debug, Default)]
 struct Records {
-    claims: HashMap<IdempotencyKey, Claim>,
+    claims: HashMap<IdempotencyKey, Kept>,
     spends: HashMap<String, Spend>,
     verifications: HashMap<VerificationId, Verification>,
     sessions: HashMap<(ProviderId, String), VerificationId>,
-}
-
-#[derive(Debug)]
-struct Claim {
-    digest: [u8; 32],
-    reference: String,
-    token: [u8; 16],
-    lease_ends: Timestamp,
-    until: Timestamp,
-    reply: Option<StoredReply>,
 }
 
 #[derive(Debug)]
@@ -110,24 +103,19 @@ impl MemoryStore {
 
     fn take_claim(&self, claim: NewClaim, now: Timestamp) -> Result<ClaimAnswer, Outage> {
         let mut records = self.records();
-        let mut reference = claim.reference;
-        if let Some(earlier) = records.claims.get(&claim.key).filter(|earlier| now < earlier.until) {
-            let state = match &earlier.reply {
-                Some(reply) => ClaimState::Answered(reply.clone()),
-                None => ClaimState::InFlight { lease_left: earlier.lease_ends.since(now) },
-            };
-            if earlier.reply.is_some() || now < earlier.lease_ends || earlier.digest != claim.digest {
-                return Ok(ClaimAnswer::Earlier(EarlierClaim { digest: earlier.digest, state }));
-            }
-            reference.clone_from(&earlier.reference);
-        } else if records.claims.len() >= self.records_max {
-            records.claims.retain(|_, earlier| now < earlier.until);
+        let reference = match compare(records.claims.get(&claim.key).cloned(), &claim, now) {
+            Standing::Earlier(earlier) => return Ok(ClaimAnswer::Earlier(earlier)),
+            Standing::TakenOver(reference) => reference,
+            Standing::Free => claim.reference,
+        };
+        if records.claims.len() >= self.records_max && !records.claims.contains_key(&claim.key) {
+            records.claims.retain(|_, kept| now < kept.until);
             if records.claims.len() >= self.records_max {
                 return Err(Outage::new("claims", "as many claims are kept as may be"));
             }
         }
         let ticket = ClaimTicket { key: claim.key, digest: claim.digest, reference, token: entropy::random() };
-        let record = Claim {
+        let kept = Kept {
             digest: ticket.digest,
             reference: ticket.reference.clone(),
             token: ticket.token,
@@ -135,7 +123,7 @@ impl MemoryStore {
             until: now + claim.keep,
             reply: None,
         };
-        records.claims.insert(ticket.key.clone(), record);
+        records.claims.insert(ticket.key.clone(), kept);
         Ok(ClaimAnswer::Taken(ticket))
     }
 
@@ -175,6 +163,12 @@ impl MemoryStore {
         let mut records = self.records();
         let session = (verification.provider.clone(), verification.session.clone());
         if records.verifications.len() >= self.records_max {
+            let now = verification.created;
+            records.verifications.retain(|_, kept| now < kept.expires + VERIFICATIONS_KEPT);
+            let Records { verifications, sessions, .. } = &mut *records;
+            sessions.retain(|_, id| verifications.contains_key(id));
+        }
+        if records.verifications.len() >= self.records_max {
             return Err(Outage::new("verifications", "as many verifications are kept as may be"));
         }
         if records.verifications.contains_key(&verification.id) || records.sessions.contains_key(&session) {
@@ -204,8 +198,8 @@ impl Default for MemoryStore {
 
 impl Records {
     /// Finds the claim, if it is unanswered and this ticket's still.
-    fn held(&mut self, ticket: &ClaimTicket) -> Result<&mut Claim, Outage> {
-        let held = |claim: &&mut Claim| claim.token == ticket.token && claim.reply.is_none();
+    fn held(&mut self, ticket: &ClaimTicket) -> Result<&mut Kept, Outage> {
+        let held = |claim: &&mut Kept| claim.token == ticket.token && claim.reply.is_none();
         self.claims.get_mut(&ticket.key).filter(held).ok_or_else(|| Outage::new("claims", "the claim was taken over"))
     }
 }

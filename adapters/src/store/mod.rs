@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod kept;
 pub mod memory;
 pub mod port;
 pub mod sqlite;

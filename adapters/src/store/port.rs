@@ -21,6 +21,11 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Outage>> + Send +
 /// could be spent twice.
 pub const SPENDS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
+/// How long a store remembers a verification after nobody needs to come any more.
+///
+/// Long enough for questions of the person and the client; what must last longer stands in the audit trail.
+pub const VERIFICATIONS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+
 /// Remembers what may be shown once: proofs, assertions, callbacks.
 pub trait Replays: Send + Sync {
     /// Remembers `key` until `keep_until`; `true` if it was not remembered at `now`.
