@@ -29,7 +29,7 @@
 //! });
 //! let sources = [source];
 //! let problems = faults.finish(&sources, found).err().unwrap_or_default();
-//! assert_eq!(problems.len(), 3); // `adress` is unknown, `address` is missing, `3` has no unit
+//! assert_eq!(problems.len(), 2); // `adress` is unknown, `3` has no unit
 //! assert!(render(&problems, &sources, false).contains("did you mean `address`?"));
 //! ```
 
@@ -87,7 +87,9 @@ impl SecretReference {
         let name = (!name.is_empty()).then(|| name.to_owned())?;
         match kind {
             "file" => Some(Self::File(name)),
-            "env" if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') => Some(Self::Environment(name)),
+            "env" if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') => {
+                Some(Self::Environment(name))
+            }
             _ => None,
         }
     }
@@ -161,9 +163,13 @@ impl<'n> Value<'n> {
         let header = fields.entries.iter().position(|entry| entry.key.text == name);
         match header.and_then(|at| fields.entries.get(at)) {
             None => self.report(
-                Problem::error("P0011", &Place::start_of(&self.node.place.file), "the file does not begin with `qaqpa: v1`")
-                    .label("add it here")
-                    .help("the first line says which version of the language the file is written in"),
+                Problem::error(
+                    "P0011",
+                    &Place::start_of(&self.node.place.file),
+                    "the file does not begin with `qaqpa: v1`",
+                )
+                .label("add it here")
+                .help("the first line says which version of the language the file is written in"),
             ),
             Some(entry) if !matches!(&entry.value.content, Content::Scalar { text, .. } if text == version) => {
                 let value = fields.value(entry);
@@ -174,7 +180,8 @@ impl<'n> Value<'n> {
                 );
             }
             Some(entry) if header != Some(0) => self.report(
-                Problem::error("P0011", &entry.key.place, "`qaqpa: v1` is not the first key").help("move it to the top"),
+                Problem::error("P0011", &entry.key.place, "`qaqpa: v1` is not the first key")
+                    .help("move it to the top"),
             ),
             Some(_) => {}
         }
@@ -216,7 +223,9 @@ impl<'n> Value<'n> {
     pub fn text(self) -> Option<&'n str> {
         let (text, style) = self.scalar("a text")?;
         if style == Style::Plain && boolean_of(text).is_some() {
-            self.report(self.fault("P0103", format!("{} is a boolean, not a text", self.name())).help("put it in quotes"));
+            self.report(
+                self.fault("P0103", format!("{} is a boolean, not a text", self.name())).help("put it in quotes"),
+            );
             return None;
         }
         if text.trim().is_empty() {
@@ -225,7 +234,8 @@ impl<'n> Value<'n> {
         }
         if text.len() > TEXT_BYTES_MAX {
             self.report(
-                self.fault("P0105", format!("{} is too long", self.name())).label(format!("at most {TEXT_BYTES_MAX} bytes")),
+                self.fault("P0105", format!("{} is too long", self.name()))
+                    .label(format!("at most {TEXT_BYTES_MAX} bytes")),
             );
             return None;
         }
@@ -237,7 +247,8 @@ impl<'n> Value<'n> {
         let (text, _) = self.scalar(expected)?;
         let found = read(text);
         if found.is_none() {
-            let label = if units::whole(text).is_some() && example.starts_with('`') { "a number needs a unit" } else { "" };
+            let label =
+                if units::whole(text).is_some() && example.starts_with('`') { "a number needs a unit" } else { "" };
             self.report(
                 self.fault("P0104", format!("{} is not {expected}: {}", self.name(), quoted(text)))
                     .label(label)
@@ -283,7 +294,8 @@ impl<'n> Value<'n> {
             let problem = if style != Style::Plain && units::whole(text).is_some() {
                 self.fault("P0104", format!("{} is text, not a number", self.name())).help("take it out of the quotes")
             } else {
-                self.fault("P0104", format!("{} is not a whole number: {}", self.name(), quoted(text))).help("write digits only")
+                self.fault("P0104", format!("{} is not a whole number: {}", self.name(), quoted(text)))
+                    .help("write digits only")
             };
             self.report(problem);
             return None;
@@ -396,10 +408,11 @@ impl<'n> Value<'n> {
             return Some(value);
         }
         let side = if value < *range.start() { "small" } else { "large" };
-        self.report(
-            self.fault("P0105", format!("{} is too {side}", self.name()))
-                .label(format!("from {} to {}", shown(range.start()), shown(range.end()))),
-        );
+        self.report(self.fault("P0105", format!("{} is too {side}", self.name())).label(format!(
+            "from {} to {}",
+            shown(range.start()),
+            shown(range.end())
+        )));
         None
     }
 
@@ -429,8 +442,9 @@ impl<'n> Fields<'n> {
     pub fn required(&self, name: &str) -> Option<Value<'n>> {
         let found = self.optional(name);
         if found.is_none() && !self.meant.iter().any(|meant| meant == name) {
-            let problem = Problem::error("P0102", self.owner.key_place(), format!("{} has no `{name}`", self.owner.name()))
-                .label(format!("`{name}` is missing in here"));
+            let problem =
+                Problem::error("P0102", self.owner.key_place(), format!("{} has no `{name}`", self.owner.name()))
+                    .label(format!("`{name}` is missing in here"));
             self.owner.report(problem);
         }
         found

@@ -120,7 +120,8 @@ pub fn parse(source: &Source, faults: &Faults) -> Option<Node> {
         return None;
     }
     let lines = text.lines().map(|line| line.chars().count()).collect();
-    let mut builder = Builder { file, text, lines, faults, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
+    let mut builder =
+        Builder { file, text, lines, faults, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
     let mut parser = Parser::new_from_str(text);
     let mut documents = 0;
     while let Some(next) = parser.next_event() {
@@ -168,17 +169,21 @@ struct Open {
 
 enum OpenKind {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<Entry>, known: HashMap<String, Place>, key: Waiting },
+    Mapping {
+        entries: Vec<Entry>,
+        known: HashMap<String, Place>,
+        key: Waiting,
+    },
     /// What stands here was refused as a whole and is only skipped.
     Ignored,
 }
 
 /// What a mapping is waiting for.
 enum Waiting {
-    ForKey,
-    ForValue(Key),
+    Key,
+    Value(Key),
     /// The key was refused, so the value is skipped.
-    ForNothing,
+    Nothing,
 }
 
 struct Builder<'s> {
@@ -226,7 +231,7 @@ impl Builder<'_> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse_tag(tag.is_some(), &place);
-                let kind = OpenKind::Mapping { entries: Vec::new(), known: HashMap::new(), key: Waiting::ForKey };
+                let kind = OpenKind::Mapping { entries: Vec::new(), known: HashMap::new(), key: Waiting::Key };
                 self.begin(place, span, anchor, kind)?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
@@ -266,9 +271,11 @@ impl Builder<'_> {
     fn tag_before(&self, place: &Place) -> Place {
         let line = place.line.checked_sub(1).and_then(|index| self.text.lines().nth(index)).unwrap_or_default();
         let before: Vec<char> = line.chars().take(place.column.saturating_sub(1)).collect();
-        let Some(start) = before.iter().rposition(|character| *character == '!').map(|last| {
-            before.iter().take(last).rposition(|character| *character != '!').map_or(0, |other| other + 1)
-        }) else {
+        let Some(start) = before
+            .iter()
+            .rposition(|character| *character == '!')
+            .map(|last| before.iter().take(last).rposition(|character| *character != '!').map_or(0, |other| other + 1))
+        else {
             return place.clone();
         };
         let length = before.iter().skip(start).take_while(|character| !character.is_whitespace()).count();
@@ -284,8 +291,8 @@ impl Builder<'_> {
             );
         }
         let ignored = match self.open.last().map(|open| &open.kind) {
-            Some(OpenKind::Ignored | OpenKind::Mapping { key: Waiting::ForNothing, .. }) => true,
-            Some(OpenKind::Mapping { key: Waiting::ForKey, .. }) => {
+            Some(OpenKind::Ignored | OpenKind::Mapping { key: Waiting::Nothing, .. }) => true,
+            Some(OpenKind::Mapping { key: Waiting::Key, .. }) => {
                 self.faults.report(
                     Problem::error("P0008", &place, "a key is a list or a mapping")
                         .label("keys are plain words")
@@ -307,8 +314,10 @@ impl Builder<'_> {
             OpenKind::Mapping { entries, .. } => Content::Mapping(entries),
             OpenKind::Ignored => {
                 // Where this stood for a key, its value is passed over too.
-                if let Some(OpenKind::Mapping { key: key @ Waiting::ForKey, .. }) = self.open.last_mut().map(|open| &mut open.kind) {
-                    *key = Waiting::ForNothing;
+                if let Some(OpenKind::Mapping { key: key @ Waiting::Key, .. }) =
+                    self.open.last_mut().map(|open| &mut open.kind)
+                {
+                    *key = Waiting::Nothing;
                     return;
                 }
                 Content::Empty
@@ -341,10 +350,10 @@ impl Builder<'_> {
         match &mut open.kind {
             OpenKind::Ignored => {}
             OpenKind::Sequence(items) => items.push(node),
-            OpenKind::Mapping { entries, known, key } => match std::mem::replace(key, Waiting::ForKey) {
-                Waiting::ForKey => *key = checked_key(node, known, faults),
-                Waiting::ForValue(name) => entries.push(Entry { key: name, value: node }),
-                Waiting::ForNothing => {}
+            OpenKind::Mapping { entries, known, key } => match std::mem::replace(key, Waiting::Key) {
+                Waiting::Key => *key = checked_key(node, known, faults),
+                Waiting::Value(name) => entries.push(Entry { key: name, value: node }),
+                Waiting::Nothing => {}
             },
         }
     }
@@ -376,7 +385,7 @@ fn checked_key(node: Node, known: &mut HashMap<String, Place>, faults: &Faults) 
     let place = node.place;
     let Content::Scalar { text, style } = node.content else {
         faults.report(Problem::error("P0008", &place, "a key is missing before `:`"));
-        return Waiting::ForNothing;
+        return Waiting::Nothing;
     };
     if text == "<<" && style == Style::Plain {
         faults.report(
@@ -384,14 +393,14 @@ fn checked_key(node: Node, known: &mut HashMap<String, Place>, faults: &Faults) 
                 .label("`<<` would hide what applies")
                 .help("write the keys out, or give the whole value an anchor and repeat it with an alias"),
         );
-        return Waiting::ForNothing;
+        return Waiting::Nothing;
     }
     if text.len() > KEY_BYTES_MAX || style == Style::Block {
         faults.report(
             Problem::error("P0002", &place, "the key is too long")
                 .label(format!("a key is one line of at most {KEY_BYTES_MAX} bytes")),
         );
-        return Waiting::ForNothing;
+        return Waiting::Nothing;
     }
     if let Some(first) = known.get(&text) {
         faults.report(
@@ -400,10 +409,10 @@ fn checked_key(node: Node, known: &mut HashMap<String, Place>, faults: &Faults) 
                 .related(first, "first")
                 .help("keep one of the two"),
         );
-        return Waiting::ForNothing;
+        return Waiting::Nothing;
     }
     known.insert(text.clone(), place.clone());
-    Waiting::ForValue(Key { text, place })
+    Waiting::Value(Key { text, place })
 }
 
 fn first_place(content: &Content) -> Option<Place> {
@@ -438,7 +447,9 @@ fn forbidden_character(file: &Arc<str>, text: &str) -> Option<Problem> {
             '\t' => None,
             '\r' => Some("a carriage return without a line feed".to_owned()),
             '\u{feff}' => Some("a byte order mark".to_owned()),
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => Some("a character that turns the reading direction".to_owned()),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                Some("a character that turns the reading direction".to_owned())
+            }
             '\u{85}' | '\u{2028}' | '\u{2029}' => Some("a line break of another kind".to_owned()),
             other if other.is_control() => Some("a control character".to_owned()),
             _ => None,
@@ -534,7 +545,8 @@ mod tests {
     #[test]
     fn every_beginning_of_a_file_is_read_without_surprise() {
         let text = include_str!("../../tests-data/language/everything-at-once.txt");
-        let more = "a: &x {b: [*x, 'c', \"d\\n\"], ? e : !f g}\nh: |\n  i\nj: >-\n  k\n%l\n--- m\n...\n<<: {n: ~}\n\t- o\n";
+        let more =
+            "a: &x {b: [*x, 'c', \"d\\n\"], ? e : !f g}\nh: |\n  i\nj: >-\n  k\n%l\n--- m\n...\n<<: {n: ~}\n\t- o\n";
         for text in [text, more] {
             for (end, _) in text.char_indices() {
                 let (head, tail) = text.split_at(end);

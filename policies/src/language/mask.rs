@@ -53,8 +53,12 @@ fn last_word(text: &str) -> &str {
 // How far a value goes on its line, in characters: to its closing quote, or to what ends it in a flow collection.
 fn value_length(value: &str, in_flow: bool) -> usize {
     match value.chars().next() {
-        Some(quote @ ('"' | '\'')) => value.chars().skip(1).position(|c| c == quote).map_or(value.chars().count(), |at| at + 2),
-        _ if in_flow => value.chars().position(|c| matches!(c, ',' | '}' | ']')).unwrap_or_else(|| value.chars().count()),
+        Some(quote @ ('"' | '\'')) => {
+            value.chars().skip(1).position(|c| c == quote).map_or(value.chars().count(), |at| at + 2)
+        }
+        _ if in_flow => {
+            value.chars().position(|c| matches!(c, ',' | '}' | ']')).unwrap_or_else(|| value.chars().count())
+        }
         _ => value.chars().count(),
     }
 }
@@ -132,7 +136,8 @@ mod tests {
         }
         assert!(shown("keys: [{d: abc, x: shown}]", 1).contains("x: shown"));
         assert!(shown("token: secret:env:TOKEN", 1).contains("secret:env:TOKEN"));
-        for text in ["password:\n  hunter2", "a:\n  password: |\n    x\n    hunter2", "password: \"x\n  y\n  hunter2\""] {
+        for text in ["password:\n  hunter2", "a:\n  password: |\n    x\n    hunter2", "password: \"x\n  y\n  hunter2\""]
+        {
             let last = text.lines().count();
             let line = shown(text, last);
             assert!(!line.contains("hunter2"), "{line}");

@@ -179,9 +179,7 @@ impl Faults {
     pub fn into_problems(self, sources: &[Source]) -> Vec<Problem> {
         let mut found = self.found.into_inner();
         let rank = |place: &Place| sources.iter().position(|source| source.name == place.file).unwrap_or(sources.len());
-        found.sort_by(|a, b| {
-            (rank(&a.place), &a.place, a.severity).cmp(&(rank(&b.place), &b.place, b.severity))
-        });
+        found.sort_by(|a, b| (rank(&a.place), &a.place, a.severity).cmp(&(rank(&b.place), &b.place, b.severity)));
         found
     }
 
@@ -256,7 +254,11 @@ mod tests {
     #[test]
     fn the_tally_counts_both_kinds() {
         let place = Place::start_of(&Arc::from("a"));
-        let problems = [Problem::error("P0001", &place, ""), Problem::error("P0001", &place, ""), Problem::warning("P0401", &place, "")];
+        let problems = [
+            Problem::error("P0001", &place, ""),
+            Problem::error("P0001", &place, ""),
+            Problem::warning("P0401", &place, ""),
+        ];
         assert_eq!(tally(&problems), "2 errors, 1 warning");
         assert_eq!(tally(&[]), "0 errors, 0 warnings");
     }

@@ -76,11 +76,24 @@ fn one(out: &mut String, problem: &Problem, sources: &[Source], paint: Paint) {
     }
     if let Some(help) = &problem.help {
         let _ = writeln!(out, "{} {}", " ".repeat(gutter), paint.frame("|"));
-        let _ = writeln!(out, "{} {} {}", " ".repeat(gutter), paint.frame("="), paint.over("1", "help:").to_owned() + " " + &clean(help));
+        let _ = writeln!(
+            out,
+            "{} {} {}",
+            " ".repeat(gutter),
+            paint.frame("="),
+            paint.over("1", "help:").to_owned() + " " + &clean(help)
+        );
     }
 }
 
-fn show_block(out: &mut String, mut marks: Vec<Mark<'_>>, sources: &[Source], gutter: usize, style: &str, paint: Paint) {
+fn show_block(
+    out: &mut String,
+    mut marks: Vec<Mark<'_>>,
+    sources: &[Source],
+    gutter: usize,
+    style: &str,
+    paint: Paint,
+) {
     let Some(first) = marks.first() else { return };
     let arrow = if first.primary { "-->" } else { ":::" };
     let pad = " ".repeat(gutter);
@@ -98,7 +111,8 @@ fn show_block(out: &mut String, mut marks: Vec<Mark<'_>>, sources: &[Source], gu
     let mut shown: Option<(usize, usize)> = None;
     for mark in &marks {
         let characters = masked(source, mark.place.line);
-        let from = if characters.len() > LINE_CHARACTERS_MAX { mark.place.column.saturating_sub(BEFORE_CARET + 1) } else { 0 };
+        let from =
+            if characters.len() > LINE_CHARACTERS_MAX { mark.place.column.saturating_sub(BEFORE_CARET + 1) } else { 0 };
         if shown != Some((mark.place.line, from)) {
             if shown.is_some_and(|(before, _)| mark.place.line > before + 1) {
                 let _ = writeln!(out, "{}", paint.frame("..."));
@@ -128,7 +142,8 @@ fn window(characters: &[char], from: usize) -> String {
 
 fn underline(characters: &[char], from: usize, mark: &Mark<'_>, style: &str, paint: Paint) -> String {
     let start = mark.place.column.saturating_sub(1);
-    let columns = |characters: &mut dyn Iterator<Item = &char>| characters.map(|character| width(*character)).sum::<usize>();
+    let columns =
+        |characters: &mut dyn Iterator<Item = &char>| characters.map(|character| width(*character)).sum::<usize>();
     let before = columns(&mut characters.iter().take(start).skip(from)) + if from > 0 { 4 } else { 0 };
     let end = (start + mark.place.length).min(from + LINE_CHARACTERS_MAX);
     let under = columns(&mut characters.iter().take(end).skip(start)).max(1);
@@ -144,10 +159,28 @@ fn clean(text: &str) -> String {
 // How many columns a terminal gives a character (after Unicode's East Asian Width and general category Mn).
 fn width(character: char) -> usize {
     match u32::from(character) {
-        0x0300..=0x036f | 0x0483..=0x0489 | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20ff | 0xfe00..=0xfe0f | 0xfe20..=0xfe2f => 0,
-        0x1100..=0x115f | 0x2e80..=0x303e | 0x3041..=0x33ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xa000..=0xa4cf
-        | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6
-        | 0x1f300..=0x1f64f | 0x1f680..=0x1f6ff | 0x1f900..=0x1f9ff | 0x2_0000..=0x3_fffd => 2,
+        0x0300..=0x036f
+        | 0x0483..=0x0489
+        | 0x1ab0..=0x1aff
+        | 0x1dc0..=0x1dff
+        | 0x20d0..=0x20ff
+        | 0xfe00..=0xfe0f
+        | 0xfe20..=0xfe2f => 0,
+        0x1100..=0x115f
+        | 0x2e80..=0x303e
+        | 0x3041..=0x33ff
+        | 0x3400..=0x4dbf
+        | 0x4e00..=0x9fff
+        | 0xa000..=0xa4cf
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f300..=0x1f64f
+        | 0x1f680..=0x1f6ff
+        | 0x1f900..=0x1f9ff
+        | 0x2_0000..=0x3_fffd => 2,
         _ => 1,
     }
 }

@@ -80,7 +80,10 @@ mod tests {
 
     #[test]
     fn the_nearest_known_word_is_suggested() {
-        assert_eq!(did_you_mean("createDomesticPayments", ["getDomesticPayment", "createDomesticPayment"]), Some("createDomesticPayment"));
+        assert_eq!(
+            did_you_mean("createDomesticPayments", ["getDomesticPayment", "createDomesticPayment"]),
+            Some("createDomesticPayment")
+        );
         assert_eq!(did_you_mean("max_body", ["timeout", "maxBody"]), Some("maxBody"));
         assert_eq!(did_you_mean("tiemout", ["timeout", "audit"]), Some("timeout"));
         assert_eq!(did_you_mean("KZT", ["kzt"]), Some("kzt"));

@@ -25,9 +25,13 @@ impl Stopped<'_> {
         if self.info.contains("unknown anchor") {
             let word = self.line_text(self.line).chars().skip(self.column);
             let length = word.take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ']' | '}')).count().max(1);
-            return Problem::error("P0007", &Place { length, ..self.here() }, "this alias repeats an anchor that is not known here")
-                .label("no `&` with this name stands before it")
-                .help("text that begins with `*` needs quotes");
+            return Problem::error(
+                "P0007",
+                &Place { length, ..self.here() },
+                "this alias repeats an anchor that is not known here",
+            )
+            .label("no `&` with this name stands before it")
+            .help("text that begins with `*` needs quotes");
         }
         if self.info.contains("recursion limit") {
             return Problem::error("P0002", &self.here(), "values stand too deep in one another").label("one too deep");
@@ -42,18 +46,43 @@ impl Stopped<'_> {
     fn simple(&self) -> Option<Problem> {
         const KNOWN: [(&str, &str, &str); 8] = [
             ("found unexpected end of stream", "this quote is never closed", "close it with the same kind of quote"),
-            ("unknown escape", "a backslash in double quotes begins an escape that does not exist", "write `\\\\` for a backslash, or use single quotes"),
-            ("trailing content after", "text goes on after the closing quote", "put all of it in quotes; a `'` within single quotes is written twice"),
+            (
+                "unknown escape",
+                "a backslash in double quotes begins an escape that does not exist",
+                "write `\\\\` for a backslash, or use single quotes",
+            ),
+            (
+                "trailing content after",
+                "text goes on after the closing quote",
+                "put all of it in quotes; a `'` within single quotes is written twice",
+            ),
             ("unexpected character", "a value may not begin with this character", "put the text in quotes"),
-            ("block sequence entries", "a list may not begin on the line of its key", "put `- item` on the next line, indented"),
+            (
+                "block sequence entries",
+                "a list may not begin on the line of its key",
+                "put `- item` on the next line, indented",
+            ),
             ("anchor or alias", "an anchor or alias has no name", "text that begins with `&` or `*` needs quotes"),
-            ("block scalar", "after `|` or `>` the text begins on the next line", "indent it by two; text that begins with `|` or `>` needs quotes"),
-            ("document", "a line with `%` or `...` stands in the file", "directives and document ends are not needed; delete the line"),
+            (
+                "block scalar",
+                "after `|` or `>` the text begins on the next line",
+                "indent it by two; text that begins with `|` or `>` needs quotes",
+            ),
+            (
+                "document",
+                "a line with `%` or `...` stands in the file",
+                "directives and document ends are not needed; delete the line",
+            ),
         ];
         if self.info.contains("tab") {
-            let column = self.line_text(self.line).chars().position(|character| character == '\t').unwrap_or(self.column);
+            let column =
+                self.line_text(self.line).chars().position(|character| character == '\t').unwrap_or(self.column);
             let place = Place { column: column + 1, ..self.here() };
-            return Some(self.error(&place, "a tab stands where spaces are needed").label("a tab").help("indent with spaces; YAML takes no tabs"));
+            return Some(
+                self.error(&place, "a tab stands where spaces are needed")
+                    .label("a tab")
+                    .help("indent with spaces; YAML takes no tabs"),
+            );
         }
         let (_, message, help) = KNOWN.iter().find(|(part, _, _)| self.info.contains(part))?;
         Some(self.error(&self.here(), *message).help(*help))
@@ -61,7 +90,8 @@ impl Stopped<'_> {
 
     fn in_brackets(&self) -> Option<Problem> {
         let open = self.open?;
-        let bracket = self.line_text(open.line).chars().nth(open.column.saturating_sub(1)).filter(|c| matches!(c, '[' | '{'))?;
+        let bracket =
+            self.line_text(open.line).chars().nth(open.column.saturating_sub(1)).filter(|c| matches!(c, '[' | '{'))?;
         let closing = if bracket == '[' { ']' } else { '}' };
         let here = self.here();
         if self.line > open.line {
@@ -84,7 +114,9 @@ impl Stopped<'_> {
         let text = self.line_text(self.line);
         let before: String = text.chars().take(self.column).collect();
         if self.info.contains("mapping values") && before.contains(':') {
-            return Some(self.error(&self.here(), "a second `:` stands on this line").help("put text that holds `: ` in quotes"));
+            return Some(
+                self.error(&self.here(), "a second `:` stands on this line").help("put text that holds `: ` in quotes"),
+            );
         }
         if self.info.contains("mapping values") || self.info.contains("simple key") {
             return Some(self.no_key().unwrap_or_else(|| {
@@ -98,11 +130,18 @@ impl Stopped<'_> {
         }
         if self.info.contains("expected key") || self.info.contains("indentation") {
             let item = text.trim_start().starts_with('-');
-            let message = if item { "a `-` item stands among the keys of a mapping" } else { "this line does not fit the indentation of those before it" };
+            let message = if item {
+                "a `-` item stands among the keys of a mapping"
+            } else {
+                "this line does not fit the indentation of those before it"
+            };
             return Some(self.error(&self.first_word(self.line), message).help("indent what belongs together alike"));
         }
         let missing = self.info.contains("node content");
-        missing.then(|| self.error(&self.here(), "a value is missing before this").help("text that begins with a bracket needs quotes"))
+        missing.then(|| {
+            self.error(&self.here(), "a value is missing before this")
+                .help("text that begins with a bracket needs quotes")
+        })
     }
 
     // The line that was meant as a key stands where the parser stopped or shortly before.

@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn times_without_a_unit_or_beyond_a_century_are_refused() {
-        for text in ["", "3", "s", "-3s", "3 s", "3.5s", "03s", "3S", "3sec", "3ß", "99999999999999999999s", "36501d"] {
+        for text in ["", "3", "s", "-3s", "3 s", "3.5s", "03s", "3S", "3sec", "3ß", "99999999999999999999s", "36501d"]
+        {
             assert_eq!(duration(text), None, "{text}");
         }
         assert_eq!(duration("36500d"), Some(Duration::from_secs(SECONDS_MAX)));

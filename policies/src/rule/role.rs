@@ -10,5 +10,9 @@ use crate::rulebook::Role;
 /// # Errors
 /// [`Refusal::RoleMissing`] with all that would do.
 pub fn held(needs: &BTreeSet<Role>, has: &BTreeSet<Role>) -> Result<(), Refusal> {
-    if needs.is_empty() || !needs.is_disjoint(has) { Ok(()) } else { Err(Refusal::RoleMissing { needs: needs.clone() }) }
+    if needs.is_empty() || !needs.is_disjoint(has) {
+        Ok(())
+    } else {
+        Err(Refusal::RoleMissing { needs: needs.clone() })
+    }
 }

@@ -97,10 +97,12 @@ impl<'n> Sections<'n> {
             contract_scopes: &contracts,
         };
         let exposed = self.apis.read(self.whole, |key, value| context.api(&key.text, value, &mut scopes));
-        let organisations = self.organisations.read(self.whole, |key, value| parties::organisation(&key.text, value, now));
+        let organisations =
+            self.organisations.read(self.whole, |key, value| parties::organisation(&key.text, value, now));
         let plans = self.plans.read(self.whole, |key, value| parties::plan(&key.text, value));
-        let clients =
-            self.clients.read(self.whole, |key, value| parties::client(&key.text, value, &organisations, &plans, &scopes));
+        let clients = self
+            .clients
+            .read(self.whole, |key, value| parties::client(&key.text, value, &organisations, &plans, &scopes));
         Rulebook {
             organisations: organisations.into_values().map(|found| (found.id.clone(), found)).collect(),
             clients: clients.into_values().map(|found| (found.id.clone(), found)).collect(),

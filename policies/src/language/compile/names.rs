@@ -21,7 +21,10 @@ impl<'n> Section<'n> {
         for (key, definition) in value.entries().unwrap_or_default() {
             // Every kind of name has the same form.
             if let Err(error) = PlanId::parse(&key.text) {
-                definition.report(Problem::error("P0112", &key.place, format!("{} is no name", quoted(&key.text))).label(error.to_string()));
+                definition.report(
+                    Problem::error("P0112", &key.place, format!("{} is no name", quoted(&key.text)))
+                        .label(error.to_string()),
+                );
             }
             if let Some(first) = self.first.get(key.text.as_str()) {
                 definition.report(

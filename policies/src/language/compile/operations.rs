@@ -58,7 +58,12 @@ struct Api<'n> {
 
 impl Context<'_> {
     /// Reads one API; scopes that its policy asks for beyond the contract are added to `scopes`.
-    pub(super) fn api(&self, document: &str, value: Value<'_>, scopes: &mut BTreeSet<String>) -> Option<Vec<Arc<OperationPolicy>>> {
+    pub(super) fn api(
+        &self,
+        document: &str,
+        value: Value<'_>,
+        scopes: &mut BTreeSet<String>,
+    ) -> Option<Vec<Arc<OperationPolicy>>> {
         let known_document = self.known_document(document, value);
         let fields = value.fields(&["upstream", "defaults", "operations"])?;
         let upstream = fields.optional("upstream");
@@ -67,7 +72,9 @@ impl Context<'_> {
             Some(value) => self.upstreams.resolve(value, "upstream").map(|found| Service::Upstream(found.id.clone())),
         };
         let defaults = match fields.optional("defaults") {
-            Some(value) => value.fields(&["requires", "maxBody", "timeout", "audit"]).map(|fields| self.terms(&fields, scopes)),
+            Some(value) => {
+                value.fields(&["requires", "maxBody", "timeout", "audit"]).map(|fields| self.terms(&fields, scopes))
+            }
             None => Some(Terms::nothing()),
         };
         let operations = fields.required("operations").and_then(Value::entries).unwrap_or_default();
@@ -81,7 +88,8 @@ impl Context<'_> {
             // Where the defaults cannot be read, the operations are still checked on their own.
             defaults: defaults.unwrap_or_else(|| Terms { sound: false, ..Terms::nothing() }),
         };
-        let compiled: Vec<_> = operations.into_iter().map(|(key, value)| self.operation(&api, key, value, scopes)).collect();
+        let compiled: Vec<_> =
+            operations.into_iter().map(|(key, value)| self.operation(&api, key, value, scopes)).collect();
         compiled.into_iter().collect()
     }
 
@@ -90,8 +98,10 @@ impl Context<'_> {
             return true;
         }
         let known: BTreeSet<&str> = self.operations.iter().map(|facts| facts.api.as_str()).collect();
-        let help = did_you_mean(document, known.iter().copied())
-            .map_or_else(|| format!("known: {}", listed(known.iter().copied())), |word| format!("did you mean `{word}`?"));
+        let help = did_you_mean(document, known.iter().copied()).map_or_else(
+            || format!("known: {}", listed(known.iter().copied())),
+            |word| format!("did you mean `{word}`?"),
+        );
         value.report(
             Problem::error("P0107", value.key_place(), format!("unknown API {}", quoted(document)))
                 .label("no contract of this name")
@@ -100,7 +110,13 @@ impl Context<'_> {
         false
     }
 
-    fn operation(&self, api: &Api<'_>, key: &Key, value: Value<'_>, scopes: &mut BTreeSet<String>) -> Option<Arc<OperationPolicy>> {
+    fn operation(
+        &self,
+        api: &Api<'_>,
+        key: &Key,
+        value: Value<'_>,
+        scopes: &mut BTreeSet<String>,
+    ) -> Option<Arc<OperationPolicy>> {
         let facts = self.facts(api, key, value);
         let fields = value.fields(&["requires", "maxBody", "timeout", "stepUp", "audit"])?;
         let terms = self.terms(&fields, scopes);
@@ -129,9 +145,18 @@ impl Context<'_> {
             operation: OperationId::parse(&facts.id).ok()?,
             api: api.id.clone(),
             security: facts.security,
-            roles: terms.roles.or_else(|| api.defaults.roles.clone()).filter(|_| by_token).map(|(roles, _)| roles).unwrap_or_default(),
+            roles: terms
+                .roles
+                .or_else(|| api.defaults.roles.clone())
+                .filter(|_| by_token)
+                .map(|(roles, _)| roles)
+                .unwrap_or_default(),
             scopes: ScopeSet::of(facts.scopes.iter().map(String::as_str).chain(asked).filter(|_| by_token)),
-            body_bytes_max: terms.body_bytes.as_ref().or(api.defaults.body_bytes.as_ref()).map_or(BODY_BYTES_DEFAULT, |(size, _)| *size),
+            body_bytes_max: terms
+                .body_bytes
+                .as_ref()
+                .or(api.defaults.body_bytes.as_ref())
+                .map_or(BODY_BYTES_DEFAULT, |(size, _)| *size),
             timeout: timeout?,
             service: api.service.clone()?,
             idempotent: facts.idempotent,
@@ -143,11 +168,7 @@ impl Context<'_> {
             origin: key.place.origin(),
         };
         if by_token && policy.scopes.is_empty() && policy.roles.is_empty() {
-            value.report(
-                Problem::warning("P0403", &key.place, format!("any client with a token may call {}", quoted(&key.text)))
-                    .label("asks for no scope and no role")
-                    .help("add `requires: {scopes: [...]}`"),
-            );
+            warn_of_open_door(key, value);
         }
         Some(Arc::new(policy))
     }
@@ -161,10 +182,12 @@ impl Context<'_> {
         let shown = |facts: &OperationFacts| format!("({} {}, {})", facts.method, facts.template, facts.origin);
         let help = match found {
             Some(facts) => format!("it belongs to the API `{}` {}", facts.api, shown(facts)),
-            None => match did_you_mean(&key.text, here().map(|facts| facts.id.as_str())).and_then(|id| self.by_id.get(id)) {
-                Some(facts) => format!("did you mean `{}`?  {}", facts.id, shown(facts)),
-                None => format!("known: {}", listed(here().map(|facts| facts.id.as_str()))),
-            },
+            None => {
+                match did_you_mean(&key.text, here().map(|facts| facts.id.as_str())).and_then(|id| self.by_id.get(id)) {
+                    Some(facts) => format!("did you mean `{}`?  {}", facts.id, shown(facts)),
+                    None => format!("known: {}", listed(here().map(|facts| facts.id.as_str()))),
+                }
+            }
         };
         value.report(
             Problem::error("P0107", &key.place, format!("unknown operation {}", quoted(&key.text)))
@@ -193,7 +216,8 @@ impl Context<'_> {
             }
         }
         terms.body_bytes = terms.set(fields.optional("maxBody"), |value| value.bytes(1..=BODY_BYTES_MAX));
-        terms.timeout = terms.set(fields.optional("timeout"), |value| value.duration(Duration::from_millis(1)..=TIMEOUT_MAX));
+        terms.timeout =
+            terms.set(fields.optional("timeout"), |value| value.duration(Duration::from_millis(1)..=TIMEOUT_MAX));
         terms.audit = terms.set(fields.optional("audit"), |value| {
             value.choice(&[("required", AuditDuty::Required), ("standard", AuditDuty::Standard)])
         });
@@ -204,7 +228,8 @@ impl Context<'_> {
         if self.contract_scopes.contains(scope) {
             return;
         }
-        let help = did_you_mean(scope, self.contract_scopes.iter().map(String::as_str)).map(|word| format!("did you mean `{word}`?"));
+        let help = did_you_mean(scope, self.contract_scopes.iter().map(String::as_str))
+            .map(|word| format!("did you mean `{word}`?"));
         value.report(
             Problem::warning("P0404", value.place(), format!("no contract knows the scope {}", quoted(scope)))
                 .label("developers are not told of it")
@@ -215,7 +240,15 @@ impl Context<'_> {
 
 impl<'n> Terms<'n> {
     const fn nothing() -> Self {
-        Self { roles: None, scopes: Vec::new(), requires: None, body_bytes: None, timeout: None, audit: None, sound: true }
+        Self {
+            roles: None,
+            scopes: Vec::new(),
+            requires: None,
+            body_bytes: None,
+            timeout: None,
+            audit: None,
+            sound: true,
+        }
     }
 
     fn set<T>(&mut self, value: Option<Value<'n>>, read: impl FnOnce(Value<'n>) -> Option<T>) -> Set<T> {
@@ -237,19 +270,39 @@ impl<'n> Terms<'n> {
             );
             strict = false;
         };
-        if let (Some((here, at)), Some((default, there))) = (&self.body_bytes, &defaults.body_bytes) && here > default {
+        if let (Some((here, at)), Some((default, there))) = (&self.body_bytes, &defaults.body_bytes)
+            && here > default
+        {
             let limit = shown_bytes(*default);
-            looser("maxBody", at, shown_bytes(*here), there, limit.clone(), format!("write at most {limit}, or raise the default for all"));
+            looser(
+                "maxBody",
+                at,
+                shown_bytes(*here),
+                there,
+                limit.clone(),
+                format!("write at most {limit}, or raise the default for all"),
+            );
         }
-        if let (Some((here, at)), Some((default, there))) = (&self.timeout, &defaults.timeout) && here > default {
+        if let (Some((here, at)), Some((default, there))) = (&self.timeout, &defaults.timeout)
+            && here > default
+        {
             let limit = shown_duration(*default);
-            looser("timeout", at, shown_duration(*here), there, limit.clone(), format!("write at most {limit}, or raise the default for all"));
+            looser(
+                "timeout",
+                at,
+                shown_duration(*here),
+                there,
+                limit.clone(),
+                format!("write at most {limit}, or raise the default for all"),
+            );
         }
         if let (Some((AuditDuty::Standard, at)), Some((AuditDuty::Required, there))) = (&self.audit, &defaults.audit) {
             let help = "remove this line, or move `audit: required` to the operations that need it".to_owned();
             looser("audit", at, "standard".to_owned(), there, "required".to_owned(), help);
         }
-        if let (Some((here, at)), Some((default, there))) = (&self.roles, &defaults.roles) && !here.is_subset(default) {
+        if let (Some((here, at)), Some((default, there))) = (&self.roles, &defaults.roles)
+            && !here.is_subset(default)
+        {
             let extra: Vec<&str> = here.difference(default).map(|role| role.word()).collect();
             value.report(
                 Problem::error("P0312", at, format!("the defaults of the API do not let {} in", listed(extra)))
@@ -281,10 +334,14 @@ impl<'n> Terms<'n> {
         }
         if let Some(place) = &api.defaults.requires {
             value.report(
-                Problem::warning("P0405", &key.place, format!("the defaults' `requires` does not apply to {}", quoted(&key.text)))
-                    .label(format!("the contract lets {callers} call it"))
-                    .related(place, "asked here")
-                    .help("say `requires` at the operations that are called with a token"),
+                Problem::warning(
+                    "P0405",
+                    &key.place,
+                    format!("the defaults' `requires` does not apply to {}", quoted(&key.text)),
+                )
+                .label(format!("the contract lets {callers} call it"))
+                .related(place, "asked here")
+                .help("say `requires` at the operations that are called with a token"),
             );
         }
         true
@@ -293,7 +350,8 @@ impl<'n> Terms<'n> {
 
 fn served(api: &Api<'_>, facts: &OperationFacts, key: &Key, value: Value<'_>) -> bool {
     let problem = |message: &str| {
-        Problem::error("P0301", &key.place, format!("{} {message}", quoted(&key.text))).label(format!("{} {}", facts.method, facts.template))
+        Problem::error("P0301", &key.place, format!("{} {message}", quoted(&key.text)))
+            .label(format!("{} {}", facts.method, facts.template))
     };
     match (&api.upstream_place, facts.own) {
         (None, false) => value.report(
@@ -318,6 +376,16 @@ fn step_up_can_be_judged(facts: &OperationFacts, value: Value<'_>) -> Option<()>
     } else {
         return Some(());
     };
-    value.report(value.fault("P0302", "a step-up cannot be judged here").label(why).help(format!("see {}", facts.origin)));
+    value.report(
+        value.fault("P0302", "a step-up cannot be judged here").label(why).help(format!("see {}", facts.origin)),
+    );
     None
+}
+
+fn warn_of_open_door(key: &Key, value: Value<'_>) {
+    value.report(
+        Problem::warning("P0403", &key.place, format!("any client with a token may call {}", quoted(&key.text)))
+            .label("asks for no scope and no role")
+            .help("add `requires: {scopes: [...]}`"),
+    );
 }

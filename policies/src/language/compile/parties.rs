@@ -78,7 +78,9 @@ fn distinct<T: Ord>(list: Value<'_>, items: Vec<(T, Value<'_>)>, what: &str) -> 
     let mut sound = true;
     for (item, value) in items {
         if !found.insert(item) {
-            value.report(value.fault("P0110", format!("the same {what} stands twice in {}", list.name())).label("again"));
+            value.report(
+                value.fault("P0110", format!("the same {what} stands twice in {}", list.name())).label("again"),
+            );
             sound = false;
         }
     }
@@ -201,10 +203,14 @@ fn authentication(fields: &Fields<'_>) -> Option<ClientAuthentication> {
     let (needed, needless) = choice?;
     if let Some(value) = fields.optional(needless) {
         value.report(
-            Problem::error("P0204", value.key_place(), format!("`{needless}` does not fit how the client authenticates"))
-                .label("of no use")
-                .related(method.place(), format!("this method uses `{needed}`"))
-                .help("FAPI 2.0 has a client authenticate in one way; remove the other"),
+            Problem::error(
+                "P0204",
+                value.key_place(),
+                format!("`{needless}` does not fit how the client authenticates"),
+            )
+            .label("of no use")
+            .related(method.place(), format!("this method uses `{needed}`"))
+            .help("FAPI 2.0 has a client authenticate in one way; remove the other"),
         );
     }
     if fields.optional(needed).is_none() {
@@ -229,9 +235,13 @@ fn san_dns(value: Value<'_>) -> Option<String> {
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
-    value.fields(&["sanDns"])?.required("sanDns")?.parsed("a DNS name", "client.example.kz (lower case, no wildcard)", |text| {
-        (text.len() <= DNS_NAME_MAX && text.contains('.') && text.split('.').all(label)).then(|| text.to_owned())
-    })
+    value.fields(&["sanDns"])?.required("sanDns")?.parsed(
+        "a DNS name",
+        "client.example.kz (lower case, no wildcard)",
+        |text| {
+            (text.len() <= DNS_NAME_MAX && text.contains('.') && text.split('.').all(label)).then(|| text.to_owned())
+        },
+    )
 }
 
 fn keys(value: Value<'_>) -> Option<KeySet> {
@@ -264,7 +274,10 @@ fn keys(value: Value<'_>) -> Option<KeySet> {
 
 fn key(value: Value<'_>) -> Option<VerifyingKey> {
     if !matches!(value.node().content, Content::Mapping(_)) {
-        return value.wrong_kind("a key", "write it as a JSON Web Key, for example `{kty: EC, crv: P-256, alg: ES256, kid: ..., x: ..., y: ...}`");
+        return value.wrong_kind(
+            "a key",
+            "write it as a JSON Web Key, for example `{kty: EC, crv: P-256, alg: ES256, kid: ..., x: ..., y: ...}`",
+        );
     }
     match VerifyingKey::from_jwk(&json(value.node())) {
         Ok(key) => Some(key),
@@ -298,9 +311,9 @@ fn json(node: &Node) -> Json {
         Content::Scalar { text, style: Style::Plain } if text == "false" => Json::Bool(false),
         Content::Scalar { text, .. } => Json::String(text.clone()),
         Content::Sequence(items) => Json::Array(items.iter().map(json).collect()),
-        Content::Mapping(entries) => {
-            Json::Object(entries.iter().map(|entry| (entry.key.text.clone(), json(&entry.value))).collect::<Map<_, _>>())
-        }
+        Content::Mapping(entries) => Json::Object(
+            entries.iter().map(|entry| (entry.key.text.clone(), json(&entry.value))).collect::<Map<_, _>>(),
+        ),
     }
 }
 

@@ -56,7 +56,9 @@ pub(super) fn step_up(value: Value<'_>, providers: &Names<Provider>) -> Option<S
     let fields = value.fields(&["above", "amount", "level"])?;
     let above = fields.required("above").and_then(Value::money);
     let amount = fields.required("amount").and_then(|value| {
-        value.parsed("a place in the body", "/instructedAmount (a JSON pointer)", |text| is_pointer(text).then(|| text.to_owned()))
+        value.parsed("a place in the body", "/instructedAmount (a JSON pointer)", |text| {
+            is_pointer(text).then(|| text.to_owned())
+        })
     });
     let level_value = fields.required("level");
     let level = level_value.and_then(|value| value.choice(&LEVELS));

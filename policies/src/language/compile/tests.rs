@@ -18,47 +18,55 @@ fn today() -> Timestamp {
     Timestamp::from_date("2026-11-22").unwrap() + Duration::from_secs(12 * 3600)
 }
 
-/// The contracts, in short: document, operation, method, template, security, scopes, body, idempotent, own.
+/// The contracts, in short: document, operation, method, template, security, scopes, `body`, `idempotent`.
+const CONTRACTS: &str = "
+accounts listAccounts GET /v1/accounts token accounts:read
+accounts getAccountBalances GET /v1/accounts/{id}/balances token accounts:read
+accounts listAccountTransactions GET /v1/accounts/{id}/transactions token accounts:read
+accounts pingAccounts GET /v1/accounts/ping token -
+payments createDomesticPayment POST /v1/domestic-payments token payments:write body idempotent
+payments getDomesticPayment GET /v1/domestic-payments/{id} token payments:read
+identity createIdentityVerification POST /v1/identity-verifications token identity:verify body idempotent
+identity getIdentityVerification GET /v1/identity-verifications/{id} token identity:verify
+identity receiveIdentityCallback POST /v1/identity-callbacks/{provider} signature - body
+oauth issueToken POST /oauth/token client - body
+oauth getKeys GET /oauth/keys nobody -
+oauth getAuthorizationServerMetadata GET /.well-known/oauth-authorization-server nobody -
+oauth getOpenidConfiguration GET /.well-known/openid-configuration nobody -
+oauth getProtectedResourceMetadata GET /.well-known/oauth-protected-resource nobody -
+discovery getStatus GET /v1/discovery/status nobody -
+admin getLiveness GET /livez nobody -
+admin getReadiness GET /readyz nobody -
+admin getMetrics GET /metrics administrator -
+admin listRoutes GET /v1/admin/routes administrator -
+admin getGeneration GET /v1/admin/generation administrator -
+admin listAuditRecords GET /v1/admin/audit-records administrator -
+";
+
 fn contracts() -> Vec<OperationFacts> {
-    use Security::{AccessToken, Administrator, ClientAuthentication, Public, SignedCallback};
-    let rows: &[(&str, &str, &str, &str, Security, &str, bool, bool)] = &[
-        ("accounts", "listAccounts", "GET", "/v1/accounts", AccessToken, "accounts:read", false, false),
-        ("accounts", "getAccountBalances", "GET", "/v1/accounts/{id}/balances", AccessToken, "accounts:read", false, false),
-        ("accounts", "listAccountTransactions", "GET", "/v1/accounts/{id}/transactions", AccessToken, "accounts:read", false, false),
-        ("accounts", "pingAccounts", "GET", "/v1/accounts/ping", AccessToken, "", false, false),
-        ("payments", "createDomesticPayment", "POST", "/v1/domestic-payments", AccessToken, "payments:write", true, true),
-        ("payments", "getDomesticPayment", "GET", "/v1/domestic-payments/{id}", AccessToken, "payments:read", false, false),
-        ("identity", "createIdentityVerification", "POST", "/v1/identity-verifications", AccessToken, "identity:verify", true, true),
-        ("identity", "getIdentityVerification", "GET", "/v1/identity-verifications/{id}", AccessToken, "identity:verify", false, false),
-        ("identity", "receiveIdentityCallback", "POST", "/v1/identity-callbacks/{provider}", SignedCallback, "", true, false),
-        ("oauth", "issueToken", "POST", "/oauth/token", ClientAuthentication, "", true, false),
-        ("oauth", "getKeys", "GET", "/oauth/keys", Public, "", false, false),
-        ("oauth", "getAuthorizationServerMetadata", "GET", "/.well-known/oauth-authorization-server", Public, "", false, false),
-        ("oauth", "getOpenidConfiguration", "GET", "/.well-known/openid-configuration", Public, "", false, false),
-        ("oauth", "getProtectedResourceMetadata", "GET", "/.well-known/oauth-protected-resource", Public, "", false, false),
-        ("discovery", "getStatus", "GET", "/v1/discovery/status", Public, "", false, false),
-        ("admin", "getLiveness", "GET", "/livez", Public, "", false, false),
-        ("admin", "getReadiness", "GET", "/readyz", Public, "", false, false),
-        ("admin", "getMetrics", "GET", "/metrics", Administrator, "", false, false),
-        ("admin", "listRoutes", "GET", "/v1/admin/routes", Administrator, "", false, false),
-        ("admin", "getGeneration", "GET", "/v1/admin/generation", Administrator, "", false, false),
-        ("admin", "listAuditRecords", "GET", "/v1/admin/audit-records", Administrator, "", false, false),
-    ];
-    rows.iter()
-        .enumerate()
-        .map(|(index, (api, id, method, template, security, scope, has_body, idempotent))| OperationFacts {
+    let read = |(index, line): (usize, &str)| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [api, id, method, template, security, scope, rest @ ..] = words.as_slice() else { panic!("{line}") };
+        OperationFacts {
             id: (*id).to_owned(),
             api: (*api).to_owned(),
             method: (*method).to_owned(),
             template: (*template).to_owned(),
-            security: *security,
-            scopes: scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
-            has_body: *has_body,
-            idempotent: *idempotent,
+            security: match *security {
+                "token" => Security::AccessToken,
+                "client" => Security::ClientAuthentication,
+                "signature" => Security::SignedCallback,
+                "administrator" => Security::Administrator,
+                _ => Security::Public,
+            },
+            scopes: Some(*scope).filter(|scope| *scope != "-").map(str::to_owned).into_iter().collect(),
+            has_body: rest.contains(&"body"),
+            idempotent: rest.contains(&"idempotent"),
             own: !matches!(*api, "accounts" | "payments"),
             origin: format!("openapi/apis/{api}.yaml:{}", 10 + index),
-        })
-        .collect()
+        }
+    };
+    CONTRACTS.trim().lines().enumerate().map(read).collect()
 }
 
 fn told(files: &[Source]) -> String {
@@ -197,10 +205,14 @@ fn an_operation_may_be_as_strict_as_the_default_but_no_looser() {
     let file = |body: &str, timeout: &str| {
         Source::new(
             "a.yaml",
-            format!("qaqpa: v1\napis: {{discovery: {{defaults: {{maxBody: 2KiB, timeout: 2s}}, operations: {{getStatus: {{maxBody: {body}, timeout: {timeout}}}}}}}}}\n"),
+            format!(
+                "qaqpa: v1\napis: {{discovery: {{defaults: {{maxBody: 2KiB, timeout: 2s}}, operations: {{getStatus: {{maxBody: {body}, timeout: {timeout}}}}}}}}}\n"
+            ),
         )
     };
-    for (body, timeout, problems) in [("2KiB", "2s", 0), ("2049B", "2s", 1), ("2KiB", "2001ms", 1), ("3KiB", "3s", 2), ("1B", "1ms", 0)] {
+    for (body, timeout, problems) in
+        [("2KiB", "2s", 0), ("2049B", "2s", 1), ("2KiB", "2001ms", 1), ("3KiB", "3s", 2), ("1B", "1ms", 0)]
+    {
         let found = compile(&[file(body, timeout)], &contracts(), today());
         assert_eq!(found.err().map_or(0, |problems| problems.len()), problems, "{body} {timeout}");
     }
@@ -209,7 +221,9 @@ fn an_operation_may_be_as_strict_as_the_default_but_no_looser() {
 #[test]
 fn what_has_a_range_is_taken_at_its_ends_and_not_beyond() {
     let bodies = |size: usize| {
-        let text = format!("qaqpa: v1\napis: {{discovery: {{operations: {{getStatus: {{maxBody: {size}B, timeout: 1s}}}}}}}}\n");
+        let text = format!(
+            "qaqpa: v1\napis: {{discovery: {{operations: {{getStatus: {{maxBody: {size}B, timeout: 1s}}}}}}}}\n"
+        );
         compile(&[Source::new("a.yaml", text)], &contracts(), today()).is_ok()
     };
     assert!(bodies(BODY_BYTES_MAX) && !bodies(BODY_BYTES_MAX + 1) && !bodies(0));
@@ -226,7 +240,12 @@ fn what_has_a_range_is_taken_at_its_ends_and_not_beyond() {
     };
     let (connect, response) = (CONNECT_MAX.as_millis(), RESPONSE_MAX.as_millis());
     assert!(upstream(connect, response, REQUESTS_MAX));
-    assert!(!upstream(connect + 1, 1, 1) && !upstream(1, response + 1, 1) && !upstream(1, 1, REQUESTS_MAX + 1) && !upstream(1, 1, 0));
+    assert!(
+        !upstream(connect + 1, 1, 1)
+            && !upstream(1, response + 1, 1)
+            && !upstream(1, 1, REQUESTS_MAX + 1)
+            && !upstream(1, 1, 0)
+    );
     let bursts = |burst: u64| {
         let text = format!("qaqpa: v1\nplans: {{a: {{limits: [{{per: client, rate: 1/s, burst: {burst}}}]}}}}\n");
         compile(&[Source::new("a.yaml", text)], &contracts(), today()).is_ok()
@@ -259,16 +278,27 @@ fn parties_come_out_as_they_were_written() {
     let client = |id: &str| rulebook.clients.get(&ClientId::parse(id).unwrap()).unwrap();
     let web = client("demo-web");
     assert_eq!(web.organisation.roles, BTreeSet::from([Role::Aisp, Role::Pisp]));
-    assert_eq!((web.binding, web.scopes.to_string(), web.suspended), (TokenBinding::Dpop, "payments:read payments:write".to_owned(), false));
-    assert!(matches!(&web.authentication, ClientAuthentication::PrivateKeyJwt(keys) if keys.iter().any(|key| key.kid() == Some("2026"))));
+    assert_eq!(
+        (web.binding, web.scopes.to_string(), web.suspended),
+        (TokenBinding::Dpop, "payments:read payments:write".to_owned(), false)
+    );
+    assert!(
+        matches!(&web.authentication, ClientAuthentication::PrivateKeyJwt(keys) if keys.iter().any(|key| key.kid() == Some("2026")))
+    );
     assert_eq!(client("demo-copy").scopes, web.scopes);
     let mtls = client("demo-mtls");
-    assert!(matches!(&mtls.authentication, ClientAuthentication::TlsClientAuth { san_dns } if san_dns == "client.demo.kz"));
+    assert!(
+        matches!(&mtls.authentication, ClientAuthentication::TlsClientAuth { san_dns } if san_dns == "client.demo.kz")
+    );
     assert!(mtls.suspended);
-    let limits: Vec<_> = mtls.plan.limits.iter().map(|limit| (&*limit.id, limit.per.clone(), limit.burst.get())).collect();
+    let limits: Vec<_> =
+        mtls.plan.limits.iter().map(|limit| (&*limit.id, limit.per.clone(), limit.burst.get())).collect();
     assert_eq!(
         limits,
-        [("trial:client:2/s", vec![Dimension::Client], 5), ("trial:organisation:10/s", vec![Dimension::Organisation], 20)]
+        [
+            ("trial:client:2/s", vec![Dimension::Client], 5),
+            ("trial:organisation:10/s", vec![Dimension::Organisation], 20)
+        ]
     );
 }
 
@@ -284,7 +314,10 @@ fn operations_join_contract_defaults_and_their_own_terms() {
     let step_up = payment.step_up.as_ref().unwrap();
     assert_eq!((step_up.above.to_string(), step_up.acr.as_str()), ("250000.00 KZT".to_owned(), "urn:qaqpa:acr:L2"));
     let status = operation(&rulebook, "getStatus");
-    assert_eq!((status.service.clone(), status.security, status.scopes.is_empty()), (Service::Own, Security::Public, true));
+    assert_eq!(
+        (status.service.clone(), status.security, status.scopes.is_empty()),
+        (Service::Own, Security::Public, true)
+    );
     let extra = "qaqpa: v1\napis: {accounts: {upstream: core-bank, defaults: {timeout: 1s, requires: {scopes: [payments:read]}}, operations: {listAccounts: {requires: {scopes: [payments:write], roles: [BANK]}}}}}\n";
     let files: Vec<Source> = shipped()
         .into_iter()
@@ -300,7 +333,10 @@ fn operations_join_contract_defaults_and_their_own_terms() {
 #[test]
 fn providers_are_tried_in_the_order_of_the_files() {
     let files = [
-        Source::new("b.yaml", "qaqpa: v1\nidentity: {providers: {second: {level: L1, timeout: 1s}, first: {level: L3, timeout: 1s}}}\n"),
+        Source::new(
+            "b.yaml",
+            "qaqpa: v1\nidentity: {providers: {second: {level: L1, timeout: 1s}, first: {level: L3, timeout: 1s}}}\n",
+        ),
         Source::new("a.yaml", "qaqpa: v1\nidentity: {providers: {third: {level: L2, timeout: 1s}}}\n"),
     ];
     let order: Vec<String> = compiled(&files).providers.iter().map(|provider| provider.id.to_string()).collect();
@@ -309,7 +345,10 @@ fn providers_are_tried_in_the_order_of_the_files() {
 
 #[test]
 fn warnings_alone_stop_nothing() {
-    let file = Source::new("a.yaml", "qaqpa: v1\norganisations: {a: {title: A, roles: [BANK], licence: {authority: NBK, id: 1, validUntil: 2020-01-01}}}\n");
+    let file = Source::new(
+        "a.yaml",
+        "qaqpa: v1\norganisations: {a: {title: A, roles: [BANK], licence: {authority: NBK, id: 1, validUntil: 2020-01-01}}}\n",
+    );
     let compiled = compile(&[file], &contracts(), today()).unwrap();
     assert!(compiled.warnings.iter().all(|problem| problem.severity == Severity::Warning));
     assert_eq!((compiled.warnings.len(), compiled.rulebook.organisations.len()), (1, 1));
