@@ -102,7 +102,12 @@ pub fn permit(policy: &Arc<OperationPolicy>, caller: &Caller, now: Timestamp) ->
 #[must_use]
 pub fn binding_hash(client: &ClientId, operation: &OperationId, body_digest: &[u8; 32]) -> String {
     // The first part keeps the hash apart from all others that are made of the same things.
-    base64url(&digest_of_parts(&[b"qaqpa binding v1", client.as_str().as_bytes(), operation.as_str().as_bytes(), body_digest]))
+    base64url(&digest_of_parts(&[
+        b"qaqpa binding v1",
+        client.as_str().as_bytes(),
+        operation.as_str().as_bytes(),
+        body_digest,
+    ]))
 }
 
 /// Decides whether a permitted request may be done, now that its body is known.
@@ -119,7 +124,7 @@ pub fn assess(
     now: Timestamp,
 ) -> Result<Clearance, Refusal> {
     let Permit { policy, client } = permit;
-    if *facts.operation != policy.operation || client.as_ref().is_some_and(|client| client.id != *facts.client) {
+    if *facts.operation != policy.operation || client.as_ref().map(|client| &client.id) != facts.client {
         return Err(Refusal::FactsDoNotFit);
     }
     let mut spends = None;
