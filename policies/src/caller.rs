@@ -39,3 +39,7 @@ impl Caller {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "cross_use_tests.rs"]
+mod cross_use;

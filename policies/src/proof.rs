@@ -10,9 +10,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::code::Code;
-use crate::jose::{
-    ClaimError, Claims, CompactJws, JwsError, Thumbprint, base64url, constant_time_eq, digest_of_parts,
-};
+use crate::jose::{ClaimError, Claims, CompactJws, JwsError, Thumbprint, base64url, constant_time_eq, digest_of_parts};
 use crate::time::Timestamp;
 use crate::token::{BearerToken, LEEWAY};
 

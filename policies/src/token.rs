@@ -113,7 +113,8 @@ impl BearerToken {
     /// [`TokenError::Malformed`].
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         let body = text.trim_end_matches('=');
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+        let allowed =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
         if body.is_empty() || text.len() > TOKEN_BYTES_MAX || !body.bytes().all(allowed) {
             return Err(TokenError::Malformed);
         }
@@ -336,7 +337,8 @@ pub fn bind(
     let token = token.into();
     match (&token.confirmation, scheme) {
         (Confirmation::Jkt(expected), Scheme::Dpop) => {
-            let proof = proof.filter(|proof| proof.token_hash() == Some(&token.hash)).ok_or(TokenError::ProofMissing)?;
+            let proof =
+                proof.filter(|proof| proof.token_hash() == Some(&token.hash)).ok_or(TokenError::ProofMissing)?;
             if !constant_time_eq(proof.thumbprint().as_str().as_bytes(), expected.as_str().as_bytes()) {
                 return Err(TokenError::WrongHolder);
             }

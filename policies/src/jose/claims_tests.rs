@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use super::*;
 
 // Every JSON shape, as the value of the claim `x`, by what it is.

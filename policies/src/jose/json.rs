@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -117,7 +117,23 @@ mod tests {
 
     #[test]
     fn c8_what_is_not_one_object_is_refused() {
-        for text in ["", " ", "null", "1", "\"a\"", "[]", "{}{}", "{} x", "{", "{'a':1}", "{a:1}", "{\"a\":1,}", "\u{feff}{}", "{\"a\":NaN}", "{\"a\":01}"] {
+        for text in [
+            "",
+            " ",
+            "null",
+            "1",
+            "\"a\"",
+            "[]",
+            "{}{}",
+            "{} x",
+            "{",
+            "{'a':1}",
+            "{a:1}",
+            "{\"a\":1,}",
+            "\u{feff}{}",
+            "{\"a\":NaN}",
+            "{\"a\":01}",
+        ] {
             assert_eq!(parse_object(text.as_bytes()), Err(JsonError), "{text:?}");
         }
         assert_eq!(parse_object(b"{\"a\":\"\xff\"}"), Err(JsonError));
@@ -126,7 +142,8 @@ mod tests {
 
     #[test]
     fn c8_a_member_twice_is_refused_on_every_level_and_in_every_spelling() {
-        for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"x":{"a":1,"a":2}}"#, r#"{"x":[{"a":1,"a":2}]}"#] {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"x":{"a":1,"a":2}}"#, r#"{"x":[{"a":1,"a":2}]}"#]
+        {
             assert_eq!(parse_object(text.as_bytes()), Err(JsonError), "{text}");
         }
         assert!(parse_object(br#"{"a":1,"b":{"a":1}}"#).is_ok());
@@ -144,7 +161,8 @@ mod tests {
     fn numbers_stay_what_they_are_written_as() {
         let read = parse_object(br#" {"i": 1, "n": -1, "f": 1.0, "e": 1e3, "h": 99999999999999999999} "#);
         let kinds = read.map(|members| {
-            ["i", "n", "f", "e", "h"].map(|name| members.get(name).is_some_and(|value| value.is_i64() || value.is_u64()))
+            ["i", "n", "f", "e", "h"]
+                .map(|name| members.get(name).is_some_and(|value| value.is_i64() || value.is_u64()))
         });
         assert_eq!(kinds, Ok([true, true, false, false, false]));
     }
