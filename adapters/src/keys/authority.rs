@@ -24,7 +24,7 @@ use super::files::{private_directory, read_private, read_public, write_private};
 /// How long the authority lives.
 pub const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * 86_400);
 
-/// How long a certificate of it lives; browsers and the CA/Browser Forum take no longer ones (398 days).
+/// How long a certificate of it lives: well below what clients refuse (398 days), so that renewal is not a rare path.
 pub const LEAF_LIFE: Duration = Duration::from_secs(90 * 86_400);
 
 /// How long before its end a certificate is made anew.
@@ -53,7 +53,8 @@ pub struct DevelopmentAuthority {
 }
 
 impl DevelopmentAuthority {
-    /// Loads the authority of a directory; makes a new one if there is none, or it is over or out of form.
+    /// Loads the authority of a directory; makes a new one if there is none, or it is out of form or ends so soon that
+    /// a certificate issued now would outlive it.
     ///
     /// A new authority makes every certificate of the old one useless; those are issued anew when asked for.
     ///
@@ -67,6 +68,7 @@ impl DevelopmentAuthority {
             && found.common_name.as_deref() == Some(AUTHORITY_NAME)
             && found.is_authority
             && found.lives(now)
+            && found.lives(now + LEAF_LIFE)
         {
             return Ok(Self::new(directory, params, key, now));
         }
@@ -116,6 +118,7 @@ impl DevelopmentAuthority {
         if let Some((_, found)) = load(&files)?
             && found.names == wanted
             && found.issuer.as_deref() == Some(&*self.identifier)
+            && found.lives(self.now)
             && found.lives(self.now + RENEW_BEFORE)
         {
             return Ok(files);

@@ -80,7 +80,8 @@ impl Sealer {
     /// [`Outage`] if it was sealed with another key, cut or changed.
     pub fn open(&self, sealed: &[u8]) -> Result<Secret<Vec<u8>>, Outage> {
         let wrong = || Outage::new(PORT, "a sealed value was not sealed with this key, or was changed");
-        let (nonce, body) = sealed.strip_prefix(&[FORM]).and_then(|rest| rest.split_at_checked(NONCE_LEN)).ok_or_else(wrong)?;
+        let (nonce, body) =
+            sealed.strip_prefix(&[FORM]).and_then(|rest| rest.split_at_checked(NONCE_LEN)).ok_or_else(wrong)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| wrong())?;
         let mut text = body.to_vec();
         let length = self.sealing.open_in_place(nonce, Aad::from([FORM]), &mut text).map_err(|_| wrong())?.len();

@@ -140,9 +140,7 @@ impl Signer for SigningKey {
             Pair::Es256(pair) => {
                 pair.sign(&SystemRandom::new(), message).map(|signature| signature.as_ref().to_vec()).map_err(failed)
             }
-            Pair::EdDsa(pair) => {
-                pair.try_sign(message).map(|signature| signature.as_ref().to_vec()).map_err(failed)
-            }
+            Pair::EdDsa(pair) => pair.try_sign(message).map(|signature| signature.as_ref().to_vec()).map_err(failed),
         }
     }
 }
@@ -181,7 +179,7 @@ impl Keyring {
 
     /// Returns the key that signs now.
     #[must_use]
-    pub fn signer(&self) -> &Arc<SigningKey> {
+    pub fn signer(&self) -> &SigningKey {
         &self.current
     }
 
