@@ -21,8 +21,8 @@ fn today() -> Timestamp {
 /// The contracts, in short: document, operation, method, template, security, scopes, `body`, `idempotent`.
 const CONTRACTS: &str = "
 accounts listAccounts GET /v1/accounts token accounts:read
-accounts getAccountBalances GET /v1/accounts/{id}/balances token accounts:read
-accounts listAccountTransactions GET /v1/accounts/{id}/transactions token accounts:read
+accounts getAccountBalances GET /v1/accounts/{id}/balances token balances:read
+accounts listAccountTransactions GET /v1/accounts/{id}/transactions token transactions:read
 accounts pingAccounts GET /v1/accounts/ping token -
 payments createDomesticPayment POST /v1/domestic-payments token payments:write body idempotent
 payments getDomesticPayment GET /v1/domestic-payments/{id} token payments:read
