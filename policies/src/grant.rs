@@ -3,14 +3,15 @@
 //! Client authentication is by signed assertion (RFC 7523) or by certificate (RFC 8705), never by a shared secret; the
 //! one grant is `client_credentials`. This module must not know how a form, a certificate or a reply travels.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use serde_json::json;
 use thiserror::Error;
 
 use crate::code::Code;
 use crate::id::ClientId;
-use crate::jose::{ClaimError, Claims, CompactJws, JwsError, digest_of_parts};
+use crate::jose::{ClaimError, Claims, CompactJws, JwsError, VerifyingKey, digest_of_parts};
 use crate::peer::{ChainVerdict, PeerCertificate};
 use crate::proof::VerifiedProof;
 use crate::rulebook::{Client, ClientAuthentication, ScopeSet, TokenBinding};
@@ -284,8 +285,9 @@ pub fn check_assertion(
     issuer: &str,
     now: Timestamp,
 ) -> Result<CheckedAssertion, GrantError> {
-    let assertion = request.assertion.as_ref().ok_or(GrantError::Missing("client_assertion"))?;
-    let ClientAuthentication::PrivateKeyJwt(keys) = &client.authentication else {
+    // Without an assertion too: to ask for one would tell that the client exists and how it authenticates.
+    let (Some(assertion), ClientAuthentication::PrivateKeyJwt(keys)) = (&request.assertion, &client.authentication)
+    else {
         return Err(GrantError::WrongMethod);
     };
     if request.client_id.as_ref().is_some_and(|id| *id != client.id) {
@@ -336,31 +338,61 @@ fn check_assertion_claims(
 /// Checks a client certificate (RFC 8705, section 2.1): a verified chain and the one registered DNS name.
 ///
 /// # Errors
-/// [`GrantError::TwoMethods`] beside an assertion, [`GrantError::Missing`] without `client_id`, else a failure of
-/// authentication.
+/// [`GrantError::TwoMethods`] for a good certificate beside an assertion, [`GrantError::Missing`] without `client_id`,
+/// else a failure of authentication.
 pub fn check_certificate(
     request: &TokenRequest,
     client: &Arc<Client>,
     certificate: Option<&PeerCertificate>,
 ) -> Result<AuthenticatedClient, GrantError> {
+    let ClientAuthentication::TlsClientAuth { san_dns } = &client.authentication else {
+        return Err(GrantError::WrongMethod);
+    };
+    let holds = certificate.is_some_and(|certificate| names(certificate, san_dns));
     if request.has_assertion() {
-        return Err(GrantError::TwoMethods);
+        // Only the client itself is told that it did too much.
+        return Err(if holds { GrantError::TwoMethods } else { GrantError::WrongMethod });
     }
     if *request.client_id.as_ref().ok_or(GrantError::Missing("client_id"))? != client.id {
         return Err(GrantError::WrongClient);
     }
-    let ClientAuthentication::TlsClientAuth { san_dns } = &client.authentication else {
-        return Err(GrantError::WrongMethod);
-    };
-    let certificate = certificate.ok_or(GrantError::WrongCertificate)?;
-    let verified = matches!(certificate.verdict(), ChainVerdict::Verified(_));
-    // DNS names know no letter case; a wildcard in a certificate names nobody here.
-    let named = !san_dns.is_empty() && certificate.dns_names().iter().any(|name| name.eq_ignore_ascii_case(san_dns));
-    if !(verified && named) {
+    if !holds {
         return Err(GrantError::WrongCertificate);
     }
     Ok(AuthenticatedClient { client: Arc::clone(client), request: request.clone() })
 }
+
+// DNS names know no letter case; a wildcard in a certificate names nobody here.
+fn names(certificate: &PeerCertificate, san_dns: &str) -> bool {
+    let verified = matches!(certificate.verdict(), ChainVerdict::Verified(_));
+    verified && !san_dns.is_empty() && certificate.dns_names().iter().any(|name| name.eq_ignore_ascii_case(san_dns))
+}
+
+/// Refuses a request whose client nobody knows, with the work that a wrong assertion of a known client costs.
+///
+/// A faster answer would tell which clients exist. The stand-in is an ES256 key, the usual one.
+#[must_use]
+pub fn refuse_unknown(request: &TokenRequest, issuer: &str, now: Timestamp) -> GrantError {
+    if let (Some(assertion), Ok(told), Some(key)) = (&request.assertion, client_id_of(request), STAND_IN.as_ref())
+        && let Ok(jws) = CompactJws::parse(assertion.expose(), ASSERTION_BYTES_MAX)
+        && check_assertion_claims(jws.peek(), &told, issuer, now).is_ok()
+    {
+        // Whatever comes of it: nobody holds this key for us.
+        drop(jws.verify_with(key));
+    }
+    GrantError::UnknownClient
+}
+
+// The public key of the examples of RFC 9449, without a name, so that it is tried whatever the header asks for.
+static STAND_IN: LazyLock<Option<VerifyingKey>> = LazyLock::new(|| {
+    VerifyingKey::from_jwk(&json!({
+        "kty": "EC",
+        "crv": "P-256",
+        "x": "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+        "y": "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA",
+    }))
+    .ok()
+});
 
 /// Grants an access token to a client for itself (RFC 6749, section 4.4), bound to the key or certificate it shows.
 ///

@@ -219,6 +219,9 @@ fn as7_a_certificate_beside_an_assertion_is_no_second_authentication() {
     });
     let both = request(&[("client_assertion", &fixture.assertion(&good())), ("client_id", "fintech")]);
     let shown = certificate(&[SAN], true);
+    // A stranger is not told which way the client goes.
+    assert_eq!(check_certificate(&both, &client, None).unwrap_err(), GrantError::WrongMethod);
+    assert_eq!(check_certificate(&both, &client, Some(&certificate(&[], true))).unwrap_err(), GrantError::WrongMethod);
     assert_eq!(check_certificate(&both, &client, Some(&shown)).unwrap_err(), GrantError::TwoMethods);
     assert_eq!(GrantError::TwoMethods.code(), Code::OauthInvalidRequest);
 }
@@ -366,6 +369,20 @@ fn as11_every_failure_of_authentication_is_told_alike() {
         assert_eq!(error.to_string(), GrantError::UnknownClient.to_string());
         assert_eq!(error.code(), Code::OauthInvalidClient);
     }
+}
+
+#[test]
+fn as11_an_unknown_client_is_refused_like_a_wrong_one() {
+    let fixture = Fixture::new();
+    for assertion in [fixture.assertion(&good()), fixture.assertion(&with("exp", None)), "garbage".to_owned()] {
+        let asked = request(&[("client_assertion", &assertion)]);
+        assert_eq!(refuse_unknown(&asked, ISSUER, NOW), GrantError::UnknownClient);
+    }
+    assert_eq!(refuse_unknown(&request(&[("client_id", "nobody")]), ISSUER, NOW), GrantError::UnknownClient);
+    assert!(STAND_IN.is_some());
+    // Nor does leaving the assertion out tell anything.
+    let found = check_assertion(&request(&[("client_id", "fintech")]), &Arc::new(fixture.client()), ISSUER, NOW);
+    assert_eq!(found.unwrap_err(), GrantError::WrongMethod);
 }
 
 #[test]

@@ -44,17 +44,7 @@ impl signature::Signer<Vec<u8>> for LibrarySigner {
 
 impl JwtSigner for LibrarySigner {
     fn algorithm(&self) -> Algorithm {
-        self.0.verifying_key().algorithm_of_library()
-    }
-}
-
-trait AlgorithmOfLibrary {
-    fn algorithm_of_library(&self) -> Algorithm;
-}
-
-impl AlgorithmOfLibrary for VerifyingKey {
-    fn algorithm_of_library(&self) -> Algorithm {
-        JwtVerifier::algorithm(self)
+        JwtVerifier::algorithm(self.0.verifying_key())
     }
 }
 
@@ -64,7 +54,7 @@ fn signer_factory(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn Jw
     }
     let signer = SigningKey::from_pkcs8(key.as_bytes()).map_err(|_| ErrorKind::InvalidKeyFormat)?;
     // One key, one algorithm: the header does not choose.
-    if signer.verifying_key().algorithm_of_library() != *algorithm {
+    if JwtVerifier::algorithm(signer.verifying_key()) != *algorithm {
         return Err(ErrorKind::InvalidAlgorithm.into());
     }
     Ok(Box::new(LibrarySigner(signer)))
