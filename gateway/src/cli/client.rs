@@ -14,17 +14,18 @@ use policies::jose::{self, Algorithm};
 use policies::secret::Secret;
 use serde_json::Value;
 
-#[cfg(feature = "sandbox")]
-pub(crate) use records::{SANDBOX_FILE_VERSION, SandboxAdmin, SandboxPaths, SandboxProvider};
-pub(crate) use records::{SandboxClient, SandboxFile, SandboxSubject};
+pub use records::{
+    SANDBOX_FILE, SANDBOX_FILE_VERSION, SandboxAdmin, SandboxClient, SandboxFile, SandboxPaths, SandboxProvider,
+    SandboxSubject,
+};
 use signed::{ClientKey, assertion, proof};
-pub(crate) use wire::{Client, Exchange, Question};
+pub use wire::{ANSWER_BYTES_MAX, CONNECT_TIME_MAX, Client, EXCHANGE_TIME_MAX, Exchange, Question};
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// How a token is bound to who may use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Binding {
+pub enum Binding {
     /// To a key, by DPoP (RFC 9449).
     Dpop,
     /// To a certificate (RFC 8705).
@@ -32,7 +33,7 @@ pub(crate) enum Binding {
 }
 
 /// A client of the sandbox, ready to act.
-pub(crate) struct Actor {
+pub struct Actor {
     record: SandboxClient,
     issuer: String,
     api: String,
@@ -50,7 +51,7 @@ impl Actor {
     ///
     /// # Errors
     /// A sentence for people if a key or certificate is missing or cannot be read.
-    pub(crate) fn new(sandbox: &SandboxFile, record: &SandboxClient, binding: Option<Binding>) -> Result<Self, String> {
+    pub fn new(sandbox: &SandboxFile, record: &SandboxClient, binding: Option<Binding>) -> Result<Self, String> {
         let by_certificate = record.auth == "tls_client_auth";
         let binding = binding.unwrap_or(if by_certificate { Binding::Mtls } else { Binding::Dpop });
         let line = if by_certificate || binding == Binding::Mtls {
@@ -78,21 +79,26 @@ impl Actor {
 
     /// Returns what the sandbox tells about the client.
     #[must_use]
-    pub(crate) fn record(&self) -> &SandboxClient {
+    pub fn record(&self) -> &SandboxClient {
         &self.record
     }
 
     /// Returns how its tokens are bound.
     #[must_use]
-    pub(crate) fn binding(&self) -> Binding {
+    pub fn binding(&self) -> Binding {
         self.binding
+    }
+
+    /// Returns the thumbprint of the key that signs its proofs.
+    pub fn proof_thumbprint(&self) -> &str {
+        self.proof_key.verifying_key().thumbprint().as_str()
     }
 
     /// Asks for a token by `client_credentials`; without `scope`, for everything the client may have.
     ///
     /// # Errors
     /// A sentence for people if nobody answers or a key cannot sign; a refusal is an exchange like any other.
-    pub(crate) async fn request_token(&self, scope: Option<&str>) -> Result<Exchange, String> {
+    pub async fn request_token(&self, scope: Option<&str>) -> Result<Exchange, String> {
         let with_certificate = self.binding == Binding::Mtls || self.assertion_key.is_none();
         let base = if with_certificate { &self.mtls_api } else { &self.issuer };
         let mut form = vec![("grant_type", "client_credentials".to_owned())];
@@ -119,7 +125,7 @@ impl Actor {
     ///
     /// # Errors
     /// A sentence for people if the answer holds none.
-    pub(crate) fn session(&self, granted: &Exchange) -> Result<Session<'_>, String> {
+    pub fn session(&self, granted: &Exchange) -> Result<Session<'_>, String> {
         let token = granted.text("/access_token").filter(|_| granted.status == 200);
         let token = token.ok_or_else(|| {
             let why = granted.text("/error_description").or_else(|| granted.text("/detail")).unwrap_or_default();
@@ -137,7 +143,7 @@ impl fmt::Debug for Actor {
 
 /// A client with its token.
 #[derive(Debug)]
-pub(crate) struct Session<'a> {
+pub struct Session<'a> {
     actor: &'a Actor,
     token: Secret<String>,
 }
@@ -145,7 +151,7 @@ pub(crate) struct Session<'a> {
 impl Session<'_> {
     /// Returns the base URL that its requests go to.
     #[must_use]
-    pub(crate) fn base(&self) -> &str {
+    pub fn base(&self) -> &str {
         match self.actor.binding {
             Binding::Dpop => &self.actor.api,
             Binding::Mtls => &self.actor.mtls_api,
@@ -154,13 +160,13 @@ impl Session<'_> {
 
     /// Returns the client.
     #[must_use]
-    pub(crate) fn actor(&self) -> &Actor {
+    pub fn actor(&self) -> &Actor {
         self.actor
     }
 
     /// Returns the token as the `authorization` header carries it.
     #[must_use]
-    pub(crate) fn authorization(&self) -> String {
+    pub fn authorization(&self) -> String {
         match self.actor.binding {
             Binding::Dpop => format!("DPoP {}", self.token.expose()),
             Binding::Mtls => format!("Bearer {}", self.token.expose()),
@@ -169,7 +175,7 @@ impl Session<'_> {
 
     /// Reads the token's claims, unchecked: to show them, never to believe them.
     #[must_use]
-    pub(crate) fn claims(&self) -> Option<Value> {
+    pub fn claims(&self) -> Option<Value> {
         let payload = self.token.expose().split('.').nth(1)?;
         serde_json::from_slice(&jose::base64url_decode_strict(payload)?).ok()
     }
@@ -178,7 +184,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// A sentence for people if the key cannot sign.
-    pub(crate) fn dress(&self, question: &Question) -> Result<Question, String> {
+    pub fn dress(&self, question: &Question) -> Result<Question, String> {
         let mut dressed = question.clone();
         if question.header("authorization").is_none() {
             dressed = dressed.with("authorization", &self.authorization());
@@ -196,7 +202,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// As [`Client::send`] and [`Session::dress`].
-    pub(crate) async fn ask(&self, question: &Question) -> Result<Exchange, String> {
+    pub async fn ask(&self, question: &Question) -> Result<Exchange, String> {
         self.actor.line.send(self.base(), &self.dress(question)?).await
     }
 
@@ -204,7 +210,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// As [`Client::send`].
-    pub(crate) async fn ask_as_is(&self, question: &Question) -> Result<Exchange, String> {
+    pub async fn ask_as_is(&self, question: &Question) -> Result<Exchange, String> {
         self.actor.line.send(self.base(), question).await
     }
 }

@@ -7,72 +7,72 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The name of the file, in the state folder, by which a running sandbox is found.
-pub(crate) const SANDBOX_FILE: &str = "sandbox.json";
+pub const SANDBOX_FILE: &str = "sandbox.json";
 
 /// The form of [`SandboxFile`] that this program writes and reads.
-pub(crate) const SANDBOX_FILE_VERSION: u32 = 1;
+pub const SANDBOX_FILE_VERSION: u32 = 1;
 
 /// What a running sandbox tells programs about itself; the form is stable, what is absent is `null`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct SandboxFile {
+pub struct SandboxFile {
     /// The form of this file, [`SANDBOX_FILE_VERSION`].
-    pub(crate) version: u32,
+    pub version: u32,
     /// The process.
-    pub(crate) pid: u32,
+    pub pid: u32,
     /// The issuer of tokens; also their audience.
-    pub(crate) issuer: String,
+    pub issuer: String,
     /// The base URL of the listener that never asks for a certificate.
-    pub(crate) api: String,
+    pub api: String,
     /// The base URL of the listener that asks for certificates.
-    pub(crate) mtls_api: String,
+    pub mtls_api: String,
     /// The base URL of the administrators' listener.
-    pub(crate) admin: String,
+    pub admin: String,
     /// The authority that signed the servers' certificates, PEM.
-    pub(crate) ca_cert: String,
+    pub ca_cert: String,
     /// The base URL of the bank behind the gateway.
-    pub(crate) bank: String,
+    pub bank: String,
     /// The identity providers behind the gateway.
-    pub(crate) providers: Vec<SandboxProvider>,
+    pub providers: Vec<SandboxProvider>,
     /// The clients, with all they need to act.
-    pub(crate) clients: Vec<SandboxClient>,
+    pub clients: Vec<SandboxClient>,
     /// The administrators.
-    pub(crate) admins: Vec<SandboxAdmin>,
+    pub admins: Vec<SandboxAdmin>,
     /// Invented people, and what happens when one is verified.
-    pub(crate) subjects: Vec<SandboxSubject>,
+    pub subjects: Vec<SandboxSubject>,
     /// Where things are on this machine.
-    pub(crate) paths: SandboxPaths,
+    pub paths: SandboxPaths,
 }
 
 /// An identity provider of the sandbox.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct SandboxProvider {
+pub struct SandboxProvider {
     /// Its id in the policies.
-    pub(crate) id: String,
+    pub id: String,
     /// Its base URL.
-    pub(crate) url: String,
+    pub url: String,
 }
 
 /// A client of the sandbox, private key included: it is a rehearsal.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct SandboxClient {
+pub struct SandboxClient {
     /// Its id.
-    pub(crate) client_id: String,
+    pub client_id: String,
     /// Whose it is.
-    pub(crate) organisation: String,
+    pub organisation: String,
     /// The organisation's roles, for example `PISP`.
-    pub(crate) roles: Vec<String>,
+    pub roles: Vec<String>,
     /// What it may be granted.
-    pub(crate) scopes: Vec<String>,
+    pub scopes: Vec<String>,
     /// `private_key_jwt` or `tls_client_auth`.
-    pub(crate) auth: String,
+    pub auth: String,
     /// Its private key as a JWK with `kid` and `alg`, if it signs assertions.
-    pub(crate) jwk_private: Option<Value>,
+    pub jwk_private: Option<Value>,
     /// Its certificate, PEM, if it has one.
-    pub(crate) mtls_cert: Option<String>,
+    pub mtls_cert: Option<String>,
     /// The key of that certificate, PEM.
-    pub(crate) mtls_key: Option<String>,
+    pub mtls_key: Option<String>,
     /// Where browsers may be sent back to.
-    pub(crate) redirect_uris: Vec<String>,
+    pub redirect_uris: Vec<String>,
 }
 
 /// Leaves the private key out.
@@ -90,37 +90,37 @@ impl fmt::Debug for SandboxClient {
 
 /// An administrator of the sandbox.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct SandboxAdmin {
+pub struct SandboxAdmin {
     /// Who it is.
-    pub(crate) id: String,
+    pub id: String,
     /// What they may do.
-    pub(crate) roles: Vec<String>,
+    pub roles: Vec<String>,
     /// The private file that holds their token.
-    pub(crate) token_file: String,
+    pub token_file: String,
 }
 
 /// An invented person.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct SandboxSubject {
+pub struct SandboxSubject {
     /// The person's number.
-    pub(crate) iin: String,
+    pub iin: String,
     /// What happens when they are verified, for example `match`.
-    pub(crate) scenario: String,
+    pub scenario: String,
     /// Their current account.
-    pub(crate) iban: String,
+    pub iban: String,
 }
 
 /// Where the sandbox keeps things.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct SandboxPaths {
+pub struct SandboxPaths {
     /// The policies in force.
-    pub(crate) policies: String,
+    pub policies: String,
     /// The published contracts.
-    pub(crate) contracts: String,
+    pub contracts: String,
     /// The audit trail.
-    pub(crate) audit: String,
+    pub audit: String,
     /// The state folder.
-    pub(crate) state: String,
+    pub state: String,
 }
 
 impl SandboxFile {
@@ -128,7 +128,7 @@ impl SandboxFile {
     ///
     /// # Errors
     /// A sentence for people, with what to run, if there is none or its file cannot be read.
-    pub(crate) fn find(state: &Path) -> Result<Self, String> {
+    pub fn find(state: &Path) -> Result<Self, String> {
         let path = state.join(SANDBOX_FILE);
         let text = match std::fs::read(&path) {
             Ok(text) => text,
@@ -149,7 +149,7 @@ impl SandboxFile {
     ///
     /// # Errors
     /// A sentence for people that names the clients there are.
-    pub(crate) fn client(&self, id: &str) -> Result<&SandboxClient, String> {
+    pub fn client(&self, id: &str) -> Result<&SandboxClient, String> {
         self.clients.iter().find(|client| client.client_id == id).ok_or_else(|| {
             let known: Vec<&str> = self.clients.iter().map(|client| client.client_id.as_str()).collect();
             format!("The sandbox has no client `{id}`. Its clients are: {}.", known.join(", "))

@@ -20,51 +20,51 @@ use tokio_rustls::TlsConnector;
 use super::records::{SandboxClient, SandboxFile};
 
 /// How long connecting and the handshake may take: the sandbox is on this machine.
-pub(crate) const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How long one exchange may take: above every timeout of the policies, so that the gateway's answer comes first.
-pub(crate) const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(30);
+pub const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The longest answer that is read, in bytes: a page of accounts has some 20 KiB.
-pub(crate) const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const USER_AGENT: &str = concat!("qaqpa/", env!("CARGO_PKG_VERSION"));
 
 /// A request as a person means it; the host and the length are added on the way.
 #[derive(Clone)]
-pub(crate) struct Question {
+pub struct Question {
     /// The method.
-    pub(crate) method: String,
+    pub method: String,
     /// The path and the query.
-    pub(crate) path: String,
+    pub path: String,
     /// The headers, names in lower case.
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
     /// The body; empty for none.
-    pub(crate) body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Question {
     /// Makes a request without a body.
     #[must_use]
-    pub(crate) fn new(method: &str, path: &str) -> Self {
+    pub fn new(method: &str, path: &str) -> Self {
         Self { method: method.to_ascii_uppercase(), path: path.to_owned(), headers: Vec::new(), body: Vec::new() }
     }
 
     /// Makes a GET.
     #[must_use]
-    pub(crate) fn get(path: &str) -> Self {
+    pub fn get(path: &str) -> Self {
         Self::new("GET", path)
     }
 
     /// Makes a POST of a JSON body.
     #[must_use]
-    pub(crate) fn post(path: &str, body: &Value) -> Self {
+    pub fn post(path: &str, body: &Value) -> Self {
         Self::new("POST", path).with("content-type", "application/json").carrying(body.to_string().into_bytes())
     }
 
     /// Sets a header; one of the same name is replaced.
     #[must_use]
-    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+    pub fn with(mut self, name: &str, value: &str) -> Self {
         let name = name.to_ascii_lowercase();
         self.headers.retain(|(known, _)| *known != name);
         self.headers.push((name, value.to_owned()));
@@ -73,62 +73,62 @@ impl Question {
 
     /// Sets the body.
     #[must_use]
-    pub(crate) fn carrying(mut self, body: Vec<u8>) -> Self {
+    pub fn carrying(mut self, body: Vec<u8>) -> Self {
         self.body = body;
         self
     }
 
     /// Returns a header.
     #[must_use]
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
     }
 }
 
 /// A request and its answer, as they were on the wire.
 #[derive(Clone)]
-pub(crate) struct Exchange {
+pub struct Exchange {
     /// The base URL it was sent to.
-    pub(crate) base: String,
+    pub base: String,
     /// What was asked, with every header that was sent.
-    pub(crate) asked: Question,
+    pub asked: Question,
     /// The status that came back.
-    pub(crate) status: u16,
+    pub status: u16,
     /// The headers that came back.
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
     /// The body that came back.
-    pub(crate) body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Exchange {
     /// Returns a header of the answer.
     #[must_use]
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
     }
 
     /// Returns the body if it is JSON.
     #[must_use]
-    pub(crate) fn json(&self) -> Option<Value> {
+    pub fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
 
     /// Returns a text of the JSON body by its pointer.
     #[must_use]
-    pub(crate) fn text(&self, pointer: &str) -> Option<String> {
+    pub fn text(&self, pointer: &str) -> Option<String> {
         self.json()?.pointer(pointer)?.as_str().map(str::to_owned)
     }
 
     /// Returns the name of the problem, the last part of its `type`.
     #[must_use]
-    pub(crate) fn problem(&self) -> Option<String> {
+    pub fn problem(&self) -> Option<String> {
         let told = self.text("/type")?;
         told.strip_prefix("urn:qaqpa:problem:").map(str::to_owned)
     }
 
     /// Returns the status with its words, for example `404 Not Found`.
     #[must_use]
-    pub(crate) fn status_line(&self) -> String {
+    pub fn status_line(&self) -> String {
         let words = http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         words.map_or_else(|| self.status.to_string(), |words| format!("{} {words}", self.status))
     }
@@ -147,7 +147,7 @@ fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 
 /// Sends requests over TLS, one connection each; trusts the sandbox's own authority and nobody else.
 #[derive(Clone)]
-pub(crate) struct Client {
+pub struct Client {
     tls: TlsConnector,
 }
 
@@ -156,7 +156,7 @@ impl Client {
     ///
     /// # Errors
     /// A sentence for people if the authority's certificate cannot be read.
-    pub(crate) fn new(sandbox: &SandboxFile) -> Result<Self, String> {
+    pub fn new(sandbox: &SandboxFile) -> Result<Self, String> {
         Self::build(sandbox, None)
     }
 
@@ -164,7 +164,7 @@ impl Client {
     ///
     /// # Errors
     /// A sentence for people if it has none, or a file cannot be read.
-    pub(crate) fn with_certificate(sandbox: &SandboxFile, record: &SandboxClient) -> Result<Self, String> {
+    pub fn with_certificate(sandbox: &SandboxFile, record: &SandboxClient) -> Result<Self, String> {
         let (Some(chain), Some(key)) = (&record.mtls_cert, &record.mtls_key) else {
             return Err(format!("The client `{}` has no certificate.", record.client_id));
         };
@@ -199,7 +199,7 @@ impl Client {
     ///
     /// # Errors
     /// A sentence for people if the URL is none of ours, nobody answers, or the answer is broken, late or too long.
-    pub(crate) async fn send(&self, base: &str, question: &Question) -> Result<Exchange, String> {
+    pub async fn send(&self, base: &str, question: &Question) -> Result<Exchange, String> {
         let exchange = tokio::time::timeout(EXCHANGE_TIME_MAX, self.exchange(base, question)).await;
         exchange.unwrap_or_else(|_| Err(format!("{base} did not answer within {} s.", EXCHANGE_TIME_MAX.as_secs())))
     }
