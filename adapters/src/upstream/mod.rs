@@ -4,9 +4,12 @@
 //! dropping a future or a body half way closes its connection and frees its place.
 
 mod body;
+pub(crate) mod connect;
+mod endpoint;
 mod pool;
 mod request;
 
 pub use body::{BodyError, PooledBody};
+pub use endpoint::{REST_MAX, RESTING_MAX};
 pub use pool::{Pools, SendError, Target};
 pub use request::OutgoingRequest;
