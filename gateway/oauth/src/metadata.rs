@@ -21,6 +21,7 @@ const SIGNING_ALGORITHMS: [&str; 4] = ["PS256", "ES256", "EdDSA", "Ed25519"];
 /// Describes the authorization server (RFC 8414).
 #[must_use]
 pub fn authorization_server(at: &Endpoints<'_>) -> Value {
+    let aliases = at.mtls.map(|mtls| json!({ "token_endpoint": format!("{mtls}/oauth/token") }));
     let mut body = json!({
         "issuer": at.issuer,
         "token_endpoint": format!("{}/oauth/token", at.issuer),
@@ -33,8 +34,8 @@ pub fn authorization_server(at: &Endpoints<'_>) -> Value {
         "dpop_signing_alg_values_supported": SIGNING_ALGORITHMS,
         "tls_client_certificate_bound_access_tokens": at.mtls.is_some(),
     });
-    if let Some(mtls) = at.mtls {
-        body["mtls_endpoint_aliases"] = json!({ "token_endpoint": format!("{mtls}/oauth/token") });
+    if let (Some(aliases), Some(members)) = (aliases, body.as_object_mut()) {
+        members.insert("mtls_endpoint_aliases".to_owned(), aliases);
     }
     body
 }

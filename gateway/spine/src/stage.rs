@@ -354,12 +354,11 @@ pub struct Payer(pub policies::secret::Secret<String>);
 impl Cleared {
     /// Joins the request with its clearance and, for idempotent operations, the backend's reference.
     #[must_use]
-    pub fn cleared(sound: Sound, clearance: Clearance, reference: Option<Reference>, payer: Option<Payer>) -> Self {
+    pub fn judged(sound: Sound, clearance: Clearance, reference: Option<Reference>, payer: Option<Payer>) -> Self {
         Self { sound, clearance, reference, payer }
     }
 
     /// Returns the clearance.
-    #[must_use]
     pub fn clearance(&self) -> &Clearance {
         &self.clearance
     }

@@ -67,7 +67,8 @@ async fn life(arguments: &SandboxArguments) -> Result<bool, Failure> {
     let ended = serve(arguments, &config, &assembled, &tells, &state).await;
     // Removed first: who reads it must not find a gateway that is going away.
     let _ = std::fs::remove_file(&path);
-    running.stop();
+    // Off this thread, which the bank needs for the requests that are still under way.
+    let _ = tokio::task::spawn_blocking(move || running.stop()).await;
     prepared.stop().await;
     ended
 }

@@ -60,7 +60,7 @@ impl Assess {
             Some(id) => Some(self.payer(id).await?),
             None => None,
         };
-        Ok(Cleared::cleared(sound, clearance, reference, payer))
+        Ok(Cleared::judged(sound, clearance, reference, payer))
     }
 
     fn identity(&self, sound: &Sound, client: Option<&ClientId>) -> Result<Option<IdentityResult>, Rejection> {
