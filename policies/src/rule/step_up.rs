@@ -11,7 +11,7 @@ use crate::rulebook::StepUp;
 use crate::time::Timestamp;
 
 /// What verifications for a step-up are made for.
-pub const PURPOSE: &str = "payment";
+pub const PURPOSE: &str = "payment_stepup";
 
 /// Judges a request under a step-up rule; `true` says that the identity result was needed and is to be spent.
 ///
