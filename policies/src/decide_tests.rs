@@ -259,7 +259,7 @@ fn a_request_without_an_amount_to_compare_is_refused() {
 fn above_the_amount_the_payer_has_to_be_verified() {
     let challenge = assessed(tiyn(25_000_001), None).unwrap_err();
     let Refusal::StepUp { acr, purpose, binding: told, operation } = &challenge else { unreachable!("{challenge:?}") };
-    assert_eq!((acr.as_str(), *purpose, operation.as_str()), (ACR, "payment", "createDomesticPayment"));
+    assert_eq!((acr.as_str(), *purpose, operation.as_str()), (ACR, "payment_stepup", "createDomesticPayment"));
     assert_eq!(*told, binding());
     assert_eq!(challenge.code(), Code::StepUpRequired);
     let at_the_amount = assessed(tiyn(25_000_000), None).unwrap();
