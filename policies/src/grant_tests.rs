@@ -348,6 +348,13 @@ fn as6_an_assertion_is_used_once_and_remembered_longer_than_it_lives() {
     assert!(checked.keep_until() >= NOW + Duration::from_secs(60) + LEEWAY);
     assert_eq!(checked.replay_key(), fixture.check(&fixture.assertion(&good()), NOW).unwrap().replay_key());
     assert_ne!(checked.replay_key(), fixture.with("jti", Some(json!("assertion-2"))).unwrap().replay_key());
+    // Another client may have thought of the same jti.
+    let namesake = Arc::new(Client { id: ClientId::parse("namesake").unwrap(), ..fixture.client() });
+    let mut claims = with("iss", Some(json!("namesake")));
+    claims.as_object_mut().unwrap().insert("sub".to_owned(), json!("namesake"));
+    let asked = request(&[("client_assertion", &fixture.assertion(&claims))]);
+    let other = check_assertion(&asked, &namesake, ISSUER, NOW).unwrap();
+    assert_ne!(checked.replay_key(), other.replay_key());
     let replayed = checked.accept(false).unwrap_err();
     assert_eq!((replayed.code(), replayed), (Code::OauthInvalidClient, GrantError::Replayed));
 }

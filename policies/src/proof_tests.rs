@@ -295,6 +295,15 @@ fn rs31_a_proof_is_used_once_per_key_url_and_jti() {
     assert_eq!(first, key_of(&one, &with("iat", Some(json!(NOW.seconds() - 5)))));
     assert_ne!(first, key_of(&one, &with("jti", Some(json!("proof-2")))));
     assert_ne!(first, key_of(&other, &good()));
+    let at = |proof: &str, target| {
+        let token = token();
+        check(proof, &Expected { method: "GET", target, token: Some(&token) }, NOW).unwrap().replay_key()
+    };
+    let signed = TestSigner::es256("");
+    let here = encode(PROOF_TYPE, &good(), Some(signed.bare_jwk()), &signed).unwrap();
+    let there = with("htu", Some(json!("https://gate.example/v1/payments")));
+    let there = encode(PROOF_TYPE, &there, Some(signed.bare_jwk()), &signed).unwrap();
+    assert_ne!(at(&here, TARGET), at(&there, "https://gate.example/v1/payments"));
     for jti in [String::new(), "j".repeat(129)] {
         assert_eq!(of(&with("jti", Some(json!(jti)))).unwrap_err(), ProofError::Claim(ClaimError::OutOfRange("jti")));
     }

@@ -236,6 +236,11 @@ fn c11_a_token_begins_at_most_ten_seconds_ahead() {
     assert_eq!(fixture.with("nbf", Some(json!(NOW.seconds() + 11))).unwrap_err(), TokenError::NotYet);
     assert!(fixture.with("nbf", Some(json!(NOW.seconds() + 10))).is_ok());
     assert_eq!(fixture.with("iat", Some(json!(NOW.seconds() + 61))).unwrap_err(), TokenError::NotYet);
+    let mut told = claims(&fixture.grant());
+    let members = told.as_object_mut().unwrap();
+    members.insert("iat".to_owned(), json!(NOW.seconds() + 11));
+    members.insert("nbf".to_owned(), json!(NOW.seconds()));
+    assert_eq!(fixture.verify_at(&fixture.sign(&told), NOW).unwrap_err(), TokenError::NotYet, "nbf excuses no iat");
 }
 
 #[test]
