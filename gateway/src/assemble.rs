@@ -1,9 +1,9 @@
 //! Puts the house together: from a configuration to listeners that may serve.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -21,24 +21,21 @@ use adapters::store::port::{Claims, Verifications};
 use adapters::store::sqlite::SqliteStore;
 use adapters::upstream::{Pools, Target};
 use arc_swap::ArcSwap;
-use openapi::Contract;
 use policies::admin::AdminEntry;
 use policies::code::Outage;
 use policies::id::{ProviderId, UpstreamId};
 use policies::jose::sha256;
 use policies::language::decode::SecretReference;
-use policies::language::{self, render, tally};
 use policies::rulebook::Rulebook;
 use policies::secret::Secret;
-use policies::time::Timestamp;
 use spine::body::Body;
 use spine::stage::{Door, Entrance};
 
 use crate::config::{AdministratorConfig, Config, ListenerConfig};
-use crate::generation::{self, Generation};
 use crate::house::{House, ProcessLimits};
 use crate::listen::tls::TlsDoor;
 use crate::listen::{self, Bound, Census, ConnectionLimits, Listener};
+use crate::load::{Findings, Loaded, addressed, load};
 use crate::metrics::Metrics;
 use crate::stack::Stack;
 
@@ -87,110 +84,16 @@ impl Assembled {
     }
 }
 
-/// Reads every `.yaml` and `.yml` file below folders, in the order of their names; none means what ships.
-///
-/// # Errors
-/// A folder or file that cannot be read.
-pub fn texts(folders: &[PathBuf]) -> Result<Option<Vec<(String, String)>>, String> {
-    if folders.is_empty() {
-        return Ok(None);
-    }
-    let mut found = Vec::new();
-    for folder in folders {
-        collect(folder, &mut found)?;
-    }
-    Ok(Some(found))
-}
-
-fn collect(path: &Path, found: &mut Vec<(String, String)>) -> Result<(), String> {
-    let wrong = |error: std::io::Error| format!("error: {} cannot be read: {error}\n", path.display());
-    if path.is_dir() {
-        let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(wrong)?.collect();
-        let mut paths: Vec<PathBuf> = entries.map_err(wrong)?.into_iter().map(|entry| entry.path()).collect();
-        paths.sort();
-        for inner in paths {
-            let hidden = inner.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            let yaml = inner.extension().is_some_and(|end| end == "yaml" || end == "yml");
-            if !hidden && (yaml || inner.is_dir()) {
-                collect(&inner, found)?;
-            }
-        }
-        return Ok(());
-    }
-    let text = std::fs::read_to_string(path).map_err(wrong)?;
-    found.push((path.display().to_string(), text));
-    Ok(())
-}
-
-/// Loads contracts and policies and joins them.
-///
-/// # Errors
-/// Every fault of every file, rendered.
-pub fn load(
-    policies: &[PathBuf],
-    contracts: &[PathBuf],
-    number: u64,
-    now: Timestamp,
-    colour: bool,
-) -> Result<(Generation, String), String> {
-    let contracts = match texts(contracts)? {
-        None => openapi::shipped(),
-        Some(found) => found.into_iter().map(|(name, text)| openapi::Source { name, text }).collect(),
-    };
-    let contract = Contract::load(&contracts).map_err(|faults| faulty(&faults))?;
-    let facts = generation::facts(&contract).map_err(|faults| faulty(&faults))?;
-    let sources = match texts(policies)? {
-        None => language::shipped(),
-        Some(found) => found.into_iter().map(|(name, text)| language::Source::new(name, text)).collect(),
-    };
-    match language::compile(&sources, &facts, now) {
-        Err(problems) => Err(format!("{}{}\n", render(&problems, &sources, colour), tally(&problems))),
-        Ok(compiled) => {
-            let warnings = render(&compiled.warnings, &sources, colour);
-            Ok((Generation::join(number, contract, compiled.rulebook), warnings))
-        }
-    }
-}
-
-fn faulty(faults: &[openapi::Fault]) -> String {
-    let mut text = String::new();
-    for fault in faults {
-        text.push_str(&format!("error: {}\n  --> {}:{}:{}\n", fault.message, fault.file, fault.line, fault.column));
-        if let Some(help) = &fault.help {
-            text.push_str(&format!("  = help: {help}\n"));
-        }
-    }
-    text.push_str(&format!("{} errors\n", faults.len()));
-    text
-}
-
-/// Tells which backends the exposed operations need and the configuration has no address for.
-///
-/// # Errors
-/// The list, as text.
-pub fn addressed(rulebook: &Rulebook, config: &Config) -> Result<(), String> {
-    let known: HashSet<&UpstreamId> = config.upstreams.iter().map(|(id, _)| id).collect();
-    let missing: Vec<&str> = rulebook.upstreams.keys().filter(|id| !known.contains(id)).map(UpstreamId::as_str).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(format!(
-        "error: no address for the backend{} {}\n  = help: add `upstreams: {{{}: {{endpoints: [https://...]}}}}` to qaqpa.yaml\n",
-        if missing.len() == 1 { "" } else { "s" },
-        missing.join(", "),
-        missing.first().copied().unwrap_or_default(),
-    ))
-}
-
 /// Puts everything together; nothing serves yet.
 ///
 /// # Errors
 /// [`AssemblyError`], with every fault of the configuration at once.
 pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled, AssemblyError> {
     let now = clock.now();
-    let loaded = load(&config.policies, &config.contracts, 1, now, colour).map_err(AssemblyError::Configuration)?;
-    let (generation, warnings) = loaded;
-    addressed(&generation.rulebook, config).map_err(AssemblyError::Configuration)?;
+    let wrong = |findings: Findings| AssemblyError::Configuration(findings.render(colour));
+    let Loaded { generation, warnings } = load(&config.policies, &config.contracts, 1, now).map_err(wrong)?;
+    addressed(&generation.rulebook, config).map_err(wrong)?;
+    let warnings = warnings.render(colour);
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let workers = config.workers.unwrap_or_else(cores);
     private_folder(&config.state)?;

@@ -10,10 +10,11 @@ use adapters::http::url::AllowedUrl;
 use policies::admin::AdminRole;
 use policies::id::{AdminId, ProviderId, UpstreamId};
 use policies::language::decode::{Fields, SecretReference, Value};
-use policies::language::{Faults, Problem, Source, document, render, tally};
+use policies::language::{Faults, Problem, Source, document};
 use policies::limit::Rate;
 
 use crate::listen::ConnectionLimits;
+use crate::load::Findings;
 
 /// The most serving threads; more than cores only costs.
 pub const WORKERS_MAX: u64 = 256;
@@ -77,6 +78,8 @@ pub struct LogConfig {
 /// Everything an operator sets.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file it was read from, for diagnostics.
+    pub file: PathBuf,
     /// The one folder that is written to.
     pub state: PathBuf,
     /// The issuer of tokens, if not the external URL of `api`.
@@ -119,16 +122,15 @@ const TOP: [&str; 13] = [
 /// Reads a file.
 ///
 /// # Errors
-/// Every problem at once, rendered for people.
-pub fn load(path: &Path, colour: bool) -> Result<Config, String> {
+/// Every problem at once.
+pub fn load(path: &Path) -> Result<Config, Findings> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        format!("error: {} cannot be read: {error}\n  = help: `qaqpa sandbox` needs no configuration; a first one is in the README\n", path.display())
+        let help = "`qaqpa sandbox` needs no configuration; a first one of your own is in the README";
+        Findings::of_file("G0001", path, format!("it cannot be read: {error}"), Some(help.to_owned()))
     })?;
     let source = Source::new(path.display().to_string(), text);
     let folder = path.parent().unwrap_or(Path::new("."));
-    parse(&source, folder).map_err(|problems| {
-        format!("{}{}\n", render(&problems, std::slice::from_ref(&source), colour), tally(&problems))
-    })
+    parse(&source, folder).map_err(|problems| Findings::new(problems, vec![source]))
 }
 
 /// Reads a text; relative paths in it are relative to `folder`.
@@ -138,13 +140,14 @@ pub fn load(path: &Path, colour: bool) -> Result<Config, String> {
 pub fn parse(source: &Source, folder: &Path) -> Result<Config, Vec<Problem>> {
     let faults = Faults::new();
     let node = document::parse(source, &faults);
-    let reader = Reader { folder };
+    let reader = Reader { folder, file: Path::new(&*source.name) };
     let config = node.as_ref().and_then(|node| reader.config(Value::root(node, &faults)));
     faults.finish(std::slice::from_ref(source), config).map(|(config, _)| config)
 }
 
 struct Reader<'a> {
     folder: &'a Path,
+    file: &'a Path,
 }
 
 impl Reader<'_> {
@@ -166,6 +169,7 @@ impl Reader<'_> {
         let (api, mtls_api, admin) = listeners?;
         let (requests_in_flight_max, per_peer) = limits?;
         Some(Config {
+            file: self.file.to_owned(),
             state: state?,
             issuer: issuer?,
             api,

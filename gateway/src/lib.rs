@@ -11,6 +11,7 @@ pub mod generation;
 pub mod house;
 pub mod layer;
 pub mod listen;
+pub mod load;
 pub mod metrics;
 pub mod proxy;
 pub mod run;

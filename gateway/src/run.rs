@@ -6,10 +6,11 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch as flag;
 
-use crate::assemble::{Assembled, addressed, load};
+use crate::assemble::Assembled;
 use crate::config::Config;
 use crate::house::House;
 use crate::listen::{self, Listener};
+use crate::load::{addressed, load};
 use crate::stack::Stack;
 
 /// A gateway that serves; it stops when told, or when dropped.
@@ -95,9 +96,9 @@ impl Drop for Running {
 /// The faults, rendered; nothing has changed then.
 pub fn reload(config: &Config, house: &Arc<House>, stack: &arc_swap::ArcSwap<Stack>) -> Result<u64, String> {
     let number = stack.load().generation().number + 1;
-    let loaded = load(&config.policies, &config.contracts, number, house.clock.now(), false);
-    let checked = loaded.and_then(|(generation, _)| addressed(&generation.rulebook, config).map(|()| generation));
-    match checked {
+    let loaded = load(&config.policies, &config.contracts, number, house.clock.now());
+    let checked = loaded.and_then(|loaded| addressed(&loaded.generation.rulebook, config).map(|()| loaded.generation));
+    match checked.map_err(|findings| findings.render(false)) {
         Ok(generation) => {
             stack.store(Arc::new(Stack::build(house, Arc::new(generation))));
             tracing::info!("policy generation {number} decides from now on");

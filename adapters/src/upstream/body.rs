@@ -1,65 +1,40 @@
 //! The body of a backend's answer, which keeps its connection until it has ended.
 
-use std::future::Future as _;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
+use hyper::client::conn::http1;
 use thiserror::Error;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::endpoint::Endpoint;
-
-/// A place among the requests under way to a backend, given back when dropped.
-#[derive(Debug)]
-pub(super) struct Place(Arc<AtomicU32>);
-
-impl Place {
-    /// Takes a place if fewer than `most` are taken.
-    pub(super) fn take(count: &Arc<AtomicU32>, most: u32) -> Option<Self> {
-        let place = Self(Arc::clone(count));
-        // Counted first and looked at then: of two at once, both may be refused but never both let in.
-        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A connection that goes back to its endpoint when the body has ended.
-pub(super) struct Lent<B> {
-    pub(super) endpoint: Arc<Endpoint<B>>,
-    pub(super) sender: SendRequest<B>,
-}
+use super::target::Place;
 
 /// A body that hands its connection back when it has ended, and closes it when it is dropped before.
+///
+/// Trailers are left out.
 pub struct PooledBody<B> {
-    body: Incoming,
-    lent: Option<Lent<B>>,
+    /// None once it has ended, well or not.
+    body: Option<Incoming>,
+    connection: Option<(http1::SendRequest<B>, Arc<Endpoint<B>>)>,
     place: Option<Place>,
-    quiet_max: Duration,
-    quiet: Option<Pin<Box<Sleep>>>,
-}
-
-impl<B> std::fmt::Debug for PooledBody<B> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PooledBody").field("pooled", &self.lent.is_some()).finish_non_exhaustive()
-    }
+    wait_max: Duration,
+    /// Made at the first wait: most bodies come with their head and never need it.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Whether anything came since the timer was set.
+    progressed: bool,
 }
 
 /// Why a body did not end well.
 #[derive(Debug, Error)]
 pub enum BodyError {
-    /// Nothing came for as long as the head of an answer may take.
+    /// Nothing came for as long as the head of an answer may take, or up to twice as long.
     #[error("the backend's answer stopped coming")]
     TimedOut,
     /// The connection ended before the body.
@@ -67,58 +42,105 @@ pub enum BodyError {
     Lost(#[source] hyper::Error),
 }
 
-impl<B> PooledBody<B> {
-    /// Holds `place`, and on HTTP/1.1 the connection, until `body` has ended; a pause of `quiet_max` ends it.
-    pub(super) fn new(body: Incoming, lent: Option<Lent<B>>, place: Place, quiet_max: Duration) -> Self {
-        let mut pooled = Self { body, lent, place: Some(place), quiet_max, quiet: None };
-        if pooled.body.is_end_stream() {
-            pooled.end();
+impl<B: Send + 'static> PooledBody<B> {
+    /// Keeps `connection`, if it is this body's alone, and the place among the requests under way.
+    pub(super) fn new(
+        body: Incoming,
+        connection: Option<(http1::SendRequest<B>, Arc<Endpoint<B>>)>,
+        place: Place,
+        wait_max: Duration,
+    ) -> Self {
+        let body = Some(body);
+        let mut pooled = Self { body, connection, place: Some(place), wait_max, timer: None, progressed: false };
+        if pooled.is_end_stream() {
+            pooled.finish();
         }
         pooled
     }
 
-    fn end(&mut self) {
+    fn finish(&mut self) {
+        self.body = None;
         self.place = None;
-        if let Some(Lent { endpoint, sender }) = self.lent.take() {
-            endpoint.take_back(sender);
+        if let Some((connection, endpoint)) = self.connection.take() {
+            endpoint.hand_back(connection);
         }
+    }
+
+    fn give_up(&mut self) {
+        self.body = None;
+        self.place = None;
+        self.connection = None;
+    }
+
+    // The timer is not set anew with each piece, which would cost more than the piece: when it fires, it is looked
+    // whether anything came meanwhile.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let wait_max = self.wait_max;
+        if self.timer.is_none() {
+            self.progressed = false;
+        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(wait_max)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if !std::mem::take(&mut self.progressed) {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(Instant::now() + wait_max);
+        }
+        Poll::Pending
     }
 }
 
-impl<B> Body for PooledBody<B> {
+impl<B: Send + 'static> Body for PooledBody<B> {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        let polled = Pin::new(&mut this.body).poll_frame(cx);
-        match polled {
-            Poll::Pending => {
-                // Armed only while the backend is quiet: an answer that comes in one go costs no timer.
-                let quiet_max = this.quiet_max;
-                let quiet = this.quiet.get_or_insert_with(|| Box::pin(sleep(quiet_max)));
-                if quiet.as_mut().poll(cx).is_ready() { Poll::Ready(Some(Err(BodyError::TimedOut))) } else { Poll::Pending }
-            }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(BodyError::Lost(error)))),
-            Poll::Ready(Some(Ok(frame))) => {
-                this.quiet = None;
-                if this.body.is_end_stream() {
-                    this.end();
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        loop {
+            let Some(body) = &mut this.body else { return Poll::Ready(None) };
+            match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    this.progressed = true;
+                    if body.is_end_stream() {
+                        this.finish();
+                    }
+                    if frame.is_data() {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
                 }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(None) => {
-                this.end();
-                Poll::Ready(None)
+                Poll::Ready(None) => {
+                    this.finish();
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    this.give_up();
+                    return Poll::Ready(Some(Err(BodyError::Lost(error))));
+                }
+                Poll::Pending => {
+                    if this.poll_patience(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    this.give_up();
+                    return Poll::Ready(Some(Err(BodyError::TimedOut)));
+                }
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+// Nothing in it is pinned: the timer has its own box.
+impl<B> Unpin for PooledBody<B> {}
+
+impl<B> fmt::Debug for PooledBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PooledBody").field("ended", &self.body.is_none()).finish_non_exhaustive()
     }
 }

@@ -1,107 +1,64 @@
-//! One address of a backend, with its open connections.
+//! One address of a backend and this thread's open connections to it.
 
-use std::collections::VecDeque;
 use std::error::Error as StdError;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::uri::{Authority, Parts, PathAndQuery, Scheme};
+use http::{HeaderValue, Request, Uri, header};
 use http_body::Body;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use policies::code::Outage;
 use policies::rulebook::Protocol;
-use rustls::ClientConfig;
+use tokio::runtime::Handle;
+use tokio::time::{sleep, timeout};
 
-use super::connect::connect;
+use super::pool::SendError;
+use super::request::OutgoingRequest;
+use super::target::Target;
+use crate::http::dial::{Connection, Dialler};
 use crate::http::trust::Trust;
 use crate::http::url::AllowedUrl;
 
-/// How long a connection may rest before it is used again: servers commonly close theirs after ten seconds or more, and
-/// a request sent into a closing connection is lost.
-pub const REST_MAX: Duration = Duration::from_secs(8);
+/// How many idle connections a thread keeps to one endpoint: as many as requests under way at a busy moment.
+pub(super) const IDLE_MAX: usize = 512;
 
-/// The most resting connections of one endpoint on one serving thread.
-pub const RESTING_MAX: usize = 256;
+/// An idle connection is closed after one to two of these: before common servers do it (5 to 75 s), so that few
+/// requests meet a connection that is being closed.
+pub(super) const IDLE_STEP: Duration = Duration::from_secs(2);
 
-struct Resting<B> {
-    sender: http1::SendRequest<B>,
-    since: Instant,
-}
+/// The longest head of an answer, in bytes: four times what the gateway takes from its own callers.
+const ANSWER_HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// An address and its connections.
+/// HTTP/2 flow control: what may be on its way to us per answer and in all.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// How long an HTTP/2 connection may be silent before it is asked whether it lives, and how long it has to answer.
+const PING_AFTER: Duration = Duration::from_secs(10);
+const PING_WAIT: Duration = Duration::from_secs(5);
+
+/// One address of a backend.
 pub(super) struct Endpoint<B> {
-    url: AllowedUrl,
+    port: String,
+    dialler: Dialler,
+    scheme: Scheme,
+    authority: Authority,
     host: HeaderValue,
-    tls: Arc<ClientConfig>,
     connect: Duration,
-    /// HTTP/1.1: the last one handed back is taken first, so that the others grow old and go.
-    resting: Mutex<VecDeque<Resting<B>>>,
-    /// HTTP/2: all requests share one connection; who finds none makes it while the others wait.
+    idle: Mutex<Idle<B>>,
     shared: tokio::sync::Mutex<Option<http2::SendRequest<B>>>,
 }
 
-impl<B> std::fmt::Debug for Endpoint<B> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoint").field("url", &self.url).finish_non_exhaustive()
-    }
-}
-
-impl<B> Endpoint<B> {
-    pub(super) fn new(url: AllowedUrl, protocol: Protocol, trust: &Trust, connect: Duration) -> Option<Self> {
-        let host = HeaderValue::from_str(&url.authority()).ok()?;
-        let protocols: &[&[u8]] = match protocol {
-            Protocol::Http1 => &[b"http/1.1"],
-            Protocol::Http2 => &[b"h2"],
-        };
-        let (resting, shared) = (Mutex::default(), tokio::sync::Mutex::default());
-        Some(Self { url, host, tls: trust.config(protocols), connect, resting, shared })
-    }
-
-    /// Returns the value of the `Host` header.
-    pub(super) fn host(&self) -> &HeaderValue {
-        &self.host
-    }
-
-    /// Returns the address.
-    pub(super) fn url(&self) -> &AllowedUrl {
-        &self.url
-    }
-
-    fn resting(&self) -> MutexGuard<'_, VecDeque<Resting<B>>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Gives a connection that has rested, the youngest first.
-    pub(super) fn rested(&self) -> Option<http1::SendRequest<B>> {
-        let mut resting = self.resting();
-        while let Some(found) = resting.pop_back() {
-            if found.since.elapsed() >= REST_MAX {
-                // All that are left are older.
-                resting.clear();
-                return None;
-            }
-            if !found.sender.is_closed() {
-                return Some(found.sender);
-            }
-        }
-        None
-    }
-
-    /// Takes a connection back whose answer has ended.
-    pub(super) fn take_back(&self, sender: http1::SendRequest<B>) {
-        if sender.is_closed() {
-            return;
-        }
-        let mut resting = self.resting();
-        while resting.front().is_some_and(|oldest| oldest.since.elapsed() >= REST_MAX) {
-            resting.pop_front();
-        }
-        if resting.len() < RESTING_MAX {
-            resting.push_back(Resting { sender, since: Instant::now() });
-        }
-    }
+struct Idle<B> {
+    /// The connection that was used last is at the end, so that those nobody needs grow old at the front.
+    connections: Vec<(http1::SendRequest<B>, u64)>,
+    /// Counts the sweeps, so that handing back need not read a clock.
+    step: u64,
+    sweeping: bool,
 }
 
 impl<B> Endpoint<B>
@@ -109,36 +66,187 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    /// Makes a new HTTP/1.1 connection.
-    pub(super) async fn open(&self) -> Result<http1::SendRequest<B>, Outage> {
-        let stream = connect(&self.url, &self.tls, self.connect).await?;
-        let (sender, connection) =
-            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|error| self.outage(&error))?;
-        // Ends when the sender is dropped and the last answer has ended; its errors reach who waits for the answer.
-        tokio::spawn(async move { drop(connection.await) });
+    pub(super) fn new(target: &Target, url: &AllowedUrl, trust: &Trust) -> Result<Self, Box<dyn StdError>> {
+        let protocol: &[u8] = match target.protocol {
+            Protocol::Http1 => b"http/1.1",
+            Protocol::Http2 => b"h2",
+        };
+        let authority = url.authority();
+        Ok(Self {
+            port: format!("upstream {}", target.id),
+            dialler: Dialler::new(url, trust, protocol)?,
+            scheme: if url.is_tls() { Scheme::HTTPS } else { Scheme::HTTP },
+            host: HeaderValue::from_str(&authority)?,
+            authority: Authority::try_from(authority)?,
+            connect: target.connect,
+            idle: Mutex::new(Idle { connections: Vec::new(), step: 0, sweeping: false }),
+            shared: tokio::sync::Mutex::new(None),
+        })
+    }
+
+    /// Writes the request as it is sent to this endpoint over HTTP/1.1.
+    pub(super) fn http1_request(&self, request: OutgoingRequest<B>) -> Request<B> {
+        let mut sent = Request::new(request.body);
+        *sent.method_mut() = request.method;
+        *sent.uri_mut() = Uri::from(request.target);
+        *sent.headers_mut() = request.headers;
+        sent.headers_mut().insert(header::HOST, self.host.clone());
+        sent
+    }
+
+    /// Writes the request as it is sent to this endpoint over HTTP/2.
+    pub(super) fn http2_request(&self, request: OutgoingRequest<B>) -> Request<B> {
+        let mut sent = Request::new(request.body);
+        *sent.method_mut() = request.method;
+        *sent.uri_mut() = self.absolute(request.target);
+        *sent.version_mut() = http::Version::HTTP_2;
+        *sent.headers_mut() = request.headers;
+        sent
+    }
+
+    /// Takes an idle connection that is ready to send, the one used last.
+    pub(super) fn idle(&self) -> Option<http1::SendRequest<B>> {
+        let mut idle = self.lock();
+        while idle.connections.pop_if(|(connection, _)| connection.is_closed()).is_some() {}
+        let ready = idle.connections.iter().rposition(|(connection, _)| connection.is_ready())?;
+        Some(idle.connections.remove(ready).0)
+    }
+
+    /// Opens a connection.
+    pub(super) async fn open(&self) -> Result<http1::SendRequest<B>, SendError> {
+        let opening = async {
+            match self.dialler.connect().await.map_err(|error| self.not_sent(error))? {
+                Connection::Plain(io) => self.http1_over(io).await,
+                Connection::Tls(io) => self.http1_over(*io).await,
+            }
+        };
+        timeout(self.connect, opening).await.map_err(|_| SendError::TimedOut { sent: false })?
+    }
+
+    /// Returns the one HTTP/2 connection that all requests share, opening it if there is none.
+    pub(super) async fn shared(&self) -> Result<http2::SendRequest<B>, SendError> {
+        let sharing = async {
+            // Held while connecting, so that a burst opens one connection and not one each.
+            let mut shared = self.shared.lock().await;
+            if let Some(connection) = shared.as_ref().filter(|connection| !connection.is_closed()) {
+                return Ok(connection.clone());
+            }
+            let connection = match self.dialler.connect().await.map_err(|error| self.not_sent(error))? {
+                Connection::Plain(io) => self.http2_over(io).await,
+                Connection::Tls(io) => self.http2_over(*io).await,
+            }?;
+            *shared = Some(connection.clone());
+            Ok(connection)
+        };
+        timeout(self.connect, sharing).await.map_err(|_| SendError::TimedOut { sent: false })?
+    }
+
+    pub(super) fn lost(&self, cause: impl ToString) -> SendError {
+        SendError::Lost(Outage::new(self.port.clone(), cause))
+    }
+
+    pub(super) fn not_sent(&self, cause: impl ToString) -> SendError {
+        SendError::NotSent(Outage::new(self.port.clone(), cause))
+    }
+
+    async fn http1_over<I>(&self, io: I) -> Result<http1::SendRequest<B>, SendError>
+    where
+        I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        let mut builder = http1::Builder::new();
+        builder.max_header_size(ANSWER_HEAD_BYTES_MAX);
+        let (sender, connection) = builder.handshake(io).await.map_err(|error| self.not_sent(error))?;
+        self.drive(connection);
         Ok(sender)
     }
 
-    /// Gives the shared HTTP/2 connection, made anew if there is none or it has ended.
-    pub(super) async fn shared(&self) -> Result<http2::SendRequest<B>, Outage> {
-        let mut shared = self.shared.lock().await;
-        if let Some(sender) = shared.as_ref().filter(|sender| !sender.is_closed()) {
-            return Ok(sender.clone());
-        }
-        let stream = connect(&self.url, &self.tls, self.connect).await?;
-        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+    async fn http2_over<I>(&self, io: I) -> Result<http2::SendRequest<B>, SendError>
+    where
+        I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
             .timer(TokioTimer::new())
-            .keep_alive_interval(REST_MAX)
-            .keep_alive_timeout(self.connect.max(Duration::from_secs(1)))
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| self.outage(&error))?;
-        tokio::spawn(async move { drop(connection.await) });
-        *shared = Some(sender.clone());
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_header_list_size(u32::try_from(ANSWER_HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+            .keep_alive_interval(PING_AFTER)
+            .keep_alive_timeout(PING_WAIT);
+        let (sender, connection) = builder.handshake(io).await.map_err(|error| self.not_sent(error))?;
+        self.drive(connection);
         Ok(sender)
     }
 
-    fn outage(&self, error: &hyper::Error) -> Outage {
-        Outage::new(format!("the connection to {}", self.url.authority()), error)
+    // A connection is a task of the serving thread; it ends when its senders are gone or its other end closes it.
+    fn drive(&self, connection: impl Future<Output = Result<(), hyper::Error>> + Send + 'static) {
+        let port = self.port.clone();
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!("a connection to {port} ended: {error}");
+            }
+        });
+    }
+
+    fn absolute(&self, target: PathAndQuery) -> Uri {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(target);
+        Uri::from_parts(parts).expect("a scheme, an authority and a path together are a URI")
+    }
+}
+
+impl<B: Send + 'static> Endpoint<B> {
+    /// Takes back a connection whose last answer has ended.
+    pub(super) fn hand_back(self: &Arc<Self>, connection: http1::SendRequest<B>) {
+        let mut idle = self.lock();
+        if connection.is_closed() || idle.connections.len() >= IDLE_MAX {
+            return;
+        }
+        if !idle.sweeping {
+            // Without a runtime nobody would ever close it.
+            let Ok(runtime) = Handle::try_current() else { return };
+            idle.sweeping = true;
+            runtime.spawn(sweep(Arc::downgrade(self)));
+        }
+        let step = idle.step;
+        idle.connections.push((connection, step));
+    }
+}
+
+impl<B> Endpoint<B> {
+    fn lock(&self) -> MutexGuard<'_, Idle<B>> {
+        // The list is whole between any two of its calls.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes what was idle for two steps; `false` if nothing is left to watch over.
+    fn close_old(&self) -> bool {
+        let mut idle = self.lock();
+        idle.step += 1;
+        let step = idle.step;
+        idle.connections.retain(|(connection, since)| step < since + 2 && !connection.is_closed());
+        idle.sweeping = !idle.connections.is_empty();
+        idle.sweeping
+    }
+
+    #[cfg(test)]
+    pub(super) fn idle_count(&self) -> usize {
+        self.lock().connections.len()
+    }
+}
+
+async fn sweep<B: Send + 'static>(endpoint: Weak<Endpoint<B>>) {
+    loop {
+        sleep(IDLE_STEP).await;
+        if !endpoint.upgrade().is_some_and(|endpoint| endpoint.close_old()) {
+            return;
+        }
+    }
+}
+
+impl<B> fmt::Debug for Endpoint<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("port", &self.port).field("authority", &self.authority).finish_non_exhaustive()
     }
 }

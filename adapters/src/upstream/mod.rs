@@ -4,12 +4,14 @@
 //! dropping a future or a body half way closes its connection and frees its place.
 
 mod body;
-pub(crate) mod connect;
 mod endpoint;
 mod pool;
 mod request;
+mod target;
+#[cfg(test)]
+mod tests;
 
 pub use body::{BodyError, PooledBody};
-pub use endpoint::{REST_MAX, RESTING_MAX};
-pub use pool::{Pools, SendError, Target};
+pub use pool::{Pools, SendError};
 pub use request::OutgoingRequest;
+pub use target::Target;

@@ -1,39 +1,30 @@
-//! The pools: per backend a list of endpoints, per endpoint its open connections.
+//! The pools: which endpoint a request goes to, and what its failure means.
 
-use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::uri::{Parts as UriParts, Scheme};
-use http::{Request, Response, Uri, Version, header};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
+use hyper::client::conn::{TrySendError, http1};
 use policies::code::Outage;
 use policies::id::UpstreamId;
-use policies::rulebook::{Protocol, Upstream};
+use policies::rulebook::Protocol;
 use thiserror::Error;
+use tokio::time::timeout;
 
-use super::body::{Lent, Place, PooledBody};
+use super::body::PooledBody;
 use super::endpoint::Endpoint;
 use super::request::{OutgoingRequest, strip_hop_by_hop};
+use super::target::Target;
 use crate::http::trust::Trust;
-use crate::http::url::AllowedUrl;
 
-/// A backend: where it is and how long it may take. Clones share one count of requests under way.
-#[derive(Debug, Clone)]
-pub struct Target {
-    id: UpstreamId,
-    protocol: Protocol,
-    endpoints: Vec<AllowedUrl>,
-    connect: Duration,
-    response: Duration,
-    requests_max: u32,
-    under_way: Arc<AtomicU32>,
-}
+/// How many idle connections may turn out to be closed before a new one is opened: more than that is a backend that
+/// closes all of them.
+const STALE_MAX: usize = 3;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -47,7 +38,7 @@ pub enum SendError {
         /// Whether any byte of the request may have gone out.
         sent: bool,
     },
-    /// The request, or a part of it, went out; its answer never came.
+    /// The request, or a part of it, may have gone out; its answer never came.
     #[error("the answer was lost: {0}")]
     Lost(Outage),
     /// As many requests are under way to this backend as may be; nothing was sent.
@@ -55,40 +46,22 @@ pub enum SendError {
     Full,
 }
 
-impl Target {
-    /// Makes the target of a backend at these addresses (their paths are not used), which are tried in turn.
-    #[must_use]
-    pub fn new(upstream: &Upstream, endpoints: Vec<AllowedUrl>) -> Self {
-        Self {
-            id: upstream.id.clone(),
-            protocol: upstream.protocol,
-            endpoints,
-            connect: upstream.connect,
-            response: upstream.response,
-            requests_max: upstream.requests_max,
-            under_way: Arc::default(),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Backend<B> {
-    target: Target,
-    endpoints: Vec<Arc<Endpoint<B>>>,
-    next: AtomicUsize,
-}
-
 /// The connections of one serving thread to all backends.
 #[derive(Debug)]
 pub struct Pools<B> {
-    backends: HashMap<UpstreamId, Backend<B>>,
+    // A handful: comparing a few short names is cheaper than hashing one.
+    pools: Vec<Pool<B>>,
 }
 
-/// What a failed attempt leaves: the request, if not a byte of it went out, or the reason to give up.
-enum Failed<B> {
-    Unsent(Request<B>, Outage),
-    Final(SendError),
+#[derive(Debug)]
+struct Pool<B> {
+    target: Target,
+    endpoints: Vec<Arc<Endpoint<B>>>,
+    turn: AtomicUsize,
 }
+
+/// A request that did not go out, and why.
+type Unsent<B> = (OutgoingRequest<B>, SendError);
 
 impl<B> Pools<B>
 where
@@ -98,13 +71,7 @@ where
     /// Makes the pools of one serving thread; connects to nobody yet.
     #[must_use]
     pub fn new(targets: Vec<Target>, trust: &Trust) -> Self {
-        let backend = |target: Target| {
-            let endpoint =
-                |url: &AllowedUrl| Endpoint::new(url.clone(), target.protocol, trust, target.connect).map(Arc::new);
-            let endpoints = target.endpoints.iter().filter_map(endpoint).collect();
-            (target.id.clone(), Backend { target, endpoints, next: AtomicUsize::new(0) })
-        };
-        Self { backends: targets.into_iter().map(backend).collect() }
+        Self { pools: targets.into_iter().map(|target| Pool::new(target, trust)).collect() }
     }
 
     /// Sends a request and returns the head of the answer, its body to be read.
@@ -119,130 +86,145 @@ where
         upstream: &UpstreamId,
         request: OutgoingRequest<B>,
     ) -> Result<Response<PooledBody<B>>, SendError> {
-        let port = || format!("upstream {upstream}");
-        let none = || SendError::NotSent(Outage::new(port(), "it has no address"));
-        let backend = self.backends.get(upstream).ok_or_else(none)?;
-        let count = backend.endpoints.len();
-        let place = Place::take(&backend.target.under_way, backend.target.requests_max).ok_or(SendError::Full)?;
-        let first = backend.next.fetch_add(1, Ordering::Relaxed);
-        let mut unsent = request.into_request();
-        let mut last = Outage::new(port(), "it has no address");
-        for offset in 0..count {
-            // One endpoint that cannot be reached is no reason to refuse; one that may have seen the request is final.
-            let Some(endpoint) = backend.endpoints.get(first.wrapping_add(offset) % count) else { break };
-            match backend.attempt(endpoint, unsent).await {
-                Ok((answer, lent)) => return Ok(pooled(answer, lent, place, backend.target.response)),
-                Err(Failed::Final(error)) => return Err(error),
-                Err(Failed::Unsent(request, outage)) => {
-                    unsent = request;
-                    last = outage;
-                },
-            }
+        match self.pools.iter().find(|pool| pool.target.id == *upstream) {
+            Some(pool) => pool.send(request).await,
+            None => Err(SendError::NotSent(Outage::new(format!("upstream {upstream}"), "it has no address"))),
         }
-        Err(SendError::NotSent(last))
+    }
+
+    #[cfg(test)]
+    pub(super) fn idle_count(&self) -> usize {
+        self.pools.iter().flat_map(|pool| &pool.endpoints).map(|endpoint| endpoint.idle_count()).sum()
     }
 }
 
-impl<B> Backend<B>
+impl<B> Pool<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    async fn attempt(
-        &self,
-        endpoint: &Arc<Endpoint<B>>,
-        request: Request<B>,
-    ) -> Result<(Response<Incoming>, Option<Lent<B>>), Failed<B>> {
-        match self.target.protocol {
-            Protocol::Http1 => self.over_http1(endpoint, request).await,
-            Protocol::Http2 => self.over_http2(endpoint, request).await.map(|answer| (answer, None)),
-        }
+    fn new(target: Target, trust: &Trust) -> Self {
+        let endpoints = target.endpoints.iter().filter_map(|url| match Endpoint::new(&target, url, trust) {
+            Ok(endpoint) => Some(Arc::new(endpoint)),
+            Err(error) => {
+                tracing::error!("upstream {}: {} cannot be called: {error}", target.id, url.authority());
+                None
+            }
+        });
+        Self { endpoints: endpoints.collect(), target, turn: AtomicUsize::new(0) }
     }
 
-    async fn over_http1(
-        &self,
-        endpoint: &Arc<Endpoint<B>>,
-        mut request: Request<B>,
-    ) -> Result<(Response<Incoming>, Option<Lent<B>>), Failed<B>> {
-        request.headers_mut().insert(header::HOST, endpoint.host().clone());
-        while let Some(mut sender) = endpoint.rested() {
-            // A connection handed back a moment ago may still be finishing; a closed one says so here.
-            if self.in_time(sender.ready()).await?.is_err() {
-                continue;
-            }
-            match self.in_time(sender.try_send_request(request)).await? {
-                Ok(answer) => return Ok((answer, Some(Lent { endpoint: Arc::clone(endpoint), sender }))),
-                // The backend closed it while it rested, and nothing went out.
-                Err(error) => request = self.unsent(error)?.0,
-            }
-        }
-        let mut sender = match endpoint.open().await {
-            Ok(sender) => sender,
-            Err(outage) => return Err(Failed::Unsent(request, outage)),
-        };
-        match self.in_time(sender.try_send_request(request)).await? {
-            Ok(answer) => Ok((answer, Some(Lent { endpoint: Arc::clone(endpoint), sender }))),
-            Err(error) => self.unsent(error).and_then(|(request, outage)| Err(Failed::Unsent(request, outage))),
-        }
-    }
-
-    async fn over_http2(
-        &self,
-        endpoint: &Arc<Endpoint<B>>,
-        mut request: Request<B>,
-    ) -> Result<Response<Incoming>, Failed<B>> {
-        let mut target = UriParts::default();
-        target.scheme = Some(if endpoint.url().is_tls() { Scheme::HTTPS } else { Scheme::HTTP });
-        target.authority = endpoint.url().authority().parse().ok();
-        target.path_and_query = request.uri().path_and_query().cloned();
-        if let Ok(uri) = Uri::from_parts(target) {
-            *request.uri_mut() = uri;
-        }
-        *request.version_mut() = Version::HTTP_2;
-        let mut attempts = 2;
-        loop {
-            let mut sender = match endpoint.shared().await {
-                Ok(sender) => sender,
-                Err(outage) => return Err(Failed::Unsent(request, outage)),
+    async fn send(&self, mut request: OutgoingRequest<B>) -> Result<Response<PooledBody<B>>, SendError> {
+        let place = self.target.place().ok_or(SendError::Full)?;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut failed = SendError::NotSent(Outage::new(format!("upstream {}", self.target.id), "it has no address"));
+        // Each endpoint once, beginning with the one whose turn it is; on to the next only while nothing was sent.
+        for step in 0..self.endpoints.len() {
+            let Some(endpoint) = self.endpoints.get(turn.wrapping_add(step) % self.endpoints.len()) else { break };
+            let sent = match self.target.protocol {
+                Protocol::Http1 => self.send_http1(endpoint, request).await,
+                Protocol::Http2 => self.send_http2(endpoint, request).await,
             };
-            match self.in_time(sender.try_send_request(request)).await? {
-                Ok(answer) => return Ok(answer),
-                Err(error) => {
-                    let (unsent, outage) = self.unsent(error)?;
-                    attempts -= 1;
-                    if attempts == 0 {
-                        return Err(Failed::Unsent(unsent, outage));
-                    }
-                    request = unsent;
+            match sent {
+                Ok(Ok((answer, connection))) => {
+                    let connection = connection.map(|connection| (connection, Arc::clone(endpoint)));
+                    let (mut head, body) = answer.into_parts();
+                    strip_hop_by_hop(&mut head.headers);
+                    let body = PooledBody::new(body, connection, place, self.target.response);
+                    return Ok(Response::from_parts(head, body));
                 }
+                Ok(Err((unsent, error))) => (request, failed) = (unsent, error),
+                Err(error) => return Err(error),
             }
         }
+        Err(failed)
     }
 
-    /// Waits for what a backend may take as long for as for the head of an answer.
-    async fn in_time<T>(&self, waiting: impl Future<Output = T>) -> Result<T, Failed<B>> {
-        let waited = tokio::time::timeout(self.target.response, waiting).await;
-        waited.map_err(|_| Failed::Final(SendError::TimedOut { sent: true }))
+    async fn send_http1(
+        &self,
+        endpoint: &Endpoint<B>,
+        request: OutgoingRequest<B>,
+    ) -> Result<Result<(Response<Incoming>, Option<http1::SendRequest<B>>), Unsent<B>>, SendError> {
+        let method = request.method.clone();
+        let mut request = endpoint.http1_request(request);
+        for attempt in 0..=STALE_MAX {
+            let idle = if attempt < STALE_MAX { endpoint.idle() } else { None };
+            let fresh = idle.is_none();
+            let mut connection = match idle {
+                Some(connection) => connection,
+                None => match endpoint.open().await {
+                    Ok(connection) => connection,
+                    Err(error) => return Ok(Err((taken_apart(request), error))),
+                },
+            };
+            let sent = within(self.target.response, connection.try_send_request(request)).await?;
+            match sent {
+                Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Err(endpoint.lost("it switched protocols, which nobody asked for"));
+                }
+                // What follows a CONNECT is no HTTP, so that such a connection can never be used again.
+                Ok(answer) if method == Method::CONNECT => return Ok(Ok((answer, None))),
+                Ok(answer) => return Ok(Ok((answer, Some(connection)))),
+                Err(mut error) => match error.take_message() {
+                    // It was closed before a byte was written: an idle connection that the backend had given up.
+                    Some(unsent) if !fresh => request = unsent,
+                    Some(unsent) => {
+                        let error = endpoint.not_sent(error.into_error());
+                        return Ok(Err((taken_apart(unsent), error)));
+                    }
+                    None => return Err(endpoint.lost(told(&error.into_error()))),
+                },
+            }
+        }
+        Err(endpoint.lost("no connection stayed open"))
     }
 
-    /// Gets the request back from a failed attempt, if not a byte of it went out.
-    fn unsent(&self, mut error: TrySendError<Request<B>>) -> Result<(Request<B>, Outage), Failed<B>> {
-        let request = error.take_message();
-        let outage = Outage::new(format!("upstream {}", self.target.id), error.into_error());
-        match request {
-            Some(request) => Ok((request, outage)),
-            None => Err(Failed::Final(SendError::Lost(outage))),
+    async fn send_http2(
+        &self,
+        endpoint: &Endpoint<B>,
+        request: OutgoingRequest<B>,
+    ) -> Result<Result<(Response<Incoming>, Option<http1::SendRequest<B>>), Unsent<B>>, SendError> {
+        let mut request = endpoint.http2_request(request);
+        let mut unsent_before = false;
+        loop {
+            let mut connection = match endpoint.shared().await {
+                Ok(connection) => connection,
+                Err(error) => return Ok(Err((taken_apart(request), error))),
+            };
+            match within(self.target.response, connection.try_send_request(request)).await? {
+                Ok(answer) => return Ok(Ok((answer, None))),
+                Err(mut error) => match error.take_message() {
+                    // The connection was being closed; the next one is new.
+                    Some(unsent) if !unsent_before => (request, unsent_before) = (unsent, true),
+                    Some(unsent) => {
+                        let error = endpoint.not_sent(error.into_error());
+                        return Ok(Err((taken_apart(unsent), error)));
+                    }
+                    None => return Err(endpoint.lost(told(&error.into_error()))),
+                },
+            }
         }
     }
 }
 
-fn pooled<B>(
-    answer: Response<Incoming>,
-    lent: Option<Lent<B>>,
-    place: Place,
-    quiet_max: Duration,
-) -> Response<PooledBody<B>> {
-    let (mut head, body) = answer.into_parts();
-    strip_hop_by_hop(&mut head.headers);
-    Response::from_parts(head, PooledBody::new(body, lent, place, quiet_max))
+async fn within<B>(
+    response: Duration,
+    answer: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<B>>>>,
+) -> Result<Result<Response<Incoming>, TrySendError<Request<B>>>, SendError> {
+    timeout(response, answer).await.map_err(|_| SendError::TimedOut { sent: true })
+}
+
+// hyper's own words say little; what lies below them tells what happened.
+fn told(error: &hyper::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+fn taken_apart<B>(request: Request<B>) -> OutgoingRequest<B> {
+    let (head, body) = request.into_parts();
+    let target = head.uri.into_parts().path_and_query;
+    let target = target.unwrap_or(http::uri::PathAndQuery::from_static("/"));
+    OutgoingRequest { method: head.method, target, headers: head.headers, body }
 }

@@ -1,7 +1,7 @@
 //! A request as it goes out.
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderName, Method, header};
 
 /// A request to a backend, made of what the gateway decided to send.
 #[derive(Debug)]
@@ -36,15 +36,6 @@ impl<B> OutgoingRequest<B> {
     pub fn new(method: Method, target: PathAndQuery, mut headers: HeaderMap, body: B) -> Self {
         strip_hop_by_hop(&mut headers);
         Self { method, target, headers, body }
-    }
-
-    /// Gives the request in the form of HTTP/1.1, without a host yet.
-    pub(super) fn into_request(self) -> Request<B> {
-        let mut request = Request::new(self.body);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = Uri::from(self.target);
-        *request.headers_mut() = self.headers;
-        request
     }
 }
 

@@ -6,7 +6,7 @@ use adapters::clock::Clock;
 use serde_json::json;
 
 use super::{CONFIGURATION, FINE, complain, say};
-use crate::assemble::load;
+use crate::load::{Findings, addressed, load};
 
 /// What is checked.
 #[derive(Debug, clap::Args)]
@@ -28,12 +28,12 @@ pub struct CheckArguments {
 /// Checks, and tells every problem.
 pub(super) fn run(arguments: &CheckArguments) -> u8 {
     let colour = super::colour() && !arguments.json;
-    let mut faults = String::new();
+    let mut faults = Findings::default();
     let mut config = None;
     if let Some(path) = &arguments.config {
-        match crate::config::load(path, colour) {
+        match crate::config::load(path) {
             Ok(found) => config = Some(found),
-            Err(text) => faults.push_str(&text),
+            Err(findings) => faults.add(findings),
         }
     }
     let named = |argument: &Option<PathBuf>, configured: Option<Vec<PathBuf>>| {
@@ -41,32 +41,30 @@ pub(super) fn run(arguments: &CheckArguments) -> u8 {
     };
     let policies = named(&arguments.policies, config.as_ref().map(|config| config.policies.clone()));
     let contracts = named(&arguments.contracts, config.as_ref().map(|config| config.contracts.clone()));
-    let mut counted = None;
-    let mut warnings = String::new();
-    match load(&policies, &contracts, 1, Clock::system().now(), colour) {
-        Ok((generation, found)) => {
-            counted = Some((generation.contract.operations().len(), generation.rulebook.operations.len()));
-            warnings = found;
-            if let Some(config) = &config
-                && let Err(text) = crate::assemble::addressed(&generation.rulebook, config)
-            {
-                faults.push_str(&text);
+    let (mut described, mut exposed) = (0, 0);
+    let mut warnings = Findings::default();
+    match load(&policies, &contracts, 1, Clock::system().now()) {
+        Ok(loaded) => {
+            described = loaded.generation.contract.operations().len();
+            exposed = loaded.generation.rulebook.operations.len();
+            warnings = loaded.warnings;
+            if let Some(Err(findings)) = config.as_ref().map(|config| addressed(&loaded.generation.rulebook, config)) {
+                faults.add(findings);
             }
         }
-        Err(text) => faults.push_str(&text),
+        Err(findings) => faults.add(findings),
     }
     let fine = faults.is_empty();
-    let (described, exposed) = counted.unwrap_or_default();
     if arguments.json {
-        let report = json!({"ok": fine, "operations": described, "exposed": exposed, "errors": faults, "warnings": warnings});
+        let (errors, warnings) = (faults.to_json(), warnings.to_json());
+        let report =
+            json!({"ok": fine, "operations": described, "exposed": exposed, "errors": errors, "warnings": warnings});
         say(&format!("{report}\n"));
     } else {
-        complain_if(&warnings);
-        complain_if(&faults);
+        complain_if(&warnings.render(colour));
+        complain_if(&faults.render(colour));
         if fine {
             say(&format!("ok: {exposed} of {described} operations are exposed\n"));
-        } else {
-            complain("Nothing was applied.");
         }
     }
     if fine { FINE } else { CONFIGURATION }

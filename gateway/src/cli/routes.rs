@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{CONFIGURATION, FINE, complain, say};
 use crate::admin;
-use crate::assemble::load;
+use crate::load::load;
 
 /// Whose routes are listed.
 #[derive(Debug, clap::Args)]
@@ -27,10 +27,10 @@ pub struct RoutesArguments {
 pub(super) fn run(arguments: &RoutesArguments) -> u8 {
     let folder = |argument: &Option<PathBuf>| argument.clone().map(|path| vec![path]).unwrap_or_default();
     let (policies, contracts) = (folder(&arguments.policies), folder(&arguments.contracts));
-    let generation = match load(&policies, &contracts, 1, Clock::system().now(), super::colour()) {
-        Ok((generation, _)) => generation,
-        Err(text) => {
-            complain(&text);
+    let generation = match load(&policies, &contracts, 1, Clock::system().now()) {
+        Ok(loaded) => loaded.generation,
+        Err(findings) => {
+            complain(&findings.render(super::colour()));
             return CONFIGURATION;
         }
     };

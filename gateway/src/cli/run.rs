@@ -11,10 +11,10 @@ use crate::run::{start, until_told};
 
 /// Serves until it is told to stop.
 pub(super) fn run(path: &Path) -> u8 {
-    let config = match config::load(path, super::colour()) {
+    let config = match config::load(path) {
         Ok(config) => config,
-        Err(text) => {
-            complain(&text);
+        Err(findings) => {
+            complain(&findings.render(super::colour()));
             return CONFIGURATION;
         }
     };

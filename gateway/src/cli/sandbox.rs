@@ -57,7 +57,7 @@ async fn life(arguments: &SandboxArguments) -> Result<bool, Failure> {
     // Held until the process ends: two sandboxes on one folder would write into each other's books.
     let _lock = files::lock(&state)?;
     let prepared = prepare(arguments, &state).await?;
-    let config = config::load(&prepared.config, super::colour())?;
+    let config = config::load(&prepared.config).map_err(|findings| findings.render(super::colour()))?;
     let mut assembled = assemble(&config, Clock::system(), super::colour()).map_err(Failure::Assembly)?;
     let running = start(&mut assembled).map_err(|error| format!("error: the serving threads: {error}"))?;
     let tells = prepared.tells(&assembled, &state)?;

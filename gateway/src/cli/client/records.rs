@@ -193,7 +193,7 @@ mod tests {
             redirect_uris: vec![],
         };
         let told = serde_json::to_value(&client).unwrap();
-        assert_eq!(told["mtls_cert"], Value::Null);
-        assert_eq!(told["jwk_private"], Value::Null);
+        assert_eq!(told.pointer("/mtls_cert"), Some(&Value::Null));
+        assert_eq!(told.pointer("/jwk_private"), Some(&Value::Null));
     }
 }

@@ -142,7 +142,7 @@ mod tests {
             let mut public = jwk(text);
             let key = ClientKey::from_jwk(&public).unwrap();
             public.as_object_mut().unwrap().remove("d");
-            public.as_object_mut().unwrap().insert("x".to_owned(), key.key.verifying_key().to_jwk()["x"].clone());
+            public.as_object_mut().unwrap().insert("x".to_owned(), key.key.verifying_key().to_jwk().pointer("/x").cloned().unwrap());
             let raw = assertion(&key, "demo", "https://gate.example").unwrap();
             let jws = CompactJws::parse(&raw, 4096).unwrap();
             assert_eq!(jws.kid(), Some(key.kid()));

@@ -1,0 +1,174 @@
+//! Reads policies and contracts from folders, or those that ship, and joins them into a generation.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use openapi::Contract;
+use policies::id::UpstreamId;
+use policies::language::{self, Place, Problem, Severity, Source, render, tally};
+use policies::rulebook::Rulebook;
+use policies::time::Timestamp;
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::generation::{self, Generation};
+
+/// A file or folder that cannot be read.
+const UNREADABLE: &str = "G0001";
+/// A fault of a contract.
+const CONTRACT: &str = "C0001";
+/// A backend without an address.
+const UNADDRESSED: &str = "G0002";
+
+/// Policies and contracts that fit.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The generation.
+    pub generation: Generation,
+    /// What somebody should look at.
+    pub warnings: Findings,
+}
+
+/// What was found in files, with their texts, so that it can be shown where it stands.
+#[derive(Debug, Default)]
+pub struct Findings {
+    problems: Vec<Problem>,
+    sources: Vec<Source>,
+}
+
+impl Findings {
+    /// Makes one finding about a file as a whole.
+    #[must_use]
+    pub fn of_file(code: &'static str, path: &Path, message: impl Into<String>, help: Option<String>) -> Self {
+        let place = Place::start_of(&Arc::from(path.display().to_string()));
+        let mut problem = Problem::error(code, &place, message);
+        problem.help = help;
+        Self { problems: vec![problem], sources: Vec::new() }
+    }
+
+    /// Makes findings about these files.
+    #[must_use]
+    pub fn new(problems: Vec<Problem>, sources: Vec<Source>) -> Self {
+        Self { problems, sources }
+    }
+
+    /// Adds the findings about other files.
+    pub fn add(&mut self, others: Findings) {
+        self.problems.extend(others.problems);
+        self.sources.extend(others.sources);
+    }
+
+    /// Tells whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// Shows everything to people: the lines, a caret, what to do, and how many there are.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        if self.problems.is_empty() {
+            return String::new();
+        }
+        format!("{}{}\n", render(&self.problems, &self.sources, colour), tally(&self.problems))
+    }
+
+    /// Lists everything for programs.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<Value> {
+        let one = |problem: &Problem| {
+            json!({
+                "code": problem.code, "severity": problem.severity.word(), "message": problem.message,
+                "file": &*problem.place.file, "line": problem.place.line, "column": problem.place.column,
+                "label": problem.label, "help": problem.help,
+            })
+        };
+        self.problems.iter().map(one).collect()
+    }
+}
+
+/// Loads contracts and policies and joins them; no folders mean what ships.
+///
+/// # Errors
+/// Every fault of every file.
+pub fn load(policies: &[PathBuf], contracts: &[PathBuf], number: u64, now: Timestamp) -> Result<Loaded, Findings> {
+    let contracts = match texts(contracts)? {
+        None => openapi::shipped(),
+        Some(found) => found.into_iter().map(|(name, text)| openapi::Source { name, text }).collect(),
+    };
+    let contract = Contract::load(&contracts).map_err(|faults| faulty(faults, &contracts))?;
+    let facts = generation::facts(&contract).map_err(|faults| faulty(faults, &contracts))?;
+    let sources = match texts(policies)? {
+        None => language::shipped(),
+        Some(found) => found.into_iter().map(|(name, text)| Source::new(name, text)).collect(),
+    };
+    match language::compile(&sources, &facts, now) {
+        Err(problems) => Err(Findings::new(problems, sources)),
+        Ok(compiled) => Ok(Loaded {
+            generation: Generation::join(number, contract, compiled.rulebook),
+            warnings: Findings::new(compiled.warnings, sources),
+        }),
+    }
+}
+
+fn faulty(faults: Vec<openapi::Fault>, contracts: &[openapi::Source]) -> Findings {
+    let problem = |fault: openapi::Fault| Problem {
+        code: CONTRACT,
+        severity: Severity::Error,
+        message: fault.message,
+        place: Place { file: Arc::from(fault.file), line: fault.line, column: fault.column, length: 1 },
+        label: String::new(),
+        help: fault.help,
+        related: Vec::new(),
+    };
+    let sources = contracts.iter().map(|source| Source::new(source.name.as_str(), source.text.as_str()));
+    Findings::new(faults.into_iter().map(problem).collect(), sources.collect())
+}
+
+/// Tells which backends the policies name and the configuration has no address for.
+///
+/// # Errors
+/// One finding for each.
+pub fn addressed(rulebook: &Rulebook, config: &Config) -> Result<(), Findings> {
+    let known: HashSet<&UpstreamId> = config.upstreams.iter().map(|(id, _)| id).collect();
+    let mut findings = Findings::default();
+    for id in rulebook.upstreams.keys().filter(|id| !known.contains(id)) {
+        let help = format!("add `upstreams: {{{id}: {{endpoints: [\"https://host:port\"]}}}}`");
+        let message = format!("no address for the backend `{id}`, which policies name");
+        findings.add(Findings::of_file(UNADDRESSED, &config.file, message, Some(help)));
+    }
+    if findings.is_empty() { Ok(()) } else { Err(findings) }
+}
+
+/// Reads every `.yaml` and `.yml` file below folders, in the order of their names; none if no folder is named.
+fn texts(folders: &[PathBuf]) -> Result<Option<Vec<(String, String)>>, Findings> {
+    if folders.is_empty() {
+        return Ok(None);
+    }
+    let mut found = Vec::new();
+    for folder in folders {
+        collect(folder, &mut found)?;
+    }
+    Ok(Some(found))
+}
+
+fn collect(path: &Path, found: &mut Vec<(String, String)>) -> Result<(), Findings> {
+    let wrong = |error: std::io::Error| Findings::of_file(UNREADABLE, path, format!("it cannot be read: {error}"), None);
+    if path.is_dir() {
+        let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(wrong)?.collect();
+        let mut paths: Vec<PathBuf> = entries.map_err(wrong)?.into_iter().map(|entry| entry.path()).collect();
+        paths.sort();
+        for inner in paths {
+            let hidden = inner.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            let yaml = inner.extension().is_some_and(|end| end == "yaml" || end == "yml");
+            if !hidden && (yaml || inner.is_dir()) {
+                collect(&inner, found)?;
+            }
+        }
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(path).map_err(wrong)?;
+    found.push((path.display().to_string(), text));
+    Ok(())
+}
