@@ -213,11 +213,7 @@ async fn an_account_is_shown_with_a_masked_owner_and_its_opening_balance() {
         .iter()
         .zip(["available", "booked"])
     {
-        assert_eq!(
-            (&balance["type"], &balance["kind"]),
-            (&json!(kind), &json!(kind))
-        );
-        assert_eq!(balance["creditDebit"], "credit");
+        assert_eq!(balance["kind"], kind);
         assert_eq!(tiyn(&balance["amount"]), first.opening_tiyn);
     }
     for (index, account) in personas::accounts().iter().enumerate() {
@@ -234,7 +230,7 @@ async fn pages_of_transactions_join_without_gap_or_repeat() {
         .await
         .json();
     let all_rows = all["transactions"].as_array().unwrap();
-    assert!(all["cursor"].is_null() && all["nextCursor"].is_null());
+    assert!(all["cursor"].is_null());
     assert_eq!(all_rows.len(), 49);
     let mut pages = Vec::new();
     let mut query = "?from=2026-01-01&limit=7".to_owned();
@@ -472,7 +468,6 @@ async fn a_payment_moves_money_and_is_seen_on_both_sides() {
     for (index, direction, other) in [(0, "debit", 2), (2, "credit", 0)] {
         let path = format!("/v1/accounts/{}/transactions?limit=1", account(index).id);
         let newest = town.send(get(&path)).await.json()["transactions"][0].clone();
-        assert_eq!(newest["creditDebit"], direction);
         assert_eq!(newest["direction"], direction);
         assert_eq!(newest["amount"]["amount"], "1000.00");
         assert_eq!(newest["counterpartyIban"], account(other).iban.as_str());

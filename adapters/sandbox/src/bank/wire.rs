@@ -1,7 +1,4 @@
-//! The bank's JSON, both ways.
-//!
-//! Members that the published contract names have its names; beside some of them stands the name that open banking
-//! elsewhere gives the same thing (`type`, `creditDebit`, `dateTime`, `counterpartyName`, `nextCursor`).
+//! The bank's JSON, both ways, in the names of the published contract.
 
 use super::ledger::{AccountRow, PaymentRow, TransactionRow};
 use crate::personas::masked;
@@ -61,38 +58,17 @@ pub(super) struct Account {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Accounts {
     accounts: Vec<Account>,
-    #[serde(flatten)]
-    next: Next,
-}
-
-/// Where the next page begins; nothing on the last page.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Next {
+    /// Where the next page begins; nothing on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<String>,
-}
-
-impl Next {
-    fn at(cursor: Option<String>) -> Self {
-        Self {
-            next_cursor: cursor.clone(),
-            cursor,
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Balance {
     kind: &'static str,
-    r#type: &'static str,
     amount: Amount,
-    credit_debit: &'static str,
     at: String,
-    date_time: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -109,9 +85,7 @@ struct Transaction {
     booked_at: String,
     amount: Amount,
     direction: &'static str,
-    credit_debit: &'static str,
     counterparty: String,
-    counterparty_name: String,
     counterparty_iban: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     remittance_information: Option<String>,
@@ -123,8 +97,9 @@ struct Transaction {
 pub(super) struct Transactions {
     account_id: String,
     transactions: Vec<Transaction>,
-    #[serde(flatten)]
-    next: Next,
+    /// Where the next page begins; nothing on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,7 +124,7 @@ pub(super) struct Payment {
     links: Links,
 }
 
-pub(super) fn accounts(rows: Vec<AccountRow>, next: Option<String>) -> Accounts {
+pub(super) fn accounts(rows: Vec<AccountRow>, cursor: Option<String>) -> Accounts {
     let account = |row: AccountRow| Account {
         account_id: row.id,
         iban: row.iban,
@@ -161,7 +136,7 @@ pub(super) fn accounts(rows: Vec<AccountRow>, next: Option<String>) -> Accounts 
     };
     Accounts {
         accounts: rows.into_iter().map(account).collect(),
-        next: Next::at(next),
+        cursor,
     }
 }
 
@@ -169,11 +144,8 @@ pub(super) fn accounts(rows: Vec<AccountRow>, next: Option<String>) -> Accounts 
 pub(super) fn balances(row: AccountRow, now: &str) -> Balances {
     let balance = |kind| Balance {
         kind,
-        r#type: kind,
         amount: Amount::of(row.balance_tiyn),
-        credit_debit: "credit",
         at: now.to_owned(),
-        date_time: now.to_owned(),
     };
     Balances {
         balances: vec![balance("available"), balance("booked")],
@@ -184,16 +156,14 @@ pub(super) fn balances(row: AccountRow, now: &str) -> Balances {
 pub(super) fn transactions(
     account_id: String,
     rows: Vec<TransactionRow>,
-    next: Option<String>,
+    cursor: Option<String>,
 ) -> Transactions {
     let transaction = |row: TransactionRow| Transaction {
         transaction_id: row.id(),
         booked_at: row.booked_at,
         amount: Amount::of(row.tiyn.saturating_abs()),
         direction: direction(row.tiyn),
-        credit_debit: direction(row.tiyn),
-        counterparty: row.counterparty_name.clone(),
-        counterparty_name: row.counterparty_name,
+        counterparty: row.counterparty_name,
         counterparty_iban: row.counterparty_iban,
         remittance_information: row.remittance,
         knp: row.knp,
@@ -201,7 +171,7 @@ pub(super) fn transactions(
     Transactions {
         account_id,
         transactions: rows.into_iter().map(transaction).collect(),
-        next: Next::at(next),
+        cursor,
     }
 }
 
