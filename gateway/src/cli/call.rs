@@ -98,6 +98,10 @@ fn default_client(sandbox: &SandboxFile) -> Result<&SandboxClient, String> {
 }
 
 fn question(args: &CallArguments, teller: &Teller) -> Result<Question, String> {
+    if !args.path.starts_with('/') {
+        let path = story::clean(&args.path);
+        return Err(format!("The path `{path}` does not begin with a slash; write for example /v1/accounts."));
+    }
     let mut question = Question::new(&args.method, &args.path);
     if let Some(data) = &args.data {
         question = question.with("content-type", "application/json").carrying(read_data(data)?);
@@ -146,7 +150,7 @@ impl Teller {
 
     fn tell(&self, exchange: &Exchange) {
         if !self.json {
-            story::say(&verbose(exchange, self.ink));
+            story::say(&verbose(exchange, self.ink).0);
         }
     }
 
@@ -154,14 +158,18 @@ impl Teller {
         if self.json {
             story::say(&for_programs(exchange).to_string());
         } else {
-            story::say(&verbose(exchange, self.ink));
+            let (told, shortened) = verbose(exchange, self.ink);
+            story::say(&told);
+            if shortened {
+                self.note("secrets are shortened here; --json gives the answer whole");
+            }
         }
         if (200..300).contains(&exchange.status) { ANSWERED } else { REFUSED }
     }
 }
 
-/// Tells an exchange as `curl -v` does, secrets shortened.
-fn verbose(exchange: &Exchange, ink: Ink) -> String {
+/// Tells an exchange as `curl -v` does, secrets shortened; and whether that befell the answer's body.
+fn verbose(exchange: &Exchange, ink: Ink) -> (String, bool) {
     let mut lines = Vec::new();
     let asked = &exchange.asked;
     let out = ink.blue(">");
@@ -180,10 +188,7 @@ fn verbose(exchange: &Exchange, ink: Ink) -> String {
     lines.push(back);
     let (told, shortened) = body(&exchange.body, exchange.header("content-type"));
     lines.extend(told);
-    if shortened {
-        lines.push(ink.dim("* secrets are shortened here; --json gives the answer whole"));
-    }
-    lines.join("\n")
+    (lines.join("\n"), shortened)
 }
 
 // The lines of a body, and whether something was shortened.
@@ -257,10 +262,10 @@ mod tests {
 
     #[test]
     fn people_see_no_secret_in_full() {
-        let told = verbose(&exchange(), Ink::new(false));
+        let (told, shortened) = verbose(&exchange(), Ink::new(false));
         assert!(!told.contains(TOKEN), "{told}");
         assert!(told.contains("> POST /v1/things HTTP/1.1\n") && told.contains("< HTTP/1.1 201 Created\n"), "{told}");
-        assert!(told.contains("> authorization: DPoP eyJhbGci…\n") && told.contains("--json"), "{told}");
+        assert!(told.contains("> authorization: DPoP eyJhbGci…\n") && shortened, "{told}");
     }
 
     #[test]
@@ -290,6 +295,7 @@ mod tests {
         };
         let teller = Teller { json: true, ink: Ink::new(false) };
         assert!(question(&args, &teller).is_err());
+        assert!(question(&CallArguments { path: "v1".into(), headers: vec![], ..args.clone() }, &teller).is_err());
         let fine = CallArguments { headers: vec!["X-A: b:c".into()], method: "post".into(), ..args };
         let made = question(&fine, &teller).unwrap();
         assert_eq!(made.header("x-a"), Some("b:c"));

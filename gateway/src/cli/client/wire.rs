@@ -166,7 +166,9 @@ impl Client {
     /// A sentence for people if it has none, or a file cannot be read.
     pub fn with_certificate(sandbox: &SandboxFile, record: &SandboxClient) -> Result<Self, String> {
         let (Some(chain), Some(key)) = (&record.mtls_cert, &record.mtls_key) else {
-            return Err(format!("The client `{}` has no certificate.", record.client_id));
+            let with = sandbox.clients.iter().filter(|client| client.mtls_cert.is_some());
+            let with: Vec<&str> = with.map(|client| client.client_id.as_str()).collect();
+            return Err(format!("The client `{}` has no certificate; these have one: {}.", record.client_id, with.join(", ")));
         };
         Self::build(sandbox, Some((Path::new(chain), Path::new(key))))
     }
@@ -268,9 +270,6 @@ fn addressed(question: &Question, authority: &str) -> Question {
 }
 
 fn request(asked: &Question) -> Result<http::Request<Full<Bytes>>, String> {
-    if !asked.path.starts_with('/') {
-        return Err(format!("The path `{}` does not begin with a slash, for example /v1/accounts.", asked.path));
-    }
     let mut builder = http::Request::builder().method(asked.method.as_str()).uri(asked.path.as_str());
     for (name, value) in &asked.headers {
         builder = builder.header(name, value);

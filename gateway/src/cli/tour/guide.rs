@@ -13,7 +13,7 @@ use crate::cli::story::{self, Ink};
 const INDENT: usize = 5;
 
 // How wide the names of told members are, in characters.
-const NAME_WIDTH: usize = 26;
+const NAME_WIDTH: usize = 22;
 
 // The headers of a request that say something in a story.
 const ASKED_HEADERS: [&str; 4] = ["authorization", "dpop", "x-idempotency-key", "x-identity-result"];
@@ -101,6 +101,7 @@ impl Guide {
         self.say(&format!("{:INDENT$}{} {}{problem}", "", self.ink.cyan("←"), exchange.status_line()));
         for name in ANSWERED_HEADERS {
             if let Some(value) = exchange.header(name) {
+                let value = if name == "www-authenticate" { &essence(value) } else { value };
                 self.detail(name, &story::shown_header(name, value));
             }
         }
@@ -123,9 +124,16 @@ impl Guide {
     /// Tells one thing by its name.
     pub(crate) fn detail(&self, name: &str, value: &str) {
         let indent = INDENT + 2 + NAME_WIDTH + 1;
-        let value = story::wrap(&story::clean(value), indent);
+        let value = story::clean(value);
+        // What has a word too long to stand beside its name stands below it.
+        let beside = value.split_whitespace().all(|word| indent + word.chars().count() <= story::WIDTH);
         let margin = " ".repeat(INDENT + 2);
-        self.say(&format!("{margin}{} {}", self.ink.dim(&format!("{name:NAME_WIDTH$}")), value.trim_start()));
+        let name = self.ink.dim(&format!("{name:NAME_WIDTH$}"));
+        if beside {
+            self.say(&format!("{margin}{name} {}", story::wrap(&value, indent).trim_start()));
+        } else {
+            self.say(&format!("{margin}{}\n{}", name.trim_end(), story::wrap(&value, INDENT + 4)));
+        }
     }
 
     /// Tells what can be learned from the step.
@@ -270,6 +278,15 @@ fn told(name: &str, value: &Value) -> String {
     }
 }
 
+// Of a challenge, what differs from one to the next; where tokens are to be had only if nothing else is said.
+fn essence(challenge: &str) -> String {
+    let (scheme, parameters) = challenge.split_once(' ').unwrap_or((challenge, ""));
+    let told = |parameter: &&str| !parameter.starts_with("algs=");
+    let parameters: Vec<&str> = parameters.split(", ").filter(told).collect();
+    let place = |parameter: &&str| parameters.len() == 1 || !parameter.starts_with("resource_metadata=");
+    format!("{scheme} {}", parameters.iter().copied().filter(place).collect::<Vec<_>>().join(", "))
+}
+
 /// Writes an amount in groups of three digits.
 pub(crate) fn grouped(amount: &str) -> String {
     let (whole, part) = amount.split_once('.').unwrap_or((amount, ""));
@@ -310,6 +327,14 @@ mod tests {
             assert_eq!(grouped(amount), told);
         }
         assert_eq!(told("a", &json!({"amount": "300000.00", "currency": "KZT"})), "300 000.00 KZT");
+    }
+
+    #[test]
+    fn a_challenge_is_told_by_what_differs() {
+        let long = r#"DPoP algs="ES256 EdDSA", error="insufficient_scope", scope="payments:write", resource_metadata="https://a""#;
+        assert_eq!(essence(long), r#"DPoP error="insufficient_scope", scope="payments:write""#);
+        assert_eq!(essence(r#"DPoP algs="ES256", resource_metadata="https://a""#), r#"DPoP resource_metadata="https://a""#);
+        assert_eq!(essence("DPoP"), "DPoP ");
     }
 
     #[test]

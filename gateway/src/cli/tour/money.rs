@@ -76,7 +76,7 @@ pub(crate) async fn small(guide: &mut Guide, session: &Session<'_>, parties: &Pa
     guide.expect_answer(&second, 201, None)?;
     guide.expect_that("the same answer, to the letter", first.body == second.body)?;
     let paid = Money::from_tiyn(100_000, Currency::Kzt);
-    let left = parties.payer.balance.checked_sub(&paid).unwrap_or_else(|| parties.payer.balance);
+    let left = parties.payer.balance.checked_sub(&paid).unwrap_or(parties.payer.balance);
     let exchange = balances(session, &parties.payer.account).await?;
     guide.show(&exchange, &[], &[]);
     guide.expect("money moved once, the balance is", &tenge(&left), &tenge(&spendable(&exchange)?))?;

@@ -19,7 +19,7 @@ pub(crate) async fn thieves(guide: &mut Guide, sandbox: &SandboxFile, plain: &Cl
     guide.show(&exchange, &[], &[]);
     guide.expect_answer(&exchange, 401, Some("token_missing"))?;
 
-    guide.step("A stolen token", "A thief has copied the app's token from a log. He has no key to make a proof with.");
+    guide.step("A stolen token", "A thief has copied the app's token from a log, and has no key to make a proof with.");
     let question = Question::get(ACCOUNTS).with("authorization", &session.authorization());
     let exchange = plain.send(session.base(), &question).await?;
     guide.show(&exchange, &[], &[]);
@@ -48,7 +48,7 @@ pub(crate) async fn strays(guide: &mut Guide, session: &Session<'_>, parties: &P
     );
     let granted = session.actor().request_token(Some("accounts:read")).await?;
     let reader = session.actor().session(&granted)?;
-    guide.detail("the token's scope", &granted.text("/scope").unwrap_or_default());
+    guide.detail("scope", &granted.text("/scope").unwrap_or_default());
     let exchange = reader.ask(&payment(&order(parties, "1.00", "Not allowed"), &new_key())).await?;
     guide.show(&exchange, &["/instructedAmount"], &[]);
     guide.expect_answer(&exchange, 403, Some("insufficient_scope"))?;
@@ -125,7 +125,7 @@ pub(crate) async fn hurry(guide: &mut Guide, sandbox: &SandboxFile) -> Result<()
             calls += 1;
         }
     }
-    guide.detail("calls until the answer below", &calls.to_string());
+    guide.detail("calls made", &calls.to_string());
     guide.show(&exchange, &[], &["/violated_policies"]);
     guide.expect("answered", "429", &exchange.status.to_string())?;
     let wait = exchange.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
