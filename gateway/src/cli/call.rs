@@ -94,7 +94,12 @@ pub(crate) async fn run(args: CallArguments) -> Result<u8, String> {
 
 fn default_client(sandbox: &SandboxFile) -> Result<&SandboxClient, String> {
     let pays = |client: &&SandboxClient| client.roles.iter().any(|role| role == "PISP");
-    sandbox.clients.iter().find(pays).or(sandbox.clients.first()).ok_or_else(|| "The sandbox has no clients.".to_owned())
+    sandbox
+        .clients
+        .iter()
+        .find(pays)
+        .or(sandbox.clients.first())
+        .ok_or_else(|| "The sandbox has no clients.".to_owned())
 }
 
 fn question(args: &CallArguments, teller: &Teller) -> Result<Question, String> {
@@ -116,9 +121,9 @@ fn question(args: &CallArguments, teller: &Teller) -> Result<Question, String> {
         None => {}
     }
     for header in &args.headers {
-        let (name, value) = header
-            .split_once(':')
-            .ok_or_else(|| format!("The header `{}` has no colon: write --header 'name: value'.", story::clean(header)))?;
+        let (name, value) = header.split_once(':').ok_or_else(|| {
+            format!("The header `{}` has no colon: write --header 'name: value'.", story::clean(header))
+        })?;
         question = question.with(name.trim(), value.trim());
     }
     Ok(question)
@@ -226,7 +231,8 @@ fn for_programs(exchange: &Exchange) -> Value {
         raw => serde_json::from_slice(raw).unwrap_or_else(|_| json!(String::from_utf8_lossy(raw))),
     };
     let form = asked.header("content-type").is_some_and(|media| media.starts_with("application/x-www-form-urlencoded"));
-    let body_sent = if form { json!(body(&asked.body, asked.header("content-type")).0.join("&")) } else { whole(&asked.body) };
+    let body_sent =
+        if form { json!(body(&asked.body, asked.header("content-type")).0.join("&")) } else { whole(&asked.body) };
     json!({
         "request": {
             "method": asked.method,
@@ -255,7 +261,11 @@ mod tests {
                 .with("authorization", &format!("DPoP {TOKEN}"))
                 .with("dpop", TOKEN),
             status: 201,
-            headers: vec![("content-type".to_owned(), "application/json".to_owned()), ("vary".into(), "a".into()), ("vary".into(), "b".into())],
+            headers: vec![
+                ("content-type".to_owned(), "application/json".to_owned()),
+                ("vary".into(), "a".into()),
+                ("vary".into(), "b".into()),
+            ],
             body: json!({"result": TOKEN}).to_string().into_bytes(),
         }
     }

@@ -122,7 +122,9 @@ pub(crate) fn cut(text: &str, characters: usize) -> String {
 /// Replaces what is not for display, so that an answer cannot move the cursor or colour the screen.
 #[must_use]
 pub(crate) fn clean(text: &str) -> String {
-    let hidden = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
+    let hidden = |c: char| {
+        c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+    };
     text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
@@ -190,7 +192,8 @@ pub(crate) fn shown_form(raw: &str) -> Vec<String> {
 
 // Three parts of base64url: whatever it is called, it is a token, a proof or a result.
 fn is_signed_object(text: &str) -> bool {
-    let base64url = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let base64url =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     text.len() > 40 && text.starts_with("eyJ") && text.split('.').count() == 3 && text.split('.').all(base64url)
 }
 
@@ -209,7 +212,8 @@ mod tests {
         assert_eq!(shown_header("x-anything", TOKEN), "eyJhbGci…");
         assert_eq!(shown_header("authorization", "short"), "…");
         assert_eq!(shown_header("accept", "application/json"), "application/json");
-        let (shown, shortened) = shown_value(&json!({"access_token": "0123456789abcdefXYZ", "a": [{"b": TOKEN}], "n": 1}));
+        let (shown, shortened) =
+            shown_value(&json!({"access_token": "0123456789abcdefXYZ", "a": [{"b": TOKEN}], "n": 1}));
         assert_eq!(shown, json!({"access_token": "01234567…", "a": [{"b": "eyJhbGci…"}], "n": 1}));
         assert!(shortened);
         assert_eq!(shown_value(&json!({"a": "plain"})), (json!({"a": "plain"}), false));

@@ -56,7 +56,10 @@ async fn chapters(guide: &mut Guide, sandbox: &SandboxFile) -> Result<(), Stop> 
     let session = arrival::token(guide, &actor).await?;
     let parties = arrival::people(guide, sandbox, &session).await?;
 
-    guide.chapter("Chapter 2. Lunch", "A customer of the app pays another one. The money moves in the bank's books, once.");
+    guide.chapter(
+        "Chapter 2. Lunch",
+        "A customer of the app pays another one. The money moves in the bank's books, once.",
+    );
     let made = money::small(guide, &session, &parties).await?;
 
     guide.chapter("Chapter 3. A fridge", "A large amount. Here the gate wants to see the person, not only the app.");
@@ -68,7 +71,10 @@ async fn chapters(guide: &mut Guide, sandbox: &SandboxFile) -> Result<(), Stop> 
     refusals::mistakes(guide, &session, &parties, &made).await?;
     refusals::hurry(guide, sandbox).await?;
 
-    guide.chapter("Chapter 5. Another key", "Some clients bind their tokens to a TLS certificate instead of a DPoP key.");
+    guide.chapter(
+        "Chapter 5. Another key",
+        "Some clients bind their tokens to a TLS certificate instead of a DPoP key.",
+    );
     certificate::visit(guide, sandbox, &plain).await
 }
 
@@ -81,7 +87,9 @@ fn app(sandbox: &SandboxFile) -> Result<&SandboxClient, Stop> {
     };
     sandbox.clients.iter().find(fits).ok_or_else(|| {
         let scopes = SCOPES.join(", ");
-        Stop::Trouble(format!("The tour needs a client with a private key, the roles AISP and PISP, and the scopes {scopes}."))
+        Stop::Trouble(format!(
+            "The tour needs a client with a private key, the roles AISP and PISP, and the scopes {scopes}."
+        ))
     })
 }
 

@@ -140,7 +140,10 @@ impl SandboxFile {
         })?;
         if found.version != SANDBOX_FILE_VERSION {
             let (told, known) = (found.version, SANDBOX_FILE_VERSION);
-            return Err(format!("{} has the form {told}, this qaqpa reads {known}. Start the sandbox again.", path.display()));
+            return Err(format!(
+                "{} has the form {told}, this qaqpa reads {known}. Start the sandbox again.",
+                path.display()
+            ));
         }
         Ok(found)
     }

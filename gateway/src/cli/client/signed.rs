@@ -28,7 +28,9 @@ impl ClientKey {
         let bytes = |name: &str| Secret::new(jose::base64url_decode_strict(text(name)).unwrap_or_default());
         let private = bytes("d");
         let document = match (text("kty"), text("crv")) {
-            ("EC", "P-256") => [P256_HEAD, private.expose(), P256_MIDDLE, bytes("x").expose(), bytes("y").expose()].concat(),
+            ("EC", "P-256") => {
+                [P256_HEAD, private.expose(), P256_MIDDLE, bytes("x").expose(), bytes("y").expose()].concat()
+            }
             ("OKP", "Ed25519") => [ED25519_HEAD, private.expose()].concat(),
             _ => return Err("A private key of the sandbox is neither P-256 nor Ed25519.".to_owned()),
         };
@@ -142,7 +144,10 @@ mod tests {
             let mut public = jwk(text);
             let key = ClientKey::from_jwk(&public).unwrap();
             public.as_object_mut().unwrap().remove("d");
-            public.as_object_mut().unwrap().insert("x".to_owned(), key.key.verifying_key().to_jwk().pointer("/x").cloned().unwrap());
+            public
+                .as_object_mut()
+                .unwrap()
+                .insert("x".to_owned(), key.key.verifying_key().to_jwk().pointer("/x").cloned().unwrap());
             let raw = assertion(&key, "demo", "https://gate.example").unwrap();
             let jws = CompactJws::parse(&raw, 4096).unwrap();
             assert_eq!(jws.kid(), Some(key.kid()));

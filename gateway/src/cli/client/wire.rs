@@ -168,7 +168,11 @@ impl Client {
         let (Some(chain), Some(key)) = (&record.mtls_cert, &record.mtls_key) else {
             let with = sandbox.clients.iter().filter(|client| client.mtls_cert.is_some());
             let with: Vec<&str> = with.map(|client| client.client_id.as_str()).collect();
-            return Err(format!("The client `{}` has no certificate; these have one: {}.", record.client_id, with.join(", ")));
+            return Err(format!(
+                "The client `{}` has no certificate; these have one: {}.",
+                record.client_id,
+                with.join(", ")
+            ));
         };
         Self::build(sandbox, Some((Path::new(chain), Path::new(key))))
     }
@@ -187,7 +191,8 @@ impl Client {
         let mut config = match identity {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => {
-                let private = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{}: {error}.", key.display()))?;
+                let private =
+                    PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{}: {error}.", key.display()))?;
                 builder
                     .with_client_auth_cert(certificates(chain)?, private)
                     .map_err(|error| format!("{}: {error}.", chain.display()))?
@@ -224,7 +229,8 @@ impl Client {
     }
 
     async fn connect(&self, url: &http::Uri, authority: &str) -> Result<Connection, String> {
-        let refused = |error: std::io::Error| format!("{authority} cannot be reached ({error}). Does the sandbox still run?");
+        let refused =
+            |error: std::io::Error| format!("{authority} cannot be reached ({error}). Does the sandbox still run?");
         let host = url.host().unwrap_or_default();
         let secure = match url.scheme_str() {
             Some("https") => true,
@@ -241,7 +247,9 @@ impl Client {
         }
         let name = ServerName::try_from(bare.to_owned()).map_err(|_| format!("`{host}` is no host name."))?;
         let stream = self.tls.connect(name, stream).await;
-        stream.map(|stream| Connection::Tls(Box::new(stream))).map_err(|error| format!("TLS with {authority} failed: {error}."))
+        stream
+            .map(|stream| Connection::Tls(Box::new(stream)))
+            .map_err(|error| format!("TLS with {authority} failed: {error}."))
     }
 }
 
@@ -281,7 +289,10 @@ fn request(asked: &Question) -> Result<http::Request<Full<Bytes>>, String> {
 
 type Answer = (u16, Vec<(String, String)>, Vec<u8>);
 
-async fn talk<S>(stream: S, request: http::Request<Full<Bytes>>) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>>
+async fn talk<S>(
+    stream: S,
+    request: http::Request<Full<Bytes>>,
+) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

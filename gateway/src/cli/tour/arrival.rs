@@ -60,7 +60,8 @@ pub(crate) async fn token<'a>(guide: &mut Guide, actor: &'a Actor) -> Result<Ses
     guide.detail("aud", &claim("/aud"));
     guide.detail("cnf.jkt", &story::shorten(&claim("/cnf/jkt")));
     guide.expect("token_type", "DPoP", &granted.text("/token_type").unwrap_or_default())?;
-    guide.expect_that("the token names the app's proof key (cnf.jkt)", claim("/cnf/jkt") == actor.proof_thumbprint())?;
+    guide
+        .expect_that("the token names the app's proof key (cnf.jkt)", claim("/cnf/jkt") == actor.proof_thumbprint())?;
     guide.lesson("Whoever copies this token still lacks the key. It ends by itself after five minutes.");
     Ok(session)
 }
@@ -118,7 +119,8 @@ pub(crate) fn spendable(exchange: &Exchange) -> Result<Money, Stop> {
     let all = body.pointer("/balances").and_then(Value::as_array).cloned().unwrap_or_default();
     let of_kind = |kind: &str| all.iter().find(|balance| text(balance, "/kind") == kind);
     let found = of_kind("available").or_else(|| of_kind("booked"));
-    let amount = found.and_then(|balance| Money::parse(text(balance, "/amount/amount"), text(balance, "/amount/currency")).ok());
+    let amount =
+        found.and_then(|balance| Money::parse(text(balance, "/amount/amount"), text(balance, "/amount/currency")).ok());
     amount.ok_or_else(|| Stop::Trouble("The bank tells no balance in a form that can be read.".to_owned()))
 }
 

@@ -35,7 +35,10 @@ pub(crate) async fn visit(guide: &mut Guide, sandbox: &SandboxFile, plain: &Clie
     guide.show(&exchange, &[], &[]);
     guide.expect_answer(&exchange, 200, None)?;
 
-    guide.step("The token alone does not", "The same token to the same place, over a connection without the certificate.");
+    guide.step(
+        "The token alone does not",
+        "The same token to the same place, over a connection without the certificate.",
+    );
     let question = question.with("authorization", &session.authorization());
     let exchange = plain.send(session.base(), &question).await?;
     guide.show(&exchange, &[], &[]);

@@ -97,7 +97,8 @@ impl Guide {
     }
 
     fn answer(&self, exchange: &Exchange, came: &[&str]) {
-        let problem = exchange.problem().map_or_else(String::new, |name| format!("  {}", self.ink.bold(&story::clean(&name))));
+        let problem =
+            exchange.problem().map_or_else(String::new, |name| format!("  {}", self.ink.bold(&story::clean(&name))));
         self.say(&format!("{:INDENT$}{} {}{problem}", "", self.ink.cyan("←"), exchange.status_line()));
         for name in ANSWERED_HEADERS {
             if let Some(value) = exchange.header(name) {
@@ -174,7 +175,12 @@ impl Guide {
     }
 
     /// Checks the status of an answer and, if it has to be a problem, its name.
-    pub(crate) fn expect_answer(&mut self, exchange: &Exchange, status: u16, problem: Option<&str>) -> Result<(), Stop> {
+    pub(crate) fn expect_answer(
+        &mut self,
+        exchange: &Exchange,
+        status: u16,
+        problem: Option<&str>,
+    ) -> Result<(), Stop> {
         let tell = |status: u16, problem: Option<&str>| match problem {
             Some(problem) => format!("{status} {problem}"),
             None => status.to_string(),
@@ -292,7 +298,11 @@ pub(crate) fn grouped(amount: &str) -> String {
     let (whole, part) = amount.split_once('.').unwrap_or((amount, ""));
     let mut out = String::new();
     for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.chars().count() - index).is_multiple_of(3) && digit.is_ascii_digit() && !out.ends_with('-') {
+        if index > 0
+            && (whole.chars().count() - index).is_multiple_of(3)
+            && digit.is_ascii_digit()
+            && !out.ends_with('-')
+        {
             out.push(' ');
         }
         out.push(digit);
@@ -323,7 +333,14 @@ mod tests {
 
     #[test]
     fn amounts_are_told_in_groups() {
-        for (amount, told) in [("1.00", "1.00"), ("999.00", "999.00"), ("1000.00", "1 000.00"), ("1234567.89", "1 234 567.89"), ("-1000", "-1 000"), ("-100", "-100")] {
+        for (amount, told) in [
+            ("1.00", "1.00"),
+            ("999.00", "999.00"),
+            ("1000.00", "1 000.00"),
+            ("1234567.89", "1 234 567.89"),
+            ("-1000", "-1 000"),
+            ("-100", "-100"),
+        ] {
             assert_eq!(grouped(amount), told);
         }
         assert_eq!(told("a", &json!({"amount": "300000.00", "currency": "KZT"})), "300 000.00 KZT");
@@ -333,7 +350,10 @@ mod tests {
     fn a_challenge_is_told_by_what_differs() {
         let long = r#"DPoP algs="ES256 EdDSA", error="insufficient_scope", scope="payments:write", resource_metadata="https://a""#;
         assert_eq!(essence(long), r#"DPoP error="insufficient_scope", scope="payments:write""#);
-        assert_eq!(essence(r#"DPoP algs="ES256", resource_metadata="https://a""#), r#"DPoP resource_metadata="https://a""#);
+        assert_eq!(
+            essence(r#"DPoP algs="ES256", resource_metadata="https://a""#),
+            r#"DPoP resource_metadata="https://a""#
+        );
         assert_eq!(essence("DPoP"), "DPoP ");
     }
 

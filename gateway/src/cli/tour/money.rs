@@ -128,12 +128,20 @@ async fn challenge(guide: &mut Guide, session: &Session<'_>, body: &Value, key: 
         "the challenge says so to any OAuth client (RFC 9470)",
         challenge.contains("insufficient_user_authentication") && challenge.contains("acr_values"),
     )?;
-    guide.expect_that("there is a binding", exchange.text("/step_up/binding/hash").is_some_and(|hash| hash.len() == 43))?;
+    guide.expect_that(
+        "there is a binding",
+        exchange.text("/step_up/binding/hash").is_some_and(|hash| hash.len() == 43),
+    )?;
     Ok(exchange)
 }
 
 /// Begins a verification; gives its id.
-async fn verify(guide: &mut Guide, session: &Session<'_>, parties: &Parties, stopped: &Exchange) -> Result<String, Stop> {
+async fn verify(
+    guide: &mut Guide,
+    session: &Session<'_>,
+    parties: &Parties,
+    stopped: &Exchange,
+) -> Result<String, Stop> {
     guide.step(
         "Who are you?",
         "The app asks the gateway to have the payer verified, and sends the binding along as it is. The gateway chooses \
@@ -191,7 +199,8 @@ async fn statement(guide: &mut Guide, session: &Session<'_>, parties: &Parties, 
     guide.expect_answer(&exchange, 200, None)?;
     let body = exchange.json().unwrap_or(Value::Null);
     let all = body.pointer("/transactions").and_then(Value::as_array).cloned().unwrap_or_default();
-    let text = |entry: &Value, pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |entry: &Value, pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let ours: Vec<&Value> = all.iter().filter(|entry| text(entry, "/remittanceInformation") == what_for).collect();
     for entry in &ours {
         let told = format!("{} {}", text(entry, "/direction"), super::guide::grouped(&text(entry, "/amount/amount")));

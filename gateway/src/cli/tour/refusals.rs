@@ -13,7 +13,12 @@ const CALLS_MAX: usize = 50;
 const ACCOUNTS: &str = "/v1/accounts?limit=1";
 
 /// Refuses a caller without a token, without a proof, and with a proof that was used before.
-pub(crate) async fn thieves(guide: &mut Guide, sandbox: &SandboxFile, plain: &Client, session: &Session<'_>) -> Result<(), Stop> {
+pub(crate) async fn thieves(
+    guide: &mut Guide,
+    sandbox: &SandboxFile,
+    plain: &Client,
+    session: &Session<'_>,
+) -> Result<(), Stop> {
     guide.step("No token", "Nobody is let in by asking nicely; the answer says where tokens are to be had.");
     let exchange = plain.send(&sandbox.api, &Question::get(ACCOUNTS)).await?;
     guide.show(&exchange, &[], &[]);
@@ -66,7 +71,12 @@ pub(crate) async fn strays(guide: &mut Guide, session: &Session<'_>, parties: &P
 }
 
 /// Refuses a body that breaks the contract, and a key that stands for another body.
-pub(crate) async fn mistakes(guide: &mut Guide, session: &Session<'_>, parties: &Parties, made: &Made) -> Result<(), Stop> {
+pub(crate) async fn mistakes(
+    guide: &mut Guide,
+    session: &Session<'_>,
+    parties: &Parties,
+    made: &Made,
+) -> Result<(), Stop> {
     guide.step(
         "A body that breaks the contract",
         "Three mistakes in one payment: the amount is a word, the recipient's name is missing, and there is a member \
