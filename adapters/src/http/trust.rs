@@ -43,10 +43,10 @@ impl Trust {
         Self::build(roots, identity)
     }
 
-    /// Returns the TLS configuration, asking for these protocols by ALPN.
-    pub(crate) fn config(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+    /// Returns the TLS configuration that asks for this one protocol by ALPN.
+    pub(crate) fn config(&self, protocol: &[u8]) -> Arc<ClientConfig> {
         let mut config = ClientConfig::clone(&self.0);
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        config.alpn_protocols = vec![protocol.to_vec()];
         Arc::new(config)
     }
 

@@ -1,0 +1,1 @@
+//! Pools against a backend that is written by hand, byte by byte.
