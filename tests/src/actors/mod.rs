@@ -1,0 +1,12 @@
+//! Who acts on a world: clients, thieves and forgers, the identity provider, the bank's own clerk, administrators.
+
+pub mod app;
+pub mod bank;
+pub mod certificate;
+pub mod jws;
+pub mod key;
+pub mod provider;
+
+pub use app::{App, Session};
+pub use jws::Jws;
+pub use key::Key;
