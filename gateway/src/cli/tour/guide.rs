@@ -83,8 +83,8 @@ impl Guide {
     /// Tells an exchange: the request line, the headers that matter, and of both bodies what the pointers name.
     pub(crate) fn show(&mut self, exchange: &Exchange, sent: &[&str], came: &[&str]) {
         let asked = &exchange.asked;
-        let line = format!("{} {}{}", asked.method, exchange.base, asked.path);
-        self.say(&format!("{:INDENT$}{} {}", "", self.ink.blue("→"), story::clean(&line)));
+        let line = story::clean(&format!("{} {}{}", asked.method, exchange.base, asked.path));
+        self.say(&format!("{:INDENT$}{} {}", "", self.ink.blue("→"), broken(&line, &exchange.base)));
         for name in ASKED_HEADERS {
             if let Some(value) = asked.header(name) {
                 self.detail(name, &story::shown_header(name, value));
@@ -282,6 +282,15 @@ fn told(name: &str, value: &Value) -> String {
         Some(other) => other.to_string(),
         None => String::new(),
     }
+}
+
+// A request line that is too long goes on below its host.
+fn broken(line: &str, base: &str) -> String {
+    if INDENT + 2 + line.chars().count() <= story::WIDTH {
+        return line.to_owned();
+    }
+    let below = " ".repeat(INDENT + 4);
+    line.split_once(base).map_or_else(|| line.to_owned(), |(method, path)| format!("{method}{base}\n{below}{path}"))
 }
 
 // Of a challenge, what differs from one to the next; where tokens are to be had only if nothing else is said.

@@ -171,7 +171,7 @@ async fn passed(guide: &mut Guide, session: &Session<'_>, verification: &str) ->
     );
     let question = Question::get(&format!("{VERIFICATIONS}/{verification}"));
     let mut tries = VERIFICATION_TIME_MAX.as_millis() / POLL.as_millis();
-    guide.waiting("     ");
+    guide.waiting("     its status: ");
     let exchange = loop {
         let exchange = session.ask(&question).await?;
         let status = exchange.text("/status").unwrap_or_default();
