@@ -1,16 +1,35 @@
 //! The audit trail: an append-only log whose lines are chained by hash, written by a thread of its own.
+//!
+//! A line is one JSON object. Its `previous` is the `hash` of the line before, and its `hash`, always last, is SHA-256 over
+//! the bytes of the line up to the comma before `"hash"`. So a line that was changed, left out or put in is found by
+//! [`verify`]; lines cut off at the very end are not, unless the last hash was told to somebody else.
 
-use std::path::Path;
+mod files;
+mod line;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use policies::audit::Record;
 use policies::code::Outage;
 use thiserror::Error;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
+use self::files::Log;
+use self::writer::{Entry, SYNC_WAIT, Writer};
 use crate::store::port::Answer;
 
-/// The way into the audit trail; clones lead into the same one.
+/// The way into the audit trail; clones lead into the same one, and when the last is dropped all is written out.
 #[derive(Debug, Clone)]
-pub struct Audit;
+pub struct Audit {
+    writer: Arc<Writer>,
+    dir: PathBuf,
+}
 
 /// Where a trail is broken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -18,7 +37,7 @@ pub struct Audit;
 pub struct Broken {
     /// The file.
     pub file: String,
-    /// The line in it, from 1 on.
+    /// The line in it, from 1 on; 0 for the file as a whole.
     pub line: u64,
     /// What is wrong with it.
     pub cause: String,
@@ -30,17 +49,17 @@ impl Audit {
     /// # Errors
     /// An [`Outage`] if the directory cannot be written, another process writes to it, or its last line is broken.
     pub fn open(dir: &Path) -> Result<Self, Outage> {
-        let _ = dir;
-        Ok(Self)
+        let log = Log::open(dir).map_err(|error| Outage::new("audit", error))?;
+        let writer = Writer::start(log).map_err(|error| Outage::new("audit", error))?;
+        Ok(Self { writer: Arc::new(writer), dir: dir.to_owned() })
     }
 
     /// Hands over a record to be written when the thread gets to it; never waits.
     ///
     /// # Errors
-    /// An [`Outage`] if the queue is full or the trail cannot be written; the record is lost then, and counted.
+    /// An [`Outage`] if the queue is full; the record is lost then, and counted.
     pub fn record(&self, record: Record) -> Result<(), Outage> {
-        let _ = record;
-        Ok(())
+        self.writer.put(Entry::Record(Box::new(record)))
     }
 
     /// Writes a record, and answers when it is on the disk.
@@ -49,20 +68,19 @@ impl Audit {
     /// In the answer, an [`Outage`] if it is not known to be there.
     #[must_use]
     pub fn record_durably(&self, record: Record) -> Answer<'_, ()> {
-        let _ = record;
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(self.durable(|answer| Entry::Durable(Box::new(record), answer)))
     }
 
     /// Answers when everything handed over before is on the disk.
     #[must_use]
     pub fn flush(&self) -> Answer<'_, ()> {
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(self.durable(Entry::Flush))
     }
 
-    /// Returns how many records were lost since the trail was opened.
+    /// Returns how many records were lost since the trail was opened, to a full queue or a disk that refused them.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        0
+        self.writer.lost().load(Ordering::Relaxed)
     }
 
     /// Reads the last `lines_max` records, oldest first; blocks on the disk, so not for a serving thread.
@@ -70,8 +88,19 @@ impl Audit {
     /// # Errors
     /// An [`Outage`] if the trail cannot be read.
     pub fn tail(&self, lines_max: usize) -> Result<Vec<serde_json::Value>, Outage> {
-        let _ = lines_max;
-        Ok(Vec::new())
+        let lines = files::tail(&self.dir, lines_max).map_err(|error| Outage::new("audit", error))?;
+        let values = lines.iter().map(|line| serde_json::from_slice(line)).collect::<Result<_, _>>();
+        values.map_err(|_| Outage::new("audit", "a line is not JSON"))
+    }
+
+    async fn durable(&self, entry: impl FnOnce(oneshot::Sender<Result<(), Outage>>) -> Entry) -> Result<(), Outage> {
+        let (answer, answered) = oneshot::channel();
+        self.writer.put(entry(answer))?;
+        match timeout(SYNC_WAIT, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Outage::new("audit", "the trail's thread has ended")),
+            Err(_) => Err(Outage::new("audit", "the disk did not answer in time")),
+        }
     }
 }
 
@@ -80,6 +109,5 @@ impl Audit {
 /// # Errors
 /// [`Broken`] at the first line that does not follow from the one before.
 pub fn verify(dir: &Path) -> Result<u64, Broken> {
-    let _ = dir;
-    Ok(0)
+    files::verify(dir)
 }

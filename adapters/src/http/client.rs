@@ -1,11 +1,18 @@
 //! The client for single calls: one connection each, one deadline for all of it, a bound on the answer.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST};
+use http::{HeaderValue, Method, Request, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
 use policies::code::Outage;
 use policies::secret::Secret;
+use tokio::time::timeout;
 
+use super::dial::{Connection, Dialler};
 use super::trust::Trust;
 use super::url::AllowedUrl;
 
@@ -15,7 +22,7 @@ pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// Calls other services.
 #[derive(Debug, Clone)]
 pub struct Client {
-    _trust: Trust,
+    trust: Trust,
 }
 
 /// What a service answered; any status.
@@ -31,7 +38,7 @@ impl Client {
     /// Makes a client that trusts `trust`.
     #[must_use]
     pub fn new(trust: &Trust) -> Self {
-        Self { _trust: trust.clone() }
+        Self { trust: trust.clone() }
     }
 
     /// Gets a resource; connecting, sending and reading together may take `within`.
@@ -39,8 +46,8 @@ impl Client {
     /// # Errors
     /// An [`Outage`] if no whole answer came, in time and within the size.
     pub async fn get(&self, url: &AllowedUrl, within: Duration) -> Result<Reply, Outage> {
-        let _ = within;
-        Err(Outage::new(url.authority(), "not built yet"))
+        let request = request(Method::GET, url, Bytes::new())?;
+        self.call(url, request, within).await
     }
 
     /// Posts a JSON body, with a bearer token if one is given; all of it may take `within`. Never tried twice.
@@ -54,7 +61,73 @@ impl Client {
         body: Vec<u8>,
         within: Duration,
     ) -> Result<Reply, Outage> {
-        let _ = (bearer, body, within);
-        Err(Outage::new(url.authority(), "not built yet"))
+        let mut request = request(Method::POST, url, Bytes::from(body))?;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(token) = bearer {
+            let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+            // The error would quote the token.
+            let mut value = value.map_err(|_| Outage::new(url.authority(), "the bearer token is no header value"))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        self.call(url, request, within).await
+    }
+
+    async fn call(&self, url: &AllowedUrl, request: Request<Full<Bytes>>, within: Duration) -> Result<Reply, Outage> {
+        let outage = |cause: String| Outage::new(url.authority(), cause);
+        let dialler = Dialler::new(url, &self.trust, b"http/1.1").map_err(|error| outage(error.to_string()))?;
+        let calling = async {
+            match dialler.connect().await.map_err(|error| error.to_string())? {
+                Connection::Plain(io) => exchange(io, request).await,
+                Connection::Tls(io) => exchange(*io, request).await,
+            }
+        };
+        let called = timeout(within, calling).await.map_err(|_| outage("no whole answer in time".to_owned()))?;
+        called.map_err(outage)
+    }
+}
+
+fn request(method: Method, url: &AllowedUrl, body: Bytes) -> Result<Request<Full<Bytes>>, Outage> {
+    let host = HeaderValue::from_str(&url.authority()).map_err(|error| Outage::new(url.authority(), error))?;
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::from(url.target().clone());
+    let headers = request.headers_mut();
+    headers.insert(HOST, host);
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    Ok(request)
+}
+
+// Driven by the caller and not by a task, so that dropping the call closes the connection.
+async fn exchange<I>(io: I, request: Request<Full<Bytes>>) -> Result<Reply, String>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(io).await.map_err(|error| told(&error))?;
+    let answering = async {
+        let answer = sender.send_request(request).await.map_err(|error| told(&error))?;
+        let status = answer.status().as_u16();
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| error.to_string())?;
+        Ok(Reply { status, body: body.to_bytes() })
+    };
+    let mut answering = std::pin::pin!(answering);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        biased;
+        answered = &mut answering => answered,
+        // The connection may end with the last byte of the answer, which then has still to be read.
+        ended = &mut connection => match ended {
+            Ok(()) => answering.await,
+            Err(error) => Err(told(&error)),
+        },
+    }
+}
+
+// hyper's own words say little; what lies below them tells what happened.
+fn told(error: &hyper::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }

@@ -53,3 +53,37 @@ pub fn parse(body: &[u8]) -> Result<WebhookBody, WebhookError> {
     };
     Ok(WebhookBody { session: wire.session, reference: wire.reference, outcome })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_agreed_on_is_refused() {
+        for body in [
+            "",
+            "null",
+            r#"{"session":"s","reference":"r"}"#,
+            r#"{"session":"s","reference":"r","outcome":"MATCH"}"#,
+            r#"{"session":"s","reference":"r","outcome":"passed"}"#,
+            r#"{"session":1,"reference":"r","outcome":"match"}"#,
+            r#"{"session":"s","session":"t","reference":"r","outcome":"match"}"#,
+        ] {
+            assert_eq!(parse(body.as_bytes()), Err(WebhookError::Malformed), "{body}");
+        }
+    }
+
+    #[test]
+    fn every_outcome_has_its_word() {
+        for (word, outcome) in [
+            ("match", Outcome::Match),
+            ("no_match", Outcome::NoMatch),
+            ("spoof", Outcome::Spoof),
+            ("could_not_tell", Outcome::CouldNotTell),
+        ] {
+            let body = format!(r#"{{"session":"s","reference":"r","outcome":"{word}","occurredAt":"now"}}"#);
+            let said = WebhookBody { session: "s".to_owned(), reference: "r".to_owned(), outcome };
+            assert_eq!(parse(body.as_bytes()), Ok(said));
+        }
+    }
+}
