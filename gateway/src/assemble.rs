@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicUsize;
 
 use adapters::audit::Audit;
 use adapters::clock::Clock;
+use adapters::entropy::Namer;
 use adapters::http::client::Client;
 use adapters::http::trust::Trust;
 use adapters::keys::{Keyring, Sealer};
@@ -215,6 +216,7 @@ fn house(
         pools: pools(config, rulebook, &trust, workers),
         administrators: administrators(&config.administrators)?,
         metrics: Metrics::new(),
+        namer: Namer::default(),
         in_flight: Arc::new(AtomicUsize::new(0)),
         limits: ProcessLimits { requests_in_flight_max: config.requests_in_flight_max },
         clock,

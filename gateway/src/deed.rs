@@ -89,9 +89,10 @@ impl Refine<Cleared> for Deed {
         match &cleared.policy().service {
             Service::Upstream(upstream) => {
                 let upstream = upstream.clone();
-                proxy::forward(&self.house, &upstream, cleared).await
+                proxy::forward(&self.house, &self.generation.rulebook, &upstream, cleared).await
             }
-            Service::Own => self.own(cleared).await,
+            // Boxed, as are all rare and large states: what every request carries stays small.
+            Service::Own => Box::pin(self.own(cleared)).await,
         }
     }
 }
@@ -107,7 +108,7 @@ impl Deed {
             Own::Keys => Ok(public(oauth::metadata::keys(house.keyring.published()))),
             Own::ServerMetadata => Ok(public(oauth::metadata::authorization_server(&self.endpoints()))),
             Own::ResourceMetadata => Ok(public(oauth::metadata::protected_resource(&self.endpoints()))),
-            Own::Status => Ok(json_reply(StatusCode::OK, &json!({"status": "OK", "updatedAt": cleared.received.to_string()}))),
+            Own::Status => Ok(json_reply(StatusCode::OK, &json!({"status": "ok", "at": cleared.received.to_string()}))),
             Own::CreateVerification => {
                 let body = checked(&cleared)?;
                 let client = cleared.caller().client().ok_or_else(no_client)?;

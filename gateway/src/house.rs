@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 
 use adapters::audit::Audit;
 use adapters::clock::Clock;
-use adapters::entropy;
+use adapters::entropy::{self, Namer};
 use adapters::keys::{Keyring, Sealer};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
@@ -62,6 +62,8 @@ pub struct House {
     pub administrators: Vec<AdminEntry>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Names interactions.
+    pub namer: Namer,
     /// Public requests under way.
     pub in_flight: Arc<AtomicUsize>,
     /// What bounds the process.
@@ -78,7 +80,7 @@ impl House {
     /// Names a new interaction.
     #[must_use]
     pub fn new_interaction(&self) -> InteractionId {
-        InteractionId::parse(&entropy::uuid_v4()).expect("a UUID is 36 letters, digits and hyphens")
+        InteractionId::parse(&self.namer.name()).expect("a UUID is 36 letters, digits and hyphens")
     }
 
     /// Makes the reference under which a backend will know a deed.

@@ -123,7 +123,7 @@ where
             let Some(endpoint) = self.endpoints.get(turn.wrapping_add(step) % self.endpoints.len()) else { break };
             let sent = match self.target.protocol {
                 Protocol::Http1 => self.send_http1(endpoint, request).await,
-                Protocol::Http2 => self.send_http2(endpoint, request).await,
+                Protocol::Http2 => Box::pin(self.send_http2(endpoint, request)).await,
             };
             match sent {
                 Ok(Ok((answer, connection))) => {
@@ -152,7 +152,8 @@ where
             let fresh = idle.is_none();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => match endpoint.open().await {
+                // Boxed: connecting is rare and its state is large, and every request would carry it.
+                None => match Box::pin(endpoint.open()).await {
                     Ok(connection) => connection,
                     Err(error) => return Ok(Err((taken_apart(request), error))),
                 },

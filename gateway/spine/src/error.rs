@@ -333,7 +333,7 @@ impl Rejection {
         if let Some(more) = &self.more {
             if !more.faults.is_empty() {
                 let faults = more.faults.iter().map(
-                    |fault| json!({"pointer": fault.pointer, "keyword": fault.keyword, "detail": fault.message}),
+                    |fault| json!({"pointer": fault.pointer, "keyword": fault.keyword, "message": fault.message}),
                 );
                 body.insert("errors".into(), faults.collect());
             }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use adapters::store::port::ClaimTicket;
 use policies::code::Code;
-use policies::decide::{self, Refusal};
+use policies::decide::{self, Clearance, Refusal};
 use policies::facts::RequestFacts;
 use policies::id::{ClientId, VerificationId};
 use policies::result::{self, IdentityResult};
@@ -32,14 +33,30 @@ impl Refine<Claimed> for Assess {
 
     async fn refine(&self, claimed: Claimed) -> Result<Cleared, Rejection> {
         let trail = claimed.sound.trail.clone();
-        noted(&trail, "assess", self.assess(claimed).await)
+        let result = match self.assess(claimed) {
+            Ok(judged) if judged.clearance.spends().is_some() => Box::pin(self.spend(judged)).await,
+            Ok(Judged { sound, clearance, reference, .. }) => Ok(Cleared::judged(sound, clearance, reference, None)),
+            Err(rejection) => Err(rejection),
+        };
+        noted(&trail, "assess", result)
     }
 }
 
+/// A request that may be done once its identity result, if it needed one, is spent.
+struct Judged {
+    sound: Sound,
+    clearance: Clearance,
+    reference: Option<Reference>,
+    ticket: Option<ClaimTicket>,
+}
+
+fn defect(what: &str) -> Rejection {
+    Rejection::new(Code::Internal, "The request could not be judged.").because(what)
+}
+
 impl Assess {
-    async fn assess(&self, claimed: Claimed) -> Result<Cleared, Rejection> {
+    fn assess(&self, claimed: Claimed) -> Result<Judged, Rejection> {
         let Claimed { mut sound, ticket } = claimed;
-        let defect = |what: &str| Rejection::new(Code::Internal, "The request could not be judged.").because(what);
         let permit = sound.take_permit().ok_or_else(|| defect("a request came to assess without a permit"))?;
         let reference = ticket.as_ref().map(|ticket| Reference(ticket.reference().to_owned()));
         let client = sound.caller().client().cloned();
@@ -48,13 +65,18 @@ impl Assess {
         let operation = sound.policy().operation.clone();
         let facts = RequestFacts { client, operation: &operation, body: sound.facts(), body_digest: sound.digest() };
         let clearance = decide::assess(permit, &facts, identity.as_ref(), sound.received).map_err(|refusal| offer(&refusal))?;
-        if let Some(spend) = clearance.spends() {
-            let ticket = ticket.as_ref().ok_or_else(|| defect("a result is spent without a claim"))?;
-            let spent = self.0.claims.clear(ticket, &[spend.to_owned()], sound.received).await;
-            if !spent.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))? {
-                let detail = "This identity result was used before. Verify the payer again.";
-                return Err(Rejection::new(Code::VerificationFailed, detail));
-            }
+        Ok(Judged { sound, clearance, reference, ticket })
+    }
+
+    /// Spends the result in one transaction with the claim, and finds out whose number it was.
+    async fn spend(&self, judged: Judged) -> Result<Cleared, Rejection> {
+        let Judged { sound, clearance, reference, ticket } = judged;
+        let ticket = ticket.ok_or_else(|| defect("a result is spent without a claim"))?;
+        let spends: Vec<String> = clearance.spends().map(str::to_owned).into_iter().collect();
+        let spent = self.0.claims.clear(&ticket, &spends, sound.received).await;
+        if !spent.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))? {
+            let detail = "This identity result was used before. Verify the payer again.";
+            return Err(Rejection::new(Code::VerificationFailed, detail));
         }
         let payer = match clearance.verification() {
             Some(id) => Some(self.payer(id).await?),

@@ -49,9 +49,9 @@ impl Refine<Routed> for Authenticate {
         let trail = routed.trail.clone();
         let result = match routed.policy().security {
             Security::Public => Ok(Identified::proven(routed, Caller::Public, None, None)),
-            Security::AccessToken => self.by_token(routed).await,
-            Security::ClientAuthentication => self.by_form(routed).await,
-            Security::SignedCallback => self.by_callback(routed).await,
+            Security::AccessToken => Box::pin(self.by_token(routed)).await,
+            Security::ClientAuthentication => Box::pin(self.by_form(routed)).await,
+            Security::SignedCallback => Box::pin(self.by_callback(routed)).await,
             Security::Administrator => self.by_admin_token(routed),
         };
         if let Ok(identified) = &result
@@ -115,8 +115,8 @@ impl Authenticate {
         let fields = form::parse(&raw).ok_or_else(|| Rejection::new(Code::OauthInvalidRequest, "The form cannot be read."))?;
         let request = TokenRequest::parse(&fields).map_err(|error| refuse(&error))?;
         let id = grant::client_id_of(&request).map_err(|error| refuse(&error))?;
-        // An unknown client and a wrong assertion read the same (AS11).
-        let unknown = || Rejection::new(Code::OauthInvalidClient, "The client could not be authenticated.");
+        // An unknown client and a wrong assertion read the same, and take as long (AS11).
+        let unknown = || refuse(&grant::refuse_unknown(&request, &self.house.issuer, routed.received));
         let client = self.generation.rulebook.clients.get(&id).ok_or_else(unknown)?;
         let authenticated = match &client.authentication {
             ClientAuthentication::PrivateKeyJwt(_) => {

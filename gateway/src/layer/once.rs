@@ -65,6 +65,12 @@ impl<S: Refine<Claimed, Out = Reply>> Refine<Sound> for Once<S> {
         if !sound.policy().idempotent {
             return self.inner.refine(Claimed { sound, ticket: None }).await;
         }
+        Box::pin(self.once(sound)).await
+    }
+}
+
+impl<S: Refine<Claimed, Out = Reply>> Once<S> {
+    async fn once(&self, sound: Sound) -> Result<Reply, Rejection> {
         let trail = sound.trail.clone();
         let claim = new_claim(&self.house, &sound)?;
         let now = sound.received;
@@ -93,9 +99,7 @@ impl<S: Refine<Claimed, Out = Reply>> Refine<Sound> for Once<S> {
             }
         }
     }
-}
 
-impl<S> Once<S> {
     /// Stores what the way out let through, then gives it.
     async fn keep(&self, ticket: &ClaimTicket, reply: Reply) -> Result<Reply, Rejection> {
         let (head, body) = reply.into_parts();

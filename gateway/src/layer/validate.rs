@@ -1,5 +1,7 @@
 //! `validate`: reads the bounded body, holds the request against the contract, and draws from it what rules may ask.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body::Body as _;
@@ -15,6 +17,12 @@ use spine::stage::{Permitted, Sound, SoundBody};
 
 use super::{noted, read};
 
+/// SHA-256 of no bytes (FIPS 180-4): the digest of a request without a body.
+const NOTHING: [u8; 32] = [
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4,
+    0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+];
+
 /// The stage.
 #[derive(Debug, Clone)]
 pub struct Validate;
@@ -24,26 +32,36 @@ impl Refine<Permitted> for Validate {
 
     async fn refine(&self, permitted: Permitted) -> Result<Sound, Rejection> {
         let trail = permitted.trail.clone();
-        noted(&trail, "validate", validate(permitted).await)
+        let result = match without_body(permitted) {
+            Ok(Ok(sound)) => Ok(sound),
+            Ok(Err(permitted)) => Box::pin(with_body(permitted)).await,
+            Err(rejection) => Err(rejection),
+        };
+        noted(&trail, "validate", result)
     }
 }
 
-async fn validate(mut permitted: Permitted) -> Result<Sound, Rejection> {
+/// Checks the parameters, and is done if there is no body to read; else gives the request back.
+fn without_body(permitted: Permitted) -> Result<Result<Sound, Permitted>, Rejection> {
     parameters(&permitted)?;
-    let operation = std::sync::Arc::clone(&permitted.matched().operation);
-    let early = permitted.raw().cloned();
-    if !operation.has_body() {
-        if early.is_none() && !permitted.body.is_end_stream() {
-            return Err(Rejection::new(Code::SchemaViolation, "This operation takes no body."));
-        }
-        let digest = sha256(b"");
-        return Ok(Sound::checked(permitted, SoundBody::None, BodyFacts::default(), digest));
+    let operation = &permitted.matched().operation;
+    if operation.has_body() {
+        return Ok(Err(permitted));
     }
+    if permitted.raw().is_none() && !permitted.body.is_end_stream() {
+        return Err(Rejection::new(Code::SchemaViolation, "This operation takes no body."));
+    }
+    Ok(Ok(Sound::checked(permitted, SoundBody::None, BodyFacts::default(), NOTHING)))
+}
+
+async fn with_body(mut permitted: Permitted) -> Result<Sound, Rejection> {
+    let operation = Arc::clone(&permitted.matched().operation);
+    let early = permitted.raw().cloned();
     if permitted.head.headers.get(CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Rejection::new(Code::UnsupportedMediaType, "Encoded bodies are not taken; send the body as it is."));
     }
     if !operation.needs_body_check() {
-        return Ok(Sound::checked(permitted, SoundBody::Streamed, BodyFacts::default(), sha256(b"")));
+        return Ok(Sound::checked(permitted, SoundBody::Streamed, BodyFacts::default(), NOTHING));
     }
     let raw = match early {
         Some(raw) => raw,
@@ -115,5 +133,15 @@ fn facts(permitted: &Permitted, body: &Value) -> Result<BodyFacts, Rejection> {
 fn digest(raw: &Bytes, body: &Value) -> Result<[u8; 32], Rejection> {
     let canonical = serde_json_canonicalizer::to_vec(body)
         .map_err(|error| Rejection::new(Code::BodyMalformed, "The body has no canonical form.").because(error))?;
-    Ok(if raw.is_empty() { sha256(b"") } else { sha256(&canonical) })
+    Ok(if raw.is_empty() { NOTHING } else { sha256(&canonical) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_of_nothing_is_that_of_no_bytes() {
+        assert_eq!(sha256(b""), NOTHING);
+    }
 }
