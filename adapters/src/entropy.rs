@@ -39,12 +39,8 @@ impl Namer {
     pub fn name(&self) -> String {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let (high, low) = (self.key.hash_one((count, 0_u8)), self.key.hash_one((count, 1_u8)));
-        uuid::Builder::from_u64_pair(high, low)
-            .with_variant(uuid::Variant::RFC4122)
-            .with_version(uuid::Version::Random)
-            .into_uuid()
-            .hyphenated()
-            .to_string()
+        let random = (u128::from(high) << 64) | u128::from(low);
+        uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid().hyphenated().to_string()
     }
 }
 

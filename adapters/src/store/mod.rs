@@ -1,7 +1,7 @@
 //! What must be remembered between requests; whether a memory is still valid is judged with the `now` of the caller.
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 mod kept;
 pub mod memory;
 pub mod port;
