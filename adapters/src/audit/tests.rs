@@ -146,7 +146,7 @@ async fn what_was_handed_over_is_written_when_the_last_handle_goes() {
 }
 
 #[tokio::test]
-async fn records_beyond_the_queue_are_refused_and_counted() {
+async fn every_record_is_written_or_counted() {
     let folder = Folder::new();
     let audit = Audit::open(&folder.0).unwrap();
     let refused = (0..QUEUE_MAX * 4).filter(|_| audit.record(record("a")).is_err()).count();

@@ -15,6 +15,9 @@ use super::files::Log;
 /// How many records may wait: half a second of a busy process, some 16 MiB.
 pub(super) const QUEUE_MAX: usize = 16_384;
 
+/// How many more may wait that somebody waits for: records nobody waits for never keep those out.
+const URGENT_MAX: usize = 1024;
+
 /// How long records gather that nobody waits for: one wake-up of the thread then serves many, where one each would cost
 /// more than writing them.
 const GATHER: Duration = Duration::from_millis(20);
@@ -74,9 +77,10 @@ impl Writer {
     pub(super) fn put(&self, entry: Entry) -> Result<(), Outage> {
         let urgent = !matches!(entry, Entry::Record(_));
         let mut queue = self.shared.lock();
-        if queue.waiting.len() >= QUEUE_MAX {
+        if queue.waiting.len() >= QUEUE_MAX + if urgent { URGENT_MAX } else { 0 } {
             drop(queue);
-            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+            let records = u64::from(!matches!(entry, Entry::Flush(_)));
+            self.shared.lost.fetch_add(records, Ordering::Relaxed);
             return Err(Outage::new("audit", "as many records wait for the disk as may"));
         }
         queue.waiting.push(entry);
@@ -169,5 +173,52 @@ fn write(mut log: Log, shared: &Shared) {
 impl std::fmt::Debug for Queue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Queue").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use policies::audit::{Ending, RecordKind};
+    use policies::id::InteractionId;
+    use policies::time::Timestamp;
+
+    use super::*;
+
+    fn record() -> Box<Record> {
+        Box::new(Record {
+            kind: RecordKind::Outcome,
+            interaction: InteractionId::parse("a").unwrap(),
+            received: Timestamp::from_seconds(0),
+            at: Timestamp::from_seconds(0),
+            operation: None,
+            client: None,
+            organisation: None,
+            steps: vec![],
+            amount: None,
+            reference: None,
+            status: None,
+            ending: Ending::Abandoned,
+            generation: 1,
+        })
+    }
+
+    #[test]
+    fn records_beyond_the_queue_are_refused_and_counted_and_durable_ones_have_room_left() {
+        // A thread that never gets to it, as over a disk that hangs.
+        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new(), lost: AtomicU64::new(0) });
+        let writer = Writer { shared, thread: None };
+        for _ in 0..QUEUE_MAX {
+            writer.put(Entry::Record(record())).unwrap();
+        }
+        assert!(writer.put(Entry::Record(record())).is_err());
+        assert_eq!(writer.lost().load(Ordering::Relaxed), 1);
+        for _ in 0..URGENT_MAX {
+            writer.put(Entry::Durable(record(), oneshot::channel().0)).unwrap();
+        }
+        assert!(writer.put(Entry::Durable(record(), oneshot::channel().0)).is_err());
+        assert!(writer.put(Entry::Flush(oneshot::channel().0)).is_err());
+        assert_eq!(writer.lost().load(Ordering::Relaxed), 2);
     }
 }

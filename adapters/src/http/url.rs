@@ -135,13 +135,18 @@ fn parse(text: &str) -> Result<AllowedUrl, UrlError> {
         return Err(UrlError::Userinfo);
     }
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    if host.is_empty() || authority.as_str().ends_with(':') {
+    // What stands behind the host is a port, or nothing; hyper's types read a port that is none as no port.
+    let port = match (authority.port_u16(), authority.as_str().len() == authority.host().len()) {
+        (Some(port), _) => port,
+        (None, true) => default_port(tls),
+        (None, false) => return Err(UrlError::Malformed),
+    };
+    if host.is_empty() {
         return Err(UrlError::Malformed);
     }
     if !tls && !is_loopback(&host) {
         return Err(UrlError::Scheme);
     }
-    let port = authority.port_u16().unwrap_or(default_port(tls));
     let target = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     Ok(AllowedUrl { origin: Origin { tls, host: Arc::from(host), port }, target })
 }
@@ -153,4 +158,65 @@ fn default_port(tls: bool) -> u16 {
 /// Tells whether a host is this machine by its address or by the one name that may stand for no other (RFC 6761).
 pub(crate) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+
+    #[test]
+    fn only_https_or_http_to_this_machine_may_be_called() {
+        for (text, error) in [
+            ("", UrlError::Malformed),
+            ("/path", UrlError::Malformed),
+            ("id.example:443", UrlError::Malformed),
+            ("https://", UrlError::Malformed),
+            ("https://id.example/#part", UrlError::Malformed),
+            ("https://id.example:99999/", UrlError::Malformed),
+            ("https://id.example/a b", UrlError::Malformed),
+            ("ftp://id.example/", UrlError::Scheme),
+            ("file:///etc/passwd", UrlError::Malformed),
+            ("http://id.example/", UrlError::Scheme),
+            ("http://10.0.0.1/", UrlError::Scheme),
+            ("http://169.254.169.254/", UrlError::Scheme),
+            ("http://127.0.0.1.example/", UrlError::Scheme),
+            ("http://localhost.example/", UrlError::Scheme),
+            ("http://0.0.0.0/", UrlError::Scheme),
+            ("http://2130706433/", UrlError::Scheme),
+            ("https://user@id.example/", UrlError::Userinfo),
+            ("https://user:word@id.example/", UrlError::Userinfo),
+        ] {
+            assert_eq!(AllowedUrl::configured(text), Err(error), "{text}");
+        }
+        for text in ["https://id.example", "http://127.0.0.1:8080/", "http://127.9.9.9/", "http://[::1]:1/", "http://localhost/"] {
+            assert!(AllowedUrl::configured(text).is_ok(), "{text}");
+        }
+        let long = |bytes: usize| format!("https://id.example/{}", "a".repeat(bytes - "https://id.example/".len()));
+        assert!(AllowedUrl::configured(&long(URL_BYTES_MAX)).is_ok());
+        assert_eq!(AllowedUrl::configured(&long(URL_BYTES_MAX + 1)), Err(UrlError::Malformed));
+    }
+
+    #[test]
+    fn an_origin_that_is_not_on_the_list_is_not_called() {
+        let list = AllowList::new(["https://id.example:8443", "http://127.0.0.1:1"]).unwrap();
+        for text in ["https://id.example/", "https://id.example.evil:8443/", "https://x.id.example:8443/", "http://127.0.0.1:2/"] {
+            assert_eq!(list.permit(text), Err(UrlError::NotAllowed), "{text}");
+        }
+        assert_eq!(AllowList::default().permit("https://id.example:8443/"), Err(UrlError::NotAllowed));
+        assert!(list.permit("https://ID.example:8443/any?q=1").is_ok());
+    }
+
+    #[test]
+    fn a_url_tells_its_parts() {
+        let url = AllowedUrl::configured("https://[2001:db8::1]:8443/a?b=c").unwrap();
+        assert_eq!((url.host(), url.port(), url.is_tls()), ("2001:db8::1", 8443, true));
+        assert_eq!((url.authority().as_str(), url.target().as_str()), ("[2001:db8::1]:8443", "/a?b=c"));
+        let url = AllowedUrl::configured("https://id.example:443").unwrap();
+        assert_eq!((url.authority().as_str(), url.target().as_str()), ("id.example", "/"));
+        assert_eq!(url.at("/x?y").unwrap().target().as_str(), "/x?y");
+        assert_eq!(url.at("x"), Err(UrlError::Malformed));
+        assert_eq!(url.at("//evil.example/").unwrap().host(), "id.example");
+    }
 }

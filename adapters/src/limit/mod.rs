@@ -2,3 +2,5 @@
 
 pub mod local;
 pub mod peer;
+#[cfg(test)]
+mod tests;

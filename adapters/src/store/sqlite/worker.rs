@@ -265,6 +265,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use super::*;
+    use crate::store::conformance::Folder;
 
     #[test]
     fn what_is_over_is_swept_out_and_nothing_else() {
@@ -284,7 +285,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_that_fails_fails_alone() {
-        let worker = Worker::open(Path::new(":memory:")).unwrap();
+        let folder = Folder::new();
+        let worker = Worker::open(&folder.0.join("state.db")).unwrap();
         let good = worker.ask("a", |connection| Ok(connection.execute("INSERT INTO replays VALUES (x'01', 1)", [])?));
         let bad = worker.ask("b", |connection| {
             connection.execute("INSERT INTO replays VALUES (x'02', 1)", [])?;
