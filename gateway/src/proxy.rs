@@ -48,13 +48,13 @@ pub async fn forward(
     let pools = house.pools.get(cleared.worker).ok_or_else(|| defect("a serving thread has no connections"))?;
     let undecided = cleared.reference().map(|reference| reference.0.clone()).filter(|_| method == Method::POST);
     let deadline = cleared.deadline;
-    let sending = pools.send(upstream, OutgoingRequest::new(method, target, headers, body));
+    let mut sending = std::pin::pin!(pools.send(upstream, OutgoingRequest::new(method, target, headers, body)));
     let backend_may = rulebook.upstreams.get(upstream).map_or(Duration::ZERO, |known| known.connect + known.response);
     let sent = if deadline.saturating_duration_since(Instant::now()) > backend_may {
         // The backend's own bounds come first: a second timer would only cost.
-        sending.await
+        sending.as_mut().await
     } else {
-        let in_time = tokio::time::timeout_at(deadline.into(), sending).await;
+        let in_time = tokio::time::timeout_at(deadline.into(), sending.as_mut()).await;
         in_time.unwrap_or(Err(SendError::TimedOut { sent: true }))
     };
     match (sent, undecided) {

@@ -31,7 +31,7 @@ use crate::layer::validate::Validate;
 
 /// Builds the way of a request through one policy generation.
 #[rustfmt::skip]
-fn way(house: &Arc<House>, generation: &Arc<Generation>) -> impl Refine<Arrived, Out = Reply> + 'static {
+fn way(house: &Arc<House>, generation: &Arc<Generation>) -> impl Refine<Box<Arrived>, Out = Reply> + 'static {
     let number = generation.number;
     let done = ServiceBuilder::new()
         .layer(RedactLayer)
@@ -55,11 +55,11 @@ fn way(house: &Arc<House>, generation: &Arc<Generation>) -> impl Refine<Arrived,
 type ReplyFuture = Pin<Box<dyn Future<Output = Result<Reply, Infallible>> + Send>>;
 
 trait Root: Send + Sync {
-    fn call(self: Arc<Self>, arrived: Arrived) -> ReplyFuture;
+    fn call(self: Arc<Self>, arrived: Box<Arrived>) -> ReplyFuture;
 }
 
-impl<W: Refine<Arrived, Out = Reply> + 'static> Root for W {
-    fn call(self: Arc<Self>, arrived: Arrived) -> ReplyFuture {
+impl<W: Refine<Box<Arrived>, Out = Reply> + 'static> Root for W {
+    fn call(self: Arc<Self>, arrived: Box<Arrived>) -> ReplyFuture {
         Box::pin(async move {
             Ok(self.refine(arrived).await.unwrap_or_else(|rejection| {
                 // `trace` answers every refusal; this is what is left if it ever did not.
@@ -109,6 +109,6 @@ impl Service<Arrived> for Stack {
     }
 
     fn call(&mut self, arrived: Arrived) -> Self::Future {
-        Arc::clone(&self.root).call(arrived)
+        Arc::clone(&self.root).call(Box::new(arrived))
     }
 }

@@ -1,7 +1,8 @@
 //! The stages of a request, each a type of its own: who holds a [`Cleared`] knows that every check before it was made.
 //!
-//! A stage holds the one before it, and reads through to it. The request itself is one box ([`Inflight`]), so that moving
-//! a stage moves a pointer and what was learnt. Each stage is made in one place: the layer of its name.
+//! A stage holds the one before it, and reads through to it. The request itself is one box ([`Inflight`]) and what each
+//! stage learnt is another, so that moving a stage moves a few pointers: every step's future holds its stage, and a
+//! future is copied more often than one thinks. Each stage is made in one place: the layer of its name.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -73,7 +74,7 @@ pub struct Arrived {
 #[derive(Debug)]
 pub struct Traced {
     /// The request as it arrived.
-    pub arrived: Arrived,
+    pub arrived: Box<Arrived>,
     /// Its interaction id.
     pub interaction: InteractionId,
 }
@@ -96,7 +97,7 @@ impl Guarded {
     #[must_use]
     pub fn receive(self, received: Timestamp, trail: Trail) -> Received {
         let Traced { arrived, interaction } = self.traced;
-        let Arrived { request, peer, entrance, worker } = arrived;
+        let Arrived { request, peer, entrance, worker } = *arrived;
         let (head, body) = request.into_parts();
         let deadline = self.deadline;
         Received(Box::new(Inflight { head, body, peer, entrance, worker, interaction, received, deadline, trail }))
@@ -183,6 +184,11 @@ reads_through! {
 #[derive(Debug)]
 pub struct Routed {
     received: Received,
+    learnt: Box<Route>,
+}
+
+#[derive(Debug)]
+struct Route {
     path: CanonicalPath,
     matched: RouteMatch,
     policy: Arc<OperationPolicy>,
@@ -192,25 +198,25 @@ impl Routed {
     /// Says which operation it is.
     #[must_use]
     pub fn found(received: Received, path: CanonicalPath, matched: RouteMatch, policy: Arc<OperationPolicy>) -> Self {
-        Self { received, path, matched, policy }
+        Self { received, learnt: Box::new(Route { path, matched, policy }) }
     }
 
     /// Returns the one path that routing, policy, proof and upstream use.
     #[must_use]
     pub fn path(&self) -> &CanonicalPath {
-        &self.path
+        &self.learnt.path
     }
 
     /// Returns the operation of the contract and the path's parameters.
     #[must_use]
     pub fn matched(&self) -> &RouteMatch {
-        &self.matched
+        &self.learnt.matched
     }
 
     /// Returns what policy says of it.
     #[must_use]
     pub fn policy(&self) -> &Arc<OperationPolicy> {
-        &self.policy
+        &self.learnt.policy
     }
 }
 
@@ -218,6 +224,11 @@ impl Routed {
 #[derive(Debug)]
 pub struct Identified {
     routed: Routed,
+    learnt: Box<Identity>,
+}
+
+#[derive(Debug)]
+struct Identity {
     caller: Caller,
     raw: Option<Bytes>,
     proof: Option<VerifiedProof>,
@@ -227,25 +238,25 @@ impl Identified {
     /// Says who asks; `raw` is the body and `proof` the DPoP proof, if they had to be read for that.
     #[must_use]
     pub fn proven(routed: Routed, caller: Caller, raw: Option<Bytes>, proof: Option<VerifiedProof>) -> Self {
-        Self { routed, caller, raw, proof }
+        Self { routed, learnt: Box::new(Identity { caller, raw, proof }) }
     }
 
     /// Returns the DPoP proof that came with the request, once it was verified and spent.
     #[must_use]
     pub fn proof(&self) -> Option<&VerifiedProof> {
-        self.proof.as_ref()
+        self.learnt.proof.as_ref()
     }
 
     /// Returns who asks.
     #[must_use]
     pub fn caller(&self) -> &Caller {
-        &self.caller
+        &self.learnt.caller
     }
 
     /// Returns the body, if it was read to authenticate.
     #[must_use]
     pub fn raw(&self) -> Option<&Bytes> {
-        self.raw.as_ref()
+        self.learnt.raw.as_ref()
     }
 }
 
@@ -298,6 +309,11 @@ pub enum SoundBody {
 #[derive(Debug)]
 pub struct Sound {
     permitted: Permitted,
+    learnt: Box<Contents>,
+}
+
+#[derive(Debug)]
+struct Contents {
     body: SoundBody,
     facts: BodyFacts,
     digest: [u8; 32],
@@ -307,25 +323,25 @@ impl Sound {
     /// Joins the request with its checked body, what rules may ask of it, and SHA-256 of its canonical form.
     #[must_use]
     pub fn checked(permitted: Permitted, body: SoundBody, facts: BodyFacts, digest: [u8; 32]) -> Self {
-        Self { permitted, body, facts, digest }
+        Self { permitted, learnt: Box::new(Contents { body, facts, digest }) }
     }
 
     /// Returns the body as the validator left it.
     #[must_use]
     pub fn sound_body(&self) -> &SoundBody {
-        &self.body
+        &self.learnt.body
     }
 
     /// Returns what the body says to rules.
     #[must_use]
     pub fn facts(&self) -> &BodyFacts {
-        &self.facts
+        &self.learnt.facts
     }
 
     /// Returns SHA-256 of the canonical body (RFC 8785), or of no bytes.
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
-        &self.digest
+        &self.learnt.digest
     }
 
     /// Takes the permit out; it is there once.
@@ -342,6 +358,11 @@ pub struct Reference(pub String);
 #[derive(Debug)]
 pub struct Cleared {
     sound: Sound,
+    learnt: Box<Judgement>,
+}
+
+#[derive(Debug)]
+struct Judgement {
     clearance: Clearance,
     reference: Option<Reference>,
     payer: Option<Payer>,
@@ -355,23 +376,23 @@ impl Cleared {
     /// Joins the request with its clearance and, for idempotent operations, the backend's reference.
     #[must_use]
     pub fn judged(sound: Sound, clearance: Clearance, reference: Option<Reference>, payer: Option<Payer>) -> Self {
-        Self { sound, clearance, reference, payer }
+        Self { sound, learnt: Box::new(Judgement { clearance, reference, payer }) }
     }
 
     /// Returns the clearance.
     pub fn clearance(&self) -> &Clearance {
-        &self.clearance
+        &self.learnt.clearance
     }
 
     /// Returns the reference under which the backend does this once.
     #[must_use]
     pub fn reference(&self) -> Option<&Reference> {
-        self.reference.as_ref()
+        self.learnt.reference.as_ref()
     }
 
     /// Returns the verified payer.
     #[must_use]
     pub fn payer(&self) -> Option<&Payer> {
-        self.payer.as_ref()
+        self.learnt.payer.as_ref()
     }
 }

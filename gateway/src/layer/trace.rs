@@ -36,10 +36,10 @@ pub struct Trace<S> {
     inner: S,
 }
 
-impl<S: Refine<Traced, Out = Reply>> Refine<Arrived> for Trace<S> {
+impl<S: Refine<Traced, Out = Reply>> Refine<Box<Arrived>> for Trace<S> {
     type Out = Reply;
 
-    async fn refine(&self, arrived: Arrived) -> Result<Reply, Rejection> {
+    async fn refine(&self, arrived: Box<Arrived>) -> Result<Reply, Rejection> {
         let begun = Instant::now();
         let interaction = self.interaction(&arrived);
         let entrance = Arc::clone(&arrived.entrance);
