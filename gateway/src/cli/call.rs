@@ -25,6 +25,7 @@ pub(crate) struct CallArguments {
     /// The method: GET, POST, ...
     pub(crate) method: String,
     /// The path with its query, for example /v1/accounts?limit=5
+    #[arg(value_parser = absolute)]
     pub(crate) path: String,
     /// The client to call as [default: the first with the role PISP]
     #[arg(long = "as", value_name = "CLIENT")]
@@ -39,8 +40,8 @@ pub(crate) struct CallArguments {
     #[arg(long)]
     pub(crate) mtls: bool,
     /// Another header; may be given several times, and replaces what would be sent under its name
-    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
-    pub(crate) headers: Vec<String>,
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(String, String)>,
     /// The idempotency key [default for POST: a new one]
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
@@ -103,10 +104,6 @@ fn default_client(sandbox: &SandboxFile) -> Result<&SandboxClient, String> {
 }
 
 fn question(args: &CallArguments, teller: &Teller) -> Result<Question, String> {
-    if !args.path.starts_with('/') {
-        let path = story::clean(&args.path);
-        return Err(format!("The path `{path}` does not begin with a slash; write for example /v1/accounts."));
-    }
     let mut question = Question::new(&args.method, &args.path);
     if let Some(data) = &args.data {
         question = question.with("content-type", "application/json").carrying(read_data(data)?);
@@ -120,13 +117,23 @@ fn question(args: &CallArguments, teller: &Teller) -> Result<Question, String> {
         }
         None => {}
     }
-    for header in &args.headers {
-        let (name, value) = header.split_once(':').ok_or_else(|| {
-            format!("The header `{}` has no colon: write --header 'name: value'.", story::clean(header))
-        })?;
-        question = question.with(name.trim(), value.trim());
+    for (name, value) in &args.headers {
+        question = question.with(name, value);
     }
     Ok(question)
+}
+
+// Read while the command line is: what is wrong here is wrong usage.
+fn absolute(text: &str) -> Result<String, String> {
+    if text.starts_with('/') {
+        return Ok(text.to_owned());
+    }
+    Err("it does not begin with a slash; write for example /v1/accounts".to_owned())
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("it has no colon; write --header 'name: value'")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 fn read_data(data: &str) -> Result<Vec<u8>, String> {
@@ -288,7 +295,8 @@ mod tests {
     }
 
     #[test]
-    fn a_header_without_a_colon_is_refused() {
+    fn a_header_without_a_colon_and_a_path_without_a_slash_are_wrong_usage() {
+        assert!(header("nonsense").is_err() && absolute("v1").is_err());
         let args = CallArguments {
             method: "get".into(),
             path: "/v1/accounts".into(),
@@ -296,7 +304,7 @@ mod tests {
             data: None,
             dpop: false,
             mtls: false,
-            headers: vec!["nonsense".into()],
+            headers: vec![header("X-A: b:c").unwrap()],
             key: None,
             scope: None,
             anonymous: false,
@@ -304,9 +312,7 @@ mod tests {
             json: true,
         };
         let teller = Teller { json: true, ink: Ink::new(false) };
-        assert!(question(&args, &teller).is_err());
-        assert!(question(&CallArguments { path: "v1".into(), headers: vec![], ..args.clone() }, &teller).is_err());
-        let fine = CallArguments { headers: vec!["X-A: b:c".into()], method: "post".into(), ..args };
+        let fine = CallArguments { method: "post".into(), ..args };
         let made = question(&fine, &teller).unwrap();
         assert_eq!(made.header("x-a"), Some("b:c"));
         assert!(made.header("x-idempotency-key").is_some_and(|key| key.starts_with("call-")));
