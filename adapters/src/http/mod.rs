@@ -4,3 +4,5 @@ pub mod client;
 pub(crate) mod dial;
 pub mod trust;
 pub mod url;
+#[cfg(test)]
+mod tests;
