@@ -34,7 +34,9 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             // A system clock before 1970 is read as 1970: everything is over then, which refuses.
-            Source::System => Timestamp::from_millis(0) + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            Source::System => {
+                Timestamp::from_millis(0) + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+            }
             Source::Manual(millis) => Timestamp::from_millis(millis.load(Ordering::SeqCst)),
         }
     }

@@ -162,7 +162,9 @@ fn files(dir: &Path) -> Result<Vec<(u64, PathBuf)>, io::Error> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| {
-            name.strip_prefix("audit-").and_then(|rest| rest.strip_suffix(".jsonl")).and_then(|digits| digits.parse().ok())
+            name.strip_prefix("audit-")
+                .and_then(|rest| rest.strip_suffix(".jsonl"))
+                .and_then(|digits| digits.parse().ok())
         });
         found.extend(number.map(|number: u64| (number, path)));
     }

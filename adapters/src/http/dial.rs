@@ -48,7 +48,9 @@ impl Dialler {
             Some(agreed) if agreed == self.protocol => {}
             // A server without ALPN speaks HTTP/1.1.
             None if self.protocol == b"http/1.1" => {}
-            Some(_) | None => return Err(io::Error::other("the server does not speak the protocol that was asked for")),
+            Some(_) | None => {
+                return Err(io::Error::other("the server does not speak the protocol that was asked for"));
+            }
         }
         Ok(Connection::Tls(Box::new(TokioIo::new(stream))))
     }

@@ -2,7 +2,7 @@
 
 pub mod client;
 pub(crate) mod dial;
-pub mod trust;
-pub mod url;
 #[cfg(test)]
 mod tests;
+pub mod trust;
+pub mod url;

@@ -91,7 +91,9 @@ async fn any_status_is_an_answer_and_the_request_says_what_it_must() {
     let [get, post] = &seen[..] else { unreachable!("there were two calls") };
     let host = format!("host: {}\r\n", url.authority());
     assert!(get.starts_with("GET /a?b=c HTTP/1.1\r\n") && get.contains(&host), "{get}");
-    for part in ["POST /a?b=c HTTP/1.1\r\n", &host, "content-type: application/json\r\n", "authorization: Bearer t0ken\r\n"] {
+    for part in
+        ["POST /a?b=c HTTP/1.1\r\n", &host, "content-type: application/json\r\n", "authorization: Bearer t0ken\r\n"]
+    {
         assert!(post.contains(part), "{post}");
     }
 }
@@ -201,7 +203,8 @@ async fn a_backend_over_tls_is_checked_and_speaks_what_was_agreed() {
     let attempt = async |protocol, trust: Trust| {
         let upstream = Upstream { id: id.clone(), protocol, connect: WITHIN, response: WITHIN, requests_max: 9 };
         let pools = Pools::<Full<Bytes>>::new(vec![Target::new(&upstream, vec![url.clone()])], &trust);
-        let request = OutgoingRequest::new(Method::GET, PathAndQuery::from_static("/"), HeaderMap::new(), Full::default());
+        let request =
+            OutgoingRequest::new(Method::GET, PathAndQuery::from_static("/"), HeaderMap::new(), Full::default());
         pools.send(&id, request).await.map(http::Response::into_body)
     };
     assert!(matches!(attempt(Protocol::Http1, Trust::nobody().unwrap()).await, Err(SendError::NotSent(_))));

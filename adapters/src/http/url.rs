@@ -190,7 +190,13 @@ mod tests {
         ] {
             assert_eq!(AllowedUrl::configured(text), Err(error), "{text}");
         }
-        for text in ["https://id.example", "http://127.0.0.1:8080/", "http://127.9.9.9/", "http://[::1]:1/", "http://localhost/"] {
+        for text in [
+            "https://id.example",
+            "http://127.0.0.1:8080/",
+            "http://127.9.9.9/",
+            "http://[::1]:1/",
+            "http://localhost/",
+        ] {
             assert!(AllowedUrl::configured(text).is_ok(), "{text}");
         }
         let long = |bytes: usize| format!("https://id.example/{}", "a".repeat(bytes - "https://id.example/".len()));
@@ -201,7 +207,12 @@ mod tests {
     #[test]
     fn an_origin_that_is_not_on_the_list_is_not_called() {
         let list = AllowList::new(["https://id.example:8443", "http://127.0.0.1:1"]).unwrap();
-        for text in ["https://id.example/", "https://id.example.evil:8443/", "https://x.id.example:8443/", "http://127.0.0.1:2/"] {
+        for text in [
+            "https://id.example/",
+            "https://id.example.evil:8443/",
+            "https://x.id.example:8443/",
+            "http://127.0.0.1:2/",
+        ] {
             assert_eq!(list.permit(text), Err(UrlError::NotAllowed), "{text}");
         }
         assert_eq!(AllowList::default().permit("https://id.example:8443/"), Err(UrlError::NotAllowed));

@@ -51,7 +51,9 @@ impl PeerGuard {
         match counted {
             Ok(full_at) => {
                 let used = since(full_at, now, room).saturating_add(self.cell_nanos) - now;
-                Metering::Within { remaining: u32::try_from((room - used.min(room)) / self.cell_nanos).unwrap_or(u32::MAX) }
+                Metering::Within {
+                    remaining: u32::try_from((room - used.min(room)) / self.cell_nanos).unwrap_or(u32::MAX),
+                }
             }
             Err(full_at) => {
                 let next = since(full_at, now, room).saturating_add(self.cell_nanos);

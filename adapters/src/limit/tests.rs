@@ -62,13 +62,16 @@ fn a_full_limiter_refuses_new_keys_until_old_buckets_are_full_again() {
     let limiter = LocalLimiter::with_keys_max(16);
     let limit = limit("l", 1, Duration::from_secs(1), 2);
     let names: Vec<_> = (0..400).map(|number| number.to_string()).collect();
-    let kept = |now| names.iter().filter(|name| limiter.check(&limit, &key(&limit, name), now) != Metering::KeysExhausted).count();
+    let kept = |now| {
+        names.iter().filter(|name| limiter.check(&limit, &key(&limit, name), now) != Metering::KeysExhausted).count()
+    };
     assert_eq!(kept(NOW), 16);
     // Those that are kept are still counted: two of two are used after the second round.
     assert_eq!(kept(NOW), 16);
     assert_eq!(kept(NOW + Duration::from_millis(2000)), 16);
     let fresh = names.iter().filter(|name| {
-        limiter.check(&limit, &key(&limit, &format!("x{name}")), NOW + Duration::from_secs(10)) == Metering::Within { remaining: 1 }
+        limiter.check(&limit, &key(&limit, &format!("x{name}")), NOW + Duration::from_secs(10))
+            == Metering::Within { remaining: 1 }
     });
     assert_eq!(fresh.count(), 16);
 }
@@ -109,7 +112,9 @@ fn one_limiter_counts_for_all_threads() {
 #[test]
 fn odd_rates_neither_panic_nor_let_everything_through() {
     let limiter = LocalLimiter::new();
-    for (count, per) in [(u32::MAX, Duration::from_secs(1)), (1, Duration::from_secs(86_400)), (3, Duration::from_secs(1))] {
+    for (count, per) in
+        [(u32::MAX, Duration::from_secs(1)), (1, Duration::from_secs(86_400)), (3, Duration::from_secs(1))]
+    {
         let limit = limit(&format!("{count}/{per:?}"), count, per, 1);
         let key = key(&limit, "a");
         assert_eq!(limiter.check(&limit, &key, NOW), Metering::Within { remaining: 0 });

@@ -106,7 +106,8 @@ fn process(reply: &Reply) -> Result<Started, ReplyError> {
         return Err(ReplyError::Status(reply.status));
     }
     let wire: WireReply = serde_json::from_slice(&reply.body).map_err(|_| ReplyError::Malformed)?;
-    let named = (1..=SESSION_BYTES_MAX).contains(&wire.session.len()) && wire.session.bytes().all(|b| b.is_ascii_graphic());
+    let named =
+        (1..=SESSION_BYTES_MAX).contains(&wire.session.len()) && wire.session.bytes().all(|b| b.is_ascii_graphic());
     // People are sent there: anything but a web page over TLS, or on this machine, is not passed on.
     if !named || AllowedUrl::configured(&wire.capture_url).is_err() {
         return Err(ReplyError::Malformed);
@@ -138,9 +139,11 @@ mod tests {
         ] {
             assert_eq!(process(&reply(201, body)), Err(ReplyError::Malformed), "{body}");
         }
-        let long = format!(r#"{{"session":"{}","captureUrl":"https://id.example/"}}"#, "s".repeat(SESSION_BYTES_MAX + 1));
+        let long =
+            format!(r#"{{"session":"{}","captureUrl":"https://id.example/"}}"#, "s".repeat(SESSION_BYTES_MAX + 1));
         assert_eq!(process(&reply(201, &long)), Err(ReplyError::Malformed));
-        let longest = format!(r#"{{"session":"{}","captureUrl":"https://id.example/"}}"#, "s".repeat(SESSION_BYTES_MAX));
+        let longest =
+            format!(r#"{{"session":"{}","captureUrl":"https://id.example/"}}"#, "s".repeat(SESSION_BYTES_MAX));
         assert!(process(&reply(201, &longest)).is_ok());
         let started = Started { session: "s-1".to_owned(), capture_url: "https://id.example/s-1".to_owned() };
         assert_eq!(process(&reply(201, good)), Ok(started));

@@ -338,7 +338,8 @@ async fn a_file_in_use_or_of_a_later_version_is_not_opened() {
     drop(store);
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
     assert!(SqliteStore::open(&path).is_err_and(|outage| outage.cause.contains("version 2")));
-    std::fs::write(folder.0.join("junk.db"), "this is no database, but it is long enough to look like a file of one").unwrap();
+    std::fs::write(folder.0.join("junk.db"), "this is no database, but it is long enough to look like a file of one")
+        .unwrap();
     assert!(SqliteStore::open(&folder.0.join("junk.db")).is_err());
 }
 

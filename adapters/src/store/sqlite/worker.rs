@@ -202,7 +202,9 @@ fn prepare(path: &Path) -> Result<Connection, Fault> {
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
         SCHEMA_VERSION => {}
-        other => return Err(Fault::new(format!("the file is of version {other}, this program knows {SCHEMA_VERSION}"))),
+        other => {
+            return Err(Fault::new(format!("the file is of version {other}, this program knows {SCHEMA_VERSION}")));
+        }
     }
     transaction.commit()?;
     Ok(connection)
@@ -213,7 +215,8 @@ fn serve(mut connection: Connection, waiting: &Receiver<Box<dyn Job>>) {
     while let Ok(first) = waiting.recv() {
         let mut batch = vec![first];
         batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
-        let committed = work_through(&mut connection, &mut batch, &mut jobs_since_sweep).map_err(|error| error.to_string());
+        let committed =
+            work_through(&mut connection, &mut batch, &mut jobs_since_sweep).map_err(|error| error.to_string());
         if let Err(cause) = &committed {
             tracing::error!("the store could not commit {} jobs: {cause}", batch.len());
         }
@@ -273,7 +276,9 @@ mod tests {
         connection.execute_batch(SCHEMA).unwrap();
         for until in [999, 1000, 1001] {
             connection.execute("INSERT INTO replays VALUES (?1, ?2)", params![[0_u8; 4], until]).unwrap_or(0);
-            connection.execute("INSERT INTO spends VALUES (?1, 'c', 'o', 'k', x'00', ?2)", params![until.to_string(), until]).unwrap();
+            connection
+                .execute("INSERT INTO spends VALUES (?1, 'c', 'o', 'k', x'00', ?2)", params![until.to_string(), until])
+                .unwrap();
         }
         sweep(&connection, Timestamp::from_millis(1000)).unwrap();
         let left: Vec<i64> = {
@@ -295,7 +300,8 @@ mod tests {
         let (good, bad) = tokio::join!(good, bad);
         assert_eq!(good, Ok(1));
         assert_eq!(bad.map_err(|outage| outage.port), Err("b".to_owned()));
-        let count = worker.ask("c", |connection| Ok(connection.query_row("SELECT count(*) FROM replays", [], |row| row.get(0))?));
+        let count = worker
+            .ask("c", |connection| Ok(connection.query_row("SELECT count(*) FROM replays", [], |row| row.get(0))?));
         assert_eq!(count.await, Ok(1));
     }
 }
