@@ -4,7 +4,7 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use policies::admin::AdminRole;
 use policies::caller::Caller;
-use policies::code::Code;
+use policies::code::{Code, Outage};
 use serde_json::{Value, json};
 use spine::Reply;
 use spine::body::Body;
@@ -36,7 +36,12 @@ pub enum Question {
 }
 
 /// Answers a question.
-pub(crate) fn reply(house: &House, generation: &Generation, question: Question, cleared: &Cleared) -> Result<Reply, Rejection> {
+pub(crate) async fn reply(
+    house: &House,
+    generation: &Generation,
+    question: Question,
+    cleared: &Cleared,
+) -> Result<Reply, Rejection> {
     match question {
         Question::Liveness => Ok(json_reply(StatusCode::OK, &json!({"status": "live"}))),
         Question::Readiness => Ok(json_reply(StatusCode::OK, &json!({"status": "ready", "generation": generation.number}))),
@@ -56,7 +61,11 @@ pub(crate) fn reply(house: &House, generation: &Generation, question: Question, 
         }
         Question::AuditRecords => {
             allow(cleared, &[AdminRole::Auditor])?;
-            let lines = house.audit.tail(limit(cleared)).map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
+            let (audit, lines_max) = (house.audit.clone(), limit(cleared));
+            // The log is read from the disk, which a serving thread never waits for.
+            let read = tokio::task::spawn_blocking(move || audit.tail(lines_max)).await;
+            let lines = read.unwrap_or_else(|error| Err(Outage::new("audit", error)));
+            let lines = lines.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
             Ok(json_reply(StatusCode::OK, &json!({"records": lines})))
         }
     }

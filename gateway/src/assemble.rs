@@ -10,26 +10,19 @@ use std::sync::atomic::AtomicUsize;
 use adapters::audit::Audit;
 use adapters::clock::Clock;
 use adapters::entropy::Namer;
-use adapters::http::client::Client;
 use adapters::http::trust::Trust;
 use adapters::keys::{Keyring, Sealer};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
-use adapters::provider::port::IdentityProvider;
-use adapters::provider::session::SessionProvider;
 use adapters::store::memory::MemoryStore;
 use adapters::store::port::{Claims, Verifications};
 use adapters::store::sqlite::SqliteStore;
-use adapters::upstream::{Pools, Target};
 use arc_swap::ArcSwap;
 use policies::admin::AdminEntry;
 use policies::code::Outage;
-use policies::id::{ProviderId, UpstreamId};
 use policies::jose::sha256;
 use policies::language::decode::SecretReference;
-use policies::rulebook::Rulebook;
 use policies::secret::Secret;
-use spine::body::Body;
 use spine::stage::{Door, Entrance};
 
 use crate::config::{AdministratorConfig, Config, ListenerConfig};
@@ -38,6 +31,7 @@ use crate::listen::tls::TlsDoor;
 use crate::listen::{self, Bound, Census, ConnectionLimits, Listener};
 use crate::load::{Findings, Loaded, addressed, load};
 use crate::metrics::Metrics;
+use crate::reach::Reach;
 use crate::stack::Stack;
 
 /// Why the house cannot be put together, as text for people.
@@ -100,8 +94,10 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
     private_folder(&config.state)?;
     let doors = doors(config, workers)?;
     let issuer = config.issuer.clone().unwrap_or_else(|| doors.api.1.external.clone());
-    let house = Arc::new(house(config, clock, issuer, &doors, &generation.rulebook, workers)?);
-    let stack = Arc::new(ArcSwap::from_pointee(Stack::build(&house, Arc::new(generation))));
+    let reach = Reach::prepare(config, &generation.rulebook, trust(config)?, workers)
+        .map_err(|error| AssemblyError::Configuration(format!("error: an identity provider: {error}\n")))?;
+    let house = Arc::new(house(config, clock, issuer, &doors)?);
+    let stack = Arc::new(ArcSwap::from_pointee(Stack::build(&house, Arc::new(generation), Arc::new(reach))));
     let listeners = doors.into_listeners(&house, &stack, config.connection);
     Ok(Assembled { house, stack, listeners, warnings, workers })
 }
@@ -182,22 +178,13 @@ fn house(
     clock: Clock,
     issuer: String,
     doors: &Doors,
-    rulebook: &Rulebook,
-    workers: usize,
 ) -> Result<House, AssemblyError> {
     let keys = config.state.join("keys");
-    let trust = trust(config)?;
     let store = Arc::new(SqliteStore::open(&config.state.join("qaqpa.sqlite")).map_err(|outage| machine(&outage))?);
     let mut webhook_secrets = HashMap::new();
-    let mut providers: HashMap<ProviderId, Arc<dyn IdentityProvider>> = HashMap::new();
     for provider in &config.providers {
         let secret = secret(&provider.webhook_secret)?;
         webhook_secrets.insert(provider.id.clone(), secret);
-        let timeout = rulebook.providers.iter().find(|offered| offered.id == provider.id).map(|offered| offered.timeout);
-        let Some(timeout) = timeout else { continue };
-        let sessions = provider.url.at("/sessions").map_err(|error| AssemblyError::Configuration(format!("error: {error}\n")))?;
-        let adapter = SessionProvider::new(provider.id.clone(), Client::new(&trust), sessions, None, timeout);
-        providers.insert(provider.id.clone(), Arc::new(adapter));
     }
     Ok(House {
         issuer,
@@ -208,12 +195,10 @@ fn house(
         replays: Arc::new(MemoryStore::new()),
         claims: Arc::clone(&store) as Arc<dyn Claims>,
         verifications: store as Arc<dyn Verifications>,
-        providers,
         webhook_secrets,
         limiter: LocalLimiter::new(),
         peers: PeerGuard::new(config.per_peer.0, config.per_peer.1),
         audit: Audit::open(&config.state.join("audit")).map_err(|outage| machine(&outage))?,
-        pools: pools(config, rulebook, &trust, workers),
         administrators: administrators(&config.administrators)?,
         metrics: Metrics::new(),
         namer: Namer::default(),
@@ -228,13 +213,6 @@ fn trust(config: &Config) -> Result<Trust, AssemblyError> {
     let wrong = |cause: String| AssemblyError::Configuration(format!("error: {}: {cause}\n", path.display()));
     let bundle = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
     Trust::from_pem(&bundle, None).map_err(|outage| wrong(outage.cause))
-}
-
-fn pools(config: &Config, rulebook: &Rulebook, trust: &Trust, workers: usize) -> Vec<Arc<Pools<Body>>> {
-    let address = |id: &UpstreamId| config.upstreams.iter().find(|(known, _)| known == id).map(|(_, urls)| urls.clone());
-    let targets: Vec<Target> =
-        rulebook.upstreams.values().filter_map(|upstream| Some(Target::new(upstream, address(&upstream.id)?))).collect();
-    (0..workers).map(|_| Arc::new(Pools::new(targets.clone(), trust))).collect()
 }
 
 fn secret(reference: &SecretReference) -> Result<Secret<Vec<u8>>, AssemblyError> {

@@ -17,6 +17,7 @@ use spine::stage::{Cleared, SoundBody};
 
 use crate::generation::Generation;
 use crate::house::House;
+use crate::reach::Reach;
 use crate::{admin, proxy};
 
 /// What this gateway answers itself.
@@ -70,10 +71,12 @@ pub fn own(operation: &str) -> Option<Own> {
 /// The stage.
 #[derive(Debug, Clone)]
 pub struct Deed {
-    /// Keys, stores and connections.
+    /// Keys and stores.
     pub house: Arc<House>,
     /// The policies, for those who ask about them.
     pub generation: Arc<Generation>,
+    /// Backends and providers.
+    pub reach: Arc<Reach>,
 }
 
 impl Refine<Cleared> for Deed {
@@ -89,7 +92,7 @@ impl Refine<Cleared> for Deed {
         match &cleared.policy().service {
             Service::Upstream(upstream) => {
                 let upstream = upstream.clone();
-                proxy::forward(&self.house, &self.generation.rulebook, &upstream, cleared).await
+                proxy::forward(&self.reach, &self.generation.rulebook, &upstream, cleared).await
             }
             // Boxed, as are all rare and large states: what every request carries stays small.
             Service::Own => Box::pin(self.own(cleared)).await,
@@ -129,7 +132,7 @@ impl Deed {
                 *reply.status_mut() = StatusCode::NO_CONTENT;
                 Ok(reply)
             }
-            Own::Admin(question) => admin::reply(house, &self.generation, question, &cleared),
+            Own::Admin(question) => admin::reply(house, &self.generation, question, &cleared).await,
         }
     }
 
@@ -152,7 +155,7 @@ impl Deed {
     fn broker(&self) -> broker::Broker<'_> {
         broker::Broker {
             offered: &self.generation.rulebook.providers,
-            providers: &self.house.providers,
+            providers: &self.reach.providers,
             verifications: &*self.house.verifications,
             sealer: &self.house.sealer,
             signer: self.house.keyring.signer(),

@@ -1,4 +1,4 @@
-//! What outlasts a policy generation: keys, stores, limits, the log, the connections to backends.
+//! What outlasts a policy generation: keys, stores, limits, the log.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,13 +11,10 @@ use adapters::entropy::{self, Namer};
 use adapters::keys::{Keyring, Sealer};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
-use adapters::provider::port::IdentityProvider;
 use adapters::store::port::{Claims, Replays, Verifications};
-use adapters::upstream::Pools;
 use policies::admin::AdminEntry;
 use policies::id::{InteractionId, ProviderId};
 use policies::secret::Secret;
-use spine::body::Body;
 
 use crate::metrics::Metrics;
 
@@ -46,8 +43,6 @@ pub struct House {
     pub claims: Arc<dyn Claims>,
     /// Identity verifications.
     pub verifications: Arc<dyn Verifications>,
-    /// Identity providers, by id.
-    pub providers: HashMap<ProviderId, Arc<dyn IdentityProvider>>,
     /// The secrets under which providers sign their callbacks.
     pub webhook_secrets: HashMap<ProviderId, Secret<Vec<u8>>>,
     /// The buckets of plans.
@@ -56,8 +51,6 @@ pub struct House {
     pub peers: PeerGuard,
     /// The audit log.
     pub audit: Audit,
-    /// Connections to backends, one set per serving thread.
-    pub pools: Vec<Arc<Pools<Body>>>,
     /// Who administers.
     pub administrators: Vec<AdminEntry>,
     /// What is counted.

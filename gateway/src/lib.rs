@@ -14,5 +14,6 @@ pub mod listen;
 pub mod load;
 pub mod metrics;
 pub mod proxy;
+pub mod reach;
 pub mod run;
 pub mod stack;

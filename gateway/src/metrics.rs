@@ -85,6 +85,13 @@ impl Metrics {
         registry.register("connections_closed", closed, metrics.connections_closed.clone());
         let duration = "Seconds from a request's arrival to its answer's head";
         registry.register("request_duration_seconds", duration, metrics.duration.clone());
+        // Named at once, so that a rate over them is right from the first event on.
+        for reason in ["peer", "concurrency", "connections", "limit-keys"] {
+            drop(metrics.shed.get_or_create(&Reason { reason }));
+        }
+        for reason in ["handshake", "handshake-time", "head", "idle", "request", "age", "requests", "drain"] {
+            drop(metrics.connections_closed.get_or_create(&Reason { reason }));
+        }
         registry.register("panics", "Requests that ended by a defect", metrics.panics.clone());
         registry.register("audit_lost", "Audit records that could not be queued", metrics.audit_lost.clone());
         registry.register("config_generation", "The policy generation that decides", metrics.generation.clone());

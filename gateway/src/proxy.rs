@@ -17,7 +17,7 @@ use spine::error::Rejection;
 use spine::stage::{Cleared, SoundBody};
 
 use crate::bounded::Bounded;
-use crate::house::House;
+use crate::reach::Reach;
 
 /// Whose request it is, by the gateway's word.
 const ORGANISATION: HeaderName = HeaderName::from_static("x-qaqpa-organisation");
@@ -35,7 +35,7 @@ static FROM_CLIENT: [HeaderName; 4] =
 
 /// Sends a cleared request to its backend.
 pub async fn forward(
-    house: &House,
+    reach: &Reach,
     rulebook: &Rulebook,
     upstream: &UpstreamId,
     mut cleared: Cleared,
@@ -45,7 +45,7 @@ pub async fn forward(
     let target = target(&cleared).ok_or_else(|| defect("the canonical path is no request target"))?;
     let method = cleared.head.method.clone();
     let body = body(&mut cleared);
-    let pools = house.pools.get(cleared.worker).ok_or_else(|| defect("a serving thread has no connections"))?;
+    let pools = reach.pools.get(cleared.worker).ok_or_else(|| defect("a serving thread has no connections"))?;
     let undecided = cleared.reference().map(|reference| reference.0.clone()).filter(|_| method == Method::POST);
     let deadline = cleared.deadline;
     let mut sending = std::pin::pin!(pools.send(upstream, OutgoingRequest::new(method, target, headers, body)));

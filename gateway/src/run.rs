@@ -95,12 +95,18 @@ impl Drop for Running {
 /// # Errors
 /// The faults, rendered; nothing has changed then.
 pub fn reload(config: &Config, house: &Arc<House>, stack: &arc_swap::ArcSwap<Stack>) -> Result<u64, String> {
-    let number = stack.load().generation().number + 1;
-    let loaded = load(&config.policies, &config.contracts, number, house.clock.now());
-    let checked = loaded.and_then(|loaded| addressed(&loaded.generation.rulebook, config).map(|()| loaded.generation));
-    match checked.map_err(|findings| findings.render(false)) {
-        Ok(generation) => {
-            stack.store(Arc::new(Stack::build(house, Arc::new(generation))));
+    let running = stack.load_full();
+    let number = running.generation().number + 1;
+    let renewed = load(&config.policies, &config.contracts, number, house.clock.now())
+        .and_then(|loaded| addressed(&loaded.generation.rulebook, config).map(|()| loaded.generation))
+        .map_err(|findings| findings.render(false))
+        .and_then(|generation| {
+            let reach = running.reach().renew(config, &generation.rulebook).map_err(|error| format!("error: {error}\n"))?;
+            Ok(Stack::build(house, Arc::new(generation), reach))
+        });
+    match renewed {
+        Ok(renewed) => {
+            stack.store(Arc::new(renewed));
             tracing::info!("policy generation {number} decides from now on");
             Ok(number)
         }

@@ -28,14 +28,15 @@ use crate::layer::redact::RedactLayer;
 use crate::layer::route::Route;
 use crate::layer::trace::TraceLayer;
 use crate::layer::validate::Validate;
+use crate::reach::Reach;
 
 /// Builds the way of a request through one policy generation.
 #[rustfmt::skip]
-fn way(house: &Arc<House>, generation: &Arc<Generation>) -> impl Refine<Box<Arrived>, Out = Reply> + 'static {
+fn way(house: &Arc<House>, generation: &Arc<Generation>, reach: &Arc<Reach>) -> impl Refine<Box<Arrived>, Out = Reply> + 'static {
     let number = generation.number;
     let done = ServiceBuilder::new()
         .layer(RedactLayer)
-        .service(Deed { house: Arc::clone(house), generation: Arc::clone(generation) });
+        .service(Deed { house: Arc::clone(house), generation: Arc::clone(generation), reach: Arc::clone(reach) });
     let judged = then(Assess(Arc::clone(house)), done);
     let judged_once = OnceLayer(Arc::clone(house)).layer(judged);
 
@@ -76,13 +77,20 @@ impl<W: Refine<Box<Arrived>, Out = Reply> + 'static> Root for W {
 pub struct Stack {
     root: Arc<dyn Root>,
     generation: Arc<Generation>,
+    reach: Arc<Reach>,
 }
 
 impl Stack {
     /// Builds the stack.
     #[must_use]
-    pub fn build(house: &Arc<House>, generation: Arc<Generation>) -> Self {
-        Self { root: Arc::new(way(house, &generation)), generation }
+    pub fn build(house: &Arc<House>, generation: Arc<Generation>, reach: Arc<Reach>) -> Self {
+        Self { root: Arc::new(way(house, &generation, &reach)), generation, reach }
+    }
+
+    /// Returns what it reaches.
+    #[must_use]
+    pub fn reach(&self) -> &Arc<Reach> {
+        &self.reach
     }
 
     /// Returns the generation it decides by.

@@ -196,7 +196,7 @@ pub enum Protocol {
 }
 
 /// A backend; its addresses are an operator's business and stand in `qaqpa.yaml`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// Its id.
     pub id: UpstreamId,
@@ -211,7 +211,7 @@ pub struct Upstream {
 }
 
 /// An identity provider, as far as policy goes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provider {
     /// Its id.
     pub id: ProviderId,
