@@ -57,6 +57,33 @@ impl App {
         }
     }
 
+    /// Makes up a client that the sandbox does not know; [`App::policy`] registers it.
+    #[must_use]
+    pub fn newcomer(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            key: Some(Key::es256()),
+            kid: format!("{id}-1"),
+            proof_key: Key::es256(),
+            certificate: None,
+        }
+    }
+
+    /// Writes the policy file that registers it with an organisation; `more` are further lines of its entry.
+    #[must_use]
+    pub fn policy(&self, organisation: &str, scopes: &[&str], more: &str) -> String {
+        let mut jwk = self.key().public_jwk();
+        jwk["kid"] = json!(self.kid);
+        jwk["alg"] = json!(self.key().algorithm());
+        let more = if more.is_empty() { String::new() } else { format!("    {more}\n") };
+        format!(
+            "qaqpa: v1\nclients:\n  {id}:\n    organisation: {organisation}\n    plan: standard\n    \
+             authentication: private_key_jwt\n    keys: [{jwk}]\n    tokens: {{bind: dpop}}\n    scopes: {scopes}\n{more}",
+            id = self.id,
+            scopes = json!(scopes),
+        )
+    }
+
     /// Returns the key that signs assertions.
     #[must_use]
     pub fn key(&self) -> &Key {

@@ -1,6 +1,7 @@
 //! Who acts on a world: clients, thieves and forgers, the identity provider, the bank's own clerk, administrators.
 
 pub mod app;
+pub mod backend;
 pub mod bank;
 pub mod certificate;
 pub mod jws;

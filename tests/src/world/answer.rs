@@ -53,6 +53,14 @@ impl Answer {
         self
     }
 
+    /// Checks the status alone; the body is a backend's.
+    #[track_caller]
+    pub fn status_is(&self, status: u16) -> &Self {
+        assert_eq!(self.status, status, "{} {:?}", self.text(), self.headers);
+        self.named();
+        self
+    }
+
     /// Checks that it is a problem document (RFC 9457) with this status and name, and that it is whole.
     #[track_caller]
     pub fn refused(&self, status: u16, name: &str) -> &Self {

@@ -51,6 +51,10 @@ pub struct Setup {
     pub policies: Vec<(&'static str, String)>,
     /// Texts that are replaced in files of the state folder, before they are read: file, old, new.
     pub replaced: Vec<(&'static str, String, String)>,
+    /// Another backend than the sandbox's bank.
+    pub backend: Option<SocketAddr>,
+    /// Another address of the identity provider.
+    pub provider: Option<SocketAddr>,
 }
 
 impl Setup {
@@ -376,9 +380,7 @@ async fn begin(rest: &Rest, setup: &Setup) -> Result<Begun, AssemblyError> {
         Failure::Text(text) => AssemblyError::Machine(text),
     })?;
     let place = prepared.config().to_owned();
-    let mut text = std::fs::read_to_string(&place).unwrap();
-    text.push_str(&setup.configuration);
-    std::fs::write(&place, text).unwrap();
+    std::fs::write(&place, configuration(&std::fs::read_to_string(&place).unwrap(), setup)).unwrap();
     for (name, text) in &setup.policies {
         std::fs::write(state.join("policies").join(name), text).unwrap();
     }
@@ -392,6 +394,19 @@ async fn begin(rest: &Rest, setup: &Setup) -> Result<Begun, AssemblyError> {
     let clock = Clock::manual(rest.now);
     let assembled = assemble(&config, clock.clone(), false)?;
     Ok((assembled, prepared, config, clock))
+}
+
+fn configuration(text: &str, setup: &Setup) -> String {
+    let changed = |line: &str| match (setup.backend, setup.provider) {
+        (Some(address), _) if line.contains("core-bank:") => format!("  core-bank: {{endpoints: [\"http://{address}\"]}}"),
+        (_, Some(address)) if line.contains("webhookSecret:") => {
+            let (_, secret) = line.split_once("webhookSecret:").unwrap();
+            format!("    sandbox-face: {{url: \"http://{address}\", webhookSecret:{secret}")
+        }
+        _ => line.to_owned(),
+    };
+    let lines: Vec<String> = text.lines().map(changed).collect();
+    format!("{}\n{}", lines.join("\n"), setup.configuration)
 }
 
 impl Drop for World {
