@@ -44,7 +44,9 @@ pub(crate) async fn reply(
 ) -> Result<Reply, Rejection> {
     match question {
         Question::Liveness => Ok(json_reply(StatusCode::OK, &json!({"status": "live"}))),
-        Question::Readiness => Ok(json_reply(StatusCode::OK, &json!({"status": "ready", "generation": generation.number}))),
+        Question::Readiness => {
+            Ok(json_reply(StatusCode::OK, &json!({"status": "ready", "generation": generation.number})))
+        }
         Question::Metrics => {
             let mut reply = Reply::new(Body::whole(house.metrics.render(generation.number, house.audit.lost())));
             let text = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

@@ -120,7 +120,8 @@ impl Doors {
         let parts = [Some(self.api), self.mtls_api, Some(self.admin)];
         let listener = |(bound, entrance, tls): DoorParts| {
             let (house, stack) = (Arc::clone(house), Arc::clone(stack));
-            let listener = Listener { entrance: Arc::new(entrance), tls, limits, house, stack, census: Census::default() };
+            let listener =
+                Listener { entrance: Arc::new(entrance), tls, limits, house, stack, census: Census::default() };
             (Arc::new(listener), bound)
         };
         parts.into_iter().flatten().map(listener).collect()
@@ -144,7 +145,8 @@ fn door(config: &ListenerConfig, door: Door, workers: usize) -> Result<DoorParts
         (Some(files), None) => TlsDoor::open(&files.certificate, &files.key).map(Some),
         (Some(files), Some(authorities)) => TlsDoor::open_asking(&files.certificate, &files.key, authorities).map(Some),
     };
-    let tls = tls.map_err(|error| AssemblyError::Configuration(format!("error: listener {}: {error}\n", door.word())))?;
+    let tls =
+        tls.map_err(|error| AssemblyError::Configuration(format!("error: listener {}: {error}\n", door.word())))?;
     let bound = listen::bind(config.address, workers).map_err(|error| {
         AssemblyError::Machine(format!(
             "error: listener {} cannot listen on {}: {error}\n  = help: is another gateway running? port 0 finds a free one\n",
@@ -173,12 +175,7 @@ fn hosts(external: &str, port: u16, loopback: bool) -> Vec<String> {
     hosts
 }
 
-fn house(
-    config: &Config,
-    clock: Clock,
-    issuer: String,
-    doors: &Doors,
-) -> Result<House, AssemblyError> {
+fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result<House, AssemblyError> {
     let keys = config.state.join("keys");
     let store = Arc::new(SqliteStore::open(&config.state.join("qaqpa.sqlite")).map_err(|outage| machine(&outage))?);
     let mut webhook_secrets = HashMap::new();
@@ -236,7 +233,8 @@ fn secret(reference: &SecretReference) -> Result<Secret<Vec<u8>>, AssemblyError>
 fn administrators(configured: &[AdministratorConfig]) -> Result<Vec<AdminEntry>, AssemblyError> {
     let mut entries = Vec::new();
     for administrator in configured {
-        let wrong = |text: String| AssemblyError::Configuration(format!("error: administrator {}: {text}\n", administrator.id));
+        let wrong =
+            |text: String| AssemblyError::Configuration(format!("error: administrator {}: {text}\n", administrator.id));
         private_file(&administrator.token_file).map_err(wrong)?;
         let token = std::fs::read_to_string(&administrator.token_file).map_err(|error| wrong(error.to_string()))?;
         let token = Secret::new(token.trim().to_owned());
@@ -259,7 +257,9 @@ fn private_file(path: &Path) -> Result<(), String> {
 
 fn private_folder(path: &Path) -> Result<(), AssemblyError> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| AssemblyError::Machine(format!("error: the state folder {} cannot be made: {error}\n", path.display())))
+    made.map_err(|error| {
+        AssemblyError::Machine(format!("error: the state folder {} cannot be made: {error}\n", path.display()))
+    })
 }
 
 /// Writes a file that only its owner may read, by a new file and a rename: half of it is never seen.

@@ -115,8 +115,19 @@ pub struct Config {
 }
 
 const TOP: [&str; 13] = [
-    "state", "issuer", "listeners", "workers", "policies", "contracts", "upstreams", "trust", "identity", "administrators",
-    "limits", "log", "connections",
+    "state",
+    "issuer",
+    "listeners",
+    "workers",
+    "policies",
+    "contracts",
+    "upstreams",
+    "trust",
+    "identity",
+    "administrators",
+    "limits",
+    "log",
+    "connections",
 ];
 
 /// Reads a file.
@@ -157,12 +168,14 @@ impl Reader<'_> {
         let listeners = fields.required("listeners").and_then(|value| self.listeners(value));
         let issuer = optional(&fields, "issuer", external);
         let workers = optional(&fields, "workers", |value| value.whole(1..=WORKERS_MAX));
-        let folders = |name: &str| fields.optional(name).map_or(Some(Vec::new()), |v| v.one_or_more(|item| self.path(item)));
+        let folders =
+            |name: &str| fields.optional(name).map_or(Some(Vec::new()), |v| v.one_or_more(|item| self.path(item)));
         let (policies, contracts) = (folders("policies"), folders("contracts"));
         let upstreams = fields.optional("upstreams").map_or(Some(Vec::new()), upstreams);
         let trust = optional(&fields, "trust", |value| self.path(value));
         let providers = fields.optional("identity").map_or(Some(Vec::new()), providers);
-        let administrators = fields.optional("administrators").map_or(Some(Vec::new()), |value| self.administrators(value));
+        let administrators =
+            fields.optional("administrators").map_or(Some(Vec::new()), |value| self.administrators(value));
         let limits = fields.optional("limits").map_or(Some(default_limits()), limits);
         let connection = fields.optional("connections").map_or(Some(ConnectionLimits::default()), connections);
         let log = fields.optional("log").map_or(Some(LogConfig { json: false, level: "info" }), log);
@@ -212,8 +225,11 @@ impl Reader<'_> {
         let outside = optional(&fields, "external", external);
         let tls = optional(&fields, "tls", |value| self.tls(value));
         let trusted = optional(&fields, "plaintext", |value| value.choice(&[("trusted", ())]));
-        let authorities =
-            if asks { fields.required("clientAuthorities").and_then(|value| self.path(value)).map(Some) } else { Some(None) };
+        let authorities = if asks {
+            fields.required("clientAuthorities").and_then(|value| self.path(value)).map(Some)
+        } else {
+            Some(None)
+        };
         let (address, tls) = (address?, tls?);
         if tls.is_none() && asks {
             let problem = value.fault("P0120", "a listener that asks for certificates needs `tls`");
@@ -223,7 +239,9 @@ impl Reader<'_> {
         // A plain listener is a decision, never an omission; clear text off loopback is refused for administrators later.
         if tls.is_none() && trusted?.is_none() && !address.ip().is_loopback() {
             let problem = value.fault("P0121", format!("{} would speak clear text to other machines", value.name()));
-            value.report(problem.help("add `tls: {certificate: ..., key: ...}`, or `plaintext: trusted` behind a trusted TLS terminator"));
+            value.report(problem.help(
+                "add `tls: {certificate: ..., key: ...}`, or `plaintext: trusted` behind a trusted TLS terminator",
+            ));
             return None;
         }
         Some(ListenerConfig { address, external: outside?, tls, client_authorities: authorities? })
@@ -260,8 +278,14 @@ fn optional<'n, T>(fields: &Fields<'n>, name: &str, read: impl FnOnce(Value<'n>)
     }
 }
 
-fn key_id<T, E: std::fmt::Display>(text: &str, value: Value<'_>, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
-    parse(text).map_err(|error| value.report(value.fault("P0122", format!("the name `{text}` cannot be used: {error}")))).ok()
+fn key_id<T, E: std::fmt::Display>(
+    text: &str,
+    value: Value<'_>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Option<T> {
+    parse(text)
+        .map_err(|error| value.report(value.fault("P0122", format!("the name `{text}` cannot be used: {error}"))))
+        .ok()
 }
 
 fn address(value: Value<'_>) -> Option<SocketAddr> {
@@ -282,7 +306,9 @@ fn upstreams(value: Value<'_>) -> Option<Vec<(UpstreamId, Vec<AllowedUrl>)>> {
     for (key, value) in value.entries()? {
         let id = key_id(&key.text, value, UpstreamId::parse);
         let Some(fields) = value.fields(&["endpoints"]) else { continue };
-        let endpoints = fields.required("endpoints").and_then(|value| value.one_or_more(|item| item.read("P0123", AllowedUrl::configured)));
+        let endpoints = fields
+            .required("endpoints")
+            .and_then(|value| value.one_or_more(|item| item.read("P0123", AllowedUrl::configured)));
         if let (Some(id), Some(endpoints)) = (id, endpoints) {
             found.push((id, endpoints));
         }
@@ -328,7 +354,17 @@ fn limits(value: Value<'_>) -> Option<(usize, (Rate, NonZeroU32))> {
 
 fn connections(value: Value<'_>) -> Option<ConnectionLimits> {
     let defaults = ConnectionLimits::default();
-    let fields = value.fields(&["handshake", "head", "idle", "request", "writeStall", "bodyWindow", "bodyBytesMin", "perPeer", "max"])?;
+    let fields = value.fields(&[
+        "handshake",
+        "head",
+        "idle",
+        "request",
+        "writeStall",
+        "bodyWindow",
+        "bodyBytesMin",
+        "perPeer",
+        "max",
+    ])?;
     let span = |name: &str, default: Duration| {
         let range = Duration::from_millis(10)..=Duration::from_secs(3600);
         fields.optional(name).map_or(Some(default), |value| value.duration(range))
@@ -337,10 +373,13 @@ fn connections(value: Value<'_>) -> Option<ConnectionLimits> {
         let whole = |value: Value<'_>| value.whole(1..=1_000_000).and_then(|count| usize::try_from(count).ok());
         fields.optional(name).map_or(Some(default), whole)
     };
-    let (handshake, head, idle) = (span("handshake", defaults.handshake), span("head", defaults.head), span("idle", defaults.idle));
-    let (request_total, write_stall) = (span("request", defaults.request_total), span("writeStall", defaults.write_stall));
+    let (handshake, head, idle) =
+        (span("handshake", defaults.handshake), span("head", defaults.head), span("idle", defaults.idle));
+    let (request_total, write_stall) =
+        (span("request", defaults.request_total), span("writeStall", defaults.write_stall));
     let body_window = span("bodyWindow", defaults.body_window);
-    let body_bytes_min = fields.optional("bodyBytesMin").map_or(Some(defaults.body_bytes_min), |value| value.bytes(1..=1024 * 1024));
+    let body_bytes_min =
+        fields.optional("bodyBytesMin").map_or(Some(defaults.body_bytes_min), |value| value.bytes(1..=1024 * 1024));
     let (per_peer, all) = (count("perPeer", defaults.connections_per_peer_max), count("max", defaults.connections_max));
     Some(ConnectionLimits {
         handshake: handshake?,

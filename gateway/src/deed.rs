@@ -104,7 +104,9 @@ impl Deed {
     async fn own(&self, cleared: Cleared) -> Result<Reply, Rejection> {
         let house = &self.house;
         let Some(own) = own(cleared.policy().operation.as_str()) else {
-            return Err(Rejection::new(Code::Internal, "Nobody answers this operation.").because("no flow of this name"));
+            return Err(
+                Rejection::new(Code::Internal, "Nobody answers this operation.").because("no flow of this name")
+            );
         };
         match own {
             Own::IssueToken => self.issue(&cleared),
@@ -140,7 +142,14 @@ impl Deed {
         let Caller::Client(authenticated) = cleared.caller() else { return Err(no_client()) };
         let certificate = cleared.peer.certificate.as_deref();
         let server = oauth::token::Server { issuer: &self.house.issuer, signer: self.house.keyring.signer() };
-        let issued = oauth::token::issue(&server, authenticated, cleared.proof(), certificate, self.house.new_reference(), cleared.received)?;
+        let issued = oauth::token::issue(
+            &server,
+            authenticated,
+            cleared.proof(),
+            certificate,
+            self.house.new_reference(),
+            cleared.received,
+        )?;
         Ok(json_reply(StatusCode::OK, &issued))
     }
 
@@ -165,14 +174,16 @@ impl Deed {
 }
 
 fn no_client() -> Rejection {
-    Rejection::new(Code::Internal, "The request could not be answered.").because("the caller is of another kind than its operation")
+    Rejection::new(Code::Internal, "The request could not be answered.")
+        .because("the caller is of another kind than its operation")
 }
 
 fn checked(cleared: &Cleared) -> Result<&Value, Rejection> {
     match cleared.sound_body() {
         SoundBody::Checked { value, .. } => Ok(value.value()),
         SoundBody::None | SoundBody::Streamed => {
-            Err(Rejection::new(Code::Internal, "The request could not be answered.").because("an operation has no body rule"))
+            Err(Rejection::new(Code::Internal, "The request could not be answered.")
+                .because("an operation has no body rule"))
         }
     }
 }

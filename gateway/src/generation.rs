@@ -86,6 +86,9 @@ fn unknown_scheme(operation: &Operation) -> openapi::Fault {
         line: line.parse().unwrap_or(1),
         column: 1,
         message: format!("operation `{}` asks for a security scheme that this gateway does not know", operation.id()),
-        help: Some("use exactly one of accessToken, clientAuthentication, signedCallback, administrator, or `security: []`".to_owned()),
+        help: Some(
+            "use exactly one of accessToken, clientAuthentication, signedCallback, administrator, or `security: []`"
+                .to_owned(),
+        ),
     }
 }

@@ -154,7 +154,8 @@ fn texts(folders: &[PathBuf]) -> Result<Option<Vec<(String, String)>>, Findings>
 }
 
 fn collect(path: &Path, found: &mut Vec<(String, String)>) -> Result<(), Findings> {
-    let wrong = |error: std::io::Error| Findings::of_file(UNREADABLE, path, format!("it cannot be read: {error}"), None);
+    let wrong =
+        |error: std::io::Error| Findings::of_file(UNREADABLE, path, format!("it cannot be read: {error}"), None);
     if path.is_dir() {
         let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(wrong)?.collect();
         let mut paths: Vec<PathBuf> = entries.map_err(wrong)?.into_iter().map(|entry| entry.path()).collect();

@@ -65,7 +65,9 @@ pub async fn forward(
             head.version = http::Version::HTTP_11;
             Ok(Reply::from_parts(head, Body::stream(Box::pin(Answer(body)))))
         }
-        (Err(SendError::TimedOut { sent: true } | SendError::Lost(_)), Some(reference)) => Ok(unknown_outcome(&reference)),
+        (Err(SendError::TimedOut { sent: true } | SendError::Lost(_)), Some(reference)) => {
+            Ok(unknown_outcome(&reference))
+        }
         (Err(error), _) => Err(refuse(error)),
     }
 }

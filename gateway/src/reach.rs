@@ -31,7 +31,10 @@ pub struct Reach {
 
 impl std::fmt::Debug for Reach {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reach").field("upstreams", &self.upstreams).field("offered", &self.offered).finish_non_exhaustive()
+        f.debug_struct("Reach")
+            .field("upstreams", &self.upstreams)
+            .field("offered", &self.offered)
+            .finish_non_exhaustive()
     }
 }
 
@@ -49,7 +52,8 @@ impl Reach {
             let adapter = SessionProvider::new(provider.id.clone(), client, sessions, None, offered.timeout);
             providers.insert(provider.id.clone(), Arc::new(adapter));
         }
-        let address = |id: &UpstreamId| config.upstreams.iter().find(|(known, _)| known == id).map(|(_, urls)| urls.clone());
+        let address =
+            |id: &UpstreamId| config.upstreams.iter().find(|(known, _)| known == id).map(|(_, urls)| urls.clone());
         let target = |upstream: &Upstream| Some(Target::new(upstream, address(&upstream.id)?));
         let targets: Vec<Target> = rulebook.upstreams.values().filter_map(target).collect();
         let pools = (0..workers).map(|_| Arc::new(Pools::new(targets.clone(), &trust))).collect();

@@ -101,7 +101,8 @@ pub fn reload(config: &Config, house: &Arc<House>, stack: &arc_swap::ArcSwap<Sta
         .and_then(|loaded| addressed(&loaded.generation.rulebook, config).map(|()| loaded.generation))
         .map_err(|findings| findings.render(false))
         .and_then(|generation| {
-            let reach = running.reach().renew(config, &generation.rulebook).map_err(|error| format!("error: {error}\n"))?;
+            let reach =
+                running.reach().renew(config, &generation.rulebook).map_err(|error| format!("error: {error}\n"))?;
             Ok(Stack::build(house, Arc::new(generation), reach))
         });
     match renewed {

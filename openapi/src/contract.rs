@@ -30,32 +30,18 @@ impl Contract {
         let mut faults = Vec::new();
         let mut stems: BTreeMap<&str, &str> = BTreeMap::new();
         let mut ids: BTreeMap<String, String> = BTreeMap::new();
-        let mut contract = Contract {
-            operations: Vec::new(),
-            router: Router::default(),
-        };
+        let mut contract = Contract { operations: Vec::new(), router: Router::default() };
         for source in sources {
             if let Some(other) = stems.insert(source.stem(), &source.name) {
-                faults.push(fault(
-                    source,
-                    1,
-                    1,
-                    format!("a document named `{}` is already at {other}", source.stem()),
-                ));
+                faults.push(fault(source, 1, 1, format!("a document named `{}` is already at {other}", source.stem())));
             }
             let (described, mut found) = description::read(source);
             faults.append(&mut found);
             for one in described {
                 let operation = Arc::new(Operation::new(one.parts, contract.operations.len()));
-                let mut complain =
-                    |message| faults.push(fault(source, one.mark.line, one.mark.column, message));
-                if let Some(other) =
-                    ids.insert(operation.id().to_owned(), operation.origin().to_owned())
-                {
-                    complain(format!(
-                        "the operationId `{}` is already used at {other}",
-                        operation.id()
-                    ));
+                let mut complain = |message| faults.push(fault(source, one.mark.line, one.mark.column, message));
+                if let Some(other) = ids.insert(operation.id().to_owned(), operation.origin().to_owned()) {
+                    complain(format!("the operationId `{}` is already used at {other}", operation.id()));
                 }
                 if let Err(other) = contract.router.add(&operation) {
                     complain(format!(
@@ -97,13 +83,7 @@ impl Contract {
 }
 
 fn fault(source: &Source, line: usize, column: usize, message: String) -> Fault {
-    Fault {
-        file: source.name.clone(),
-        line,
-        column,
-        message,
-        help: None,
-    }
+    Fault { file: source.name.clone(), line, column, message, help: None }
 }
 
 #[cfg(test)]
@@ -118,10 +98,7 @@ mod tests {
     const ANSWER: &str = "responses: {'200': {description: d}}";
 
     fn source(name: &str, text: &str) -> Source {
-        Source {
-            name: name.to_owned(),
-            text: text.to_owned(),
-        }
+        Source { name: name.to_owned(), text: text.to_owned() }
     }
 
     /// The faults of one document whose `paths` start in line 5, as `line:column message`.
@@ -130,13 +107,8 @@ mod tests {
     }
 
     fn whole(text: &str) -> Vec<String> {
-        let faults = Contract::load(&[source("x.yaml", text)])
-            .err()
-            .unwrap_or_default();
-        faults
-            .iter()
-            .map(|fault| format!("{}:{} {}", fault.line, fault.column, fault.message))
-            .collect()
+        let faults = Contract::load(&[source("x.yaml", text)]).err().unwrap_or_default();
+        faults.iter().map(|fault| format!("{}:{} {}", fault.line, fault.column, fault.message)).collect()
     }
 
     fn get(extra: &str) -> String {
@@ -150,14 +122,8 @@ mod tests {
                 "openapi: 3.1.0\ninfo: {title: T, version: '1'}\npaths: {}\n",
                 "1:10 not a version of OpenAPI this gateway reads",
             ),
-            (
-                "openapi: 3.0.0-RC2\npaths: {}\n",
-                "1:10 not a version of OpenAPI this gateway reads",
-            ),
-            (
-                "openapi: 3.0\npaths: {}\n",
-                "1:10 not a version of OpenAPI this gateway reads",
-            ),
+            ("openapi: 3.0.0-RC2\npaths: {}\n", "1:10 not a version of OpenAPI this gateway reads"),
+            ("openapi: 3.0\npaths: {}\n", "1:10 not a version of OpenAPI this gateway reads"),
             ("swagger: '2.0'\n", "1:1 `openapi` is missing"),
             ("- a\n", "1:1 `openapi` is missing"),
             (
@@ -168,10 +134,7 @@ mod tests {
                 "openapi: 3.0.3\ninfo:\n  title: [T]\npaths: {}\n",
                 "3:3 `info` is not OpenAPI 3.0: invalid type: sequence, expected a string",
             ),
-            (
-                "openapi: 3.0.3\npaths: {}\n",
-                "1:1 the document is not OpenAPI 3.0: missing field `info`",
-            ),
+            ("openapi: 3.0.3\npaths: {}\n", "1:1 the document is not OpenAPI 3.0: missing field `info`"),
             ("a: 1\na: 2\n", "2:1 the key `a` is repeated"),
         ] {
             assert_eq!(whole(text), [expected], "{text}");
@@ -180,56 +143,30 @@ mod tests {
 
     #[test]
     fn operations_without_a_name_or_a_gatekeeper_are_refused() {
-        assert_eq!(
-            faults(&format!("  /a:\n    get:\n      {ANSWER}\n")),
-            ["6:5 `operationId` is missing"]
-        );
+        assert_eq!(faults(&format!("  /a:\n    get:\n      {ANSWER}\n")), ["6:5 `operationId` is missing"]);
         assert!(
-            faults(&format!(
-                "  /a:\n    get:\n      operationId: 'a b'\n      {ANSWER}\n"
-            ))[..]
+            faults(&format!("  /a:\n    get:\n      operationId: 'a b'\n      {ANSWER}\n"))[..]
                 .first()
                 .unwrap()
                 .starts_with("7:20 an `operationId` is")
         );
-        let open = format!(
-            "openapi: 3.0.3\ninfo: {{title: T, version: '1'}}\npaths:\n{}",
-            get("")
-        );
+        let open = format!("openapi: 3.0.3\ninfo: {{title: T, version: '1'}}\npaths:\n{}", get(""));
         assert_eq!(whole(&open), ["5:5 nothing says who may ask"]);
     }
 
     #[test]
     fn names_and_shapes_are_taken_once_and_both_places_are_told() {
         let first = source("a.yaml", &format!("{HEAD}{}", get("")));
-        let name = source(
-            "b.yaml",
-            &format!("{HEAD}  /b:\n    get:\n      operationId: a\n      {ANSWER}\n"),
-        );
-        let shape = source(
-            "b.yaml",
-            &format!("{HEAD}  /a:\n    get:\n      operationId: b\n      {ANSWER}\n"),
-        );
-        let stem = source(
-            "other/a.yaml",
-            &format!("{HEAD}  /b:\n    get:\n      operationId: b\n      {ANSWER}\n"),
-        );
+        let name = source("b.yaml", &format!("{HEAD}  /b:\n    get:\n      operationId: a\n      {ANSWER}\n"));
+        let shape = source("b.yaml", &format!("{HEAD}  /a:\n    get:\n      operationId: b\n      {ANSWER}\n"));
+        let stem = source("other/a.yaml", &format!("{HEAD}  /b:\n    get:\n      operationId: b\n      {ANSWER}\n"));
         for (second, expected) in [
-            (
-                name,
-                "b.yaml:6:5: the operationId `a` is already used at a.yaml:6",
-            ),
+            (name, "b.yaml:6:5: the operationId `a` is already used at a.yaml:6"),
             (shape, "b.yaml:6:5: GET /a has the shape of /a at a.yaml:6"),
-            (
-                stem,
-                "other/a.yaml:1:1: a document named `a` is already at a.yaml",
-            ),
+            (stem, "other/a.yaml:1:1: a document named `a` is already at a.yaml"),
         ] {
             let faults = Contract::load(&[first.clone(), second]).unwrap_err();
-            assert_eq!(
-                faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                [expected]
-            );
+            assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
         }
     }
 
@@ -237,35 +174,18 @@ mod tests {
     fn templates_that_no_request_can_have_are_refused() {
         for (template, expected) in [
             ("a", "5:3 a path starts with `/`"),
-            (
-                "/a/",
-                "5:3 no request can have this path: the path ends with a slash",
-            ),
-            (
-                "/a//b",
-                "5:3 no request can have this path: the path has an empty segment",
-            ),
-            (
-                "/../a",
-                "5:3 no request can have this path: the path has a dot segment",
-            ),
+            ("/a/", "5:3 no request can have this path: the path ends with a slash"),
+            ("/a//b", "5:3 no request can have this path: the path has an empty segment"),
+            ("/../a", "5:3 no request can have this path: the path has a dot segment"),
             ("/a/{x}.json", "5:3 a path template that cannot be used"),
             ("/a/{}", "5:3 a path template that cannot be used"),
             ("/a/{x}/{x}", "5:3 a path template that cannot be used"),
             ("/a/{x", "5:3 a path template that cannot be used"),
             ("/a/x}", "5:3 a path template that cannot be used"),
-            (
-                "/a b",
-                "5:3 no request can have this path: the path has a character that is not allowed at byte 2",
-            ),
-            (
-                "/a?b",
-                "5:3 no request can have this path: the path has a character that is not allowed at byte 2",
-            ),
+            ("/a b", "5:3 no request can have this path: the path has a character that is not allowed at byte 2"),
+            ("/a?b", "5:3 no request can have this path: the path has a character that is not allowed at byte 2"),
         ] {
-            let found = faults(&format!(
-                "  '{template}':\n    get:\n      operationId: a\n      {ANSWER}\n"
-            ));
+            let found = faults(&format!("  '{template}':\n    get:\n      operationId: a\n      {ANSWER}\n"));
             assert_eq!(found, [expected], "{template}");
         }
     }
@@ -273,22 +193,13 @@ mod tests {
     #[test]
     fn descriptions_that_would_not_be_checked_are_refused() {
         for (extra, expected) in [
-            (
-                "      requestbody: {}\n",
-                "9:7 `requestbody` is not known here",
-            ),
+            ("      requestbody: {}\n", "9:7 `requestbody` is not known here"),
             (
                 "      requestBody: {content: {application/xml: {schema: {}}}}\n",
                 "9:31 a request body of this media type cannot be checked",
             ),
-            (
-                "      requestBody: {content: {application/json: {}}}\n",
-                "9:31 a request body needs a `schema`",
-            ),
-            (
-                "      requestBody: {content: {}}\n",
-                "9:20 a request body has at least one media type",
-            ),
+            ("      requestBody: {content: {application/json: {}}}\n", "9:31 a request body needs a `schema`"),
+            ("      requestBody: {content: {}}\n", "9:20 a request body has at least one media type"),
             (
                 "      requestBody: {content: {application/json: {schema: {type: sting}}}}\n",
                 "9:65 a type is one of string, number, integer, boolean, array, object",
@@ -297,10 +208,7 @@ mod tests {
                 "      requestBody: {$ref: '#/components/requestBodies/No'}\n",
                 "9:27 nothing at `#/components/requestBodies/No`",
             ),
-            (
-                "      parameters: [{name: p, in: query}]\n",
-                "9:20 a parameter needs a `schema`",
-            ),
+            ("      parameters: [{name: p, in: query}]\n", "9:20 a parameter needs a `schema`"),
             (
                 "      parameters: [{name: p, in: cookie, schema: {type: string}}]\n",
                 "9:34 a parameter stands in path, query or header",
@@ -325,54 +233,25 @@ mod tests {
                 "      parameters: [{name: p, in: query, schema: {type: string}}, {name: p, in: query, schema: {type: string}}]\n",
                 "9:66 the parameter `p` is described twice",
             ),
-            (
-                "      security: [{}]\n",
-                "9:18 a security requirement names exactly one scheme",
-            ),
-            (
-                "      security: [{a: [], b: []}]\n",
-                "9:18 a security requirement names exactly one scheme",
-            ),
-            (
-                "      security: [{a: []}]\n",
-                "9:19 no security scheme `a` in this document",
-            ),
-            (
-                "    $ref: '#/components/x'\n",
-                "9:5 `$ref` is not known here",
-            ),
+            ("      security: [{}]\n", "9:18 a security requirement names exactly one scheme"),
+            ("      security: [{a: [], b: []}]\n", "9:18 a security requirement names exactly one scheme"),
+            ("      security: [{a: []}]\n", "9:19 no security scheme `a` in this document"),
+            ("    $ref: '#/components/x'\n", "9:5 `$ref` is not known here"),
         ] {
             let found = faults(&get(extra));
-            assert!(
-                found.iter().any(|fault| fault.starts_with(expected)),
-                "{extra}{found:?}"
-            );
+            assert!(found.iter().any(|fault| fault.starts_with(expected)), "{extra}{found:?}");
         }
     }
 
     #[test]
     fn path_parameters_are_described_and_required() {
-        let path = |parameter: &str| {
-            format!("  /a/{{x}}:\n    get:\n      operationId: a\n      {ANSWER}\n{parameter}")
-        };
+        let path =
+            |parameter: &str| format!("  /a/{{x}}:\n    get:\n      operationId: a\n      {ANSWER}\n{parameter}");
+        assert_eq!(faults(&path("")), ["6:5 the path parameter `x` is not described"]);
+        let optional = faults(&path("      parameters: [{name: x, in: path, schema: {type: string}}]\n"));
+        assert!(optional.first().unwrap().starts_with("9:20 a path parameter says `required: true`"), "{optional:?}");
         assert_eq!(
-            faults(&path("")),
-            ["6:5 the path parameter `x` is not described"]
-        );
-        let optional = faults(&path(
-            "      parameters: [{name: x, in: path, schema: {type: string}}]\n",
-        ));
-        assert!(
-            optional
-                .first()
-                .unwrap()
-                .starts_with("9:20 a path parameter says `required: true`"),
-            "{optional:?}"
-        );
-        assert_eq!(
-            faults(&path(
-                "      parameters: [{name: x, in: path, required: true, schema: {type: string}}]\n"
-            )),
+            faults(&path("      parameters: [{name: x, in: path, required: true, schema: {type: string}}]\n")),
             [""; 0]
         );
     }
@@ -386,54 +265,30 @@ mod tests {
             )
         };
         assert_eq!(whole(&text("Q")), [""; 0]);
-        assert!(
-            whole(&text("P"))
-                .first()
-                .unwrap()
-                .starts_with("9:20 more than 8 references")
-        );
-        assert!(
-            whole(&text("N"))
-                .iter()
-                .any(|fault| fault.starts_with("13:15 nothing at"))
-        );
+        assert!(whole(&text("P")).first().unwrap().starts_with("9:20 more than 8 references"));
+        assert!(whole(&text("N")).iter().any(|fault| fault.starts_with("13:15 nothing at")));
         assert_eq!(faults("  /a:\n    get:\n      operationId: a\n      responses:\n        '200':\n          $ref: '#/components/responses/No'\n").len(), 2);
     }
 
     #[test]
     fn the_limits_of_names_and_references_hold_on_both_sides() {
         let named = |length: usize| {
-            faults(&format!(
-                "  /a:\n    get:\n      operationId: {}\n      {ANSWER}\n",
-                "a".repeat(length)
-            ))
+            faults(&format!("  /a:\n    get:\n      operationId: {}\n      {ANSWER}\n", "a".repeat(length)))
         };
         assert_eq!(named(128), [""; 0]);
-        assert!(
-            named(129)
-                .first()
-                .unwrap()
-                .starts_with("7:20 an `operationId` is")
-        );
+        assert!(named(129).first().unwrap().starts_with("7:20 an `operationId` is"));
         let chain = |links: usize| {
-            let links: String = (1..links)
-                .map(|n| format!("    P{n}: {{$ref: '#/components/parameters/P{}'}}\n", n + 1))
-                .collect();
+            let links: String =
+                (1..links).map(|n| format!("    P{n}: {{$ref: '#/components/parameters/P{}'}}\n", n + 1)).collect();
             let last = links.lines().count() + 1;
-            let parameters =
-                format!("{links}    P{last}: {{name: q, in: query, schema: {{type: string}}}}\n");
+            let parameters = format!("{links}    P{last}: {{name: q, in: query, schema: {{type: string}}}}\n");
             whole(&format!(
                 "{HEAD}{}components:\n  parameters:\n{parameters}",
                 get("      parameters: [{$ref: '#/components/parameters/P1'}]\n")
             ))
         };
         assert_eq!(chain(8), [""; 0]);
-        assert!(
-            chain(9)
-                .first()
-                .unwrap()
-                .starts_with("9:20 more than 8 references")
-        );
+        assert!(chain(9).first().unwrap().starts_with("9:20 more than 8 references"));
     }
 
     #[test]
@@ -447,26 +302,14 @@ mod tests {
                 .map(|(file, chunk)| {
                     source(
                         &format!("{file}.yaml"),
-                        &format!(
-                            "{HEAD}{}",
-                            chunk.iter().copied().map(one).collect::<String>()
-                        ),
+                        &format!("{HEAD}{}", chunk.iter().copied().map(one).collect::<String>()),
                     )
                 })
                 .collect()
         };
-        assert_eq!(
-            Contract::load(&many(OPERATIONS_MAX))
-                .unwrap()
-                .operations()
-                .len(),
-            OPERATIONS_MAX
-        );
+        assert_eq!(Contract::load(&many(OPERATIONS_MAX)).unwrap().operations().len(), OPERATIONS_MAX);
         let faults = Contract::load(&many(OPERATIONS_MAX + 1)).unwrap_err();
-        assert_eq!(
-            faults.first().unwrap().message,
-            format!("more than {OPERATIONS_MAX} operations")
-        );
+        assert_eq!(faults.first().unwrap().message, format!("more than {OPERATIONS_MAX} operations"));
     }
 
     #[test]
@@ -477,16 +320,9 @@ mod tests {
                 get(&format!("      security: {requirement}\n"))
             )
         };
-        assert_eq!(
-            whole(&text("[{token: [c]}]")),
-            ["9:27 the scheme does not know the scope `c`"]
-        );
-        assert_eq!(
-            whole(&text("[{key: [a]}]")),
-            ["9:25 only oauth2 schemes have scopes"]
-        );
-        let contract =
-            Contract::load(&[source("x.yaml", &text("[{token: [b, a]}, {key: []}]"))]).unwrap();
+        assert_eq!(whole(&text("[{token: [c]}]")), ["9:27 the scheme does not know the scope `c`"]);
+        assert_eq!(whole(&text("[{key: [a]}]")), ["9:25 only oauth2 schemes have scopes"]);
+        let contract = Contract::load(&[source("x.yaml", &text("[{token: [b, a]}, {key: []}]"))]).unwrap();
         let requirement = |scheme: &str, scopes: &[&str]| SecurityRequirement {
             scheme: scheme.to_owned(),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
@@ -501,25 +337,13 @@ mod tests {
     fn all_faults_come_at_once_in_order() {
         let bad = source(
             "b.yaml",
-            &format!(
-                "{HEAD}  /a:\n    get:\n      {ANSWER}\n    post:\n      operationId: 7\n      {ANSWER}\n"
-            ),
+            &format!("{HEAD}  /a:\n    get:\n      {ANSWER}\n    post:\n      operationId: 7\n      {ANSWER}\n"),
         );
         let worse = source("a.yaml", "a: [\n");
         let faults = Contract::load(&[bad, worse]).unwrap_err();
-        let places: Vec<(String, usize)> = faults
-            .iter()
-            .map(|fault| (fault.file.clone(), fault.line))
-            .collect();
+        let places: Vec<(String, usize)> = faults.iter().map(|fault| (fault.file.clone(), fault.line)).collect();
         assert_eq!(places.first().unwrap().0, "a.yaml");
-        assert!(
-            places
-                .iter()
-                .filter(|(file, _)| file == "b.yaml")
-                .map(|(_, line)| *line)
-                .eq([6, 9]),
-            "{faults:?}"
-        );
+        assert!(places.iter().filter(|(file, _)| file == "b.yaml").map(|(_, line)| *line).eq([6, 9]), "{faults:?}");
     }
 
     const REQUESTS: &str = "  /a/{x}:
@@ -540,20 +364,12 @@ mod tests {
         let contract = Contract::load(&[source("x.yaml", &format!("{HEAD}{REQUESTS}"))]).unwrap();
         let found = found(&contract, path);
         let header = |name: &str| key.filter(|_| name == "x-key").map(str::to_owned);
-        let faults = found
-            .operation
-            .check_request(&found, query, &header)
-            .err()
-            .unwrap_or_default();
-        faults
-            .iter()
-            .map(|fault| format!("{} {}", fault.pointer, fault.keyword))
-            .collect()
+        let faults = found.operation.check_request(&found, query, &header).err().unwrap_or_default();
+        faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.keyword)).collect()
     }
 
     fn found(contract: &Contract, path: &str) -> RouteMatch {
-        let Route::Found(found) = contract.route("GET", &CanonicalPath::parse(path).unwrap())
-        else {
+        let Route::Found(found) = contract.route("GET", &CanonicalPath::parse(path).unwrap()) else {
             unreachable!("{path}")
         };
         found
@@ -565,26 +381,11 @@ mod tests {
             ("/a/1234", None, Some("k"), "path:x maxLength"),
             ("/a/1", Some("limit=0"), Some("k"), "query:limit minimum"),
             ("/a/1", Some("limit=101"), Some("k"), "query:limit maximum"),
-            (
-                "/a/1",
-                Some("limit=1&limit=1"),
-                Some("k"),
-                "query:limit repeated",
-            ),
-            (
-                "/a/1",
-                Some("limit=1&%6Cimit=2"),
-                Some("k"),
-                "query:limit repeated",
-            ),
+            ("/a/1", Some("limit=1&limit=1"), Some("k"), "query:limit repeated"),
+            ("/a/1", Some("limit=1&%6Cimit=2"), Some("k"), "query:limit repeated"),
             ("/a/1", Some("limit[]=1"), Some("k"), "query:* unknown"),
             ("/a/1", Some("limit"), Some("k"), "query:limit type"),
-            (
-                "/a/1",
-                Some("from=2026-02-30"),
-                Some("k"),
-                "query:from format",
-            ),
+            ("/a/1", Some("from=2026-02-30"), Some("k"), "query:from format"),
             ("/a/1", Some("other=1"), Some("k"), "query:other unknown"),
             ("/a/1", Some("900101300017=1"), Some("k"), "query:* unknown"),
             ("/a/1", Some("&"), Some("k"), "query:* unknown"),
@@ -592,59 +393,34 @@ mod tests {
             ("/a/1", None, None, "header:x-key required"),
             ("/a/1", None, Some("K"), "header:x-key pattern"),
         ] {
-            assert_eq!(
-                check(path, query, key).first().map(String::as_str),
-                Some(expected),
-                "{query:?} {key:?}"
-            );
+            assert_eq!(check(path, query, key).first().map(String::as_str), Some(expected), "{query:?} {key:?}");
         }
-        assert_eq!(
-            check("/a/123", Some("limit=100&from=2026-02-28"), Some("abc")),
-            [""; 0]
-        );
+        assert_eq!(check("/a/123", Some("limit=100&from=2026-02-28"), Some("abc")), [""; 0]);
         assert_eq!(check("/a/1", Some(""), Some("k")), [""; 0]);
     }
 
     #[test]
     fn the_query_limit_holds_on_both_sides() {
         let query = |bytes: usize| format!("from={}", "x".repeat(bytes - 5));
-        assert_eq!(
-            check("/a/1", Some(&query(QUERY_BYTES_MAX)), Some("k")),
-            ["query:from format"]
-        );
-        assert_eq!(
-            check("/a/1", Some(&query(QUERY_BYTES_MAX + 1)), Some("k")),
-            ["query: maxLength"]
-        );
+        assert_eq!(check("/a/1", Some(&query(QUERY_BYTES_MAX)), Some("k")), ["query:from format"]);
+        assert_eq!(check("/a/1", Some(&query(QUERY_BYTES_MAX + 1)), Some("k")), ["query: maxLength"]);
     }
 
     #[test]
     fn faults_of_a_request_are_told_up_to_a_limit() {
         let query: Vec<String> = (0..50).map(|n| format!("q{n}=1")).collect();
-        assert_eq!(
-            check("/a/1234", Some(&query.join("&")), None).len(),
-            crate::FAULTS_MAX
-        );
+        assert_eq!(check("/a/1234", Some(&query.join("&")), None).len(), crate::FAULTS_MAX);
     }
 
     #[test]
     fn an_operation_tells_what_it_is() {
-        let contract =
-            Contract::load(&[source("apis/x.yaml", &format!("{HEAD}{REQUESTS}"))]).unwrap();
+        let contract = Contract::load(&[source("apis/x.yaml", &format!("{HEAD}{REQUESTS}"))]).unwrap();
         let operation = contract.operations().first().unwrap();
         assert_eq!(
-            (
-                operation.id(),
-                operation.document(),
-                operation.method(),
-                operation.template()
-            ),
+            (operation.id(), operation.document(), operation.method(), operation.template()),
             ("a", "x", "GET", "/a/{x}")
         );
-        assert_eq!(
-            (operation.origin(), operation.index()),
-            ("apis/x.yaml:9", 0)
-        );
+        assert_eq!((operation.origin(), operation.index()), ("apis/x.yaml:9", 0));
         assert!(
             operation.security().is_empty()
                 && !operation.has_body()
@@ -652,11 +428,7 @@ mod tests {
                 && operation.media_types().is_empty()
         );
         assert!(operation.check_body(None, b"").is_ok());
-        assert!(
-            operation
-                .check_body(Some("application/json"), b"{}")
-                .is_err()
-        );
+        assert!(operation.check_body(Some("application/json"), b"{}").is_err());
     }
 
     #[test]

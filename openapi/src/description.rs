@@ -33,13 +33,7 @@ pub(crate) fn read(source: &Source) -> (Vec<Described>, Vec<Fault>) {
     }
     let schemas = Schemas::read(&root, &mut faults);
     let schemes = read_schemes(&root, &mut faults);
-    let mut reader = Reader {
-        source,
-        root: &root,
-        schemas,
-        schemes,
-        faults,
-    };
+    let mut reader = Reader { source, root: &root, schemas, schemes, faults };
     let operations = reader.document();
     structure::check(&root, &mut reader.faults);
     (operations, reader.faults.into_found())
@@ -50,11 +44,7 @@ fn check_version(root: &Node, faults: &mut Faults) -> bool {
     match root.get("openapi").map(|node| (node, node.text())) {
         Some((_, Some("3.0.0" | "3.0.1" | "3.0.2" | "3.0.3" | "3.0.4"))) => true,
         Some((node, _)) => {
-            faults.add_with_help(
-                node.mark(),
-                "not a version of OpenAPI this gateway reads",
-                help,
-            );
+            faults.add_with_help(node.mark(), "not a version of OpenAPI this gateway reads", help);
             false
         }
         None => {
@@ -66,26 +56,18 @@ fn check_version(root: &Node, faults: &mut Faults) -> bool {
 
 /// The scopes each security scheme knows; `None` for those without scopes.
 fn read_schemes(root: &Node, faults: &mut Faults) -> BTreeMap<String, Option<BTreeSet<String>>> {
-    let schemes = root
-        .get("components")
-        .and_then(|components| components.get("securitySchemes"));
+    let schemes = root.get("components").and_then(|components| components.get("securitySchemes"));
     let mut known = BTreeMap::new();
     for entry in schemes.map_or(&[][..], Node::entries) {
         let scopes = match entry.value.get("type").and_then(Node::text) {
             Some("oauth2") => {
                 let flows = entry.value.get("flows").map_or(&[][..], Node::entries);
-                let scopes = flows
-                    .iter()
-                    .filter_map(|flow| flow.value.get("scopes"))
-                    .flat_map(Node::entries);
+                let scopes = flows.iter().filter_map(|flow| flow.value.get("scopes")).flat_map(Node::entries);
                 Some(scopes.map(|scope| scope.key.clone()).collect())
             }
             Some("http" | "apiKey" | "openIdConnect") => None,
             _ => {
-                faults.add(
-                    entry.mark,
-                    "a security scheme is oauth2, http, apiKey or openIdConnect",
-                );
+                faults.add(entry.mark, "a security scheme is oauth2, http, apiKey or openIdConnect");
                 None
             }
         };
@@ -99,16 +81,7 @@ impl<'d> Reader<'d> {
         let root = self.root;
         self.known_keys(
             root,
-            &[
-                "openapi",
-                "info",
-                "servers",
-                "paths",
-                "components",
-                "security",
-                "tags",
-                "externalDocs",
-            ],
+            &["openapi", "info", "servers", "paths", "components", "security", "tags", "externalDocs"],
         );
         self.references(root);
         let mut operations = Vec::new();
@@ -130,16 +103,9 @@ impl<'d> Reader<'d> {
         let Some(names) = self.template(entry) else {
             return;
         };
-        for operation in item
-            .entries()
-            .iter()
-            .filter(|operation| METHODS.contains(&operation.key.as_str()))
-        {
+        for operation in item.entries().iter().filter(|operation| METHODS.contains(&operation.key.as_str())) {
             if let Some(parts) = self.operation(entry, &names, operation) {
-                operations.push(Described {
-                    parts,
-                    mark: operation.mark,
-                });
+                operations.push(Described { parts, mark: operation.mark });
             }
         }
     }
@@ -150,9 +116,7 @@ impl<'d> Reader<'d> {
         let mut filled = String::new();
         for segment in segments(&entry.key) {
             filled.push('/');
-            let name = segment
-                .strip_prefix('{')
-                .and_then(|rest| rest.strip_suffix('}'));
+            let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
             match name {
                 Some(name) if is_name(name) && !names.iter().any(|known| known == name) => {
                     names.push(name.to_owned());
@@ -174,21 +138,13 @@ impl<'d> Reader<'d> {
             filled.push('/');
         }
         if let Err(error) = CanonicalPath::parse(&filled) {
-            self.faults.add(
-                entry.mark,
-                format!("no request can have this path: {error}"),
-            );
+            self.faults.add(entry.mark, format!("no request can have this path: {error}"));
             return None;
         }
         Some(names)
     }
 
-    fn operation(
-        &mut self,
-        path: &'d Entry,
-        names: &[String],
-        entry: &'d Entry,
-    ) -> Option<OperationParts> {
+    fn operation(&mut self, path: &'d Entry, names: &[String], entry: &'d Entry) -> Option<OperationParts> {
         let node = &entry.value;
         self.known_keys(
             node,
@@ -236,14 +192,14 @@ impl<'d> Reader<'d> {
             );
             return None;
         };
-        let named = |text: &&str| {
-            is_name(text) && text.starts_with(|first: char| first.is_ascii_alphabetic())
-        };
+        let named = |text: &&str| is_name(text) && text.starts_with(|first: char| first.is_ascii_alphabetic());
         let id = node.text().filter(named);
         if id.is_none() {
             self.faults.add(
                 node.mark(),
-                format!("an `operationId` is a letter, then letters, digits, `_`, `-` and `.`, at most {NAME_BYTES_MAX}"),
+                format!(
+                    "an `operationId` is a letter, then letters, digits, `_`, `-` and `.`, at most {NAME_BYTES_MAX}"
+                ),
             );
         }
         id.map(str::to_owned)
@@ -251,11 +207,7 @@ impl<'d> Reader<'d> {
 
     /// Public is what says so: an operation that nobody gave a thought to must not be open to everybody.
     fn security(&mut self, entry: &Entry) -> Vec<SecurityRequirement> {
-        let Some(node) = entry
-            .value
-            .get("security")
-            .or_else(|| self.root.get("security"))
-        else {
+        let Some(node) = entry.value.get("security").or_else(|| self.root.get("security")) else {
             self.faults.add_with_help(
                 entry.mark,
                 "nothing says who may ask",
@@ -267,10 +219,7 @@ impl<'d> Reader<'d> {
             self.faults.add(node.mark(), "`security` is a list");
             return Vec::new();
         };
-        items
-            .iter()
-            .filter_map(|item| self.requirement(item))
-            .collect()
+        items.iter().filter_map(|item| self.requirement(item)).collect()
     }
 
     fn requirement(&mut self, node: &Node) -> Option<SecurityRequirement> {
@@ -283,10 +232,7 @@ impl<'d> Reader<'d> {
             return None;
         };
         let Some(known) = self.schemes.get(&entry.key) else {
-            self.faults.add(
-                entry.mark,
-                format!("no security scheme `{}` in this document", entry.key),
-            );
+            self.faults.add(entry.mark, format!("no security scheme `{}` in this document", entry.key));
             return None;
         };
         let Kind::List(items) = entry.value.kind() else {
@@ -296,23 +242,15 @@ impl<'d> Reader<'d> {
         let mut scopes = Vec::with_capacity(items.len());
         for item in items {
             match (item.text(), known) {
-                (Some(scope), Some(known)) if known.contains(scope) => {
-                    scopes.push(scope.to_owned())
+                (Some(scope), Some(known)) if known.contains(scope) => scopes.push(scope.to_owned()),
+                (Some(scope), Some(_)) => {
+                    self.faults.add(item.mark(), format!("the scheme does not know the scope `{scope}`"))
                 }
-                (Some(scope), Some(_)) => self.faults.add(
-                    item.mark(),
-                    format!("the scheme does not know the scope `{scope}`"),
-                ),
-                (_, None) => self
-                    .faults
-                    .add(item.mark(), "only oauth2 schemes have scopes"),
+                (_, None) => self.faults.add(item.mark(), "only oauth2 schemes have scopes"),
                 (None, _) => self.faults.add(item.mark(), "a scope is a text"),
             }
         }
-        Some(SecurityRequirement {
-            scheme: entry.key.clone(),
-            scopes,
-        })
+        Some(SecurityRequirement { scheme: entry.key.clone(), scopes })
     }
 
     fn response(&mut self, node: &'d Node) {

@@ -137,10 +137,7 @@ impl Node {
             Kind::Text(text) => Value::String(text.clone()),
             Kind::List(items) => Value::Array(items.iter().map(Node::to_value).collect()),
             Kind::Map(entries) => Value::Object(
-                entries
-                    .iter()
-                    .map(|entry| (entry.key.clone(), entry.value.to_value()))
-                    .collect::<Map<_, _>>(),
+                entries.iter().map(|entry| (entry.key.clone(), entry.value.to_value())).collect::<Map<_, _>>(),
             ),
         }
     }
@@ -152,9 +149,7 @@ impl Node {
             Kind::Map(entries) => entries.iter().map(|entry| entry.value.size()).collect(),
             _ => return (1, 0),
         };
-        children.into_iter().fold((1, 1), |(nodes, depth), (n, d)| {
-            (nodes + n, depth.max(d + 1))
-        })
+        children.into_iter().fold((1, 1), |(nodes, depth), (n, d)| (nodes + n, depth.max(d + 1)))
     }
 }
 
@@ -167,11 +162,7 @@ struct Frame {
 
 enum Open {
     List(Vec<Node>),
-    Map {
-        entries: Vec<Entry>,
-        seen: HashSet<String>,
-        key: Option<(String, Mark)>,
-    },
+    Map { entries: Vec<Entry>, seen: HashSet<String>, key: Option<(String, Mark)> },
 }
 
 struct Builder<'s> {
@@ -202,19 +193,14 @@ impl<'s> Builder<'s> {
     fn read(&mut self, text: &str) -> Result<(), Fault> {
         let start = Mark { line: 1, column: 1 };
         if text.len() > DOCUMENT_BYTES_MAX {
-            return Err(self.fault(
-                start,
-                format!("the file is larger than {DOCUMENT_BYTES_MAX} bytes"),
-            ));
+            return Err(self.fault(start, format!("the file is larger than {DOCUMENT_BYTES_MAX} bytes")));
         }
         let mut parser = Parser::new_from_str(text);
         while let Some(next) = parser.next_event() {
             match next {
                 Ok((event, span)) => self.event(event, place(&span.start))?,
                 Err(error) => {
-                    return Err(
-                        self.fault(place(error.marker()), format!("not YAML: {}", error.info()))
-                    );
+                    return Err(self.fault(place(error.marker()), format!("not YAML: {}", error.info())));
                 }
             }
         }
@@ -238,22 +224,14 @@ impl<'s> Builder<'s> {
             }
             Event::SequenceStart(anchor, tag) => {
                 self.refuse_tag(tag.is_some(), mark)?;
-                self.begin(Frame {
-                    mark,
-                    anchor,
-                    kind: Open::List(Vec::new()),
-                })?;
+                self.begin(Frame { mark, anchor, kind: Open::List(Vec::new()) })?;
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse_tag(tag.is_some(), mark)?;
                 self.begin(Frame {
                     mark,
                     anchor,
-                    kind: Open::Map {
-                        entries: Vec::new(),
-                        seen: HashSet::new(),
-                        key: None,
-                    },
+                    kind: Open::Map { entries: Vec::new(), seen: HashSet::new(), key: None },
                 })?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.end()?,
@@ -282,23 +260,10 @@ impl<'s> Builder<'s> {
             Open::List(items) => Kind::List(items),
             Open::Map { entries, .. } => Kind::Map(entries),
         };
-        self.attach(
-            Node {
-                mark: frame.mark,
-                kind,
-            },
-            frame.anchor,
-            1,
-        )
+        self.attach(Node { mark: frame.mark, kind }, frame.anchor, 1)
     }
 
-    fn scalar(
-        &mut self,
-        text: &str,
-        style: ScalarStyle,
-        anchor: usize,
-        mark: Mark,
-    ) -> Result<(), Fault> {
+    fn scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, mark: Mark) -> Result<(), Fault> {
         if self.expects_key() {
             return self.key(text, mark);
         }
@@ -323,11 +288,7 @@ impl<'s> Builder<'s> {
             return Err(fault);
         }
         let mut repeated = false;
-        if let Some(Frame {
-            kind: Open::Map { seen, key, .. },
-            ..
-        }) = self.open.last_mut()
-        {
+        if let Some(Frame { kind: Open::Map { seen, key, .. }, .. }) = self.open.last_mut() {
             repeated = !seen.insert(text.to_owned());
             *key = Some((text.to_owned(), mark));
         }
@@ -373,11 +334,7 @@ impl<'s> Builder<'s> {
             Some(Open::List(items)) => items.push(node),
             Some(Open::Map { entries, key, .. }) => {
                 if let Some((key, mark)) = key.take() {
-                    entries.push(Entry {
-                        key,
-                        mark,
-                        value: node,
-                    });
+                    entries.push(Entry { key, mark, value: node });
                 }
             }
         }
@@ -385,39 +342,20 @@ impl<'s> Builder<'s> {
     }
 
     fn expects_key(&self) -> bool {
-        matches!(
-            self.open.last(),
-            Some(Frame {
-                kind: Open::Map { key: None, .. },
-                ..
-            })
-        )
+        matches!(self.open.last(), Some(Frame { kind: Open::Map { key: None, .. }, .. }))
     }
 
     fn refuse_tag(&self, tagged: bool, mark: Mark) -> Result<(), Fault> {
-        if tagged {
-            Err(self.fault(mark, "tags are not used here".to_owned()))
-        } else {
-            Ok(())
-        }
+        if tagged { Err(self.fault(mark, "tags are not used here".to_owned())) } else { Ok(()) }
     }
 
     fn fault(&self, mark: Mark, message: String) -> Fault {
-        Fault {
-            file: self.file.to_owned(),
-            line: mark.line,
-            column: mark.column,
-            message,
-            help: None,
-        }
+        Fault { file: self.file.to_owned(), line: mark.line, column: mark.column, message, help: None }
     }
 }
 
 fn place(marker: &Marker) -> Mark {
-    Mark {
-        line: marker.line(),
-        column: marker.col() + 1,
-    }
+    Mark { line: marker.line(), column: marker.col() + 1 }
 }
 
 /// Reads a plain scalar by the core schema of YAML 1.2.2, section 10.3.2.
@@ -438,21 +376,15 @@ fn plain(text: &str) -> Result<Kind, &'static str> {
     {
         return integer(u64::from_str_radix(octal, 8).ok());
     }
-    if let Some(hex) = text
-        .strip_prefix("0x")
-        .filter(|digits| !digits.is_empty() && digits.bytes().all(|d| d.is_ascii_hexdigit()))
+    if let Some(hex) =
+        text.strip_prefix("0x").filter(|digits| !digits.is_empty() && digits.bytes().all(|d| d.is_ascii_hexdigit()))
     {
         return integer(u64::from_str_radix(hex, 16).ok());
     }
     if !unsigned.is_empty() && unsigned.bytes().all(|digit| digit.is_ascii_digit()) {
         return match text.strip_prefix('+').unwrap_or(text).parse::<i64>() {
             Ok(number) => Ok(Kind::Number(Number::from(number))),
-            Err(_) => integer(
-                unsigned
-                    .parse::<u64>()
-                    .ok()
-                    .filter(|_| !text.starts_with('-')),
-            ),
+            Err(_) => integer(unsigned.parse::<u64>().ok().filter(|_| !text.starts_with('-'))),
         };
     }
     if is_float(unsigned) {
@@ -463,23 +395,17 @@ fn plain(text: &str) -> Result<Kind, &'static str> {
 }
 
 fn integer(number: Option<u64>) -> Result<Kind, &'static str> {
-    number
-        .map(|number| Kind::Number(Number::from(number)))
-        .ok_or("the number is too large")
+    number.map(|number| Kind::Number(Number::from(number))).ok_or("the number is too large")
 }
 
 fn is_float(unsigned: &str) -> bool {
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (
-            mantissa,
-            Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)),
-        ),
+        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))),
         None => (unsigned, None),
     };
     let digits = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let mantissa_fits =
-        digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty());
+    let mantissa_fits = digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty());
     mantissa_fits && exponent.is_none_or(|exponent| !exponent.is_empty() && digits(exponent))
 }
 
@@ -491,10 +417,7 @@ mod tests {
     use serde_json::json;
 
     fn read(text: &str) -> Result<Node, Vec<Fault>> {
-        parse(&Source {
-            name: "x.yaml".to_owned(),
-            text: text.to_owned(),
-        })
+        parse(&Source { name: "x.yaml".to_owned(), text: text.to_owned() })
     }
 
     fn refusal(text: &str) -> (usize, usize, String) {
@@ -505,10 +428,7 @@ mod tests {
 
     #[test]
     fn a_repeated_key_is_refused_where_it_stands() {
-        assert_eq!(
-            refusal("a: 1\nb:\n  c: 1\n  c: 2\n"),
-            (4, 3, "the key `c` is repeated".to_owned())
-        );
+        assert_eq!(refusal("a: 1\nb:\n  c: 1\n  c: 2\n"), (4, 3, "the key `c` is repeated".to_owned()));
         assert_eq!(read("a: 1\na: 2\nb: 3\nb: 4\n").unwrap_err().len(), 2);
         assert_eq!(refusal("{a: 1, \"a\": 2}").2, "the key `a` is repeated");
     }
@@ -526,10 +446,7 @@ mod tests {
             ("a: -99999999999999999999\n", "the number is too large"),
             ("a: !!str 1\n", "tags are not used here"),
             ("a: !x {}\n", "tags are not used here"),
-            (
-                "a: &x {k: 1}\nb:\n  <<: *x\n",
-                "merge keys are not part of YAML 1.2",
-            ),
+            ("a: &x {k: 1}\nb:\n  <<: *x\n", "merge keys are not part of YAML 1.2"),
             ("a: &x [*x]\n", "the alias stands inside its own anchor"),
             ("? [1]\n: 2\n", "a key must be plain text"),
             ("a: &x b\n*x : 2\n", "a key must be plain text"),
@@ -542,10 +459,7 @@ mod tests {
     #[test]
     fn broken_yaml_is_refused_with_its_line() {
         let (line, _, message) = refusal("a: 1\nb: [1, 2\nc: 3\n");
-        assert!(
-            line >= 2 && message.starts_with("not YAML"),
-            "{line} {message}"
-        );
+        assert!(line >= 2 && message.starts_with("not YAML"), "{line} {message}");
         assert!(refusal("a:\n\t- 1\n").2.starts_with("not YAML"));
         assert!(refusal("a: *nowhere\n").2.starts_with("not YAML"));
     }
@@ -556,14 +470,8 @@ mod tests {
         assert!(read(&nested(DEPTH_MAX)).is_ok());
         assert!(refusal(&nested(DEPTH_MAX + 1)).2.contains("deeper"));
         let half = DEPTH_MAX / 2;
-        let aliased = |depth: usize| {
-            format!(
-                "a: &x {}\nb: {}*x{}\n",
-                nested(half),
-                "[".repeat(depth),
-                "]".repeat(depth)
-            )
-        };
+        let aliased =
+            |depth: usize| format!("a: &x {}\nb: {}*x{}\n", nested(half), "[".repeat(depth), "]".repeat(depth));
         assert!(read(&aliased(DEPTH_MAX - half - 1)).is_ok());
         assert!(refusal(&aliased(DEPTH_MAX - half)).2.contains("deeper"));
     }

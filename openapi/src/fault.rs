@@ -58,10 +58,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn new(file: &str) -> Self {
-        Faults {
-            file: file.to_owned(),
-            found: Vec::new(),
-        }
+        Faults { file: file.to_owned(), found: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, mark: Mark, message: impl Into<String>) {
@@ -89,13 +86,7 @@ impl Faults {
     }
 
     fn push(&mut self, mark: Mark, message: String, help: Option<String>) {
-        let fault = Fault {
-            file: self.file.clone(),
-            line: mark.line,
-            column: mark.column,
-            message,
-            help,
-        };
+        let fault = Fault { file: self.file.clone(), line: mark.line, column: mark.column, message, help };
         if self.found.len() < FILE_FAULTS_MAX && !self.found.contains(&fault) {
             self.found.push(fault);
         }
@@ -104,11 +95,7 @@ impl Faults {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}:{}: {}",
-            self.file, self.line, self.column, self.message
-        )?;
+        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
         match &self.help {
             Some(help) => write!(f, " (help: {help})"),
             None => Ok(()),
@@ -129,13 +116,7 @@ mod tests {
             assert_eq!(faults.count(), line - 1);
             faults.add(Mark { line, column: 1 }, "m");
         }
-        faults.add(
-            Mark {
-                line: FILE_FAULTS_MAX + 1,
-                column: 1,
-            },
-            "m",
-        );
+        faults.add(Mark { line: FILE_FAULTS_MAX + 1, column: 1 }, "m");
         assert_eq!(faults.into_found().len(), FILE_FAULTS_MAX);
     }
 
@@ -159,10 +140,7 @@ mod tests {
             ("a.b/accounts.v1.yaml", "accounts.v1"),
             (".hidden", ".hidden"),
         ] {
-            let source = Source {
-                name: name.to_owned(),
-                text: String::new(),
-            };
+            let source = Source { name: name.to_owned(), text: String::new() };
             assert_eq!(source.stem(), stem);
         }
     }

@@ -26,27 +26,19 @@ pub(crate) type Pair<'t> = (Cow<'t, str>, Cow<'t, str>);
 /// Reads the pairs one by one; the text's own length is the caller's limit.
 pub(crate) fn pairs(text: &str) -> impl Iterator<Item = Result<Pair<'_>, Broken>> {
     let mut at = 0;
-    let parts = if text.is_empty() {
-        None
-    } else {
-        Some(text.split('&'))
-    };
-    parts
-        .into_iter()
-        .flatten()
-        .enumerate()
-        .map(move |(count, part)| {
-            let start = at;
-            at += part.len() + 1;
-            let broken = |reason| Broken { at: start, reason };
-            if count >= PAIRS_MAX {
-                return Err(broken("too many pairs"));
-            }
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            let name = decode(name).map_err(broken)?;
-            let value = decode(value).map_err(broken)?;
-            Ok((name, value))
-        })
+    let parts = if text.is_empty() { None } else { Some(text.split('&')) };
+    parts.into_iter().flatten().enumerate().map(move |(count, part)| {
+        let start = at;
+        at += part.len() + 1;
+        let broken = |reason| Broken { at: start, reason };
+        if count >= PAIRS_MAX {
+            return Err(broken("too many pairs"));
+        }
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let name = decode(name).map_err(broken)?;
+        let value = decode(value).map_err(broken)?;
+        Ok((name, value))
+    })
 }
 
 fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
@@ -82,9 +74,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<(String, String)>, Broken> {
-        pairs(text)
-            .map(|pair| pair.map(|(name, value)| (name.into_owned(), value.into_owned())))
-            .collect()
+        pairs(text).map(|pair| pair.map(|(name, value)| (name.into_owned(), value.into_owned()))).collect()
     }
 
     #[test]
@@ -112,21 +102,11 @@ mod tests {
 
     #[test]
     fn pairs_are_read_in_order() {
-        let own = |pairs: &[(&str, &str)]| {
-            pairs
-                .iter()
-                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
-                .collect::<Vec<_>>()
-        };
+        let own =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
         assert_eq!(read("").unwrap(), own(&[]));
-        assert_eq!(
-            read("a=1&b=2=3&c").unwrap(),
-            own(&[("a", "1"), ("b", "2=3"), ("c", "")])
-        );
+        assert_eq!(read("a=1&b=2=3&c").unwrap(), own(&[("a", "1"), ("b", "2=3"), ("c", "")]));
         assert_eq!(read("a+b=c%20d%2B").unwrap(), own(&[("a b", "c d+")]));
-        assert_eq!(
-            read("a&&b").unwrap(),
-            own(&[("a", ""), ("", ""), ("b", "")])
-        );
+        assert_eq!(read("a&&b").unwrap(), own(&[("a", ""), ("", ""), ("b", "")]));
     }
 }

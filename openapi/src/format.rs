@@ -12,11 +12,9 @@ pub(crate) fn is_uuid(text: &str) -> bool {
 /// Tells whether a text is a `full-date` of RFC 3339: a day that exists, `2026-02-28`.
 pub(crate) fn is_date(text: &str) -> bool {
     let mut parts = text.splitn(3, '-');
-    let (Some(year), Some(month), Some(day)) = (
-        digits(parts.next(), 4),
-        digits(parts.next(), 2),
-        digits(parts.next(), 2),
-    ) else {
+    let (Some(year), Some(month), Some(day)) =
+        (digits(parts.next(), 4), digits(parts.next(), 2), digits(parts.next(), 2))
+    else {
         return false;
     };
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
@@ -46,14 +44,8 @@ pub(crate) fn is_date_time(text: &str) -> bool {
 
 /// Tells whether a text is base64 with padding (RFC 4648, section 4).
 pub(crate) fn is_base64(text: &str) -> bool {
-    let data = text
-        .strip_suffix("==")
-        .or_else(|| text.strip_suffix('='))
-        .unwrap_or(text);
-    text.len().is_multiple_of(4)
-        && data
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+    let data = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
+    text.len().is_multiple_of(4) && data.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
 }
 
 fn is_time(text: &str) -> bool {
@@ -62,14 +54,12 @@ fn is_time(text: &str) -> bool {
         None => (text, None),
     };
     let mut parts = clock.splitn(3, ':');
-    let fits =
-        |part: Option<&str>, below: u32| digits(part, 2).is_some_and(|number| number < below);
+    let fits = |part: Option<&str>, below: u32| digits(part, 2).is_some_and(|number| number < below);
     fits(parts.next(), 24)
         && fits(parts.next(), 60)
         && fits(parts.next(), 60)
         && fraction.is_none_or(|fraction| {
-            (1..=9).contains(&fraction.len())
-                && fraction.bytes().all(|digit| digit.is_ascii_digit())
+            (1..=9).contains(&fraction.len()) && fraction.bytes().all(|digit| digit.is_ascii_digit())
         })
 }
 
@@ -77,10 +67,7 @@ fn is_offset(text: &str) -> bool {
     if matches!(text, "Z" | "z") {
         return true;
     }
-    let Some((hours, minutes)) = text
-        .strip_prefix(['+', '-'])
-        .and_then(|offset| offset.split_once(':'))
-    else {
+    let Some((hours, minutes)) = text.strip_prefix(['+', '-']).and_then(|offset| offset.split_once(':')) else {
         return false;
     };
     digits(Some(hours), 2).is_some_and(|hours| hours < 24)
@@ -88,8 +75,7 @@ fn is_offset(text: &str) -> bool {
 }
 
 fn digits(part: Option<&str>, length: usize) -> Option<u32> {
-    let part = part
-        .filter(|part| part.len() == length && part.bytes().all(|digit| digit.is_ascii_digit()))?;
+    let part = part.filter(|part| part.len() == length && part.bytes().all(|digit| digit.is_ascii_digit()))?;
     part.parse().ok()
 }
 

@@ -6,56 +6,28 @@ use crate::validate::{BodyRule, MediaRule, ParameterRule, Place, Scalar, Shape};
 
 impl<'d> Reader<'d> {
     /// The parameters of the path item and the operation; the operation's come first and win.
-    pub(crate) fn parameters(
-        &mut self,
-        path: &'d Entry,
-        names: &[String],
-        operation: &'d Entry,
-    ) -> Vec<ParameterRule> {
+    pub(crate) fn parameters(&mut self, path: &'d Entry, names: &[String], operation: &'d Entry) -> Vec<ParameterRule> {
         let mut rules: Vec<ParameterRule> = Vec::new();
-        for list in [&operation.value, &path.value]
-            .into_iter()
-            .filter_map(|owner| owner.get("parameters"))
-        {
+        for list in [&operation.value, &path.value].into_iter().filter_map(|owner| owner.get("parameters")) {
             let mut own: Vec<ParameterRule> = Vec::new();
             for node in list.items() {
-                let Some(rule) = self
-                    .resolve(node, "parameters")
-                    .and_then(|node| self.parameter(node))
-                else {
+                let Some(rule) = self.resolve(node, "parameters").and_then(|node| self.parameter(node)) else {
                     continue;
                 };
                 if rule.place == Place::Path && !names.contains(&rule.name) {
-                    self.faults
-                        .add(node.mark(), format!("the path has no `{{{}}}`", rule.name));
-                } else if own
-                    .iter()
-                    .any(|other| other.place == rule.place && other.name == rule.name)
-                {
-                    self.faults.add(
-                        node.mark(),
-                        format!("the parameter `{}` is described twice", rule.name),
-                    );
+                    self.faults.add(node.mark(), format!("the path has no `{{{}}}`", rule.name));
+                } else if own.iter().any(|other| other.place == rule.place && other.name == rule.name) {
+                    self.faults.add(node.mark(), format!("the parameter `{}` is described twice", rule.name));
                 } else {
                     own.push(rule);
                 }
             }
-            own.retain(|rule| {
-                !rules
-                    .iter()
-                    .any(|other| other.place == rule.place && other.name == rule.name)
-            });
+            own.retain(|rule| !rules.iter().any(|other| other.place == rule.place && other.name == rule.name));
             rules.append(&mut own);
         }
         for name in names {
-            if !rules
-                .iter()
-                .any(|rule| rule.place == Place::Path && &rule.name == name)
-            {
-                self.faults.add(
-                    operation.mark,
-                    format!("the path parameter `{name}` is not described"),
-                );
+            if !rules.iter().any(|rule| rule.place == Place::Path && &rule.name == name) {
+                self.faults.add(operation.mark, format!("the path parameter `{name}` is not described"));
             }
         }
         rules
@@ -79,15 +51,9 @@ impl<'d> Reader<'d> {
         );
         let name = node.get("name").and_then(Node::text).unwrap_or_default();
         let place = self.place(node)?;
-        let name = if place == Place::Header {
-            name.to_ascii_lowercase()
-        } else {
-            name.to_owned()
-        };
+        let name = if place == Place::Header { name.to_ascii_lowercase() } else { name.to_owned() };
         // OpenAPI gives these three to other parts of a description and asks to ignore them here.
-        if place == Place::Header
-            && matches!(name.as_str(), "accept" | "content-type" | "authorization")
-        {
+        if place == Place::Header && matches!(name.as_str(), "accept" | "content-type" | "authorization") {
             return None;
         }
         if !is_name(&name) {
@@ -97,17 +63,12 @@ impl<'d> Reader<'d> {
             );
             return None;
         }
-        if let Some(style) = node
-            .get("style")
-            .filter(|style| !matches!(style.text(), Some("simple" | "form")))
-        {
-            self.faults
-                .add(style.mark(), "a parameter's style is `simple` or `form`");
+        if let Some(style) = node.get("style").filter(|style| !matches!(style.text(), Some("simple" | "form"))) {
+            self.faults.add(style.mark(), "a parameter's style is `simple` or `form`");
         }
         let required = node.get("required").and_then(Node::boolean) == Some(true);
         if place == Place::Path && !required {
-            self.faults
-                .add(node.mark(), "a path parameter says `required: true`");
+            self.faults.add(node.mark(), "a path parameter says `required: true`");
         }
         let Some(schema) = node.get("schema") else {
             self.faults.add(node.mark(), "a parameter needs a `schema`");
@@ -115,13 +76,7 @@ impl<'d> Reader<'d> {
         };
         let kind = self.scalar(schema)?;
         let validator = self.schemas.validator(schema, &mut self.faults)?;
-        Some(ParameterRule {
-            name,
-            place,
-            required,
-            kind,
-            validator,
-        })
+        Some(ParameterRule { name, place, required, kind, validator })
     }
 
     fn place(&mut self, node: &Node) -> Option<Place> {
@@ -130,10 +85,7 @@ impl<'d> Reader<'d> {
             Some("query") => Some(Place::Query),
             Some("header") => Some(Place::Header),
             _ => {
-                self.faults.add(
-                    node.get("in").unwrap_or(node).mark(),
-                    "a parameter stands in path, query or header",
-                );
+                self.faults.add(node.get("in").unwrap_or(node).mark(), "a parameter stands in path, query or header");
                 None
             }
         }
@@ -147,10 +99,7 @@ impl<'d> Reader<'d> {
             Some("number") => Some(Scalar::Number),
             Some("boolean") => Some(Scalar::Boolean),
             _ => {
-                self.faults.add(
-                    schema.mark(),
-                    "a parameter's schema has the type string, integer, number or boolean",
-                );
+                self.faults.add(schema.mark(), "a parameter's schema has the type string, integer, number or boolean");
                 None
             }
         }
@@ -162,15 +111,13 @@ impl<'d> Reader<'d> {
         let required = node.get("required").and_then(Node::boolean) == Some(true);
         let entries = node.get("content").map_or(&[][..], Node::entries);
         if entries.is_empty() {
-            self.faults
-                .add(node.mark(), "a request body has at least one media type");
+            self.faults.add(node.mark(), "a request body has at least one media type");
         }
         let mut media: Vec<MediaRule> = Vec::new();
         for entry in entries {
             if let Some(rule) = self.media_type(entry) {
                 if media.iter().any(|other| other.essence == rule.essence) {
-                    self.faults
-                        .add(entry.mark, "the media type is described twice");
+                    self.faults.add(entry.mark, "the media type is described twice");
                 }
                 media.push(rule);
             }
@@ -180,13 +127,7 @@ impl<'d> Reader<'d> {
 
     fn media_type(&mut self, entry: &'d Entry) -> Option<MediaRule> {
         self.known_keys(&entry.value, &["schema", "example", "examples"]);
-        let essence = entry
-            .key
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
+        let essence = entry.key.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let Some(shape) = Shape::of(&essence) else {
             self.faults.add_with_help(
                 entry.mark,
@@ -196,15 +137,10 @@ impl<'d> Reader<'d> {
             return None;
         };
         let Some(schema) = entry.value.get("schema") else {
-            self.faults
-                .add(entry.mark, "a request body needs a `schema`");
+            self.faults.add(entry.mark, "a request body needs a `schema`");
             return None;
         };
         let validator = self.schemas.validator(schema, &mut self.faults)?;
-        Some(MediaRule {
-            essence,
-            shape,
-            validator,
-        })
+        Some(MediaRule { essence, shape, validator })
     }
 }

@@ -46,12 +46,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Value, Malformed> {
     }
     let values = Cell::new(0);
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = Strict {
-        depth: 0,
-        values: &values,
-    }
-    .deserialize(&mut deserializer)
-    .map_err(malformed)?;
+    let value = Strict { depth: 0, values: &values }.deserialize(&mut deserializer).map_err(malformed)?;
     deserializer.end().map_err(malformed)?;
     Ok(value)
 }
@@ -62,18 +57,10 @@ fn malformed(error: serde_json::Error) -> Malformed {
         // Syntax messages of serde_json are fixed texts, and the others are written below: neither repeats the body.
         _ => {
             let text = error.to_string();
-            text.rsplit_once(" at line ")
-                .map_or(text.as_str(), |(reason, _)| reason)
-                .to_owned()
+            text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_owned()
         }
     };
-    Malformed {
-        at: Mark {
-            line: error.line().max(1),
-            column: error.column().max(1),
-        },
-        reason,
-    }
+    Malformed { at: Mark { line: error.line().max(1), column: error.column().max(1) }, reason }
 }
 
 #[derive(Clone, Copy)]
@@ -85,14 +72,9 @@ struct Strict<'c> {
 impl Strict<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth >= JSON_DEPTH_MAX {
-            return Err(E::custom(format_args!(
-                "nested deeper than {JSON_DEPTH_MAX} levels"
-            )));
+            return Err(E::custom(format_args!("nested deeper than {JSON_DEPTH_MAX} levels")));
         }
-        Ok(Strict {
-            depth: self.depth + 1,
-            values: self.values,
-        })
+        Ok(Strict { depth: self.depth + 1, values: self.values })
     }
 }
 
@@ -102,9 +84,7 @@ impl<'de> DeserializeSeed<'de> for Strict<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         let count = self.values.get() + 1;
         if count > JSON_VALUES_MAX {
-            return Err(D::Error::custom(format_args!(
-                "more than {JSON_VALUES_MAX} values"
-            )));
+            return Err(D::Error::custom(format_args!("more than {JSON_VALUES_MAX} values")));
         }
         self.values.set(count);
         deserializer.deserialize_any(self)
@@ -127,19 +107,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
-        if value > INTEGER_MAX {
-            Err(too_large())
-        } else {
-            Ok(Value::Number(Number::from(value)))
-        }
+        if value > INTEGER_MAX { Err(too_large()) } else { Ok(Value::Number(Number::from(value))) }
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
-        if value.unsigned_abs() > INTEGER_MAX {
-            Err(too_large())
-        } else {
-            Ok(Value::Number(Number::from(value)))
-        }
+        if value.unsigned_abs() > INTEGER_MAX { Err(too_large()) } else { Ok(Value::Number(Number::from(value))) }
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
@@ -147,9 +119,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         if value.abs() > INTEGER_MAX as f64 {
             return Err(too_large());
         }
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(too_large)
+        Number::from_f64(value).map(Value::Number).ok_or_else(too_large)
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -174,9 +144,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
             if map.len() >= JSON_PROPERTIES_MAX {
-                return Err(A::Error::custom(format_args!(
-                    "an object has more than {JSON_PROPERTIES_MAX} properties"
-                )));
+                return Err(A::Error::custom(format_args!("an object has more than {JSON_PROPERTIES_MAX} properties")));
             }
             if map.contains_key(&key) {
                 return Err(A::Error::custom("a key is repeated"));
@@ -207,10 +175,7 @@ mod tests {
     fn repeated_keys_are_refused_however_they_are_written() {
         assert_eq!(reason(r#"{"a":1,"a":1}"#), "a key is repeated");
         assert_eq!(reason(r#"{"a":1,"\u0061":2}"#), "a key is repeated");
-        assert_eq!(
-            reason(r#"[{"x":{"b":1,"c":2,"b":3}}]"#),
-            "a key is repeated"
-        );
+        assert_eq!(reason(r#"[{"x":{"b":1,"c":2,"b":3}}]"#), "a key is repeated");
     }
 
     #[test]
@@ -295,15 +260,8 @@ mod tests {
 
     #[test]
     fn properties_hold_on_both_sides() {
-        let object = |count: usize| {
-            format!(
-                "{{{}}}",
-                (0..count)
-                    .map(|n| format!("\"k{n}\":1"))
-                    .collect::<Vec<_>>()
-                    .join(",")
-            )
-        };
+        let object =
+            |count: usize| format!("{{{}}}", (0..count).map(|n| format!("\"k{n}\":1")).collect::<Vec<_>>().join(","));
         assert!(parse(object(JSON_PROPERTIES_MAX).as_bytes()).is_ok());
         assert!(reason(&object(JSON_PROPERTIES_MAX + 1)).contains("properties"));
     }
@@ -331,11 +289,7 @@ mod tests {
 
     #[test]
     fn sound_json_is_read_as_it_is() {
-        let value =
-            parse(r#" {"a":[1,-2,1.5,true,null,"x\ud83d\ude00"],"b":{}} "#.as_bytes()).unwrap();
-        assert_eq!(
-            value,
-            json!({"a": [1, -2, 1.5, true, null, "x\u{1f600}"], "b": {}})
-        );
+        let value = parse(r#" {"a":[1,-2,1.5,true,null,"x\ud83d\ude00"],"b":{}} "#.as_bytes()).unwrap();
+        assert_eq!(value, json!({"a": [1, -2, 1.5, true, null, "x\u{1f600}"], "b": {}}));
     }
 }

@@ -3,9 +3,7 @@
 //! Knows nothing of how its path is found and nothing of what serves it.
 
 use crate::path::{CanonicalPath, unescape};
-use crate::validate::{
-    BodyError, BodyFault, BodyRule, ParameterRule, Place, ValidBody, check_query,
-};
+use crate::validate::{BodyError, BodyFault, BodyRule, ParameterRule, Place, ValidBody, check_query};
 use std::fmt;
 use std::sync::Arc;
 
@@ -43,11 +41,7 @@ impl Operation {
     pub(crate) fn new(parts: OperationParts, index: usize) -> Self {
         let media = parts.body.iter().flat_map(|body| &body.media);
         let media_types = media.map(|media| media.essence.clone()).collect();
-        Operation {
-            parts,
-            index,
-            media_types,
-        }
+        Operation { parts, index, media_types }
     }
 
     /// The `operationId`, unique in the contract.
@@ -130,28 +124,14 @@ impl Operation {
         header: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(), Vec<BodyFault>> {
         let mut faults = Vec::new();
-        for rule in self
-            .parts
-            .parameters
-            .iter()
-            .filter(|rule| rule.place == Place::Path)
-        {
+        for rule in self.parts.parameters.iter().filter(|rule| rule.place == Place::Path) {
             rule.check(found.parameter(&rule.name), &mut faults);
         }
         check_query(&self.parts.parameters, query, &mut faults);
-        for rule in self
-            .parts
-            .parameters
-            .iter()
-            .filter(|rule| rule.place == Place::Header)
-        {
+        for rule in self.parts.parameters.iter().filter(|rule| rule.place == Place::Header) {
             rule.check(header(&rule.name).as_deref(), &mut faults);
         }
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
     /// Reads a body strictly and judges it.
@@ -161,11 +141,7 @@ impl Operation {
     ///
     /// # Errors
     /// See [`BodyError`]; the media type is judged before the body is read.
-    pub fn check_body(
-        &self,
-        content_type: Option<&str>,
-        body: &[u8],
-    ) -> Result<ValidBody, BodyError> {
+    pub fn check_body(&self, content_type: Option<&str>, body: &[u8]) -> Result<ValidBody, BodyError> {
         match &self.parts.body {
             Some(rule) => rule.check(content_type, body),
             None => BodyRule::default().check(content_type, body),
@@ -179,13 +155,7 @@ impl Operation {
 
 impl fmt::Debug for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Operation({} {} {})",
-            self.id(),
-            self.method(),
-            self.template()
-        )
+        write!(f, "Operation({} {} {})", self.id(), self.method(), self.template())
     }
 }
 
@@ -201,11 +171,7 @@ pub struct RouteMatch {
 impl RouteMatch {
     /// The value of a template's parameter, escapes written out.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        let position = self
-            .operation
-            .template_names()
-            .iter()
-            .position(|known| known == name)?;
+        let position = self.operation.template_names().iter().position(|known| known == name)?;
         self.parameters.value(position)
     }
 }

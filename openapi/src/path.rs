@@ -106,11 +106,7 @@ impl CanonicalPath {
         while let Some(segment) = segments.next() {
             if segment.is_empty() {
                 let last = segments.peek().is_none();
-                return Err(if last {
-                    PathError::TrailingSlash
-                } else {
-                    PathError::EmptySegment
-                });
+                return Err(if last { PathError::TrailingSlash } else { PathError::EmptySegment });
             }
             check_segment(segment, at)?;
             at += segment.len() + 1;
@@ -201,10 +197,8 @@ fn is_dots(segment: &str) -> bool {
     let mut rest = segment;
     let mut dots = 0;
     while !rest.is_empty() {
-        let Some(next) = rest
-            .strip_prefix('.')
-            .or_else(|| rest.strip_prefix("%2E"))
-            .or_else(|| rest.strip_prefix("%2e"))
+        let Some(next) =
+            rest.strip_prefix('.').or_else(|| rest.strip_prefix("%2E")).or_else(|| rest.strip_prefix("%2e"))
         else {
             return false;
         };
@@ -359,18 +353,13 @@ mod tests {
     #[test]
     fn the_segment_limit_holds_on_both_sides() {
         assert_eq!(refusal(&"/a".repeat(SEGMENTS_MAX)), None);
-        assert_eq!(
-            refusal(&"/a".repeat(SEGMENTS_MAX + 1)),
-            Some(PathError::TooManySegments)
-        );
+        assert_eq!(refusal(&"/a".repeat(SEGMENTS_MAX + 1)), Some(PathError::TooManySegments));
     }
 
     #[test]
     fn whatever_is_accepted_has_one_spelling() {
         // Every text of up to four characters from those that make trouble.
-        let alphabet = [
-            '/', '.', '%', '2', 'E', 'e', 'F', 'C', '3', 'a', ';', '\\', '\u{0}', '\u{e9}',
-        ];
+        let alphabet = ['/', '.', '%', '2', 'E', 'e', 'F', 'C', '3', 'a', ';', '\\', '\u{0}', '\u{e9}'];
         let mut texts = vec![String::new()];
         for _ in 0..5 {
             let longer: Vec<String> = texts
@@ -400,10 +389,7 @@ mod tests {
     fn every_single_escape_is_judged() {
         for byte in 0..=u8::MAX {
             let accepted = CanonicalPath::parse(&format!("/x%{byte:02X}")).is_ok();
-            let expected = matches!(
-                byte,
-                b' ' | b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'`' | b'{' | b'|' | b'}'
-            );
+            let expected = matches!(byte, b' ' | b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'`' | b'{' | b'|' | b'}');
             assert_eq!(accepted, expected, "%{byte:02X}");
         }
     }

@@ -29,39 +29,27 @@ impl<'d> Reader<'d> {
             let Some(reference) = current.get("$ref") else {
                 return Some(current);
             };
-            let name = reference.text().and_then(|text| {
-                text.strip_prefix("#/components/")?
-                    .strip_prefix(kind)?
-                    .strip_prefix('/')
-            });
+            let name = reference
+                .text()
+                .and_then(|text| text.strip_prefix("#/components/")?.strip_prefix(kind)?.strip_prefix('/'));
             let target = name.and_then(|name| self.root.get("components")?.get(kind)?.get(name));
             let Some(target) = target else {
                 self.faults.add(
                     reference.mark(),
-                    format!(
-                        "no entry of `#/components/{kind}` at `{}`",
-                        reference.text().unwrap_or_default()
-                    ),
+                    format!("no entry of `#/components/{kind}` at `{}`", reference.text().unwrap_or_default()),
                 );
                 return None;
             };
             current = target;
         }
-        self.faults.add(
-            node.mark(),
-            format!("more than {REFERENCES_MAX} references one after another"),
-        );
+        self.faults.add(node.mark(), format!("more than {REFERENCES_MAX} references one after another"));
         None
     }
 
     /// Complains about every reference of the document that leads nowhere, used or not.
     pub(crate) fn references(&mut self, node: &Node) {
         for entry in node.entries() {
-            if entry.key.starts_with("x-")
-                || matches!(
-                    entry.key.as_str(),
-                    "example" | "examples" | "enum" | "default"
-                )
+            if entry.key.starts_with("x-") || matches!(entry.key.as_str(), "example" | "examples" | "enum" | "default")
             {
                 continue;
             }
@@ -88,12 +76,9 @@ impl<'d> Reader<'d> {
             );
             return;
         }
-        let target = text
-            .strip_prefix('#')
-            .map(|pointer| (pointer, self.root.nearest(pointer)));
-        let found = target.is_some_and(|(pointer, node)| {
-            pointer.starts_with("/components/") && self.is_whole(pointer, node)
-        });
+        let target = text.strip_prefix('#').map(|pointer| (pointer, self.root.nearest(pointer)));
+        let found =
+            target.is_some_and(|(pointer, node)| pointer.starts_with("/components/") && self.is_whole(pointer, node));
         if !found {
             self.faults.add_with_help(
                 mark,
@@ -106,27 +91,17 @@ impl<'d> Reader<'d> {
     fn schemas_have(&self, text: &str) -> bool {
         let name = component_name(text);
         name.is_some_and(|name| {
-            self.root
-                .get("components")
-                .and_then(|components| components.get("schemas")?.get(name))
-                .is_some()
+            self.root.get("components").and_then(|components| components.get("schemas")?.get(name)).is_some()
         })
     }
 
     fn is_whole(&self, pointer: &str, found: &Node) -> bool {
         let (parent, last) = pointer.rsplit_once('/').unwrap_or_default();
-        self.root
-            .nearest(parent)
-            .get(last)
-            .is_some_and(|node| std::ptr::eq(node, found))
+        self.root.nearest(parent).get(last).is_some_and(|node| std::ptr::eq(node, found))
     }
 
     pub(crate) fn known_keys(&mut self, node: &Node, known: &[&str]) {
-        for entry in node
-            .entries()
-            .iter()
-            .filter(|entry| !entry.key.starts_with("x-"))
-        {
+        for entry in node.entries().iter().filter(|entry| !entry.key.starts_with("x-")) {
             if !known.contains(&entry.key.as_str()) {
                 self.faults.add_with_help(
                     entry.mark,
@@ -142,7 +117,5 @@ impl<'d> Reader<'d> {
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_BYTES_MAX
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
 }

@@ -54,9 +54,7 @@ impl Router {
         if let Some(other) = level.operations.get(operation.method()) {
             return Err(Arc::clone(other));
         }
-        level
-            .operations
-            .insert(Box::from(operation.method()), Arc::clone(operation));
+        level.operations.insert(Box::from(operation.method()), Arc::clone(operation));
         Ok(())
     }
 
@@ -69,11 +67,7 @@ impl Router {
         };
         let Some(operation) = level.operations.get(method) else {
             return Route::MethodNotAllowed {
-                allow: level
-                    .operations
-                    .keys()
-                    .map(|method| method.to_string())
-                    .collect(),
+                allow: level.operations.keys().map(|method| method.to_string()).collect(),
             };
         };
         if text.contains('%') {
@@ -98,18 +92,11 @@ impl Level {
         let length = tail.find('/').unwrap_or(tail.len());
         let segment = tail.get(..length)?;
         let next = (length < tail.len()).then_some(start + length + 1);
-        if let Some(found) = self
-            .fixed
-            .get(segment)
-            .and_then(|level| level.find(path, next, values))
-        {
+        if let Some(found) = self.fixed.get(segment).and_then(|level| level.find(path, next, values)) {
             return Some(found);
         }
         let level = self.parameter.as_ref()?;
-        values.push(PathValue::Plain {
-            start,
-            end: start + length,
-        });
+        values.push(PathValue::Plain { start, end: start + length });
         let found = level.find(path, next, values);
         if found.is_none() {
             values.pop();
@@ -120,10 +107,7 @@ impl Level {
 
 /// The segments of a template; the root has none.
 pub(crate) fn segments(template: &str) -> impl Iterator<Item = &str> {
-    template
-        .split('/')
-        .skip(1)
-        .filter(move |_| template.len() > 1)
+    template.split('/').skip(1).filter(move |_| template.len() > 1)
 }
 
 fn is_parameter(segment: &str) -> bool {
@@ -146,8 +130,7 @@ mod tests {
     }
 
     fn operation(method: &str, template: &str, index: usize) -> Arc<Operation> {
-        let names =
-            segments(template).filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+        let names = segments(template).filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
         let parts = OperationParts {
             id: format!("{method} {template}"),
             document: "x".to_owned(),
@@ -169,9 +152,7 @@ mod tests {
             Route::MethodNotAllowed { allow } => format!("allow {}", allow.join(" ")),
             Route::Found(found) => {
                 let names = found.operation.template_names();
-                let values = names
-                    .iter()
-                    .map(|name| format!(" {name}={}", found.parameter(name).unwrap()));
+                let values = names.iter().map(|name| format!(" {name}={}", found.parameter(name).unwrap()));
                 format!("{}{}", found.operation.id(), values.collect::<String>())
             }
         }
@@ -179,10 +160,7 @@ mod tests {
 
     #[test]
     fn what_is_not_described_is_not_found() {
-        let router = router(&[
-            ("GET", "/v1/accounts"),
-            ("GET", "/v1/accounts/{id}/balances"),
-        ]);
+        let router = router(&[("GET", "/v1/accounts"), ("GET", "/v1/accounts/{id}/balances")]);
         for path in [
             "/",
             "/v1",
@@ -199,12 +177,7 @@ mod tests {
 
     #[test]
     fn a_known_path_names_its_methods() {
-        let router = router(&[
-            ("POST", "/a"),
-            ("GET", "/a"),
-            ("DELETE", "/a/{x}"),
-            ("GET", "/a/{y}"),
-        ]);
+        let router = router(&[("POST", "/a"), ("GET", "/a"), ("DELETE", "/a/{x}"), ("GET", "/a/{y}")]);
         assert_eq!(find(&router, "PUT", "/a"), "allow GET POST");
         assert_eq!(find(&router, "get", "/a"), "allow GET POST");
         assert_eq!(find(&router, "HEAD", "/a/1"), "allow DELETE GET");
@@ -231,14 +204,8 @@ mod tests {
                 ("/things/1/2", "GET /things/{Type}/{ID} Type=1 ID=2"),
                 ("/v1/accounts/7", "GET /v1/accounts/{id} id=7"),
                 ("/v1/accounts/balances", "GET /v1/accounts/balances"),
-                (
-                    "/v1/cards/7",
-                    "GET /v1/{service}/{product} service=cards product=7",
-                ),
-                (
-                    "/v1/accounts/7/x",
-                    "GET /v1/{service}/{product}/x service=accounts product=7",
-                ),
+                ("/v1/cards/7", "GET /v1/{service}/{product} service=cards product=7"),
+                ("/v1/accounts/7/x", "GET /v1/{service}/{product}/x service=accounts product=7"),
                 ("/", "GET /"),
                 ("/v1", "GET /{token} token=v1"),
             ] {
@@ -258,16 +225,8 @@ mod tests {
     #[test]
     fn one_shape_and_method_is_taken_once() {
         let mut router = router(&[("GET", "/bills/{id}")]);
-        assert!(
-            router
-                .add(&operation("GET", "/bills/{accessToken}", 1))
-                .is_err()
-        );
-        assert!(
-            router
-                .add(&operation("POST", "/bills/{accessToken}", 1))
-                .is_ok()
-        );
+        assert!(router.add(&operation("GET", "/bills/{accessToken}", 1)).is_err());
+        assert!(router.add(&operation("POST", "/bills/{accessToken}", 1)).is_ok());
     }
 
     #[test]

@@ -94,31 +94,20 @@ struct Translated {
 impl Schemas {
     /// Reads all of `components/schemas`, used or not.
     pub(crate) fn read(root: &Node, faults: &mut Faults) -> Schemas {
-        let entries = root
-            .get("components")
-            .and_then(|components| components.get("schemas"))
-            .map_or(&[][..], Node::entries);
+        let entries =
+            root.get("components").and_then(|components| components.get("schemas")).map_or(&[][..], Node::entries);
         let names: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
         let mut named = BTreeMap::new();
         for entry in entries {
             if !is_component_name(&entry.key) {
-                faults.add(
-                    entry.mark,
-                    "a component is named with letters, digits, `.`, `-` and `_`",
-                );
+                faults.add(entry.mark, "a component is named with letters, digits, `.`, `-` and `_`");
             }
             named.insert(entry.key.clone(), translate(&entry.value, &names, faults));
         }
         let mut schemas = Schemas { named };
-        let circular: Vec<_> = entries
-            .iter()
-            .filter(|entry| schemas.returns_to(&entry.key))
-            .collect();
+        let circular: Vec<_> = entries.iter().filter(|entry| schemas.returns_to(&entry.key)).collect();
         for entry in circular {
-            faults.add(
-                entry.mark,
-                format!("the schema `{}` is defined by itself", entry.key),
-            );
+            faults.add(entry.mark, format!("the schema `{}` is defined by itself", entry.key));
             if let Some(schema) = schemas.named.get_mut(&entry.key) {
                 schema.sound = false;
             }
@@ -139,10 +128,7 @@ impl Schemas {
         while let Some(name) = waiting.pop() {
             if needed.insert(name) {
                 waiting.extend(
-                    self.named
-                        .get(name)
-                        .into_iter()
-                        .flat_map(|schema| schema.refers.iter().map(String::as_str)),
+                    self.named.get(name).into_iter().flat_map(|schema| schema.refers.iter().map(String::as_str)),
                 );
             }
         }
@@ -171,12 +157,8 @@ impl Schemas {
     }
 
     fn returns_to(&self, start: &str) -> bool {
-        let in_place = |name: &str| {
-            self.named
-                .get(name)
-                .into_iter()
-                .flat_map(|schema| schema.in_place.iter().map(String::as_str))
-        };
+        let in_place =
+            |name: &str| self.named.get(name).into_iter().flat_map(|schema| schema.in_place.iter().map(String::as_str));
         let mut seen = BTreeSet::new();
         let mut waiting: Vec<&str> = in_place(start).collect();
         while let Some(name) = waiting.pop() {
@@ -193,16 +175,11 @@ impl Schemas {
 
 /// The name a schema reference points to, if it is one of ours.
 pub(crate) fn component_name(reference: &str) -> Option<&str> {
-    reference
-        .strip_prefix(COMPONENTS)
-        .filter(|name| is_component_name(name))
+    reference.strip_prefix(COMPONENTS).filter(|name| is_component_name(name))
 }
 
 fn is_component_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
 fn options() -> ValidationOptions<'static> {
@@ -211,11 +188,7 @@ fn options() -> ValidationOptions<'static> {
         .offline()
         .should_validate_formats(true)
         // The linear engine: with a backtracking one, a client could choose how long a pattern runs.
-        .with_pattern_options(
-            PatternOptions::regex()
-                .size_limit(PATTERN_BYTES_MAX)
-                .dfa_size_limit(PATTERN_BYTES_MAX),
-        )
+        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX))
         .with_format("uuid", format::is_uuid)
         .with_format("date", format::is_date)
         .with_format("date-time", format::is_date_time)
@@ -224,27 +197,15 @@ fn options() -> ValidationOptions<'static> {
 
 fn translate(node: &Node, names: &BTreeSet<&str>, faults: &mut Faults) -> Translated {
     let before = faults.count();
-    let mut translation = Translation {
-        names,
-        faults,
-        refers: BTreeSet::new(),
-        in_place: BTreeSet::new(),
-    };
+    let mut translation = Translation { names, faults, refers: BTreeSet::new(), in_place: BTreeSet::new() };
     let value = translation.schema(node, true);
-    let Translation {
-        refers, in_place, ..
-    } = translation;
+    let Translation { refers, in_place, .. } = translation;
     // The meta-schema sees what is still wrong, by a pointer that is nearly the same in both languages.
     if let Err(error) = jsonschema::draft4::meta::validate(&value) {
         let place = node.nearest(error.instance_path().as_str()).mark();
         faults.add_unless_known(place, format!("not a schema: {error}"));
     }
-    Translated {
-        value,
-        refers,
-        in_place,
-        sound: faults.count() == before,
-    }
+    Translated { value, refers, in_place, sound: faults.count() == before }
 }
 
 struct Translation<'t> {
@@ -329,10 +290,7 @@ impl Translation<'_> {
         match node.text() {
             Some(text) if TYPES.contains(&text) => Some(json!(text)),
             _ => {
-                self.faults.add(
-                    node.mark(),
-                    format!("a type is one of {}", TYPES.join(", ")),
-                );
+                self.faults.add(node.mark(), format!("a type is one of {}", TYPES.join(", ")));
                 None
             }
         }
@@ -370,30 +328,18 @@ impl Translation<'_> {
 
     fn properties(&mut self, node: &Node) -> Option<Value> {
         let Kind::Map(entries) = node.kind() else {
-            self.faults
-                .add(node.mark(), "`properties` is a map of schemas");
+            self.faults.add(node.mark(), "`properties` is a map of schemas");
             return None;
         };
-        Some(Value::Object(
-            entries
-                .iter()
-                .map(|entry| (entry.key.clone(), self.schema(&entry.value, false)))
-                .collect(),
-        ))
+        Some(Value::Object(entries.iter().map(|entry| (entry.key.clone(), self.schema(&entry.value, false))).collect()))
     }
 
     fn alternatives(&mut self, node: &Node, here: bool) -> Option<Value> {
         if node.items().is_empty() {
-            self.faults
-                .add(node.mark(), "a list of at least one schema is needed");
+            self.faults.add(node.mark(), "a list of at least one schema is needed");
             return None;
         }
-        Some(Value::Array(
-            node.items()
-                .iter()
-                .map(|item| self.schema(item, here))
-                .collect(),
-        ))
+        Some(Value::Array(node.items().iter().map(|item| self.schema(item, here)).collect()))
     }
 }
 
@@ -404,13 +350,8 @@ fn without_read_only(node: &Node, out: &mut Map<String, Value>) {
     };
     let before = required.len();
     required.retain(|name| {
-        let property = name
-            .as_str()
-            .and_then(|name| node.get("properties")?.get(name));
-        property
-            .and_then(|schema| schema.get("readOnly"))
-            .and_then(Node::boolean)
-            != Some(true)
+        let property = name.as_str().and_then(|name| node.get("properties")?.get(name));
+        property.and_then(|schema| schema.get("readOnly")).and_then(Node::boolean) != Some(true)
     });
     if required.is_empty() && before > 0 {
         out.remove("required");
@@ -447,116 +388,54 @@ mod tests {
 
     /// Compiles the schema `Tested` of some component schemas.
     fn compile(schemas: &str) -> Result<Validator, Vec<Fault>> {
-        let indented: String = schemas
-            .lines()
-            .map(|line| format!("    {line}\n"))
-            .collect();
-        let text = format!(
-            "components:\n  schemas:\n{indented}use: {{$ref: '#/components/schemas/Tested'}}\n"
-        );
-        let root = parse(&Source {
-            name: "x.yaml".to_owned(),
-            text,
-        })?;
+        let indented: String = schemas.lines().map(|line| format!("    {line}\n")).collect();
+        let text = format!("components:\n  schemas:\n{indented}use: {{$ref: '#/components/schemas/Tested'}}\n");
+        let root = parse(&Source { name: "x.yaml".to_owned(), text })?;
         let mut faults = Faults::new("x.yaml");
         let schemas = Schemas::read(&root, &mut faults);
         let validator = schemas.validator(root.get("use").unwrap(), &mut faults);
         let faults = faults.into_found();
-        if faults.is_empty() {
-            Ok(validator.unwrap())
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(validator.unwrap()) } else { Err(faults) }
     }
 
     /// The place and the text of the only fault; lines count from the first schema, columns without its indentation.
     fn fault(schemas: &str) -> (usize, usize, String) {
         let faults = compile(schemas).unwrap_err();
-        let [fault] = faults.as_slice() else {
-            unreachable!("{faults:?}")
-        };
+        let [fault] = faults.as_slice() else { unreachable!("{faults:?}") };
         (fault.line - 2, fault.column - 4, fault.message.clone())
     }
 
     #[test]
     fn rules_that_would_be_lost_are_refused_where_they_stand() {
         for (schemas, line, column, message) in [
-            (
-                "Tested:\n  type: string\n  const: a\n",
-                3,
-                3,
-                "`const` is not a schema keyword",
-            ),
-            (
-                "Tested:\n  type: object\n  patternProperties: {}\n",
-                3,
-                3,
-                "`patternProperties` is not",
-            ),
+            ("Tested:\n  type: string\n  const: a\n", 3, 3, "`const` is not a schema keyword"),
+            ("Tested:\n  type: object\n  patternProperties: {}\n", 3, 3, "`patternProperties` is not"),
             ("Tested: {if: {}, type: string}\n", 1, 10, "`if` is not"),
             ("Tested:\n  maxlength: 3\n", 2, 3, "`maxlength` is not"),
             ("Tested:\n  type: text\n", 2, 9, "a type is one of"),
-            (
-                "Tested:\n  type: [string, 'null']\n",
-                2,
-                9,
-                "a type is one of",
-            ),
-            (
-                "Tested:\n  type: string\n  format: uiid\n",
-                3,
-                11,
-                "a format is one of",
-            ),
+            ("Tested:\n  type: [string, 'null']\n", 2, 9, "a type is one of"),
+            ("Tested:\n  type: string\n  format: uiid\n", 3, 11, "a format is one of"),
             ("Tested:\n  type: array\n", 2, 3, "an array needs `items`"),
-            (
-                "Tested:\n  anyOf: []\n",
-                2,
-                10,
-                "a list of at least one schema",
-            ),
-            (
-                "Tested:\n  properties: [a]\n",
-                2,
-                15,
-                "`properties` is a map",
-            ),
+            ("Tested:\n  anyOf: []\n", 2, 10, "a list of at least one schema"),
+            ("Tested:\n  properties: [a]\n", 2, 15, "`properties` is a map"),
             ("Tested: yes\n", 1, 9, "a schema is a map"),
             ("Tested:\n  items: 3\n", 2, 10, "a schema is a map"),
             ("Tested:\n  maxLength: three\n", 2, 14, "not a schema"),
             ("Tested:\n  maxLength: -1\n", 2, 14, "not a schema"),
-            (
-                "Tested:\n  properties:\n    a: {exclusiveMinimum: 3, minimum: 1}\n",
-                3,
-                27,
-                "not a schema",
-            ),
+            ("Tested:\n  properties:\n    a: {exclusiveMinimum: 3, minimum: 1}\n", 3, 27, "not a schema"),
             ("Tested:\n  required: a\n", 2, 13, "not a schema"),
             ("'Te/sted': {}\nTested: {}\n", 1, 1, "a component is named"),
         ] {
             let (found_line, found_column, found) = fault(schemas);
-            assert_eq!(
-                (found_line, found_column),
-                (line, column),
-                "{schemas}{found}"
-            );
+            assert_eq!((found_line, found_column), (line, column), "{schemas}{found}");
             assert!(found.contains(message), "{found}");
         }
     }
 
     #[test]
     fn patterns_that_could_run_away_are_refused() {
-        for pattern in [
-            "(?=a)b",
-            "^(?!\\s)(.*)(\\S)$",
-            "(a)\\1",
-            "(",
-            "[",
-            "((((a{1000}){1000}){1000}){1000})",
-        ] {
-            let (line, column, message) = fault(&format!(
-                "Tested:\n  type: string\n  pattern: '{pattern}'\n"
-            ));
+        for pattern in ["(?=a)b", "^(?!\\s)(.*)(\\S)$", "(a)\\1", "(", "[", "((((a{1000}){1000}){1000}){1000})"] {
+            let (line, column, message) = fault(&format!("Tested:\n  type: string\n  pattern: '{pattern}'\n"));
             assert_eq!((line, column), (3, 12), "{pattern}");
             assert_eq!(message, "the pattern cannot be used", "{pattern}");
         }
@@ -566,11 +445,8 @@ mod tests {
     #[test]
     fn the_pattern_limit_holds_on_both_sides() {
         // How many bytes a pattern takes is the engine's secret: 1000 repetitions stay below the limit, 1500 do not.
-        let sized = |count: usize| {
-            compile(&format!(
-                "Tested:\n  type: string\n  pattern: '(x[^a]{{{count}}}y|zz)+w'\n"
-            ))
-        };
+        let sized =
+            |count: usize| compile(&format!("Tested:\n  type: string\n  pattern: '(x[^a]{{{count}}}y|zz)+w'\n"));
         assert!(sized(1000).is_ok());
         assert!(sized(1500).is_err());
     }
@@ -585,9 +461,7 @@ mod tests {
             "'#'",
             "3",
         ] {
-            let (line, column, _) = fault(&format!(
-                "Tested:\n  properties:\n    a:\n      $ref: {reference}\n"
-            ));
+            let (line, column, _) = fault(&format!("Tested:\n  properties:\n    a:\n      $ref: {reference}\n"));
             assert_eq!((line, column), (4, 13), "{reference}");
         }
     }
@@ -599,12 +473,10 @@ mod tests {
             "Tested: {allOf: [{$ref: '#/components/schemas/Tested'}]}\n",
             "Tested: {not: {anyOf: [{oneOf: [{$ref: '#/components/schemas/Tested'}]}]}}\n",
         ] {
-            assert_eq!(
-                fault(schemas),
-                (1, 1, "the schema `Tested` is defined by itself".to_owned())
-            );
+            assert_eq!(fault(schemas), (1, 1, "the schema `Tested` is defined by itself".to_owned()));
         }
-        let both = "Tested: {$ref: '#/components/schemas/Other'}\nOther: {allOf: [{$ref: '#/components/schemas/Tested'}]}\n";
+        let both =
+            "Tested: {$ref: '#/components/schemas/Other'}\nOther: {allOf: [{$ref: '#/components/schemas/Tested'}]}\n";
         assert_eq!(compile(both).unwrap_err().len(), 2);
     }
 
@@ -629,11 +501,7 @@ mod tests {
         let plain = compile("Tested: {type: string}\n").unwrap();
         assert!(!plain.is_valid(&json!(null)));
         let nullable = compile("Tested: {type: string, nullable: true}\n").unwrap();
-        assert!(
-            nullable.is_valid(&json!(null))
-                && nullable.is_valid(&json!("a"))
-                && !nullable.is_valid(&json!(1))
-        );
+        assert!(nullable.is_valid(&json!(null)) && nullable.is_valid(&json!("a")) && !nullable.is_valid(&json!(1)));
         let listed = compile("Tested: {type: string, nullable: true, enum: [a]}\n").unwrap();
         assert!(!listed.is_valid(&json!(null)));
         let both = compile("Tested: {type: string, nullable: true, enum: [a, null]}\n").unwrap();
@@ -642,7 +510,10 @@ mod tests {
 
     #[test]
     fn exclusive_limits_are_booleans() {
-        let open = compile("Tested: {type: integer, minimum: 1, exclusiveMinimum: true, maximum: 3, exclusiveMaximum: false}\n").unwrap();
+        let open = compile(
+            "Tested: {type: integer, minimum: 1, exclusiveMinimum: true, maximum: 3, exclusiveMaximum: false}\n",
+        )
+        .unwrap();
         assert!(
             !open.is_valid(&json!(1))
                 && open.is_valid(&json!(2))
@@ -662,25 +533,21 @@ mod tests {
             ("uri", "not a uri", "https://example.kz/x"),
         ] {
             let schema = compile(&format!("Tested: {{type: string, format: {format}}}\n")).unwrap();
-            assert!(
-                !schema.is_valid(&json!(bad)) && schema.is_valid(&json!(good)),
-                "{format}"
-            );
+            assert!(!schema.is_valid(&json!(bad)) && schema.is_valid(&json!(good)), "{format}");
         }
         let small = compile("Tested: {type: integer, format: int32}\n").unwrap();
-        assert!(
-            small.is_valid(&json!(i32::MAX)) && !small.is_valid(&json!(i64::from(i32::MAX) + 1))
-        );
-        assert!(
-            small.is_valid(&json!(i32::MIN)) && !small.is_valid(&json!(i64::from(i32::MIN) - 1))
-        );
+        assert!(small.is_valid(&json!(i32::MAX)) && !small.is_valid(&json!(i64::from(i32::MAX) + 1)));
+        assert!(small.is_valid(&json!(i32::MIN)) && !small.is_valid(&json!(i64::from(i32::MIN) - 1)));
     }
 
     #[test]
     fn what_the_server_writes_is_not_required_of_a_client() {
         let schema = compile("Tested:\n  type: object\n  required: [id, name]\n  properties:\n    id: {type: string, readOnly: true}\n    name: {type: string}\n").unwrap();
         assert!(schema.is_valid(&json!({"name": "a"})) && !schema.is_valid(&json!({"id": "1"})));
-        let only = compile("Tested:\n  type: object\n  required: [id]\n  properties:\n    id: {type: string, readOnly: true}\n").unwrap();
+        let only = compile(
+            "Tested:\n  type: object\n  required: [id]\n  properties:\n    id: {type: string, readOnly: true}\n",
+        )
+        .unwrap();
         assert!(only.is_valid(&json!({})));
     }
 

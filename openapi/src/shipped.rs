@@ -4,40 +4,17 @@ use crate::fault::Source;
 
 /// The files of `openapi/apis/`, as they were when this was built.
 const APIS: [(&str, &str); 6] = [
-    (
-        "openapi/apis/accounts.yaml",
-        include_str!("../apis/accounts.yaml"),
-    ),
-    (
-        "openapi/apis/admin.yaml",
-        include_str!("../apis/admin.yaml"),
-    ),
-    (
-        "openapi/apis/discovery.yaml",
-        include_str!("../apis/discovery.yaml"),
-    ),
-    (
-        "openapi/apis/identity.yaml",
-        include_str!("../apis/identity.yaml"),
-    ),
-    (
-        "openapi/apis/oauth.yaml",
-        include_str!("../apis/oauth.yaml"),
-    ),
-    (
-        "openapi/apis/payments.yaml",
-        include_str!("../apis/payments.yaml"),
-    ),
+    ("openapi/apis/accounts.yaml", include_str!("../apis/accounts.yaml")),
+    ("openapi/apis/admin.yaml", include_str!("../apis/admin.yaml")),
+    ("openapi/apis/discovery.yaml", include_str!("../apis/discovery.yaml")),
+    ("openapi/apis/identity.yaml", include_str!("../apis/identity.yaml")),
+    ("openapi/apis/oauth.yaml", include_str!("../apis/oauth.yaml")),
+    ("openapi/apis/payments.yaml", include_str!("../apis/payments.yaml")),
 ];
 
 /// The published contracts, sorted by name.
 pub fn shipped() -> Vec<Source> {
-    APIS.iter()
-        .map(|(name, text)| Source {
-            name: (*name).to_owned(),
-            text: (*text).to_owned(),
-        })
-        .collect()
+    APIS.iter().map(|(name, text)| Source { name: (*name).to_owned(), text: (*text).to_owned() }).collect()
 }
 
 #[cfg(test)]
@@ -57,12 +34,7 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("apis");
         let mut names: Vec<String> = std::fs::read_dir(folder)
             .unwrap()
-            .map(|entry| {
-                format!(
-                    "openapi/apis/{}",
-                    entry.unwrap().file_name().to_str().unwrap()
-                )
-            })
+            .map(|entry| format!("openapi/apis/{}", entry.unwrap().file_name().to_str().unwrap()))
             .collect();
         names.sort();
         let shipped: Vec<String> = shipped().into_iter().map(|source| source.name).collect();
@@ -75,13 +47,7 @@ mod tests {
 
     fn operation(id: &str) -> Arc<Operation> {
         let contract = contract();
-        Arc::clone(
-            contract
-                .operations()
-                .iter()
-                .find(|operation| operation.id() == id)
-                .unwrap(),
-        )
+        Arc::clone(contract.operations().iter().find(|operation| operation.id() == id).unwrap())
     }
 
     /// Every document with its tree and its schemas.
@@ -109,78 +75,29 @@ mod tests {
     fn body_faults(id: &str, body: &str) -> Vec<String> {
         match operation(id).check_body(Some("application/json"), body.as_bytes()) {
             Ok(_) => Vec::new(),
-            Err(BodyError::Invalid(faults)) => faults
-                .iter()
-                .map(|fault| format!("{} {}", fault.pointer, fault.keyword))
-                .collect(),
+            Err(BodyError::Invalid(faults)) => {
+                faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.keyword)).collect()
+            }
             Err(other) => vec![other.to_string()],
         }
     }
 
     const PAYMENT: &str = r#"{"debtorAccount":{"iban":"KZ86125KZT5004100100"},"creditorAccount":{"iban":"KZ75125KZT1001300335"},"creditorName":"N","instructedAmount":{"amount":"1500.00","currency":"KZT"},"knp":"710"}"#;
-    const VERIFICATION: &str = r#"{"subject":{"type":"iin","value":"900101300017"},"purpose":"loan","level":"L3","binding":{"kind":"none"}}"#;
-    const CALLBACK: &str =
-        r#"{"session":"s","reference":"r","outcome":"match","occurredAt":"2026-03-01T09:35:12Z"}"#;
+    const VERIFICATION: &str =
+        r#"{"subject":{"type":"iin","value":"900101300017"},"purpose":"loan","level":"L3","binding":{"kind":"none"}}"#;
+    const CALLBACK: &str = r#"{"session":"s","reference":"r","outcome":"match","occurredAt":"2026-03-01T09:35:12Z"}"#;
 
     #[test]
     fn bodies_that_are_not_described_are_refused() {
         for (id, body, from, to, fault) in [
-            (
-                "createDomesticPayment",
-                PAYMENT,
-                "1500.00",
-                "1500.000",
-                "/instructedAmount/amount pattern",
-            ),
-            (
-                "createDomesticPayment",
-                PAYMENT,
-                "1500.00",
-                "1500",
-                "/instructedAmount/amount pattern",
-            ),
-            (
-                "createDomesticPayment",
-                PAYMENT,
-                "\"1500.00\"",
-                "1500.00",
-                "/instructedAmount/amount type",
-            ),
-            (
-                "createDomesticPayment",
-                PAYMENT,
-                "\"KZT\"",
-                "\"USD\"",
-                "/instructedAmount/currency enum",
-            ),
-            (
-                "createDomesticPayment",
-                PAYMENT,
-                "710",
-                "71",
-                "/knp pattern",
-            ),
-            (
-                "createDomesticPayment",
-                PAYMENT,
-                "KZ86",
-                "XX86",
-                "/debtorAccount/iban pattern",
-            ),
-            (
-                "createDomesticPayment",
-                PAYMENT,
-                "\"N\"",
-                "\"\"",
-                "/creditorName minLength",
-            ),
-            (
-                "createDomesticPayment",
-                PAYMENT,
-                "\"knp\"",
-                "\"extra\":1,\"knp\"",
-                "/extra additionalProperties",
-            ),
+            ("createDomesticPayment", PAYMENT, "1500.00", "1500.000", "/instructedAmount/amount pattern"),
+            ("createDomesticPayment", PAYMENT, "1500.00", "1500", "/instructedAmount/amount pattern"),
+            ("createDomesticPayment", PAYMENT, "\"1500.00\"", "1500.00", "/instructedAmount/amount type"),
+            ("createDomesticPayment", PAYMENT, "\"KZT\"", "\"USD\"", "/instructedAmount/currency enum"),
+            ("createDomesticPayment", PAYMENT, "710", "71", "/knp pattern"),
+            ("createDomesticPayment", PAYMENT, "KZ86", "XX86", "/debtorAccount/iban pattern"),
+            ("createDomesticPayment", PAYMENT, "\"N\"", "\"\"", "/creditorName minLength"),
+            ("createDomesticPayment", PAYMENT, "\"knp\"", "\"extra\":1,\"knp\"", "/extra additionalProperties"),
             (
                 "createDomesticPayment",
                 PAYMENT,
@@ -188,27 +105,9 @@ mod tests {
                 "\"bic\":\"x\",\"iban\"",
                 "/debtorAccount/bic additionalProperties",
             ),
-            (
-                "createIdentityVerification",
-                VERIFICATION,
-                "900101300017",
-                "90010130001",
-                "/subject/value pattern",
-            ),
-            (
-                "createIdentityVerification",
-                VERIFICATION,
-                "L3",
-                "L1",
-                "/level enum",
-            ),
-            (
-                "createIdentityVerification",
-                VERIFICATION,
-                "loan",
-                "gift",
-                "/purpose enum",
-            ),
+            ("createIdentityVerification", VERIFICATION, "900101300017", "90010130001", "/subject/value pattern"),
+            ("createIdentityVerification", VERIFICATION, "L3", "L1", "/level enum"),
+            ("createIdentityVerification", VERIFICATION, "loan", "gift", "/purpose enum"),
             (
                 "createIdentityVerification",
                 VERIFICATION,
@@ -216,27 +115,12 @@ mod tests {
                 "\"none\",\"hash\":\"x\"",
                 "/binding/hash pattern",
             ),
-            (
-                "receiveIdentityCallback",
-                CALLBACK,
-                "\"match\"",
-                "\"maybe\"",
-                "/outcome enum",
-            ),
-            (
-                "receiveIdentityCallback",
-                CALLBACK,
-                "T09:35:12Z",
-                "",
-                "/occurredAt format",
-            ),
+            ("receiveIdentityCallback", CALLBACK, "\"match\"", "\"maybe\"", "/outcome enum"),
+            ("receiveIdentityCallback", CALLBACK, "T09:35:12Z", "", "/occurredAt format"),
         ] {
             let broken = body.replacen(from, to, 1);
             let faults = body_faults(id, &broken);
-            assert!(
-                faults.iter().any(|found| found == fault),
-                "{broken} {faults:?}"
-            );
+            assert!(faults.iter().any(|found| found == fault), "{broken} {faults:?}");
         }
         for (id, body) in [
             ("createDomesticPayment", PAYMENT),
@@ -251,17 +135,13 @@ mod tests {
     #[test]
     fn a_token_form_may_hold_unknown_fields_but_no_field_twice() {
         let check = |body: &str| {
-            operation("issueToken")
-                .check_body(Some("application/x-www-form-urlencoded"), body.as_bytes())
-                .is_ok()
+            operation("issueToken").check_body(Some("application/x-www-form-urlencoded"), body.as_bytes()).is_ok()
         };
         assert!(!check("grant_type=a&grant_type=b"));
         assert!(!check(&format!("grant_type={}", "a".repeat(129))));
         assert!(!check(""));
         assert!(check(&format!("grant_type={}", "a".repeat(128))));
-        assert!(check(
-            "grant_type=client_credentials&resource=https%3A%2F%2Fapi.example.kz"
-        ));
+        assert!(check("grant_type=client_credentials&resource=https%3A%2F%2Fapi.example.kz"));
     }
 
     #[test]
@@ -271,10 +151,8 @@ mod tests {
             .operations()
             .iter()
             .map(|operation| {
-                let security = operation
-                    .security()
-                    .iter()
-                    .map(|one| format!("{}({})", one.scheme, one.scopes.join(" ")));
+                let security =
+                    operation.security().iter().map(|one| format!("{}({})", one.scheme, one.scopes.join(" ")));
                 let guard = security.collect::<Vec<_>>().join(" or ");
                 format!(
                     "{} {} {} {} [{guard}]",
@@ -341,19 +219,12 @@ mod tests {
             });
             for body in bodies {
                 let mut open = Vec::new();
-                walk(
-                    "",
-                    root.nearest(body.trim_start_matches('#')),
-                    &mut |_, node| {
-                        let object = node.get("type").and_then(Node::text) == Some("object");
-                        if object
-                            && node.get("additionalProperties").and_then(Node::boolean)
-                                != Some(false)
-                        {
-                            open.push(format!("{name} {body}"));
-                        }
-                    },
-                );
+                walk("", root.nearest(body.trim_start_matches('#')), &mut |_, node| {
+                    let object = node.get("type").and_then(Node::text) == Some("object");
+                    if object && node.get("additionalProperties").and_then(Node::boolean) != Some(false) {
+                        open.push(format!("{name} {body}"));
+                    }
+                });
                 let expected: &[&str] = if name.ends_with("oauth.yaml") {
                     &["openapi/apis/oauth.yaml #/components/schemas/TokenRequest"]
                 } else {
@@ -369,16 +240,13 @@ mod tests {
         let mut checked = 0;
         for (name, root, schemas) in documents() {
             walk("", &root, &mut |_, node| {
-                let (Some(schema), Some(example)) = (node.get("schema"), node.get("example"))
-                else {
+                let (Some(schema), Some(example)) = (node.get("schema"), node.get("example")) else {
                     return;
                 };
                 let mut faults = Faults::new(&name);
                 let validator = schemas.validator(schema, &mut faults).unwrap();
-                let errors: Vec<String> = validator
-                    .iter_errors(&example.to_value())
-                    .map(|error| error.to_string())
-                    .collect();
+                let errors: Vec<String> =
+                    validator.iter_errors(&example.to_value()).map(|error| error.to_string()).collect();
                 assert_eq!(errors, [""; 0], "{name}:{}", example.mark().line);
                 checked += 1;
             });
@@ -388,13 +256,11 @@ mod tests {
 
     #[test]
     fn a_torn_document_is_refused_without_a_panic() {
-        for source in shipped().iter().filter(|source| {
-            source.name.ends_with("oauth.yaml") || source.name.ends_with("discovery.yaml")
-        }) {
-            for end in (0..source.text.len())
-                .step_by(23)
-                .filter(|end| source.text.is_char_boundary(*end))
-            {
+        for source in shipped()
+            .iter()
+            .filter(|source| source.name.ends_with("oauth.yaml") || source.name.ends_with("discovery.yaml"))
+        {
+            for end in (0..source.text.len()).step_by(23).filter(|end| source.text.is_char_boundary(*end)) {
                 let (before, after) = source.text.split_at(end);
                 for text in [
                     before.to_owned(),
@@ -403,17 +269,8 @@ mod tests {
                     format!("{before}\n{after}"),
                     format!("{before}\t'{after}"),
                 ] {
-                    if parse(&Source {
-                        name: "x.yaml".to_owned(),
-                        text: text.clone(),
-                    })
-                    .is_ok()
-                        && end % 46 == 0
-                    {
-                        let _ = Contract::load(&[Source {
-                            name: "x.yaml".to_owned(),
-                            text,
-                        }]);
+                    if parse(&Source { name: "x.yaml".to_owned(), text: text.clone() }).is_ok() && end % 46 == 0 {
+                        let _ = Contract::load(&[Source { name: "x.yaml".to_owned(), text }]);
                     }
                 }
             }

@@ -6,15 +6,12 @@
 use crate::document::Node;
 use crate::fault::Faults;
 use openapiv3::{
-    Info, MediaType, OpenAPI, Parameter, PathItem, ReferenceOr, RequestBody, Response, Schema,
-    SecurityScheme,
+    Info, MediaType, OpenAPI, Parameter, PathItem, ReferenceOr, RequestBody, Response, Schema, SecurityScheme,
 };
 use serde::de::DeserializeOwned;
 
 /// The methods of a path item, as OpenAPI writes them.
-pub(crate) const METHODS: [&str; 8] = [
-    "get", "put", "post", "delete", "options", "head", "patch", "trace",
-];
+pub(crate) const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 /// Adds a fault for every piece of the document that is not OpenAPI 3.0.
 pub(crate) fn check(root: &Node, faults: &mut Faults) {
@@ -22,19 +19,13 @@ pub(crate) fn check(root: &Node, faults: &mut Faults) {
     if let Some(info) = root.get("info") {
         sound &= judge::<Info>(info, "`info`", faults);
     }
-    for entry in root
-        .get("paths")
-        .map_or(&[][..], Node::entries)
-        .iter()
-        .filter(|entry| entry.key.starts_with('/'))
-    {
+    for entry in root.get("paths").map_or(&[][..], Node::entries).iter().filter(|entry| entry.key.starts_with('/')) {
         sound &= path_item(&entry.value, faults);
     }
     if let Some(components) = root.get("components") {
         sound &= named::<Schema>(components, "schemas", "the schema", faults);
         sound &= named::<Parameter>(components, "parameters", "the parameter", faults);
-        sound &=
-            named::<SecurityScheme>(components, "securitySchemes", "the security scheme", faults);
+        sound &= named::<SecurityScheme>(components, "securitySchemes", "the security scheme", faults);
         sound &= named::<RequestBody>(components, "requestBodies", "the request body", faults);
         for entry in components.get("responses").map_or(&[][..], Node::entries) {
             sound &= response(&entry.value, faults);
@@ -47,11 +38,7 @@ pub(crate) fn check(root: &Node, faults: &mut Faults) {
 
 fn path_item(node: &Node, faults: &mut Faults) -> bool {
     let mut sound = each::<Parameter>(node.get("parameters"), "the parameter", faults);
-    for entry in node
-        .entries()
-        .iter()
-        .filter(|entry| METHODS.contains(&entry.key.as_str()))
-    {
+    for entry in node.entries().iter().filter(|entry| METHODS.contains(&entry.key.as_str())) {
         sound &= operation(&entry.value, faults);
     }
     // A path item that is refused for one of its pieces needs no second complaint.
@@ -61,8 +48,7 @@ fn path_item(node: &Node, faults: &mut Faults) -> bool {
 fn operation(node: &Node, faults: &mut Faults) -> bool {
     let mut sound = each::<Parameter>(node.get("parameters"), "the parameter", faults);
     if let Some(body) = node.get("requestBody") {
-        sound &= content(body, faults)
-            && judge::<ReferenceOr<RequestBody>>(body, "the request body", faults);
+        sound &= content(body, faults) && judge::<ReferenceOr<RequestBody>>(body, "the request body", faults);
     }
     for entry in node.get("responses").map_or(&[][..], Node::entries) {
         sound &= response(&entry.value, faults);
@@ -82,12 +68,7 @@ fn content(node: &Node, faults: &mut Faults) -> bool {
     sound
 }
 
-fn named<T: DeserializeOwned>(
-    components: &Node,
-    kind: &str,
-    what: &str,
-    faults: &mut Faults,
-) -> bool {
+fn named<T: DeserializeOwned>(components: &Node, kind: &str, what: &str, faults: &mut Faults) -> bool {
     let mut sound = true;
     for entry in components.get(kind).map_or(&[][..], Node::entries) {
         sound &= judge::<ReferenceOr<T>>(&entry.value, what, faults);

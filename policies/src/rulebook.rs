@@ -31,7 +31,8 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Role; 6] = [Role::Aisp, Role::Pisp, Role::Bank, Role::Mfo, Role::PaymentOrganisation, Role::Treasury];
+    pub const ALL: [Role; 6] =
+        [Role::Aisp, Role::Pisp, Role::Bank, Role::Mfo, Role::PaymentOrganisation, Role::Treasury];
 
     /// Returns the word of the policy language.
     #[must_use]

@@ -68,18 +68,10 @@ pub async fn start_bank(config: BankConfig) -> Result<Running, SandboxError> {
     let door = server::listen(config.listen).await?;
     // Opening seeds or audits the books, which takes the disk and the processor for some time.
     let opening = tokio::task::spawn_blocking(move || Ledger::open(&config.ledger));
-    let ledger = opening
-        .await
-        .map_err(|error| SandboxError::Thread(error.into()))??;
+    let ledger = opening.await.map_err(|error| SandboxError::Thread(error.into()))??;
     let (desk, behind) = Desk::open(ledger)?;
-    let organisations = personas::organisations()
-        .into_iter()
-        .map(|organisation| organisation.id)
-        .collect();
-    let bank = Arc::new(Bank {
-        desk,
-        organisations,
-    });
+    let organisations = personas::organisations().into_iter().map(|organisation| organisation.id).collect();
+    let bank = Arc::new(Bank { desk, organisations });
     let (stop, _) = watch::channel(false);
     Ok(server::serve(door, bank, stop, Some(behind)))
 }
@@ -133,20 +125,13 @@ impl Bank {
 
     async fn health(&self) -> Result<Reply, Problem> {
         self.desk.ask(|_| Ok(())).await.map_err(problem_of)?;
-        Ok(reply::json(
-            StatusCode::OK,
-            &serde_json::json!({ "status": "ok" }),
-        ))
+        Ok(reply::json(StatusCode::OK, &serde_json::json!({ "status": "ok" })))
     }
 
     async fn accounts(&self, parts: &Parts) -> Result<Reply, Problem> {
         let organisation = self.organisation(parts)?;
         let wanted = Wanted::read(parts)?;
-        let rows = self
-            .desk
-            .ask(move |ledger| ledger.accounts(organisation))
-            .await
-            .map_err(problem_of)?;
+        let rows = self.desk.ask(move |ledger| ledger.accounts(organisation)).await.map_err(problem_of)?;
         let after = wanted.cursor.unwrap_or_default();
         let mut rows: Vec<_> = rows.into_iter().filter(|row| row.id > after).collect();
         let next = cut(&mut rows, wanted.limit, |row| row.id.clone());
@@ -156,16 +141,9 @@ impl Bank {
     async fn balances(&self, parts: &Parts, id: &str) -> Result<Reply, Problem> {
         let organisation = self.organisation(parts)?;
         let id = id.to_owned();
-        let row = self
-            .desk
-            .ask(move |ledger| ledger.account(organisation, &id))
-            .await
-            .map_err(problem_of)?;
+        let row = self.desk.ask(move |ledger| ledger.account(organisation, &id)).await.map_err(problem_of)?;
         let row = row.ok_or_else(account_unknown)?;
-        Ok(reply::json(
-            StatusCode::OK,
-            &wire::balances(row, &clock::write(clock::now())),
-        ))
+        Ok(reply::json(StatusCode::OK, &wire::balances(row, &clock::write(clock::now()))))
     }
 
     async fn transactions(&self, parts: &Parts, id: &str) -> Result<Reply, Problem> {
@@ -173,66 +151,38 @@ impl Bank {
         let wanted = Wanted::read(parts)?;
         let window = wanted.window(clock::now())?;
         let account = id.to_owned();
-        let read = self.desk.ask(
-            move |ledger| match ledger.account(organisation, &account)? {
-                Some(row) => Ok(Some((ledger.transactions(&row.id, &window)?, row.id))),
-                None => Ok(None),
-            },
-        );
-        let (mut rows, account_id) = read
-            .await
-            .map_err(problem_of)?
-            .ok_or_else(account_unknown)?;
+        let read = self.desk.ask(move |ledger| match ledger.account(organisation, &account)? {
+            Some(row) => Ok(Some((ledger.transactions(&row.id, &window)?, row.id))),
+            None => Ok(None),
+        });
+        let (mut rows, account_id) = read.await.map_err(problem_of)?.ok_or_else(account_unknown)?;
         let next = cut(&mut rows, wanted.limit, |row| row.posting.to_string());
-        Ok(reply::json(
-            StatusCode::OK,
-            &wire::transactions(account_id, rows, next),
-        ))
+        Ok(reply::json(StatusCode::OK, &wire::transactions(account_id, rows, next)))
     }
 
     async fn payment(&self, parts: &Parts, id: &str) -> Result<Reply, Problem> {
         let organisation = self.organisation(parts)?;
         let unknown = || Problem::not_found("There is no such payment of this organisation.");
         let id = Uuid::try_parse(id).map_err(|_| unknown())?;
-        let row = self
-            .desk
-            .ask(move |ledger| ledger.payment(organisation, id))
-            .await
-            .map_err(problem_of)?;
-        Ok(reply::json(
-            StatusCode::OK,
-            &wire::payment(row.ok_or_else(unknown)?),
-        ))
+        let row = self.desk.ask(move |ledger| ledger.payment(organisation, id)).await.map_err(problem_of)?;
+        Ok(reply::json(StatusCode::OK, &wire::payment(row.ok_or_else(unknown)?)))
     }
 
     async fn pay(&self, parts: &Parts, body: Incoming) -> Result<Outcome, Problem> {
         let organisation = self.organisation(parts)?;
         let reference = header(parts, REFERENCE)?
             .and_then(|text| Uuid::try_parse(text).ok())
-            .ok_or(Problem::shape(
-                "The header x-qaqpa-reference is to be a UUID.",
-            ))?;
-        let payer = header(parts, PAYER)?
-            .map(Iin::parse)
-            .transpose()
-            .map_err(|_| identifier_invalid())?;
+            .ok_or(Problem::shape("The header x-qaqpa-reference is to be a UUID."))?;
+        let payer = header(parts, PAYER)?.map(Iin::parse).transpose().map_err(|_| identifier_invalid())?;
         let bytes = reply::read_body(&parts.headers, body).await?;
         let wanted: PaymentOrder = reply::read_json(&bytes)?;
         let fault = Fault::read(wanted.remittance_information.as_deref())?;
         if let Some(Fault::Status(status)) = fault {
-            let problem = Problem::new(
-                status,
-                "fault_switch",
-                "The fault switch asked for this status.",
-            );
+            let problem = Problem::new(status, "fault_switch", "The fault switch asked for this status.");
             return Ok(Outcome::Answer(problem.reply()));
         }
         let order = order(wanted, organisation, reference, payer, &bytes)?;
-        let booked = self
-            .desk
-            .ask(move |ledger| ledger.book(&order))
-            .await
-            .map_err(problem_of)?;
+        let booked = self.desk.ask(move |ledger| ledger.book(&order)).await.map_err(problem_of)?;
         let row = match (booked, fault) {
             (Booked::Before(row), _) => row,
             (Booked::Now(_), Some(Fault::Lost)) => return Ok(Outcome::HangUp),
@@ -258,11 +208,7 @@ impl Bank {
             "The header x-qaqpa-organisation is to name an organisation that takes part.",
         );
         let name = header(parts, ORGANISATION)?.ok_or_else(|| unknown.clone())?;
-        self.organisations
-            .iter()
-            .find(|id| **id == name)
-            .copied()
-            .ok_or(unknown)
+        self.organisations.iter().find(|id| **id == name).copied().ok_or(unknown)
     }
 }
 
@@ -273,9 +219,7 @@ fn header<'a>(parts: &'a Parts, name: &'static str) -> Result<Option<&'a str>, P
     let text = first.map(|value| value.to_str()).transpose();
     match (text, values.next()) {
         (Ok(text), None) => Ok(text),
-        _ => Err(Problem::shape(
-            "A trusted header is there twice or is not plain text.",
-        )),
+        _ => Err(Problem::shape("A trusted header is there twice or is not plain text.")),
     }
 }
 
@@ -288,32 +232,20 @@ fn order(
     body: &[u8],
 ) -> Result<Order, Problem> {
     let iban = |text: &str| Iban::parse(text).map_err(|_| identifier_invalid());
-    let amount = Money::parse(
-        &wanted.instructed_amount.amount,
-        &wanted.instructed_amount.currency,
-    )
-    .map_err(|_| Problem::shape("The amount is to be like 1000.00, in KZT."))?;
+    let amount = Money::parse(&wanted.instructed_amount.amount, &wanted.instructed_amount.currency)
+        .map_err(|_| Problem::shape("The amount is to be like 1000.00, in KZT."))?;
     if amount.tiyn() <= 0 {
         return Err(Problem::shape("The amount is to be more than nothing."));
     }
     if wanted.knp.len() != 3 || !wanted.knp.bytes().all(|b| b.is_ascii_digit()) {
         return Err(identifier_invalid());
     }
-    let fits =
-        |text: &str, max: usize| text.chars().count() <= max && !text.chars().any(char::is_control);
+    let fits = |text: &str, max: usize| text.chars().count() <= max && !text.chars().any(char::is_control);
     if wanted.creditor_name.trim().is_empty() || !fits(&wanted.creditor_name, NAME_CHARS_MAX) {
-        return Err(Problem::shape(
-            "The creditor's name has 1 to 140 characters of one line.",
-        ));
+        return Err(Problem::shape("The creditor's name has 1 to 140 characters of one line."));
     }
-    if wanted
-        .remittance_information
-        .as_ref()
-        .is_some_and(|text| !fits(text, REMITTANCE_CHARS_MAX))
-    {
-        return Err(Problem::shape(
-            "The remittance text has at most 420 characters of one line.",
-        ));
+    if wanted.remittance_information.as_ref().is_some_and(|text| !fits(text, REMITTANCE_CHARS_MAX)) {
+        return Err(Problem::shape("The remittance text has at most 420 characters of one line."));
     }
     let digest = digest::digest(&digest::SHA256, body);
     Ok(Order {
@@ -345,27 +277,17 @@ struct Wanted {
 impl Wanted {
     /// Reads `from`, `to`, `limit` and `cursor`; names that are not known are passed over.
     fn read(parts: &Parts) -> Result<Self, Problem> {
-        let mut wanted = Self {
-            from: None,
-            until: None,
-            limit: PAGE_DEFAULT,
-            cursor: None,
-        };
+        let mut wanted = Self { from: None, until: None, limit: PAGE_DEFAULT, cursor: None };
         let query = parts.uri.query().unwrap_or_default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = percent_decode(value)
-                .ok_or(Problem::shape("A parameter is not encoded rightly."))?;
+            let value = percent_decode(value).ok_or(Problem::shape("A parameter is not encoded rightly."))?;
             match name {
                 "from" => wanted.from = Some(span(&value)?.0),
                 "to" => wanted.until = Some(span(&value)?.1),
                 "limit" => {
-                    let limit = value
-                        .parse()
-                        .ok()
-                        .filter(|limit| (1..=PAGE_MAX).contains(limit));
-                    wanted.limit =
-                        limit.ok_or(Problem::shape("The limit is a number from 1 to 500."))?;
+                    let limit = value.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
+                    wanted.limit = limit.ok_or(Problem::shape("The limit is a number from 1 to 500."))?;
                 }
                 "cursor" => {
                     let bytes = URL_SAFE_NO_PAD.decode(&value).ok();
@@ -428,11 +350,7 @@ fn percent_decode(text: &str) -> Option<String> {
 }
 
 fn account_unknown() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "account_unknown",
-        "There is no such account for this organisation.",
-    )
+    Problem::new(StatusCode::NOT_FOUND, "account_unknown", "There is no such account for this organisation.")
 }
 
 fn identifier_invalid() -> Problem {
@@ -456,22 +374,12 @@ fn problem_of(error: LedgerError) -> Problem {
             )
         }
         LedgerError::Refused(refusal) => match refusal {
-            Refusal::DebtorUnknown => refused(
-                "account_unknown",
-                "There is no such debtor account for this organisation.",
-            ),
-            Refusal::CreditorUnknown => refused(
-                "account_unknown",
-                "The creditor's bank has no such account.",
-            ),
-            Refusal::SameAccount => refused(
-                "identifier_invalid",
-                "Debtor and creditor are the same account.",
-            ),
-            Refusal::InsufficientFunds => refused(
-                "insufficient_funds",
-                "The balance is smaller than the amount.",
-            ),
+            Refusal::DebtorUnknown => {
+                refused("account_unknown", "There is no such debtor account for this organisation.")
+            }
+            Refusal::CreditorUnknown => refused("account_unknown", "The creditor's bank has no such account."),
+            Refusal::SameAccount => refused("identifier_invalid", "Debtor and creditor are the same account."),
+            Refusal::InsufficientFunds => refused("insufficient_funds", "The balance is smaller than the amount."),
             Refusal::PayerMismatch => Problem::new(
                 StatusCode::FORBIDDEN,
                 "payer_mismatch",

@@ -13,9 +13,7 @@ pub(crate) const LAST: i64 = 253_402_300_799;
 
 /// Now, in whole seconds, UTC.
 pub(crate) fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
@@ -23,12 +21,7 @@ pub(crate) fn now() -> i64 {
 pub(crate) fn write(seconds: i64) -> String {
     let (year, month, day) = civil(seconds.div_euclid(DAY_SECONDS));
     let rest = seconds.rem_euclid(DAY_SECONDS);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
 /// Reads an RFC 3339 date (`2026-03-01`, its first second in UTC) or date-time (with `Z` or an offset).
@@ -37,23 +30,13 @@ pub(crate) fn write(seconds: i64) -> String {
 pub(crate) fn read(text: &str) -> Option<i64> {
     let number = |part: Option<&str>| -> Option<i64> {
         let part = part?;
-        part.bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| part.parse().ok())?
+        part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())?
     };
     let separators = [(4, b'-'), (7, b'-')];
-    if !text.is_ascii()
-        || !separators
-            .iter()
-            .all(|(at, sign)| text.as_bytes().get(*at) == Some(sign))
-    {
+    if !text.is_ascii() || !separators.iter().all(|(at, sign)| text.as_bytes().get(*at) == Some(sign)) {
         return None;
     }
-    let (year, month, day) = (
-        number(text.get(..4))?,
-        number(text.get(5..7))?,
-        number(text.get(8..10))?,
-    );
+    let (year, month, day) = (number(text.get(..4))?, number(text.get(5..7))?, number(text.get(8..10))?);
     if !YEARS.contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
@@ -67,17 +50,10 @@ pub(crate) fn read(text: &str) -> Option<i64> {
     }
     let time = text.get(10..19)?;
     let signs = [(0, b'T'), (3, b':'), (6, b':')];
-    if !signs
-        .iter()
-        .all(|(at, sign)| time.as_bytes().get(*at) == Some(sign))
-    {
+    if !signs.iter().all(|(at, sign)| time.as_bytes().get(*at) == Some(sign)) {
         return None;
     }
-    let (hour, minute, second) = (
-        number(time.get(1..3))?,
-        number(time.get(4..6))?,
-        number(time.get(7..9))?,
-    );
+    let (hour, minute, second) = (number(time.get(1..3))?, number(time.get(4..6))?, number(time.get(7..9))?);
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -106,10 +82,8 @@ fn offset(text: &str) -> Option<i64> {
         _ => return None,
     };
     let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-    let two = |text: &str| {
-        (text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit()))
-            .then(|| text.parse::<i64>().ok())?
-    };
+    let two =
+        |text: &str| (text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse::<i64>().ok())?;
     let (hours, minutes) = (two(hours)?, two(minutes)?);
     (hours <= 23 && minutes <= 59).then_some(sign * (hours * 3600 + minutes * 60))
 }
@@ -129,16 +103,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
-    let month = if month_shifted < 10 {
-        month_shifted + 3
-    } else {
-        month_shifted - 9
-    };
+    let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }

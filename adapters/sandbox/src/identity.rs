@@ -56,10 +56,7 @@ impl std::fmt::Debug for IdentityConfig {
 pub async fn start_identity(config: IdentityConfig) -> Result<Running, SandboxError> {
     let messenger = Messenger::new(config.webhook_secret, config.webhook_ca_pem.as_deref())?;
     let door = server::listen(config.listen).await?;
-    let scenarios = personas::subjects()
-        .into_iter()
-        .map(|subject| (subject.iin, subject.scenario))
-        .collect();
+    let scenarios = personas::subjects().into_iter().map(|subject| (subject.iin, subject.scenario)).collect();
     let (stop, stopped) = watch::channel(false);
     let provider = Provider {
         name: config.provider_id,
@@ -100,30 +97,18 @@ impl Provider {
         let path: Vec<&str> = parts.uri.path().split('/').skip(1).collect();
         let reads = reply::reads(&parts.method);
         match path.as_slice() {
-            ["health"] if reads => Ok(reply::json(
-                StatusCode::OK,
-                &serde_json::json!({ "status": "ok" }),
-            )),
+            ["health"] if reads => Ok(reply::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))),
             ["sessions"] if parts.method == http::Method::POST => self.open(parts, body).await,
-            ["sessions", id] if reads => Ok(reply::json(
-                StatusCode::OK,
-                &self.session(id)?.shown(clock::now()),
-            )),
-            ["sessions", id, "capture"] if reads => {
-                Ok(page::capture(&self.name, &self.session(id)?))
-            }
+            ["sessions", id] if reads => Ok(reply::json(StatusCode::OK, &self.session(id)?.shown(clock::now()))),
+            ["sessions", id, "capture"] if reads => Ok(page::capture(&self.name, &self.session(id)?)),
             ["sessions"] => Ok(reply::method_not_allowed("POST")),
-            ["health"] | ["sessions", _] | ["sessions", _, "capture"] => {
-                Ok(reply::method_not_allowed("GET"))
-            }
+            ["health"] | ["sessions", _] | ["sessions", _, "capture"] => Ok(reply::method_not_allowed("GET")),
             _ => Err(Problem::not_found("The provider has no such path.")),
         }
     }
 
     fn session(&self, id: &str) -> Result<Session, Problem> {
-        self.sessions
-            .find(id)
-            .ok_or(Problem::not_found("There is no such session."))
+        self.sessions.find(id).ok_or(Problem::not_found("There is no such session."))
     }
 
     async fn open(&self, parts: &Parts, body: Incoming) -> Result<Reply, Problem> {
@@ -132,26 +117,14 @@ impl Provider {
         asked.check()?;
         let iin = Iin::parse(&asked.subject.iin).map_err(|_| {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            Problem::new(
-                status,
-                "identifier_invalid",
-                "The IIN does not have its form or its check digit.",
-            )
+            Problem::new(status, "identifier_invalid", "The IIN does not have its form or its check digit.")
         })?;
         let target = Target::read(&asked.callback_url, self.messenger.trusts())?;
         // A stranger looks like anybody who fails, so that nobody can ask who exists.
-        let scenario = self
-            .scenarios
-            .get(&iin)
-            .copied()
-            .unwrap_or(Scenario::NoMatch);
+        let scenario = self.scenarios.get(&iin).copied().unwrap_or(Scenario::NoMatch);
         if scenario == Scenario::Error {
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            return Err(Problem::new(
-                status,
-                "provider_unavailable",
-                "The provider is out of order.",
-            ));
+            return Err(Problem::new(status, "provider_unavailable", "The provider is out of order."));
         }
         let session = Session::begin(asked, scenario, clock::now())?;
         self.sessions.keep(session.clone());
@@ -177,9 +150,7 @@ impl Provider {
                 let Ok(_place) = room.acquire().await else {
                     return;
                 };
-                messenger
-                    .deliver(&target, &session.outcome_message(), plan)
-                    .await;
+                messenger.deliver(&target, &session.outcome_message(), plan).await;
             };
             tokio::select! {
                 () = calling => {}

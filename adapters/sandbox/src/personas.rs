@@ -15,11 +15,7 @@ pub const ACCOUNTS_PER_CUSTOMER: usize = 2;
 /// The two banks in which the customers have their accounts: odd customers in the first, even in the second.
 const BANKS: [(&str, &str); 2] = [("demo-bank", "901"), ("demo-second-bank", "902")];
 /// Who may act for whom beside the customer's own bank: organisation, first customer, last customer.
-const MANDATES: [(&str, usize, usize); 3] = [
-    ("demo-fintech", 1, 9),
-    ("demo-payments", 10, 11),
-    ("demo-mfo", 12, 13),
-];
+const MANDATES: [(&str, usize, usize); 3] = [("demo-fintech", 1, 9), ("demo-payments", 10, 11), ("demo-mfo", 12, 13)];
 /// The scenarios of the first customers; all further ones match.
 const SCENARIOS: [Scenario; 9] = [
     Scenario::Match,
@@ -174,46 +170,16 @@ pub fn organisations() -> Vec<Organisation> {
     let [(first, first_code), (second, second_code)] = BANKS;
     [
         (first, "Demo Bank", "bank", "260140000015", Some(first_code)),
-        (
-            second,
-            "Second Demo Bank",
-            "bank",
-            "260140000025",
-            Some(second_code),
-        ),
-        (
-            "demo-payments",
-            "Demo Payments",
-            "payment_organisation",
-            "260140000035",
-            None,
-        ),
+        (second, "Second Demo Bank", "bank", "260140000025", Some(second_code)),
+        ("demo-payments", "Demo Payments", "payment_organisation", "260140000035", None),
         ("demo-mfo", "Demo Microfinance", "mfo", "260140000045", None),
-        (
-            "demo-fintech",
-            "Demo Fintech",
-            "fintech",
-            "260140000055",
-            None,
-        ),
-        (
-            "demo-treasury",
-            "Demo Treasury",
-            "treasury",
-            "260140000065",
-            None,
-        ),
+        ("demo-fintech", "Demo Fintech", "fintech", "260140000055", None),
+        ("demo-treasury", "Demo Treasury", "treasury", "260140000065", None),
     ]
     .into_iter()
     .filter_map(|(id, title, kind, bin, bank_code)| {
         // A wrong number in the table above would lose a row; a test counts them.
-        Some(Organisation {
-            id,
-            title,
-            kind,
-            bin: Bin::parse(bin).ok()?,
-            bank_code,
-        })
+        Some(Organisation { id, title, kind, bin: Bin::parse(bin).ok()?, bank_code })
     })
     .collect()
 }
@@ -221,9 +187,7 @@ pub fn organisations() -> Vec<Organisation> {
 /// The thirty customers.
 #[must_use]
 pub fn customers() -> Vec<Customer> {
-    numbered()
-        .map(|(number, customer)| (number, customer).1)
-        .collect()
+    numbered().map(|(number, customer)| (number, customer).1).collect()
 }
 
 /// The sixty accounts, two of each customer, in the order of the customers.
@@ -231,20 +195,17 @@ pub fn customers() -> Vec<Customer> {
 pub fn accounts() -> Vec<Account> {
     numbered()
         .flat_map(|(number, customer)| {
-            PRODUCTS
-                .iter()
-                .enumerate()
-                .filter_map(move |(index, product)| {
-                    let ordinal = index + 1;
-                    let (_, bank_code) = bank_of(number);
-                    Some(Account {
-                        iban: Iban::compose(bank_code, &format!("SBX{number:08}{ordinal:02}"))?,
-                        id: account_id(number, ordinal),
-                        owner: customer.iin.clone(),
-                        product,
-                        opening_tiyn: opening_tiyn(number, ordinal),
-                    })
+            PRODUCTS.iter().enumerate().filter_map(move |(index, product)| {
+                let ordinal = index + 1;
+                let (_, bank_code) = bank_of(number);
+                Some(Account {
+                    iban: Iban::compose(bank_code, &format!("SBX{number:08}{ordinal:02}"))?,
+                    id: account_id(number, ordinal),
+                    owner: customer.iin.clone(),
+                    product,
+                    opening_tiyn: opening_tiyn(number, ordinal),
                 })
+            })
         })
         .collect()
 }
@@ -258,11 +219,7 @@ pub fn subjects() -> Vec<Subject> {
     customers()
         .into_iter()
         .zip(first_accounts)
-        .map(|(customer, account)| Subject {
-            iin: customer.iin,
-            scenario: customer.scenario,
-            iban: account.iban,
-        })
+        .map(|(customer, account)| Subject { iin: customer.iin, scenario: customer.scenario, iban: account.iban })
         .collect()
 }
 
@@ -281,35 +238,27 @@ fn bank_of(number: usize) -> (&'static str, &'static str) {
 }
 
 fn numbered() -> impl Iterator<Item = (usize, Customer)> {
-    NAMES
-        .iter()
-        .enumerate()
-        .filter_map(|(index, (given, family))| {
-            let number = index + 1;
-            let mandates = MANDATES
-                .iter()
-                .filter(|(_, from, to)| (*from..=*to).contains(&number))
-                .map(|(organisation, _, _)| *organisation)
-                .collect();
-            let customer = Customer {
-                iin: iin(number)?,
-                name: format!("{given} {family}"),
-                bank: bank_of(number).0,
-                mandates,
-                scenario: SCENARIOS.get(index).copied().unwrap_or(Scenario::Match),
-            };
-            Some((number, customer))
-        })
+    NAMES.iter().enumerate().filter_map(|(index, (given, family))| {
+        let number = index + 1;
+        let mandates = MANDATES
+            .iter()
+            .filter(|(_, from, to)| (*from..=*to).contains(&number))
+            .map(|(organisation, _, _)| *organisation)
+            .collect();
+        let customer = Customer {
+            iin: iin(number)?,
+            name: format!("{given} {family}"),
+            bank: bank_of(number).0,
+            mandates,
+            scenario: SCENARIOS.get(index).copied().unwrap_or(Scenario::Match),
+        };
+        Some((number, customer))
+    })
 }
 
 /// The number of a person born in the 1880s or 1890s; women have odd customer numbers.
 fn iin(number: usize) -> Option<Iin> {
-    let date = format!(
-        "{:02}{:02}{:02}",
-        80 + number % 20,
-        1 + number % 12,
-        1 + number % 28
-    );
+    let date = format!("{:02}{:02}{:02}", 80 + number % 20, 1 + number % 12, 1 + number % 28);
     let century_and_sex = if number % 2 == 1 { 2 } else { 1 };
     let first = u16::try_from(number).ok()? * 10;
     // Some prefixes are never issued; the next serial number then is.
@@ -345,30 +294,9 @@ mod tests {
         assert_eq!(customers().len(), CUSTOMERS);
         assert_eq!(accounts().len(), CUSTOMERS * ACCOUNTS_PER_CUSTOMER);
         assert_eq!(subjects().len(), CUSTOMERS);
-        assert_eq!(
-            customers()
-                .iter()
-                .map(|c| c.iin.clone())
-                .collect::<HashSet<_>>()
-                .len(),
-            CUSTOMERS
-        );
-        assert_eq!(
-            accounts()
-                .iter()
-                .map(|a| a.iban.clone())
-                .collect::<HashSet<_>>()
-                .len(),
-            60
-        );
-        assert_eq!(
-            accounts()
-                .iter()
-                .map(|a| a.id)
-                .collect::<HashSet<_>>()
-                .len(),
-            60
-        );
+        assert_eq!(customers().iter().map(|c| c.iin.clone()).collect::<HashSet<_>>().len(), CUSTOMERS);
+        assert_eq!(accounts().iter().map(|a| a.iban.clone()).collect::<HashSet<_>>().len(), 60);
+        assert_eq!(accounts().iter().map(|a| a.id).collect::<HashSet<_>>().len(), 60);
         assert_eq!(accounts(), accounts());
     }
 
@@ -382,22 +310,12 @@ mod tests {
 
     #[test]
     fn the_fintech_has_mandates_of_every_scenario() {
-        let mandated: Vec<_> = customers()
-            .into_iter()
-            .filter(|c| c.mandates.contains(&"demo-fintech"))
-            .collect();
+        let mandated: Vec<_> = customers().into_iter().filter(|c| c.mandates.contains(&"demo-fintech")).collect();
         assert_eq!(mandated.len(), 9);
         let first: Vec<_> = mandated.iter().take(5).map(|c| c.scenario).collect();
         assert_eq!(first.iter().filter(|s| **s == Scenario::Match).count(), 2);
         assert!(first.contains(&Scenario::NoMatch));
-        assert_eq!(
-            mandated
-                .iter()
-                .map(|c| c.scenario)
-                .collect::<HashSet<_>>()
-                .len(),
-            8
-        );
+        assert_eq!(mandated.iter().map(|c| c.scenario).collect::<HashSet<_>>().len(), 8);
     }
 
     #[test]

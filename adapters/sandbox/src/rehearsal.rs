@@ -1,10 +1,6 @@
 //! What the tests of this crate speak to the services with: a plain client, a scratch folder, dice.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -34,12 +30,7 @@ impl Answer {
         assert_eq!(self.headers["content-type"], "application/problem+json");
         let json = self.json();
         assert_eq!(json["status"], self.status.as_u16());
-        json["type"]
-            .as_str()
-            .unwrap()
-            .strip_prefix("urn:qaqpa:problem:")
-            .unwrap()
-            .to_owned()
+        json["type"].as_str().unwrap().strip_prefix("urn:qaqpa:problem:").unwrap().to_owned()
     }
 }
 
@@ -53,20 +44,11 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self {
-            method: Method::GET,
-            path: path.into(),
-            headers: Vec::new(),
-            body: Bytes::new(),
-        }
+        Self { method: Method::GET, path: path.into(), headers: Vec::new(), body: Bytes::new() }
     }
 
     pub(crate) fn post(path: impl Into<String>, body: impl Into<Bytes>) -> Self {
-        let call = Self {
-            method: Method::POST,
-            body: body.into(),
-            ..Self::get(path)
-        };
+        let call = Self { method: Method::POST, body: body.into(), ..Self::get(path) };
         call.with("content-type", "application/json")
     }
 
@@ -91,9 +73,7 @@ impl Call {
         let stream = TcpStream::connect(address).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let driving = tokio::spawn(connection);
-        let answer = sender
-            .send_request(self.request(&address.to_string()))
-            .await?;
+        let answer = sender.send_request(self.request(&address.to_string())).await?;
         let read = read(answer).await;
         driving.abort();
         read
@@ -102,21 +82,16 @@ impl Call {
     /// Sends over HTTP/2 with prior knowledge.
     pub(crate) async fn send_h2(self, address: SocketAddr) -> Result<Answer, hyper::Error> {
         let stream = TcpStream::connect(address).await.unwrap();
-        let (mut sender, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
         let driving = tokio::spawn(connection);
-        let answer = sender
-            .send_request(self.request(&address.to_string()))
-            .await?;
+        let answer = sender.send_request(self.request(&address.to_string())).await?;
         let read = read(answer).await;
         driving.abort();
         read
     }
 
     fn request(self, host: &str) -> Request<Full<Bytes>> {
-        let mut request = Request::builder()
-            .method(self.method)
-            .uri(format!("http://{host}{}", self.path));
+        let mut request = Request::builder().method(self.method).uri(format!("http://{host}{}", self.path));
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
@@ -127,11 +102,7 @@ impl Call {
 async fn read(answer: http::Response<hyper::body::Incoming>) -> Result<Answer, hyper::Error> {
     let (parts, body) = answer.into_parts();
     let bytes = body.collect().await?.to_bytes();
-    Ok(Answer {
-        status: parts.status,
-        headers: parts.headers,
-        bytes,
-    })
+    Ok(Answer { status: parts.status, headers: parts.headers, bytes })
 }
 
 /// A folder that goes away with the test.

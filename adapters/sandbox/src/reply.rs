@@ -58,10 +58,7 @@ impl Body for Outgoing {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if self.rest.is_empty() {
             return Poll::Ready(None);
         }
@@ -88,11 +85,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) const fn new(status: StatusCode, name: &'static str, detail: &'static str) -> Self {
-        Self {
-            status,
-            name,
-            detail,
-        }
+        Self { status, name, detail }
     }
 
     /// The body or a parameter does not have its shape.
@@ -107,11 +100,7 @@ impl Problem {
 
     /// More is asked at once than the sandbox has room for.
     pub(crate) const fn capacity() -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "capacity",
-            "The sandbox is busy; ask again.",
-        )
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "capacity", "The sandbox is busy; ask again.")
     }
 
     /// The problem document as a reply.
@@ -140,40 +129,24 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
 
 /// A reply of any type that is not to be stored by caches.
 pub(crate) fn bytes_reply(status: StatusCode, content_type: &'static str, bytes: Bytes) -> Reply {
-    let mut reply = Response::new(Outgoing {
-        rest: bytes,
-        told: None,
-    });
+    let mut reply = Response::new(Outgoing { rest: bytes, told: None });
     *reply.status_mut() = status;
-    reply
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    reply
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }
 
 /// The reply to a method that a path does not have.
 pub(crate) fn method_not_allowed(allowed: &'static str) -> Reply {
-    let problem = Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "The path has other methods.",
-    );
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The path has other methods.");
     let mut reply = problem.reply();
-    reply
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(allowed));
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     reply
 }
 
 /// Gives the interaction id of a request back with its reply.
 pub(crate) fn echo(request: &HeaderMap, reply: &mut Reply) {
-    if let Some(id) = request
-        .get(INTERACTION_ID)
-        .filter(|id| id.len() <= INTERACTION_ID_CHARS_MAX)
-    {
+    if let Some(id) = request.get(INTERACTION_ID).filter(|id| id.len() <= INTERACTION_ID_CHARS_MAX) {
         reply.headers_mut().insert(INTERACTION_ID, id.clone());
     }
 }
@@ -192,39 +165,26 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Byt
         .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"));
     if !is_json {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(Problem::new(
-            status,
-            "unsupported_media",
-            "The body is to be application/json.",
-        ));
+        return Err(Problem::new(status, "unsupported_media", "The body is to be application/json."));
     }
     let reading = Limited::new(body, BODY_BYTES_MAX).collect();
     match tokio::time::timeout(BODY_WAIT, reading).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let status = StatusCode::PAYLOAD_TOO_LARGE;
-            Err(Problem::new(
-                status,
-                "payload_too_large",
-                "The body is larger than 64 KiB.",
-            ))
+            Err(Problem::new(status, "payload_too_large", "The body is larger than 64 KiB."))
         }
         Ok(Err(_)) => Err(Problem::shape("The body ended early.")),
         Err(_) => {
             let status = StatusCode::REQUEST_TIMEOUT;
-            Err(Problem::new(
-                status,
-                "request_timeout",
-                "The body took longer than 10 s.",
-            ))
+            Err(Problem::new(status, "request_timeout", "The body took longer than 10 s."))
         }
     }
 }
 
 /// Reads JSON of a known shape; members it does not know are faults.
 pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes)
-        .map_err(|_| Problem::shape("The body is not JSON of the described shape."))
+    serde_json::from_slice(bytes).map_err(|_| Problem::shape("The body is not JSON of the described shape."))
 }
 
 fn to_json<T: Serialize>(value: &T) -> Bytes {

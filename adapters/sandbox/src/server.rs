@@ -91,10 +91,7 @@ impl Running {
 /// A service: what is answered to one request.
 pub(crate) trait Site: Send + Sync + 'static {
     /// Answers a request, or hangs up when a fault switch asks for it.
-    fn answer(
-        self: Arc<Self>,
-        request: http::Request<Incoming>,
-    ) -> impl Future<Output = Result<Reply, HungUp>> + Send;
+    fn answer(self: Arc<Self>, request: http::Request<Incoming>) -> impl Future<Output = Result<Reply, HungUp>> + Send;
 }
 
 /// Listens on a loopback address.
@@ -122,12 +119,7 @@ pub(crate) fn serve<S: Site>(
 ) -> Running {
     let stopped = stop.subscribe();
     let serving = tokio::spawn(accept(listener, site, stopped));
-    Running {
-        address,
-        stop,
-        serving,
-        behind,
-    }
+    Running { address, stop, serving, behind }
 }
 
 /// Resolves when a stop was asked for or nobody can ask any more.
@@ -163,12 +155,7 @@ async fn accept<S: Site>(listener: TcpListener, site: Arc<S>, mut stopped: watch
 }
 
 /// Serves one connection, HTTP/1.1 or HTTP/2 with prior knowledge.
-async fn converse<S: Site>(
-    stream: TcpStream,
-    site: Arc<S>,
-    mut stopped: watch::Receiver<bool>,
-    header_wait: Duration,
-) {
+async fn converse<S: Site>(stream: TcpStream, site: Arc<S>, mut stopped: watch::Receiver<bool>, header_wait: Duration) {
     // Small replies must not wait for an acknowledgement; a failure only costs time.
     let _ = stream.set_nodelay(true);
     let spoken = AtomicBool::new(false);
@@ -238,17 +225,10 @@ mod tests {
     /// What one connection answers to these bytes until it is closed, when headers may take 50 ms.
     async fn until_closed(bytes: &[u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let (_stop, stopped) = watch::channel(false);
-        let talking = tokio::spawn(converse(
-            stream,
-            Arc::new(Echo),
-            stopped,
-            Duration::from_millis(50),
-        ));
+        let talking = tokio::spawn(converse(stream, Arc::new(Echo), stopped, Duration::from_millis(50)));
         client.write_all(bytes).await.unwrap();
         let mut heard = String::new();
         client.read_to_string(&mut heard).await.unwrap();
@@ -260,36 +240,20 @@ mod tests {
     async fn silence_and_half_a_header_end_the_connection() {
         assert_eq!(until_closed(b"").await, "");
         assert_eq!(until_closed(b"PRI").await, "");
-        assert!(
-            !until_closed(b"GET / HTTP/1.1\r\nhost: a\r\nx-slow")
-                .await
-                .contains("heard")
-        );
-        assert!(
-            until_closed(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-                .await
-                .contains("heard")
-        );
+        assert!(!until_closed(b"GET / HTTP/1.1\r\nhost: a\r\nx-slow").await.contains("heard"));
+        assert!(until_closed(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.contains("heard"));
     }
 
     #[tokio::test]
     async fn the_header_section_is_bounded() {
         let running = running().await;
         let with = |count: usize, bytes: usize| {
-            (0..count).fold(Call::get("/"), |call, _| {
-                call.with("x-filler", "x".repeat(bytes))
-            })
+            (0..count).fold(Call::get("/"), |call, _| call.with("x-filler", "x".repeat(bytes)))
         };
         for (call, status) in [
-            (
-                with(HEADERS_MAX + 1, 1),
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            ),
+            (with(HEADERS_MAX + 1, 1), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             (with(HEADERS_MAX, 1), StatusCode::OK),
-            (
-                with(1, HEADER_BYTES_MAX),
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            ),
+            (with(1, HEADER_BYTES_MAX), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             (with(1, HEADER_BYTES_MAX - 1024), StatusCode::OK),
         ] {
             assert_eq!(call.send(running.address()).await.unwrap().status, status);
@@ -300,10 +264,7 @@ mod tests {
     async fn what_is_dropped_stops() {
         let running = running().await;
         let mut client = TcpStream::connect(running.address()).await.unwrap();
-        client
-            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-            .await
-            .unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         let mut heard = [0; 1];
         client.read_exact(&mut heard).await.unwrap();
         drop(running);

@@ -34,7 +34,8 @@ pub async fn create(
 ) -> Result<(StatusCode, Value), Rejection> {
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let iin = Iin::parse(text("/subject/value")).map_err(|error| {
-        let fault = PointedFault { pointer: "/subject/value".into(), keyword: "iin".into(), message: error.to_string() };
+        let fault =
+            PointedFault { pointer: "/subject/value".into(), keyword: "iin".into(), message: error.to_string() };
         Rejection::new(Code::IdentifierInvalid, "The number is no IIN.").faults(vec![fault])
     })?;
     let subject = Secret::new(iin.as_str().to_owned());

@@ -23,7 +23,12 @@ pub const RESULT_TTL: Duration = Duration::from_secs(300);
 /// # Errors
 /// [`Code::VerificationUnknown`] for one that is not this client's, [`Code::DependencyDown`] if the store cannot be
 /// reached.
-pub async fn read(broker: &Broker<'_>, client: &Client, id: &str, now: Timestamp) -> Result<(StatusCode, Value), Rejection> {
+pub async fn read(
+    broker: &Broker<'_>,
+    client: &Client,
+    id: &str,
+    now: Timestamp,
+) -> Result<(StatusCode, Value), Rejection> {
     let unknown = || Rejection::new(Code::VerificationUnknown, "There is no such verification.");
     let id = VerificationId::parse(id).map_err(|_| unknown())?;
     let found = broker.verifications.get(&id).await;

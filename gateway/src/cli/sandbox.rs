@@ -105,7 +105,8 @@ pub struct Prepared {
 /// [`Failure::Text`] says what the machine does not give.
 pub async fn prepare(arguments: &SandboxArguments, state: &Path) -> Result<Prepared, Failure> {
     let now = Clock::system().now();
-    let authority = DevelopmentAuthority::load_or_create(&state.join("ca"), now).map_err(|outage| outage.to_string())?;
+    let authority =
+        DevelopmentAuthority::load_or_create(&state.join("ca"), now).map_err(|outage| outage.to_string())?;
     let server = authority.issue_server(&["127.0.0.1", "::1", "localhost"]).map_err(|outage| outage.to_string())?;
     let clients = country::clients(state, &authority)?;
     let secret = files::secret(&state.join("keys").join("webhook-secret"))?;
@@ -177,7 +178,10 @@ impl Prepared {
             admin: external(Door::Admin)?,
             ca_cert: path(self.authority.clone()),
             bank: format!("http://{}", self.bank.address()),
-            providers: vec![SandboxProvider { id: PROVIDER.to_owned(), url: format!("http://{}", self.identity.address()) }],
+            providers: vec![SandboxProvider {
+                id: PROVIDER.to_owned(),
+                url: format!("http://{}", self.identity.address()),
+            }],
             clients: self.clients.iter().map(country::SandboxClient::tells).collect(),
             admins: country::admins(state),
             subjects: country::subjects(),

@@ -64,7 +64,8 @@ impl Assess {
         let identity = self.identity(&sound, client)?;
         let operation = sound.policy().operation.clone();
         let facts = RequestFacts { client, operation: &operation, body: sound.facts(), body_digest: sound.digest() };
-        let clearance = decide::assess(permit, &facts, identity.as_ref(), sound.received).map_err(|refusal| offer(&refusal))?;
+        let clearance =
+            decide::assess(permit, &facts, identity.as_ref(), sound.received).map_err(|refusal| offer(&refusal))?;
         Ok(Judged { sound, clearance, reference, ticket })
     }
 
@@ -98,9 +99,11 @@ impl Assess {
     async fn payer(&self, id: &VerificationId) -> Result<Payer, Rejection> {
         let found = self.0.verifications.get(id).await;
         let found = found.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
-        let refuse = |why: &str| Rejection::new(Code::VerificationFailed, "The identity result is not accepted.").because(why);
+        let refuse =
+            |why: &str| Rejection::new(Code::VerificationFailed, "The identity result is not accepted.").because(why);
         let verification = found.ok_or_else(|| refuse("the verification is not in the store"))?;
-        let opened = self.0.sealer.open(&verification.sealed_subject).map_err(|_| refuse("the subject cannot be opened"))?;
+        let opened =
+            self.0.sealer.open(&verification.sealed_subject).map_err(|_| refuse("the subject cannot be opened"))?;
         let text = String::from_utf8(opened.expose().clone()).map_err(|_| refuse("the subject is not text"))?;
         Ok(Payer(Secret::new(text)))
     }

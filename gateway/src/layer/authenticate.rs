@@ -67,7 +67,8 @@ impl Authenticate {
     async fn by_token(&self, routed: Routed) -> Result<Identified, Rejection> {
         let (scheme, bearer) = presented(&routed)?;
         let now = routed.received;
-        let expected = Expected { issuer: &self.house.issuer, audience: &self.house.issuer, keys: self.house.keyring.published() };
+        let expected =
+            Expected { issuer: &self.house.issuer, audience: &self.house.issuer, keys: self.house.keyring.published() };
         let verified = token::verify(&bearer, &expected, now).map_err(|error| {
             Rejection::new(error.code(), "The access token is not accepted.")
                 .because(&error)
@@ -81,7 +82,8 @@ impl Authenticate {
         };
         let certificate = routed.peer.certificate.as_deref();
         let token = token::bind(verified, scheme, proof.as_ref(), certificate).map_err(|error| {
-            Rejection::new(error.code(), "The token is not bound to the key or certificate that was shown.").because(&error)
+            Rejection::new(error.code(), "The token is not bound to the key or certificate that was shown.")
+                .because(&error)
         })?;
         Ok(Identified::proven(routed, Caller::Bound { client, token }, None, proof))
     }
@@ -112,7 +114,8 @@ impl Authenticate {
             let detail = "Clients authenticate by assertion or certificate, not by the Authorization header.";
             return Err(Rejection::new(Code::OauthInvalidClient, detail));
         }
-        let fields = form::parse(&raw).ok_or_else(|| Rejection::new(Code::OauthInvalidRequest, "The form cannot be read."))?;
+        let fields =
+            form::parse(&raw).ok_or_else(|| Rejection::new(Code::OauthInvalidRequest, "The form cannot be read."))?;
         let request = TokenRequest::parse(&fields).map_err(|error| refuse(&error))?;
         let id = grant::client_id_of(&request).map_err(|error| refuse(&error))?;
         // An unknown client and a wrong assertion read the same, and take as long (AS11).
@@ -127,20 +130,25 @@ impl Authenticate {
                 checked.accept(fresh).map_err(|error| refuse(&error))?
             }
             ClientAuthentication::TlsClientAuth { .. } => {
-                grant::check_certificate(&request, client, routed.peer.certificate.as_deref()).map_err(|error| refuse(&error))?
+                grant::check_certificate(&request, client, routed.peer.certificate.as_deref())
+                    .map_err(|error| refuse(&error))?
             }
         };
-        let proof = if routed.head.headers.contains_key("dpop") { Some(self.proof(&routed, None).await?) } else { None };
+        let proof =
+            if routed.head.headers.contains_key("dpop") { Some(self.proof(&routed, None).await?) } else { None };
         Ok(Identified::proven(routed, Caller::Client(authenticated), Some(raw), proof))
     }
 
     async fn by_callback(&self, mut routed: Routed) -> Result<Identified, Rejection> {
         let refuse = || Rejection::new(Code::SignatureInvalid, "The callback's signature does not verify.");
-        let provider = routed.matched().parameter("provider").and_then(|id| ProviderId::parse(id).ok()).ok_or_else(refuse)?;
+        let provider =
+            routed.matched().parameter("provider").and_then(|id| ProviderId::parse(id).ok()).ok_or_else(refuse)?;
         let raw = self.read_early(&mut routed, CALLBACK_BYTES_MAX).await?;
         let secret = self.house.webhook_secrets.get(&provider).ok_or_else(refuse)?;
-        let header = |name: &str| routed.head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let (id, timestamp, signatures) = (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"));
+        let header =
+            |name: &str| routed.head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let (id, timestamp, signatures) =
+            (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"));
         let verified = callback::verify(secret.expose(), id, timestamp, signatures, &raw, &provider, routed.received)
             .map_err(|error| refuse().because(&error))?;
         Ok(Identified::proven(routed, Caller::Provider(verified), Some(raw), None))
@@ -149,10 +157,16 @@ impl Authenticate {
     fn by_admin_token(&self, routed: Routed) -> Result<Identified, Rejection> {
         let origin = routed.head.headers.get(http::header::ORIGIN).and_then(|value| value.to_str().ok());
         if origin.is_some_and(|origin| !origin.eq_ignore_ascii_case(&routed.entrance.external)) {
-            return Err(Rejection::new(Code::HostRefused, "Pages of other origins may not call the administrators' listener."));
+            return Err(Rejection::new(
+                Code::HostRefused,
+                "Pages of other origins may not call the administrators' listener.",
+            ));
         }
         let missing = || {
-            Rejection::new(Code::ClientUnauthenticated, "An administrator's token is needed: Authorization: Bearer <token>.")
+            Rejection::new(
+                Code::ClientUnauthenticated,
+                "An administrator's token is needed: Authorization: Bearer <token>.",
+            )
         };
         let (scheme, bearer) = presented(&routed).map_err(|_| missing())?;
         if scheme != Scheme::Bearer {
@@ -179,7 +193,10 @@ fn presented(routed: &Routed) -> Result<(Scheme, BearerToken), Rejection> {
         return Err(Rejection::new(Code::TokenMissing, "An access token is needed.")
             .next("Get one from /oauth/token and send it as `Authorization: DPoP <token>` with a `DPoP` proof."));
     };
-    let text = value.to_str().map_err(|_| Rejection::new(Code::TokenMalformed, "The Authorization header is not readable."))?;
-    token::parse_authorization(text)
-        .map_err(|error| Rejection::new(error.code(), "The Authorization header holds no access token.").because(&error))
+    let text = value
+        .to_str()
+        .map_err(|_| Rejection::new(Code::TokenMalformed, "The Authorization header is not readable."))?;
+    token::parse_authorization(text).map_err(|error| {
+        Rejection::new(error.code(), "The Authorization header holds no access token.").because(&error)
+    })
 }

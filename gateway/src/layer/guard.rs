@@ -50,11 +50,7 @@ impl<S: Refine<Guarded, Out = Reply>> Refine<Traced> for Guard<S> {
     async fn refine(&self, traced: Traced) -> Result<Reply, Rejection> {
         let door = traced.arrived.entrance.door;
         // The administrators' listener stays usable while the public ones are flooded.
-        let place = if door == Door::Admin {
-            None
-        } else {
-            Some(self.admit(&traced)?)
-        };
+        let place = if door == Door::Admin { None } else { Some(self.admit(&traced)?) };
         let deadline = Instant::now() + REQUEST_TIME_MAX;
         let rest = CatchPanic(std::pin::pin!(self.inner.refine(Guarded::admitted(traced, deadline))));
         let ended = tokio::time::timeout(REQUEST_TIME_MAX, rest).await;
@@ -79,7 +75,9 @@ impl<S> Guard<S> {
         if let Metering::Exceeded { retry_after } = self.house.peers.check(traced.arrived.peer.address, now) {
             self.house.metrics.shed("peer");
             let detail = "Too many requests come from this address.";
-            return Err(Rejection::new(Code::RateLimited, detail).violated(vec!["peer".to_owned()]).retry_after(retry_after));
+            return Err(Rejection::new(Code::RateLimited, detail)
+                .violated(vec!["peer".to_owned()])
+                .retry_after(retry_after));
         }
         Place::take(&self.house.in_flight, self.house.limits.requests_in_flight_max).ok_or_else(|| {
             self.house.metrics.shed("concurrency");

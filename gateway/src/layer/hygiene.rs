@@ -49,7 +49,8 @@ fn names(headers: &HeaderMap) -> Result<(), Rejection> {
         return Err(refuse("There are more than 64 header fields."));
     }
     // `x_user` and `x.user` become `x-user` in some servers: an alias could carry what we remove under the real name.
-    let plain = |name: &HeaderName| name.as_str().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let plain =
+        |name: &HeaderName| name.as_str().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if !headers.keys().all(plain) {
         return Err(refuse("Header names are made of letters, digits and hyphens."));
     }

@@ -125,9 +125,11 @@ fn new_claim(house: &House, sound: &Sound) -> Result<NewClaim, Rejection> {
         let detail = "This operation is done once per key: send a header `x-idempotency-key` of 1 to 40 characters.";
         Rejection::new(Code::IdempotencyKeyMissing, detail)
     };
-    let header = sound.head.headers.get("x-idempotency-key").and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+    let header =
+        sound.head.headers.get("x-idempotency-key").and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
     let client = sound.caller().client().ok_or_else(missing)?;
-    let key = IdempotencyKey::bind(&client.id, &sound.policy().operation, header).map_err(|error| missing().because(error))?;
+    let key = IdempotencyKey::bind(&client.id, &sound.policy().operation, header)
+        .map_err(|error| missing().because(error))?;
     let lease = sound.policy().timeout + LEASE_MARGIN;
     Ok(NewClaim { key, digest: *sound.digest(), reference: house.new_reference(), lease, keep: KEEP })
 }
@@ -145,7 +147,8 @@ fn repeated(repeat: Repeat) -> Result<Reply, Rejection> {
 }
 
 fn restore(stored: StoredReply) -> Result<Reply, Rejection> {
-    let defect = || Rejection::new(Code::Internal, "The stored answer cannot be read.").because("a stored reply is broken");
+    let defect =
+        || Rejection::new(Code::Internal, "The stored answer cannot be read.").because("a stored reply is broken");
     let mut reply = Reply::new(Body::whole(stored.body));
     *reply.status_mut() = StatusCode::from_u16(stored.status).map_err(|_| defect())?;
     for (name, value) in stored.headers {

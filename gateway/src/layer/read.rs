@@ -54,6 +54,8 @@ pub(super) fn refuse(failure: &BodyFailure, bytes_max: usize) -> Rejection {
     match failure {
         BodyFailure::TooLarge => too_large(bytes_max),
         BodyFailure::TooSlow => Rejection::new(Code::BodyTooSlow, "The body came too slowly."),
-        BodyFailure::Broken(why) => Rejection::new(Code::BodyMalformed, "The body broke off or is badly framed.").because(why),
+        BodyFailure::Broken(why) => {
+            Rejection::new(Code::BodyMalformed, "The body broke off or is badly framed.").because(why)
+        }
     }
 }

@@ -19,8 +19,8 @@ use super::{noted, read};
 
 /// SHA-256 of no bytes (FIPS 180-4): the digest of a request without a body.
 const NOTHING: [u8; 32] = [
-    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4,
-    0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41,
+    0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
 ];
 
 /// The stage.
@@ -57,8 +57,16 @@ fn without_body(permitted: Permitted) -> Result<Result<Sound, Permitted>, Reject
 async fn with_body(mut permitted: Permitted) -> Result<Sound, Rejection> {
     let operation = Arc::clone(&permitted.matched().operation);
     let early = permitted.raw().cloned();
-    if permitted.head.headers.get(CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(Rejection::new(Code::UnsupportedMediaType, "Encoded bodies are not taken; send the body as it is."));
+    if permitted
+        .head
+        .headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(Rejection::new(
+            Code::UnsupportedMediaType,
+            "Encoded bodies are not taken; send the body as it is.",
+        ));
     }
     if !operation.needs_body_check() {
         return Ok(Sound::checked(permitted, SoundBody::Streamed, BodyFacts::default(), NOTHING));
@@ -88,9 +96,11 @@ fn parameters(permitted: &Permitted) -> Result<(), Rejection> {
     let header = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let matched = permitted.matched();
     matched.operation.check_request(matched, permitted.head.uri.query(), &header).map_err(|faults| {
-        let missing_key = faults.iter().any(|fault| fault.pointer == "header:x-idempotency-key" && fault.keyword == "required");
+        let missing_key =
+            faults.iter().any(|fault| fault.pointer == "header:x-idempotency-key" && fault.keyword == "required");
         if missing_key {
-            let detail = "This operation is done once per key: send a header `x-idempotency-key` of 1 to 40 characters.";
+            let detail =
+                "This operation is done once per key: send a header `x-idempotency-key` of 1 to 40 characters.";
             return Rejection::new(Code::IdempotencyKeyMissing, detail);
         }
         Rejection::new(Code::SchemaViolation, "Parameters break the contract.").faults(pointed(faults))
@@ -104,9 +114,10 @@ fn refuse(error: BodyError) -> Rejection {
             Rejection::new(Code::UnsupportedMediaType, detail).accepted(accepted)
         }
         BodyError::Missing => Rejection::new(Code::SchemaViolation, "This operation needs a body."),
-        BodyError::Malformed { line, column, reason } => {
-            Rejection::new(Code::BodyMalformed, format!("The body cannot be read: line {line}, column {column}: {reason}."))
-        }
+        BodyError::Malformed { line, column, reason } => Rejection::new(
+            Code::BodyMalformed,
+            format!("The body cannot be read: line {line}, column {column}: {reason}."),
+        ),
         BodyError::Invalid(faults) => {
             Rejection::new(Code::SchemaViolation, "The body breaks the contract.").faults(pointed(faults))
         }
@@ -114,7 +125,8 @@ fn refuse(error: BodyError) -> Rejection {
 }
 
 fn pointed(faults: Vec<BodyFault>) -> Vec<PointedFault> {
-    let pointed = |fault: BodyFault| PointedFault { pointer: fault.pointer, keyword: fault.keyword, message: fault.message };
+    let pointed =
+        |fault: BodyFault| PointedFault { pointer: fault.pointer, keyword: fault.keyword, message: fault.message };
     faults.into_iter().map(pointed).collect()
 }
 
@@ -123,7 +135,8 @@ fn facts(permitted: &Permitted, body: &Value) -> Result<BodyFacts, Rejection> {
     let Some(money) = body.pointer(&step_up.amount) else { return Ok(BodyFacts::default()) };
     let text = |name: &str| money.get(name).and_then(Value::as_str).unwrap_or_default();
     let amount = Money::parse(text("amount"), text("currency")).map_err(|error| {
-        let fault = PointedFault { pointer: step_up.amount.clone(), keyword: "money".to_owned(), message: error.to_string() };
+        let fault =
+            PointedFault { pointer: step_up.amount.clone(), keyword: "money".to_owned(), message: error.to_string() };
         Rejection::new(Code::SchemaViolation, "The amount cannot be read.").faults(vec![fault])
     })?;
     Ok(BodyFacts { amount: Some(amount) })

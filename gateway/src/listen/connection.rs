@@ -35,7 +35,13 @@ const LOOK_MAX: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves a connection until it ends.
-pub(super) async fn run(listener: &Arc<Listener>, stream: TcpStream, peer: IpAddr, worker: usize, stop: flag::Receiver<bool>) {
+pub(super) async fn run(
+    listener: &Arc<Listener>,
+    stream: TcpStream,
+    peer: IpAddr,
+    worker: usize,
+    stop: flag::Receiver<bool>,
+) {
     let watch = Watch::start(Instant::now());
     let Some(tls) = &listener.tls else {
         let peer = Peer { address: peer, certificate: None };
@@ -58,8 +64,14 @@ pub(super) async fn run(listener: &Arc<Listener>, stream: TcpStream, peer: IpAdd
     }
 }
 
-async fn http1<S>(listener: &Arc<Listener>, stream: S, peer: Peer, worker: usize, watch: Watch, stop: flag::Receiver<bool>)
-where
+async fn http1<S>(
+    listener: &Arc<Listener>,
+    stream: S,
+    peer: Peer,
+    worker: usize,
+    watch: Watch,
+    stop: flag::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = listener.limits;
@@ -74,8 +86,14 @@ where
     drive(listener, connection, http1::Connection::graceful_shutdown, &watch, stop).await;
 }
 
-async fn http2<S>(listener: &Arc<Listener>, stream: S, peer: Peer, worker: usize, watch: Watch, stop: flag::Receiver<bool>)
-where
+async fn http2<S>(
+    listener: &Arc<Listener>,
+    stream: S,
+    peer: Peer,
+    worker: usize,
+    watch: Watch,
+    stop: flag::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = listener.limits;

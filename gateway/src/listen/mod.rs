@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_peer_gets_its_last_connection_and_not_one_more() {
-        let limits = ConnectionLimits { connections_max: 3, connections_per_peer_max: 2, ..ConnectionLimits::default() };
+        let limits =
+            ConnectionLimits { connections_max: 3, connections_per_peer_max: 2, ..ConnectionLimits::default() };
         let census = Census::default();
         let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         assert!(census.enter(one, &limits) && census.enter(one, &limits));

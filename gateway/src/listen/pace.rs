@@ -22,8 +22,16 @@ pub(super) struct Paced {
 }
 
 /// What decides over a request may not come after it (RFC 9110, 6.5.1).
-const NEVER_IN_TRAILERS: [&str; 8] =
-    ["authorization", "dpop", "cookie", "host", "x-identity-result", "x-idempotency-key", "content-length", "transfer-encoding"];
+const NEVER_IN_TRAILERS: [&str; 8] = [
+    "authorization",
+    "dpop",
+    "cookie",
+    "host",
+    "x-identity-result",
+    "x-idempotency-key",
+    "content-length",
+    "transfer-encoding",
+];
 
 impl Paced {
     pub(super) fn new(incoming: Incoming, window: Duration, bytes_min: usize) -> Self {
@@ -45,7 +53,8 @@ impl Paced {
 }
 
 fn refused(trailers: &HeaderMap) -> bool {
-    NEVER_IN_TRAILERS.iter().any(|name| trailers.contains_key(*name)) || trailers.keys().any(|name| name.as_str().starts_with("x-qaqpa-"))
+    NEVER_IN_TRAILERS.iter().any(|name| trailers.contains_key(*name))
+        || trailers.keys().any(|name| name.as_str().starts_with("x-qaqpa-"))
 }
 
 impl HttpBody for Paced {

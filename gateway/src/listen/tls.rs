@@ -8,7 +8,9 @@ use policies::jose::sha256;
 use policies::peer::{ChainVerdict, PeerCertificate};
 use policies::time::Timestamp;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme};
@@ -77,7 +79,8 @@ impl TlsDoor {
     pub fn open_asking(certificate: &Path, key: &Path, authorities: &Path) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let judge = judge(&provider, authorities)?;
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
         let asking = Arc::new(AskOnly { algorithms: provider.signature_verification_algorithms });
         let (chain, key) = (certificates(certificate)?, private_key(key)?);
         let mut config = builder.with_client_cert_verifier(asking).with_single_cert(chain, key)?;
@@ -128,7 +131,8 @@ fn judge(provider: &Arc<CryptoProvider>, path: &Path) -> Result<Authorities, Tls
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let wrong = |cause: String| TlsError::File { path: path.display().to_string(), cause };
-    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?.collect();
+    let found: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?.collect();
     let found = found.map_err(|error| wrong(error.to_string()))?;
     if found.is_empty() { Err(wrong("it holds no certificate".to_owned())) } else { Ok(found) }
 }
@@ -141,7 +145,8 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 fn dns_names(leaf: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, parsed)) = parse_x509_certificate(leaf) else { return Vec::new() };
     let Ok(Some(names)) = parsed.subject_alternative_name() else { return Vec::new() };
-    let dns = |name: &GeneralName<'_>| if let GeneralName::DNSName(text) = name { Some((*text).to_owned()) } else { None };
+    let dns =
+        |name: &GeneralName<'_>| if let GeneralName::DNSName(text) = name { Some((*text).to_owned()) } else { None };
     names.value.general_names.iter().filter_map(dns).collect()
 }
 

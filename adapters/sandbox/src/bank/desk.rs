@@ -56,21 +56,15 @@ impl Desk {
         let question: Question = Box::new(move |ledger| {
             let result = ledger.map_or(Err(LedgerError::Gone), question);
             Box::new(move |durable| {
-                let result = if durable {
-                    result
-                } else {
-                    Err(LedgerError::Gone)
-                };
+                let result = if durable { result } else { Err(LedgerError::Gone) };
                 // The asker may have left; the booking stands.
                 let _ = answer.send(result);
             })
         });
-        self.questions
-            .try_send(question)
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => LedgerError::Busy,
-                mpsc::error::TrySendError::Closed(_) => LedgerError::Gone,
-            })?;
+        self.questions.try_send(question).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => LedgerError::Busy,
+            mpsc::error::TrySendError::Closed(_) => LedgerError::Gone,
+        })?;
         answered.await.map_err(|_| LedgerError::Gone)?
     }
 }
@@ -83,11 +77,7 @@ fn work(mut ledger: Ledger, mut waiting: mpsc::Receiver<Question>) {
         let mut next = Some(first);
         while let Some(question) = next {
             sayings.push(question(ledger.in_transaction().then_some(&mut ledger)));
-            next = if sayings.len() < TOGETHER_MAX {
-                waiting.try_recv().ok()
-            } else {
-                None
-            };
+            next = if sayings.len() < TOGETHER_MAX { waiting.try_recv().ok() } else { None };
         }
         let durable = ledger.commit().is_ok();
         if !durable {

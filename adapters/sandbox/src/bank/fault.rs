@@ -29,8 +29,7 @@ impl Fault {
             return Ok(None);
         };
         let word = switch.split_whitespace().next().unwrap_or_default();
-        let unknown =
-            Problem::shape("The remittance text names a fault switch that does not exist.");
+        let unknown = Problem::shape("The remittance text names a fault switch that does not exist.");
         match word.split_once('=') {
             None if word == "lost" => Ok(Some(Self::Lost)),
             Some(("delay", value)) => match value.parse() {
@@ -38,9 +37,7 @@ impl Fault {
                 _ => Err(unknown),
             },
             Some(("status", value)) => match value.parse::<StatusCode>() {
-                Ok(status) if status.is_client_error() || status.is_server_error() => {
-                    Ok(Some(Self::Status(status)))
-                }
+                Ok(status) if status.is_client_error() || status.is_server_error() => Ok(Some(Self::Status(status))),
                 _ => Err(unknown),
             },
             _ => Err(unknown),
@@ -75,10 +72,7 @@ mod tests {
     #[test]
     fn switches_are_read() {
         assert_eq!(Fault::read(Some("SBX:lost")), Ok(Some(Fault::Lost)));
-        assert_eq!(
-            Fault::read(Some("SBX:lost for ever")),
-            Ok(Some(Fault::Lost))
-        );
+        assert_eq!(Fault::read(Some("SBX:lost for ever")), Ok(Some(Fault::Lost)));
         let longest = Fault::Delay(Duration::from_secs(30));
         assert_eq!(Fault::read(Some("SBX:delay=30000")), Ok(Some(longest)));
         let unavailable = Fault::Status(StatusCode::SERVICE_UNAVAILABLE);
@@ -87,13 +81,7 @@ mod tests {
 
     #[test]
     fn ordinary_text_is_no_switch() {
-        for text in [
-            None,
-            Some(""),
-            Some("Rent"),
-            Some("sbx:lost"),
-            Some("Rent SBX:lost"),
-        ] {
+        for text in [None, Some(""), Some("Rent"), Some("sbx:lost"), Some("Rent SBX:lost")] {
             assert_eq!(Fault::read(text), Ok(None));
         }
     }

@@ -25,8 +25,7 @@ pub(super) const ELSEWHERE: &str = "elsewhere";
 /// Where all money of the ledger came from.
 pub(super) const ISSUANCE: &str = "issuance";
 
-const ACCOUNT_COLUMNS: &str =
-    "a.id, a.iban, a.owner_iin, a.owner_name, a.bank, a.product, a.status, a.balance_tiyn";
+const ACCOUNT_COLUMNS: &str = "a.id, a.iban, a.owner_iin, a.owner_name, a.bank, a.product, a.status, a.balance_tiyn";
 const PAYMENT_COLUMNS: &str = "id, created_at, debtor_iban, creditor_iban, creditor_name, tiyn, knp, remittance, \
      organisation, digest";
 
@@ -97,14 +96,9 @@ pub(super) struct TransactionRow {
 impl TransactionRow {
     /// The name of the transaction: a UUID that follows from the posting, so it needs no column.
     pub(super) fn id(&self) -> String {
-        let digest = digest::digest(
-            &digest::SHA256,
-            format!("posting:{}", self.posting).as_bytes(),
-        );
+        let digest = digest::digest(&digest::SHA256, format!("posting:{}", self.posting).as_bytes());
         let bytes = digest.as_ref().first_chunk().copied().unwrap_or_default();
-        uuid::Builder::from_custom_bytes(bytes)
-            .into_uuid()
-            .to_string()
+        uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
     }
 }
 
@@ -192,12 +186,10 @@ impl Ledger {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        let transaction =
-            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let pragma = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let found = (pragma("application_id")?, pragma("user_version")?);
-        let tables: i64 =
-            transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if found == (0, 0) && tables == 0 {
             seed::plant(&transaction)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -244,20 +236,12 @@ impl Ledger {
     }
 
     /// One account, if the organisation has a mandate for it.
-    pub(super) fn account(
-        &self,
-        organisation: &str,
-        id: &str,
-    ) -> Result<Option<AccountRow>, LedgerError> {
+    pub(super) fn account(&self, organisation: &str, id: &str) -> Result<Option<AccountRow>, LedgerError> {
         self.mandated(organisation, "a.id", id)
     }
 
     /// An account's transactions, newest first.
-    pub(super) fn transactions(
-        &self,
-        account: &str,
-        window: &Window,
-    ) -> Result<Vec<TransactionRow>, LedgerError> {
+    pub(super) fn transactions(&self, account: &str, window: &Window) -> Result<Vec<TransactionRow>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT p.id, e.booked_at, p.tiyn, p.counterparty_name, p.counterparty_iban, e.remittance, e.knp
              FROM postings p JOIN entries e ON e.id = p.entry
@@ -265,33 +249,24 @@ impl Ledger {
              ORDER BY p.id DESC LIMIT ?5",
         )?;
         let limit = i64::try_from(window.limit).unwrap_or(i64::MAX);
-        let rows = statement.query_map(
-            params![account, window.before, window.from, window.until, limit],
-            |row| {
-                Ok(TransactionRow {
-                    posting: row.get(0)?,
-                    booked_at: row.get(1)?,
-                    tiyn: row.get(2)?,
-                    counterparty_name: row.get(3)?,
-                    counterparty_iban: row.get(4)?,
-                    remittance: row.get(5)?,
-                    knp: row.get(6)?,
-                })
-            },
-        )?;
+        let rows = statement.query_map(params![account, window.before, window.from, window.until, limit], |row| {
+            Ok(TransactionRow {
+                posting: row.get(0)?,
+                booked_at: row.get(1)?,
+                tiyn: row.get(2)?,
+                counterparty_name: row.get(3)?,
+                counterparty_iban: row.get(4)?,
+                remittance: row.get(5)?,
+                knp: row.get(6)?,
+            })
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// A payment, if this organisation ordered it.
-    pub(super) fn payment(
-        &self,
-        organisation: &str,
-        id: Uuid,
-    ) -> Result<Option<PaymentRow>, LedgerError> {
+    pub(super) fn payment(&self, organisation: &str, id: Uuid) -> Result<Option<PaymentRow>, LedgerError> {
         let found = self.stored(id)?;
-        Ok(found
-            .filter(|stored| stored.organisation == organisation)
-            .map(|stored| stored.payment))
+        Ok(found.filter(|stored| stored.organisation == organisation).map(|stored| stored.payment))
     }
 
     /// Books a payment once: all of it or nothing, and nothing the second time.
@@ -301,20 +276,11 @@ impl Ledger {
     pub(super) fn book(&mut self, order: &Order) -> Result<Booked, LedgerError> {
         if let Some(stored) = self.stored(order.reference)? {
             let same = stored.organisation == order.organisation && stored.digest == order.digest;
-            return if same {
-                Ok(Booked::Before(stored.payment))
-            } else {
-                Err(Refusal::ReferenceReused.into())
-            };
+            return if same { Ok(Booked::Before(stored.payment)) } else { Err(Refusal::ReferenceReused.into()) };
         }
-        let debtor = self
-            .mandated(order.organisation, "a.iban", order.debtor.as_str())?
-            .ok_or(Refusal::DebtorUnknown)?;
-        if order
-            .payer
-            .as_ref()
-            .is_some_and(|payer| payer.as_str() != debtor.owner_iin)
-        {
+        let debtor =
+            self.mandated(order.organisation, "a.iban", order.debtor.as_str())?.ok_or(Refusal::DebtorUnknown)?;
+        if order.payer.as_ref().is_some_and(|payer| payer.as_str() != debtor.owner_iin) {
             return Err(Refusal::PayerMismatch.into());
         }
         if order.debtor == order.creditor {
@@ -327,8 +293,7 @@ impl Ledger {
         if debtor.balance_tiyn < order.amount.tiyn() {
             return Err(Refusal::InsufficientFunds.into());
         }
-        self.write(order, &debtor, creditor.as_ref())
-            .map(Booked::Now)
+        self.write(order, &debtor, creditor.as_ref()).map(Booked::Now)
     }
 
     fn write(
@@ -371,12 +336,7 @@ impl Ledger {
             remittance: payment.remittance.as_deref(),
             payment: Some(&payment.id),
         };
-        let from = Side {
-            account: &debtor.id,
-            bank: &debtor.bank,
-            name: &debtor.owner_name,
-            iban: &debtor.iban,
-        };
+        let from = Side { account: &debtor.id, bank: &debtor.bank, name: &debtor.owner_name, iban: &debtor.iban };
         let to = Side {
             account: creditor.map_or(ELSEWHERE, |row| &row.id),
             bank: creditor.map_or(ELSEWHERE, |row| &row.bank),
@@ -388,19 +348,12 @@ impl Ledger {
         Ok(payment)
     }
 
-    fn mandated(
-        &self,
-        organisation: &str,
-        column: &str,
-        value: &str,
-    ) -> Result<Option<AccountRow>, LedgerError> {
+    fn mandated(&self, organisation: &str, column: &str, value: &str) -> Result<Option<AccountRow>, LedgerError> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN mandates m ON m.iin = a.owner_iin
              WHERE a.kind = 'customer' AND m.organisation = ?1 AND {column} = ?2"
         ))?;
-        Ok(statement
-            .query_row(params![organisation, value], account_row)
-            .optional()?)
+        Ok(statement.query_row(params![organisation, value], account_row).optional()?)
     }
 
     fn by_iban(&self, iban: &str) -> Result<Option<AccountRow>, LedgerError> {
@@ -411,16 +364,15 @@ impl Ledger {
     }
 
     fn is_ours(&self, bank_code: &str) -> Result<bool, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT 1 FROM accounts WHERE kind = 'customer' AND substr(iban, 5, 3) = ?1 LIMIT 1",
-        )?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT 1 FROM accounts WHERE kind = 'customer' AND substr(iban, 5, 3) = ?1 LIMIT 1")?;
         Ok(statement.exists(params![bank_code])?)
     }
 
     fn stored(&self, id: Uuid) -> Result<Option<Stored>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT {PAYMENT_COLUMNS} FROM payments WHERE id = ?1"
-        ))?;
+        let mut statement =
+            self.connection.prepare_cached(&format!("SELECT {PAYMENT_COLUMNS} FROM payments WHERE id = ?1"))?;
         let read = |row: &Row<'_>| {
             Ok(Stored {
                 payment: PaymentRow {
@@ -437,9 +389,7 @@ impl Ledger {
                 digest: row.get(9)?,
             })
         };
-        Ok(statement
-            .query_row(params![id.to_string()], read)
-            .optional()?)
+        Ok(statement.query_row(params![id.to_string()], read).optional()?)
     }
 }
 
@@ -458,15 +408,8 @@ pub(super) fn transfer(
     tiyn: i64,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached(
-            "INSERT INTO entries (booked_at, knp, remittance, payment) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![
-            entry.booked_at,
-            entry.knp,
-            entry.remittance,
-            entry.payment
-        ])?;
+        .prepare_cached("INSERT INTO entries (booked_at, knp, remittance, payment) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![entry.booked_at, entry.knp, entry.remittance, entry.payment])?;
     let id = connection.last_insert_rowid();
     post(connection, id, from.account, -tiyn, to)?;
     post(connection, id, to.account, tiyn, from)?;
@@ -482,13 +425,7 @@ pub(super) fn settlement(bank: &str) -> String {
     format!("settlement:{bank}")
 }
 
-fn post(
-    connection: &Connection,
-    entry: i64,
-    account: &str,
-    tiyn: i64,
-    other: Side<'_>,
-) -> rusqlite::Result<()> {
+fn post(connection: &Connection, entry: i64, account: &str, tiyn: i64, other: Side<'_>) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO postings (entry, account, tiyn, counterparty_name, counterparty_iban)
@@ -518,9 +455,7 @@ fn account_row(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
 fn audit(connection: &Connection) -> Result<(), SandboxError> {
     let wrong = |query: &str| connection.prepare(query)?.exists([]);
     if wrong("SELECT 1 FROM postings GROUP BY entry HAVING sum(tiyn) <> 0")? {
-        return Err(SandboxError::Unbalanced(
-            "the postings of an entry do not sum to zero",
-        ));
+        return Err(SandboxError::Unbalanced("the postings of an entry do not sum to zero"));
     }
     if wrong("SELECT 1 FROM (SELECT sum(tiyn) AS total FROM postings) WHERE total <> 0")? {
         return Err(SandboxError::Unbalanced("all postings do not sum to zero"));
@@ -529,16 +464,10 @@ fn audit(connection: &Connection) -> Result<(), SandboxError> {
         "SELECT 1 FROM accounts a WHERE a.balance_tiyn <>
            coalesce((SELECT sum(p.tiyn) FROM postings p WHERE p.account = a.id), 0)",
     )? {
-        return Err(SandboxError::Unbalanced(
-            "a balance is not the sum of its postings",
-        ));
+        return Err(SandboxError::Unbalanced("a balance is not the sum of its postings"));
     }
-    if wrong(
-        "SELECT 1 FROM payments p WHERE 1 <> (SELECT count(*) FROM entries e WHERE e.payment = p.id)",
-    )? {
-        return Err(SandboxError::Unbalanced(
-            "a payment does not have exactly one entry",
-        ));
+    if wrong("SELECT 1 FROM payments p WHERE 1 <> (SELECT count(*) FROM entries e WHERE e.payment = p.id)")? {
+        return Err(SandboxError::Unbalanced("a payment does not have exactly one entry"));
     }
     Ok(())
 }

@@ -29,49 +29,31 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        let balance =
-            |account: personas::Account| (account.iban.as_str().to_owned(), account.opening_tiyn);
+        let balance = |account: personas::Account| (account.iban.as_str().to_owned(), account.opening_tiyn);
         let balances = personas::accounts().into_iter().map(balance).collect();
-        Self {
-            balances,
-            booked: HashMap::new(),
-            left: 0,
-        }
+        Self { balances, booked: HashMap::new(), left: 0 }
     }
 
     fn expect(&mut self, order: &Order) -> Result<bool, Refusal> {
         if let Some(booked) = self.booked.get(&order.reference) {
             let same = *booked == (order.digest, order.organisation);
-            return if same {
-                Ok(false)
-            } else {
-                Err(Refusal::ReferenceReused)
-            };
+            return if same { Ok(false) } else { Err(Refusal::ReferenceReused) };
         }
         let accounts = personas::accounts();
         let customers = personas::customers();
-        let owner = accounts
-            .iter()
-            .position(|account| account.iban == order.debtor)
-            .map(|at| &customers[at / 2]);
+        let owner = accounts.iter().position(|account| account.iban == order.debtor).map(|at| &customers[at / 2]);
         let acts = |customer: &&personas::Customer| {
             customer.bank == order.organisation || customer.mandates.contains(&order.organisation)
         };
         let owner = owner.filter(acts).ok_or(Refusal::DebtorUnknown)?;
-        if order
-            .payer
-            .as_ref()
-            .is_some_and(|payer| *payer != owner.iin)
-        {
+        if order.payer.as_ref().is_some_and(|payer| *payer != owner.iin) {
             return Err(Refusal::PayerMismatch);
         }
         if order.debtor == order.creditor {
             return Err(Refusal::SameAccount);
         }
         let (debtor, creditor) = (order.debtor.as_str(), order.creditor.as_str());
-        if !self.balances.contains_key(creditor)
-            && ["901", "902"].contains(&order.creditor.bank_code())
-        {
+        if !self.balances.contains_key(creditor) && ["901", "902"].contains(&order.creditor.bank_code()) {
             return Err(Refusal::CreditorUnknown);
         }
         let tiyn = order.amount.tiyn();
@@ -83,8 +65,7 @@ impl Model {
             Some(balance) => *balance += tiyn,
             None => self.left += tiyn,
         }
-        self.booked
-            .insert(order.reference, (order.digest, order.organisation));
+        self.booked.insert(order.reference, (order.digest, order.organisation));
         Ok(true)
     }
 }
@@ -93,17 +74,8 @@ impl Model {
 fn thrown(dice: &mut Dice) -> Order {
     let accounts = personas::accounts();
     let customers = personas::customers();
-    let organisations = [
-        "demo-fintech",
-        "demo-bank",
-        "demo-second-bank",
-        "demo-payments",
-        "demo-treasury",
-    ];
-    let elsewhere = [
-        Iban::parse("KZ86125KZT5004100100").unwrap(),
-        Iban::compose("901", "SBX9999999999").unwrap(),
-    ];
+    let organisations = ["demo-fintech", "demo-bank", "demo-second-bank", "demo-payments", "demo-treasury"];
+    let elsewhere = [Iban::parse("KZ86125KZT5004100100").unwrap(), Iban::compose("901", "SBX9999999999").unwrap()];
     let debtor = dice.throw(20);
     let creditor = match dice.throw(8) {
         0 => elsewhere[dice.throw(2)].clone(),

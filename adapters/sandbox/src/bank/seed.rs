@@ -79,34 +79,10 @@ const SAVING_TIYN: i64 = 9_000_000;
 const INTEREST_TIYN: i64 = 610_000;
 
 const MERCHANTS: [Merchant; 4] = [
-    Merchant {
-        name: "Demo Housing",
-        day: 7,
-        knp: "859",
-        remittance: "Rent",
-        tiyn: 9_000_000,
-    },
-    Merchant {
-        name: "Demo Grocery",
-        day: 9,
-        knp: "710",
-        remittance: "Groceries",
-        tiyn: 2_950_000,
-    },
-    Merchant {
-        name: "Demo Utilities",
-        day: 15,
-        knp: "853",
-        remittance: "Heating, water, light",
-        tiyn: 2_210_000,
-    },
-    Merchant {
-        name: "Demo Grocery",
-        day: 22,
-        knp: "710",
-        remittance: "Groceries",
-        tiyn: 3_120_000,
-    },
+    Merchant { name: "Demo Housing", day: 7, knp: "859", remittance: "Rent", tiyn: 9_000_000 },
+    Merchant { name: "Demo Grocery", day: 9, knp: "710", remittance: "Groceries", tiyn: 2_950_000 },
+    Merchant { name: "Demo Utilities", day: 15, knp: "853", remittance: "Heating, water, light", tiyn: 2_210_000 },
+    Merchant { name: "Demo Grocery", day: 22, knp: "710", remittance: "Groceries", tiyn: 3_120_000 },
 ];
 
 /// A transfer of the past; accounts are named by their place in the country.
@@ -145,48 +121,27 @@ pub(super) fn plant(connection: &Connection) -> rusqlite::Result<()> {
             },
         };
         let (from, to) = (resolve(&past.from), resolve(&past.to));
-        let entry = Entry {
-            booked_at: &past.at,
-            knp: past.knp,
-            remittance: Some(past.remittance),
-            payment: None,
-        };
+        let entry = Entry { booked_at: &past.at, knp: past.knp, remittance: Some(past.remittance), payment: None };
         transfer(connection, &entry, from.lend(), to.lend(), past.tiyn)?;
     }
     Ok(())
 }
 
-fn plant_accounts(
-    connection: &Connection,
-    customers: &[Customer],
-    accounts: &[Account],
-) -> rusqlite::Result<()> {
+fn plant_accounts(connection: &Connection, customers: &[Customer], accounts: &[Account]) -> rusqlite::Result<()> {
     let mut insert = connection.prepare(
         "INSERT INTO accounts (id, kind, iban, owner_iin, owner_name, bank, product, status)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'active')",
     )?;
     // Accounts of the house have no number of their own; their name stands in its place.
-    for (id, kind) in [
-        (ISSUANCE.to_owned(), "issuance"),
-        (ELSEWHERE.to_owned(), "elsewhere"),
-    ]
-    .into_iter()
-    .chain(banks().map(|bank| (settlement(bank), "settlement")))
+    for (id, kind) in [(ISSUANCE.to_owned(), "issuance"), (ELSEWHERE.to_owned(), "elsewhere")]
+        .into_iter()
+        .chain(banks().map(|bank| (settlement(bank), "settlement")))
     {
-        insert.execute(params![
-            id,
-            kind,
-            id,
-            "",
-            "National Bank",
-            "national-bank",
-            kind
-        ])?;
+        insert.execute(params![id, kind, id, "", "National Bank", "national-bank", kind])?;
     }
     for (index, account) in accounts.iter().enumerate() {
         let owner = customer_of(customers, index);
-        let (name, bank) =
-            owner.map_or(("", ""), |customer| (customer.name.as_str(), customer.bank));
+        let (name, bank) = owner.map_or(("", ""), |customer| (customer.name.as_str(), customer.bank));
         insert.execute(params![
             account.id.to_string(),
             "customer",
@@ -197,8 +152,7 @@ fn plant_accounts(
             account.product
         ])?;
     }
-    let mut mandate =
-        connection.prepare("INSERT INTO mandates (organisation, iin) VALUES (?1, ?2)")?;
+    let mut mandate = connection.prepare("INSERT INTO mandates (organisation, iin) VALUES (?1, ?2)")?;
     for customer in customers {
         // A bank acts for its own customers by contract, so one table answers for banks and others.
         for organisation in customer.mandates.iter().chain([&customer.bank]) {
@@ -221,26 +175,11 @@ fn issue(
         name: "National Bank".to_owned(),
         iban: iban_elsewhere("National Bank"),
     };
-    let entry = Entry {
-        booked_at: OPENED_AT,
-        knp: "390",
-        remittance: Some("Opening balance"),
-        payment: None,
-    };
+    let entry = Entry { booked_at: OPENED_AT, knp: "390", remittance: Some("Opening balance"), payment: None };
     for bank in banks() {
-        let to = OwnedSide {
-            account: settlement(bank),
-            bank: String::new(),
-            name: bank.to_owned(),
-            iban: settlement(bank),
-        };
-        transfer(
-            connection,
-            &entry,
-            issuance.lend(),
-            to.lend(),
-            SETTLEMENT_OPENING_TIYN,
-        )?;
+        let to =
+            OwnedSide { account: settlement(bank), bank: String::new(), name: bank.to_owned(), iban: settlement(bank) };
+        transfer(connection, &entry, issuance.lend(), to.lend(), SETTLEMENT_OPENING_TIYN)?;
     }
     for (index, account) in accounts.iter().enumerate() {
         let moved: i64 = history
@@ -254,13 +193,7 @@ fn issue(
         let mut to = side(customers, accounts, index);
         // The issuance credits the account directly and not over the settlement of its bank.
         to.bank = String::new();
-        transfer(
-            connection,
-            &entry,
-            issuance.lend(),
-            to.lend(),
-            account.opening_tiyn - moved,
-        )?;
+        transfer(connection, &entry, issuance.lend(), to.lend(), account.opening_tiyn - moved)?;
     }
     Ok(())
 }
@@ -269,9 +202,7 @@ fn issue(
 fn history(accounts: usize) -> Vec<Past> {
     let currents = (0..accounts).step_by(personas::ACCOUNTS_PER_CUSTOMER);
     let months = currents.flat_map(|current| MONTHS.map(move |month| (current, month)));
-    let mut history: Vec<Past> = months
-        .flat_map(|(current, month)| ordinary_month(current, month))
-        .collect();
+    let mut history: Vec<Past> = months.flat_map(|(current, month)| ordinary_month(current, month)).collect();
     // Postings are numbered as they are booked, and are read back in that order.
     history.sort_by(|a, b| a.at.cmp(&b.at));
     history
@@ -294,40 +225,15 @@ fn ordinary_month(current: usize, month: i64) -> Vec<Past> {
     };
     let (me, savings) = (|| Party::Ours(current), || Party::Ours(current + 1));
     let employer = Party::Theirs(EMPLOYER);
-    let bank = Party::Theirs(if customer.is_multiple_of(2) {
-        "Demo Bank"
-    } else {
-        "Second Demo Bank"
-    });
+    let bank = Party::Theirs(if customer.is_multiple_of(2) { "Demo Bank" } else { "Second Demo Bank" });
     let mut pasts = vec![
-        past(
-            (5, 6),
-            "311",
-            "Salary",
-            employer,
-            me(),
-            SALARY_TIYN + wobble,
-        ),
+        past((5, 6), "311", "Salary", employer, me(), SALARY_TIYN + wobble),
         past((6, 8), "342", "Saving", me(), savings(), SAVING_TIYN),
-        past(
-            (28, 3),
-            "314",
-            "Interest",
-            bank,
-            savings(),
-            INTEREST_TIYN + wobble / 7,
-        ),
+        past((28, 3), "314", "Interest", bank, savings(), INTEREST_TIYN + wobble / 7),
     ];
     for merchant in &MERCHANTS {
         let (at, to) = ((merchant.day, 12), Party::Theirs(merchant.name));
-        pasts.push(past(
-            at,
-            merchant.knp,
-            merchant.remittance,
-            me(),
-            to,
-            merchant.tiyn + wobble / 3,
-        ));
+        pasts.push(past(at, merchant.knp, merchant.remittance, me(), to, merchant.tiyn + wobble / 3));
     }
     pasts
 }
@@ -341,12 +247,7 @@ struct OwnedSide {
 
 impl OwnedSide {
     fn lend(&self) -> Side<'_> {
-        Side {
-            account: &self.account,
-            bank: &self.bank,
-            name: &self.name,
-            iban: &self.iban,
-        }
+        Side { account: &self.account, bank: &self.bank, name: &self.name, iban: &self.iban }
     }
 }
 
@@ -354,18 +255,10 @@ fn side(customers: &[Customer], accounts: &[Account], index: usize) -> OwnedSide
     let owner = customer_of(customers, index);
     let account = accounts.get(index);
     OwnedSide {
-        account: account
-            .map(|account| account.id.to_string())
-            .unwrap_or_default(),
-        bank: owner
-            .map(|customer| customer.bank.to_owned())
-            .unwrap_or_default(),
-        name: owner
-            .map(|customer| customer.name.clone())
-            .unwrap_or_default(),
-        iban: account
-            .map(|account| account.iban.as_str().to_owned())
-            .unwrap_or_default(),
+        account: account.map(|account| account.id.to_string()).unwrap_or_default(),
+        bank: owner.map(|customer| customer.bank.to_owned()).unwrap_or_default(),
+        name: owner.map(|customer| customer.name.clone()).unwrap_or_default(),
+        iban: account.map(|account| account.iban.as_str().to_owned()).unwrap_or_default(),
     }
 }
 
@@ -375,18 +268,13 @@ fn customer_of(customers: &[Customer], account_index: usize) -> Option<&Customer
 
 /// The banks with a settlement account: ours, and one for all others.
 fn banks() -> impl Iterator<Item = &'static str> {
-    let ours = personas::organisations()
-        .into_iter()
-        .filter(|organisation| organisation.bank_code.is_some());
+    let ours = personas::organisations().into_iter().filter(|organisation| organisation.bank_code.is_some());
     ours.map(|organisation| organisation.id).chain([ELSEWHERE])
 }
 
 /// A number for somebody elsewhere that follows from the name.
 fn iban_elsewhere(name: &str) -> String {
-    let number = name.bytes().fold(0_u64, |sum, byte| {
-        (sum * 31 + u64::from(byte)) % 10_000_000_000
-    });
+    let number = name.bytes().fold(0_u64, |sum, byte| (sum * 31 + u64::from(byte)) % 10_000_000_000);
     let iban = Iban::compose(ELSEWHERE_BANK_CODE, &format!("SBX{number:010}"));
-    iban.map(|iban| iban.as_str().to_owned())
-        .unwrap_or_default()
+    iban.map(|iban| iban.as_str().to_owned()).unwrap_or_default()
 }

@@ -1,8 +1,4 @@
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use super::ledger::Ledger;
 use super::{BankConfig, start_bank};
@@ -31,11 +27,7 @@ impl Town {
         let scratch = Scratch::new();
         let ledger = scratch.file("ledger.sqlite");
         let bank = start(&ledger).await.unwrap();
-        Self {
-            bank,
-            ledger,
-            _scratch: scratch,
-        }
+        Self { bank, ledger, _scratch: scratch }
     }
 
     async fn send(&self, call: Call) -> Answer {
@@ -46,26 +38,18 @@ impl Town {
         let account = &personas::accounts()[index];
         let owner = &personas::customers()[index / 2];
         let path = format!("/v1/accounts/{}/balances", account.id);
-        let answer = self
-            .send(Call::get(path).with("x-qaqpa-organisation", owner.bank))
-            .await;
+        let answer = self.send(Call::get(path).with("x-qaqpa-organisation", owner.bank)).await;
         tiyn(&answer.json()["balances"][0]["amount"])
     }
 }
 
 async fn start(ledger: &std::path::Path) -> Result<Running, SandboxError> {
-    start_bank(BankConfig {
-        listen: ([127, 0, 0, 1], 0).into(),
-        ledger: ledger.to_owned(),
-    })
-    .await
+    start_bank(BankConfig { listen: ([127, 0, 0, 1], 0).into(), ledger: ledger.to_owned() }).await
 }
 
 fn tiyn(amount: &Value) -> i64 {
     let text = |name: &str| amount[name].as_str().unwrap();
-    Money::parse(text("amount"), text("currency"))
-        .unwrap()
-        .tiyn()
+    Money::parse(text("amount"), text("currency")).unwrap().tiyn()
 }
 
 fn account(index: usize) -> Account {
@@ -103,54 +87,31 @@ fn get(path: &str) -> Call {
 #[tokio::test]
 async fn nobody_is_served_without_a_known_organisation() {
     let town = Town::new().await;
-    for path in [
-        "/v1/accounts",
-        "/v1/accounts/x/balances",
-        "/v1/accounts/x/transactions",
-        "/v1/domestic-payments/x",
-    ] {
-        assert_eq!(
-            town.send(Call::get(path)).await.problem(),
-            "organisation_unknown"
-        );
+    for path in ["/v1/accounts", "/v1/accounts/x/balances", "/v1/accounts/x/transactions", "/v1/domestic-payments/x"] {
+        assert_eq!(town.send(Call::get(path)).await.problem(), "organisation_unknown");
         let stranger = Call::get(path).with("x-qaqpa-organisation", "nobody");
         assert_eq!(town.send(stranger).await.status, StatusCode::FORBIDDEN);
         let twice = get(path).with("x-qaqpa-organisation", "demo-bank");
         assert_eq!(town.send(twice).await.problem(), "schema_violation");
     }
-    let answer = town
-        .send(pay(&order()).instead("x-qaqpa-organisation", "nobody"))
-        .await;
+    let answer = town.send(pay(&order()).instead("x-qaqpa-organisation", "nobody")).await;
     assert_eq!(answer.problem(), "organisation_unknown");
 }
 
 #[tokio::test]
 async fn other_paths_and_methods_are_refused() {
     let town = Town::new().await;
-    for path in [
-        "/",
-        "//v1/accounts",
-        "/v1/accounts/",
-        "/v1/accounts/x",
-        "/v2/accounts",
-        "/v1/domestic-payments/x/y",
-    ] {
+    for path in ["/", "//v1/accounts", "/v1/accounts/", "/v1/accounts/x", "/v2/accounts", "/v1/domestic-payments/x/y"] {
         assert_eq!(town.send(get(path)).await.problem(), "not_found", "{path}");
     }
     let answer = town.send(get("/v1/accounts").method(Method::DELETE)).await;
     assert_eq!(
-        (
-            answer.problem().as_str(),
-            answer.headers["allow"].as_bytes()
-        ),
+        (answer.problem().as_str(), answer.headers["allow"].as_bytes()),
         ("method_not_allowed", b"GET".as_slice())
     );
     let answer = town.send(get("/v1/domestic-payments")).await;
     assert_eq!(
-        (
-            answer.problem().as_str(),
-            answer.headers["allow"].as_bytes()
-        ),
+        (answer.problem().as_str(), answer.headers["allow"].as_bytes()),
         ("method_not_allowed", b"POST".as_slice())
     );
 }
@@ -166,24 +127,13 @@ async fn an_organisation_sees_the_accounts_of_its_mandates_only() {
         ("demo-bank", 30),
         ("demo-second-bank", 30),
     ] {
-        let answer = town
-            .send(Call::get("/v1/accounts").with("x-qaqpa-organisation", organisation))
-            .await;
-        assert_eq!(
-            answer.json()["accounts"].as_array().unwrap().len(),
-            count,
-            "{organisation}"
-        );
+        let answer = town.send(Call::get("/v1/accounts").with("x-qaqpa-organisation", organisation)).await;
+        assert_eq!(answer.json()["accounts"].as_array().unwrap().len(), count, "{organisation}");
     }
     let stranger = account(58).id;
     for part in ["balances", "transactions"] {
-        let answer = town
-            .send(get(&format!("/v1/accounts/{stranger}/{part}")))
-            .await;
-        assert_eq!(
-            (answer.status, answer.problem().as_str()),
-            (StatusCode::NOT_FOUND, "account_unknown")
-        );
+        let answer = town.send(get(&format!("/v1/accounts/{stranger}/{part}"))).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::NOT_FOUND, "account_unknown"));
     }
 }
 
@@ -191,9 +141,7 @@ async fn an_organisation_sees_the_accounts_of_its_mandates_only() {
 async fn an_account_is_shown_with_a_masked_owner_and_its_opening_balance() {
     let town = Town::new().await;
     let first = account(0);
-    let answer = town
-        .send(get("/v1/accounts").with("x-fapi-interaction-id", "abc"))
-        .await;
+    let answer = town.send(get("/v1/accounts").with("x-fapi-interaction-id", "abc")).await;
     assert_eq!(answer.headers["x-fapi-interaction-id"], "abc");
     let shown = &answer.json()["accounts"][0];
     assert_eq!(
@@ -203,16 +151,8 @@ async fn an_account_is_shown_with_a_masked_owner_and_its_opening_balance() {
             "name": "current", "product": "current", "ownerName": "Aisulu S.", "status": "active",
         })
     );
-    let json = town
-        .send(get(&format!("/v1/accounts/{}/balances", first.id)))
-        .await
-        .json();
-    for (balance, kind) in json["balances"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .zip(["available", "booked"])
-    {
+    let json = town.send(get(&format!("/v1/accounts/{}/balances", first.id))).await.json();
+    for (balance, kind) in json["balances"].as_array().unwrap().iter().zip(["available", "booked"]) {
         assert_eq!(balance["kind"], kind);
         assert_eq!(tiyn(&balance["amount"]), first.opening_tiyn);
     }
@@ -225,10 +165,7 @@ async fn an_account_is_shown_with_a_masked_owner_and_its_opening_balance() {
 async fn pages_of_transactions_join_without_gap_or_repeat() {
     let town = Town::new().await;
     let path = format!("/v1/accounts/{}/transactions", account(0).id);
-    let all = town
-        .send(get(&format!("{path}?from=2026-01-01&limit=500")))
-        .await
-        .json();
+    let all = town.send(get(&format!("{path}?from=2026-01-01&limit=500"))).await.json();
     let all_rows = all["transactions"].as_array().unwrap();
     assert!(all["cursor"].is_null());
     assert_eq!(all_rows.len(), 49);
@@ -245,27 +182,14 @@ async fn pages_of_transactions_join_without_gap_or_repeat() {
         query = format!("?from=2026-01-01&limit=7&cursor={cursor}");
     }
     assert_eq!(pages, *all_rows);
-    let march = town
-        .send(get(&format!("{path}?from=2026-03-01&to=2026-03-31")))
-        .await
-        .json();
+    let march = town.send(get(&format!("{path}?from=2026-03-01&to=2026-03-31"))).await.json();
     let march = march["transactions"].as_array().unwrap();
     assert_eq!(march.len(), 6);
-    assert!(
-        march
-            .iter()
-            .all(|row| row["bookedAt"].as_str().unwrap().starts_with("2026-03-"))
-    );
+    assert!(march.iter().all(|row| row["bookedAt"].as_str().unwrap().starts_with("2026-03-")));
     let second = march[0]["bookedAt"].as_str().unwrap();
-    let exactly = town
-        .send(get(&format!("{path}?from={second}&to={second}")))
-        .await
-        .json();
+    let exactly = town.send(get(&format!("{path}?from={second}&to={second}"))).await.json();
     assert_eq!(exactly["transactions"].as_array().unwrap().len(), 1);
-    let nothing = town
-        .send(get(&format!("{path}?from=2027-01-01T00%3A00%3A00%2B05:00")))
-        .await
-        .json();
+    let nothing = town.send(get(&format!("{path}?from=2027-01-01T00%3A00%3A00%2B05:00"))).await.json();
     assert_eq!(nothing["transactions"].as_array().unwrap().len(), 0);
 }
 
@@ -297,10 +221,7 @@ async fn days_are_days_of_astana_and_ninety_of_them_are_the_default() {
     };
     // The first customer pays the rent on 7 October at 12:10 UTC; the day of Astana ends at 19:00 UTC.
     assert_eq!(count("from=2026-10-07&to=2026-10-07").await, 1);
-    assert_eq!(
-        count("from=2026-10-06T19:00:00Z&to=2026-10-07T18:59:59Z").await,
-        1
-    );
+    assert_eq!(count("from=2026-10-06T19:00:00Z&to=2026-10-07T18:59:59Z").await, 1);
     assert_eq!(count("from=2026-10-07T12:10:00Z&to=2026-10-07").await, 1);
     assert_eq!(count("from=2026-10-07T12:10:01Z&to=2026-10-07").await, 0);
     // Ninety days back from the end of June are April, May and June; March is not given.
@@ -323,17 +244,10 @@ async fn parameters_have_two_sides() {
         "from=%2",
     ] {
         let answer = town.send(get(&format!("{path}?{query}"))).await;
-        assert_eq!(
-            (answer.status, answer.problem().as_str()),
-            (StatusCode::BAD_REQUEST, "schema_violation")
-        );
+        assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::BAD_REQUEST, "schema_violation"));
     }
     for query in ["limit=1", "limit=500", "", "&&", "colour=red"] {
-        assert_eq!(
-            town.send(get(&format!("{path}?{query}"))).await.status,
-            StatusCode::OK,
-            "{query}"
-        );
+        assert_eq!(town.send(get(&format!("{path}?{query}"))).await.status, StatusCode::OK, "{query}");
     }
 }
 
@@ -359,11 +273,7 @@ async fn orders_of_another_shape_move_nothing() {
         changed("/remittanceInformation", "SBX:lots"),
     ] {
         let answer = town.send(pay(&order)).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.problem().as_str()),
-            (400, "schema_violation"),
-            "{order}"
-        );
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (400, "schema_violation"), "{order}");
     }
     let call = pay(&order()).instead("x-qaqpa-reference", "1");
     assert_eq!(town.send(call).await.problem(), "schema_violation");
@@ -383,43 +293,26 @@ async fn orders_that_cannot_be_booked_move_nothing() {
     for (pointer, value, problem) in [
         ("/knp", "1190", "identifier_invalid"),
         ("/debtorAccount/iban", "KZ00", "identifier_invalid"),
-        (
-            "/creditorAccount/iban",
-            "KZ87125KZT5004100100",
-            "identifier_invalid",
-        ),
-        (
-            "/creditorAccount/iban",
-            account(0).iban.as_str(),
-            "identifier_invalid",
-        ),
+        ("/creditorAccount/iban", "KZ87125KZT5004100100", "identifier_invalid"),
+        ("/creditorAccount/iban", account(0).iban.as_str(), "identifier_invalid"),
         ("/creditorAccount/iban", nowhere.as_str(), "account_unknown"),
         ("/debtorAccount/iban", nowhere.as_str(), "account_unknown"),
         ("/debtorAccount/iban", &stranger, "account_unknown"),
         ("/instructedAmount/amount", &more, "insufficient_funds"),
     ] {
         let answer = town.send(pay(&changed(pointer, value))).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.problem().as_str()),
-            (422, problem),
-            "{pointer} {value}"
-        );
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (422, problem), "{pointer} {value}");
     }
     let call = pay(&order()).with("x-qaqpa-payer", "810202200108");
     assert_eq!(town.send(call).await.problem(), "identifier_invalid");
     let call = pay(&order()).with("x-qaqpa-payer", personas::customers()[1].iin.as_str());
     let answer = town.send(call).await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.problem().as_str()),
-        (403, "payer_mismatch")
-    );
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (403, "payer_mismatch"));
     assert_nothing_moved(&town).await;
 }
 
 async fn assert_nothing_moved(town: &Town) {
-    let read = town
-        .send(get(&format!("/v1/domestic-payments/{REFERENCE}")))
-        .await;
+    let read = town.send(get(&format!("/v1/domestic-payments/{REFERENCE}"))).await;
     assert_eq!(read.problem(), "not_found");
     assert_eq!(town.balance(0).await, account(0).opening_tiyn);
 }
@@ -435,14 +328,8 @@ async fn a_body_of_64_kib_passes_and_one_byte_more_does_not() {
             .with("x-qaqpa-reference", REFERENCE)
     };
     let answer = town.send(padded(BODY_BYTES_MAX + 1)).await;
-    assert_eq!(
-        (answer.status, answer.problem().as_str()),
-        (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large")
-    );
-    assert_eq!(
-        town.send(padded(BODY_BYTES_MAX)).await.status,
-        StatusCode::CREATED
-    );
+    assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"));
+    assert_eq!(town.send(padded(BODY_BYTES_MAX)).await.status, StatusCode::CREATED);
 }
 
 #[tokio::test]
@@ -486,9 +373,7 @@ async fn the_last_tiyn_can_be_paid_to_a_bank_elsewhere() {
     assert_eq!(town.send(pay(&order)).await.status, StatusCode::CREATED);
     assert_eq!(town.balance(0).await, 0);
     let again = changed("/instructedAmount/amount", "0.01");
-    let answer = town
-        .send(pay(&again).instead("x-qaqpa-reference", OTHER_REFERENCE))
-        .await;
+    let answer = town.send(pay(&again).instead("x-qaqpa-reference", OTHER_REFERENCE)).await;
     assert_eq!(answer.problem(), "insufficient_funds");
 }
 
@@ -497,17 +382,11 @@ async fn one_reference_moves_money_once() {
     let town = Town::new().await;
     let first = town.send(pay(&order())).await;
     let second = town.send(pay(&order())).await;
-    assert_eq!(
-        (first.status, second.status),
-        (StatusCode::CREATED, StatusCode::CREATED)
-    );
+    assert_eq!((first.status, second.status), (StatusCode::CREATED, StatusCode::CREATED));
     assert_eq!(first.bytes, second.bytes);
     let other = changed("/instructedAmount/amount", "1000.01");
     let answer = town.send(pay(&other)).await;
-    assert_eq!(
-        (answer.status, answer.problem().as_str()),
-        (StatusCode::CONFLICT, "idempotency_mismatch")
-    );
+    assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::CONFLICT, "idempotency_mismatch"));
     let foreign = pay(&order()).instead("x-qaqpa-organisation", "demo-bank");
     assert_eq!(town.send(foreign).await.problem(), "idempotency_mismatch");
     assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
@@ -517,9 +396,7 @@ async fn one_reference_moves_money_once() {
 async fn twenty_at_once_move_money_once() {
     let town = Town::new().await;
     let address = town.bank.address();
-    let sent: Vec<_> = (0..20)
-        .map(|_| tokio::spawn(pay(&order()).send(address)))
-        .collect();
+    let sent: Vec<_> = (0..20).map(|_| tokio::spawn(pay(&order()).send(address))).collect();
     for answer in sent {
         assert_eq!(answer.await.unwrap().unwrap().status, StatusCode::CREATED);
     }
@@ -528,11 +405,7 @@ async fn twenty_at_once_move_money_once() {
         .map(|number| {
             let order = changed("/instructedAmount/amount", "100000.00");
             let reference = format!("019b0000-0000-7000-8000-0000000001{number:02}");
-            tokio::spawn(
-                pay(&order)
-                    .instead("x-qaqpa-reference", reference)
-                    .send(address),
-            )
+            tokio::spawn(pay(&order).instead("x-qaqpa-reference", reference).send(address))
         })
         .collect();
     let mut booked = 0;
@@ -543,33 +416,19 @@ async fn twenty_at_once_move_money_once() {
             _ => assert_eq!(answer.problem(), "insufficient_funds"),
         }
     }
-    assert_eq!(
-        booked, 3,
-        "361 345.67 KZT are enough for three times 100 000.00"
-    );
+    assert_eq!(booked, 3, "361 345.67 KZT are enough for three times 100 000.00");
 }
 
 #[tokio::test]
 async fn the_ledger_survives_a_restart() {
     let town = Town::new().await;
     let before = town.send(pay(&order())).await;
-    let Town {
-        bank,
-        ledger,
-        _scratch,
-    } = town;
+    let Town { bank, ledger, _scratch } = town;
     bank.stop().await;
-    let town = Town {
-        bank: start(&ledger).await.unwrap(),
-        ledger,
-        _scratch,
-    };
+    let town = Town { bank: start(&ledger).await.unwrap(), ledger, _scratch };
     assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
     let again = town.send(pay(&order())).await;
-    assert_eq!(
-        (again.status, &again.bytes),
-        (StatusCode::CREATED, &before.bytes)
-    );
+    assert_eq!((again.status, &again.bytes), (StatusCode::CREATED, &before.bytes));
     assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
 }
 
@@ -583,19 +442,12 @@ async fn a_bank_whose_books_do_not_balance_does_not_start() {
     ] {
         let town = Town::new().await;
         assert_eq!(town.send(pay(&order())).await.status, StatusCode::CREATED);
-        let Town {
-            bank,
-            ledger,
-            _scratch,
-        } = town;
+        let Town { bank, ledger, _scratch } = town;
         bank.stop().await;
         let connection = rusqlite::Connection::open(&ledger).unwrap();
         connection.execute_batch(tampering).unwrap();
         drop(connection);
-        assert!(
-            matches!(start(&ledger).await, Err(SandboxError::Unbalanced(_))),
-            "{tampering}"
-        );
+        assert!(matches!(start(&ledger).await, Err(SandboxError::Unbalanced(_))), "{tampering}");
     }
 }
 
@@ -603,27 +455,14 @@ async fn a_bank_whose_books_do_not_balance_does_not_start() {
 async fn another_file_or_address_is_refused() {
     let scratch = Scratch::new();
     let other = scratch.file("other.sqlite");
-    rusqlite::Connection::open(&other)
-        .unwrap()
-        .execute_batch("CREATE TABLE t (a)")
-        .unwrap();
+    rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
     assert!(matches!(start(&other).await, Err(SandboxError::NotALedger)));
     let text = scratch.file("text");
-    std::fs::write(
-        &text,
-        "This is not a database, and it is longer than a header. ".repeat(40),
-    )
-    .unwrap();
+    std::fs::write(&text, "This is not a database, and it is longer than a header. ".repeat(40)).unwrap();
     assert!(matches!(start(&text).await, Err(SandboxError::Ledger(_))));
     let listen = ([0, 0, 0, 0], 0).into();
-    let config = BankConfig {
-        listen,
-        ledger: scratch.file("new.sqlite"),
-    };
-    assert!(matches!(
-        start_bank(config).await,
-        Err(SandboxError::NotLoopback(_))
-    ));
+    let config = BankConfig { listen, ledger: scratch.file("new.sqlite") };
+    assert!(matches!(start_bank(config).await, Err(SandboxError::NotLoopback(_))));
     assert!(!scratch.file("new.sqlite").exists());
 }
 
@@ -633,9 +472,7 @@ async fn a_lost_answer_leaves_a_booked_payment() {
     let lost = changed("/remittanceInformation", "SBX:lost");
     assert!(pay(&lost).send(town.bank.address()).await.is_err());
     assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
-    let read = town
-        .send(get(&format!("/v1/domestic-payments/{REFERENCE}")))
-        .await;
+    let read = town.send(get(&format!("/v1/domestic-payments/{REFERENCE}"))).await;
     assert_eq!(read.status, StatusCode::OK);
     assert_eq!(town.send(pay(&lost)).await.bytes, read.bytes);
     assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
@@ -649,10 +486,7 @@ async fn a_status_switch_books_nothing_and_a_delay_books() {
     let town = Town::new().await;
     let unavailable = changed("/remittanceInformation", "SBX:status=503");
     let answer = town.send(pay(&unavailable)).await;
-    assert_eq!(
-        (answer.status, answer.problem().as_str()),
-        (StatusCode::SERVICE_UNAVAILABLE, "fault_switch")
-    );
+    assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "fault_switch"));
     assert_eq!(town.balance(0).await, account(0).opening_tiyn);
     let late = changed("/remittanceInformation", "SBX:delay=40");
     let began = std::time::Instant::now();
@@ -664,29 +498,16 @@ async fn a_status_switch_books_nothing_and_a_delay_books() {
 #[tokio::test]
 async fn http2_is_spoken_on_the_same_port() {
     let town = Town::new().await;
-    let answer = get("/v1/accounts")
-        .send_h2(town.bank.address())
-        .await
-        .unwrap();
+    let answer = get("/v1/accounts").send_h2(town.bank.address()).await.unwrap();
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json()["accounts"].as_array().unwrap().len(), 18);
-    assert_eq!(
-        pay(&order())
-            .send_h2(town.bank.address())
-            .await
-            .unwrap()
-            .status,
-        StatusCode::CREATED
-    );
+    assert_eq!(pay(&order()).send_h2(town.bank.address()).await.unwrap().status, StatusCode::CREATED);
 }
 
 #[tokio::test]
 async fn the_health_of_the_ledger_is_told_and_its_file_released() {
     let town = Town::new().await;
-    assert_eq!(
-        town.send(Call::get("/health")).await.json(),
-        json!({"status": "ok"})
-    );
+    assert_eq!(town.send(Call::get("/health")).await.json(), json!({"status": "ok"}));
     let address = town.bank.address();
     town.bank.stop().await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());

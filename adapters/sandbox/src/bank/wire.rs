@@ -16,10 +16,7 @@ pub(super) struct Amount {
 impl Amount {
     fn of(tiyn: i64) -> Self {
         let money = Money::from_tiyn(tiyn, Currency::Kzt);
-        Self {
-            amount: money.amount(),
-            currency: money.currency().code().to_owned(),
-        }
+        Self { amount: money.amount(), currency: money.currency().code().to_owned() }
     }
 }
 
@@ -134,30 +131,16 @@ pub(super) fn accounts(rows: Vec<AccountRow>, cursor: Option<String>) -> Account
         owner_name: masked(&row.owner_name),
         status: row.status,
     };
-    Accounts {
-        accounts: rows.into_iter().map(account).collect(),
-        cursor,
-    }
+    Accounts { accounts: rows.into_iter().map(account).collect(), cursor }
 }
 
 /// Both kinds of balance are the same here, as every payment is booked at once.
 pub(super) fn balances(row: AccountRow, now: &str) -> Balances {
-    let balance = |kind| Balance {
-        kind,
-        amount: Amount::of(row.balance_tiyn),
-        at: now.to_owned(),
-    };
-    Balances {
-        balances: vec![balance("available"), balance("booked")],
-        account_id: row.id,
-    }
+    let balance = |kind| Balance { kind, amount: Amount::of(row.balance_tiyn), at: now.to_owned() };
+    Balances { balances: vec![balance("available"), balance("booked")], account_id: row.id }
 }
 
-pub(super) fn transactions(
-    account_id: String,
-    rows: Vec<TransactionRow>,
-    cursor: Option<String>,
-) -> Transactions {
+pub(super) fn transactions(account_id: String, rows: Vec<TransactionRow>, cursor: Option<String>) -> Transactions {
     let transaction = |row: TransactionRow| Transaction {
         transaction_id: row.id(),
         booked_at: row.booked_at,
@@ -168,28 +151,18 @@ pub(super) fn transactions(
         remittance_information: row.remittance,
         knp: row.knp,
     };
-    Transactions {
-        account_id,
-        transactions: rows.into_iter().map(transaction).collect(),
-        cursor,
-    }
+    Transactions { account_id, transactions: rows.into_iter().map(transaction).collect(), cursor }
 }
 
 pub(super) fn payment(row: PaymentRow) -> Payment {
     Payment {
-        links: Links {
-            this: format!("/v1/domestic-payments/{}", row.id),
-        },
+        links: Links { this: format!("/v1/domestic-payments/{}", row.id) },
         payment_id: row.id,
         // Settled on the creditor's side: the only state a booked payment of this bank has.
         status: "ACSC",
         created_at: row.created_at,
-        debtor_account: ByIban {
-            iban: row.debtor_iban,
-        },
-        creditor_account: ByIban {
-            iban: row.creditor_iban,
-        },
+        debtor_account: ByIban { iban: row.debtor_iban },
+        creditor_account: ByIban { iban: row.creditor_iban },
         creditor_name: row.creditor_name,
         instructed_amount: Amount::of(row.tiyn),
         knp: row.knp,

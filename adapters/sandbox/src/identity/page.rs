@@ -58,11 +58,7 @@ You can close this page.</footer>
 </html>
 "
     );
-    let mut reply = reply::bytes_reply(
-        StatusCode::OK,
-        "text/html; charset=utf-8",
-        Bytes::from(page),
-    );
+    let mut reply = reply::bytes_reply(StatusCode::OK, "text/html; charset=utf-8", Bytes::from(page));
     let headers = reply.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -73,19 +69,11 @@ You can close this page.</footer>
 fn story(scenario: Scenario) -> &'static str {
     match scenario {
         Scenario::Match => "The citizen follows the challenges and the face is the right one.",
-        Scenario::NoMatch => {
-            "The citizen follows the challenges, but the face is not the one on record."
-        }
-        Scenario::Spoof => {
-            "The camera is shown a recording instead of a face, and that is noticed."
-        }
+        Scenario::NoMatch => "The citizen follows the challenges, but the face is not the one on record.",
+        Scenario::Spoof => "The camera is shown a recording instead of a face, and that is noticed.",
         Scenario::CouldNotTell => "The light is too poor to tell who stands before the camera.",
-        Scenario::Late => {
-            "The citizen leaves before the first challenge. The provider never calls back."
-        }
-        Scenario::Duplicate => {
-            "The face is the right one. The provider calls back twice with one message."
-        }
+        Scenario::Late => "The citizen leaves before the first challenge. The provider never calls back.",
+        Scenario::Duplicate => "The face is the right one. The provider calls back twice with one message.",
         Scenario::Forged => {
             "The citizen leaves, and somebody else calls back in the provider's name with a wrong signature."
         }
@@ -115,9 +103,6 @@ mod tests {
 
     #[test]
     fn nothing_of_the_asker_becomes_markup() {
-        assert_eq!(
-            escaped("<img onerror='x'>&\""),
-            "&lt;img onerror=&#39;x&#39;&gt;&amp;&quot;"
-        );
+        assert_eq!(escaped("<img onerror='x'>&\""), "&lt;img onerror=&#39;x&#39;&gt;&amp;&quot;");
     }
 }

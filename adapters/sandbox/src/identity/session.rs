@@ -42,9 +42,7 @@ impl Asked {
     pub(super) fn check(&self) -> Result<(), Problem> {
         let fits = |text: &str| !text.trim().is_empty() && text.chars().count() <= TEXT_CHARS_MAX;
         if !fits(&self.reference) || !fits(&self.purpose) {
-            return Err(Problem::shape(
-                "Reference and purpose have 1 to 200 characters.",
-            ));
+            return Err(Problem::shape("Reference and purpose have 1 to 200 characters."));
         }
         match self.challenge_count {
             Some(count) if !(1..=CHALLENGES_MAX).contains(&count) => {
@@ -164,9 +162,7 @@ impl Session {
             Scenario::Late | Scenario::Error => None,
             Scenario::Duplicate => Some(Plan::Twice),
             Scenario::Forged => Some(Plan::Forged),
-            Scenario::Match | Scenario::NoMatch | Scenario::Spoof | Scenario::CouldNotTell => {
-                Some(Plan::Once)
-            }
+            Scenario::Match | Scenario::NoMatch | Scenario::Spoof | Scenario::CouldNotTell => Some(Plan::Once),
         }
     }
 
@@ -222,15 +218,9 @@ pub(super) fn random_name() -> Result<String, Problem> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        Problem::new(
-            status,
-            "provider_unavailable",
-            "The provider has no randomness.",
-        )
+        Problem::new(status, "provider_unavailable", "The provider has no randomness.")
     })?;
-    Ok(uuid::Builder::from_random_bytes(bytes)
-        .into_uuid()
-        .to_string())
+    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string())
 }
 
 #[cfg(test)]

@@ -76,10 +76,7 @@ impl Target {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(refused);
         };
-        let host = authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']');
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let allowed = match scheme {
             "https" => trusts,
             "http" => is_loopback(host),
@@ -93,14 +90,9 @@ impl Target {
         Ok(Self {
             secure,
             host: host.to_owned(),
-            port: authority
-                .port_u16()
-                .unwrap_or(if secure { 443 } else { 80 }),
+            port: authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
             authority: authority.as_str().to_owned(),
-            path: uri
-                .path_and_query()
-                .map_or("/", |path| path.as_str())
-                .to_owned(),
+            path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         })
     }
 }
@@ -145,11 +137,7 @@ impl Messenger {
             return;
         };
         let Ok(id) = random_name() else { return };
-        let key = if plan == Plan::Forged {
-            &self.forged
-        } else {
-            &self.secret
-        };
+        let key = if plan == Plan::Forged { &self.forged } else { &self.secret };
         let signed = sign(key, format!("msg_{id}"), clock::now(), Bytes::from(body));
         let times = if plan == Plan::Twice { 2 } else { 1 };
         for _ in 0..times {
@@ -164,10 +152,7 @@ impl Messenger {
             match tried {
                 Ok(Ok(status)) if !is_worth_another_try(status) => return,
                 _ if attempt == TRIES_MAX => {
-                    tracing::warn!(
-                        attempts = TRIES_MAX,
-                        "a callback of the sandbox was not taken"
-                    );
+                    tracing::warn!(attempts = TRIES_MAX, "a callback of the sandbox was not taken");
                 }
                 _ => {
                     tokio::time::sleep(pause).await;
@@ -243,19 +228,11 @@ fn sign(key: &hmac::Key, id: String, now: i64, body: Bytes) -> Signed {
         context.update(part);
     }
     let signature = format!("v1,{}", STANDARD.encode(context.sign()));
-    Signed {
-        id,
-        timestamp,
-        signature,
-        body,
-    }
+    Signed { id, timestamp, signature, body }
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Reads the certificates of a PEM file and trusts them and nobody else.
@@ -263,14 +240,10 @@ fn trust(path: &Path) -> Result<TlsConnector, SandboxError> {
     let failed = |error: &dyn std::fmt::Display| SandboxError::Trust(error.to_string());
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))? {
-        roots
-            .add(certificate.map_err(|error| failed(&error))?)
-            .map_err(|error| failed(&error))?;
+        roots.add(certificate.map_err(|error| failed(&error))?).map_err(|error| failed(&error))?;
     }
     if roots.is_empty() {
-        return Err(SandboxError::Trust(
-            "the file has no certificate".to_owned(),
-        ));
+        return Err(SandboxError::Trust("the file has no certificate".to_owned()));
     }
     // The provider is named, because two of them in one process would make the default panic.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -325,15 +298,7 @@ mod tests {
         let secret = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
         let body = Bytes::from_static(b"{\"test\": 2432232314}");
-        let signed = sign(
-            &key,
-            "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned(),
-            1_614_265_330,
-            body,
-        );
-        assert_eq!(
-            signed.signature,
-            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-        );
+        let signed = sign(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned(), 1_614_265_330, body);
+        assert_eq!(signed.signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 }

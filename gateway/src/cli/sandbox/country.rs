@@ -49,7 +49,13 @@ static PLANS: [Plan; 5] = [
         algorithm: Some(Algorithm::Es256),
     },
     Plan { id: "demo-mtls-app", organisation: "demo-fintech", plan: "standard", scopes: AISP, algorithm: None },
-    Plan { id: "trial-app", organisation: "demo-fintech", plan: "trial", scopes: AISP, algorithm: Some(Algorithm::Es256) },
+    Plan {
+        id: "trial-app",
+        organisation: "demo-fintech",
+        plan: "trial",
+        scopes: AISP,
+        algorithm: Some(Algorithm::Es256),
+    },
     Plan {
         id: "demo-bank-app",
         organisation: "demo-bank",
@@ -91,7 +97,9 @@ pub(super) fn clients(state: &Path, authority: &DevelopmentAuthority) -> Result<
 
 fn client(state: &Path, authority: &DevelopmentAuthority, plan: &'static Plan) -> Result<SandboxClient, String> {
     let credential = match plan.algorithm {
-        Some(algorithm) => Credential::Key(key(&state.join("clients").join(format!("{}.jwk", plan.id)), algorithm, plan.id)?),
+        Some(algorithm) => {
+            Credential::Key(key(&state.join("clients").join(format!("{}.jwk", plan.id)), algorithm, plan.id)?)
+        }
         None => {
             let dns = format!("{}.sandbox.qaqpa", plan.id);
             let files = authority.issue_client(&dns).map_err(|outage| outage.to_string())?;
@@ -164,7 +172,10 @@ pub(super) fn policy(clients: &[SandboxClient]) -> String {
                 "    authentication: tls_client_auth\n    certificate: {{sanDns: {dns}}}\n    tokens: {{bind: mtls}}\n"
             )),
         }
-        text.push_str(&format!("    scopes: [{}]\n", plan.scopes.iter().map(|scope| format!("\"{scope}\"")).collect::<Vec<_>>().join(", ")));
+        text.push_str(&format!(
+            "    scopes: [{}]\n",
+            plan.scopes.iter().map(|scope| format!("\"{scope}\"")).collect::<Vec<_>>().join(", ")
+        ));
     }
     text
 }

@@ -62,7 +62,8 @@ pub(super) fn secret(path: &Path) -> Result<String, String> {
 ///
 /// A file that somebody changed stays as it is; one that is as it was written is brought up to date.
 pub(super) fn shipped(state: &Path) -> Result<(), String> {
-    let policies = policies::language::shipped().into_iter().map(|source| (source.name.to_string(), source.body().to_owned()));
+    let policies =
+        policies::language::shipped().into_iter().map(|source| (source.name.to_string(), source.body().to_owned()));
     let contracts = openapi::shipped().into_iter().map(|source| (source.name, source.text));
     let record = state.join("shipped.json");
     let known: BTreeMap<String, String> =
@@ -126,7 +127,8 @@ pub(super) fn configuration(
         bank = at.bank,
         provider_id = super::PROVIDER,
         provider = at.provider,
-        secret = serde_json::Value::from(format!("secret:file:{}", state.join("keys").join("webhook-secret").display())),
+        secret =
+            serde_json::Value::from(format!("secret:file:{}", state.join("keys").join("webhook-secret").display())),
     );
     for (id, roles) in admins {
         let (roles, token) = (roles.join(", "), quoted(&admin_token(state, id)));
