@@ -67,6 +67,20 @@ impl Key {
             .unwrap_or_else(|_| Key::Ed25519(Ed25519KeyPair::from_pkcs8(der).unwrap()))
     }
 
+    /// Returns the same key once more.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        match self {
+            Key::Es256(pair) => {
+                let document = pair.to_pkcs8v1().unwrap();
+                Key::Es256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref()).unwrap())
+            }
+            Key::Ed25519(pair) => {
+                Key::Ed25519(Ed25519KeyPair::from_pkcs8(pair.to_pkcs8v1().unwrap().as_ref()).unwrap())
+            }
+        }
+    }
+
     /// Returns the name of its algorithm.
     #[must_use]
     pub fn algorithm(&self) -> &'static str {
