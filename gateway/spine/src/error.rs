@@ -56,156 +56,81 @@ pub struct Answer {
     pub oauth: &'static str,
 }
 
+/// What every code is answered with.
+#[rustfmt::skip]
+static ANSWERS: [(Code, Answer); 48] = [
+    (Code::RequestMalformed, fixed(400, "request_malformed", "The request is malformed", Origin::Client, false, "invalid_request")),
+    (Code::HeaderRefused, fixed(400, "header_refused", "A header is not allowed", Origin::Client, false, "invalid_request")),
+    (Code::PathNotCanonical, fixed(400, "path_not_canonical", "The path is not canonical", Origin::Client, false, "invalid_request")),
+    (Code::UnknownPath, fixed(404, "unknown_path", "There is no such operation", Origin::Client, false, "invalid_request")),
+    (Code::MethodNotAllowed, fixed(405, "method_not_allowed", "The method is not allowed here", Origin::Client, false, "invalid_request")),
+    (Code::TokenMissing, fixed(401, "token_missing", "An access token is needed", Origin::Client, false, "")),
+    (Code::TokenMalformed, fixed(400, "token_malformed", "The access token cannot be read", Origin::Client, false, "invalid_request")),
+    (Code::TokenInvalid, fixed(401, "token_invalid", "The access token is not valid", Origin::Client, false, "invalid_token")),
+    (Code::TokenExpired, fixed(401, "token_expired", "The access token has expired", Origin::Client, false, "invalid_token")),
+    (Code::TokenBindingFailed, fixed(401, "token_binding_failed", "The token is bound to another key or certificate", Origin::Client, false, "invalid_token")),
+    (Code::ProofInvalid, fixed(401, "proof_invalid", "The DPoP proof is not valid", Origin::Client, false, "invalid_dpop_proof")),
+    (Code::ProofReplayed, fixed(401, "replay_detected", "The DPoP proof was used before", Origin::Client, false, "invalid_dpop_proof")),
+    (Code::ClientUnauthenticated, fixed(401, "client_unauthenticated", "The client is not authenticated", Origin::Client, false, "invalid_client")),
+    (Code::ClientSuspended, fixed(403, "client_suspended", "The client may not act at present", Origin::Client, false, "unauthorized_client")),
+    (Code::InsufficientScope, fixed(403, "insufficient_scope", "The token lacks a scope", Origin::Client, false, "insufficient_scope")),
+    (Code::RoleMissing, fixed(403, "role_missing", "The organisation lacks the role", Origin::Client, false, "unauthorized_client")),
+    (Code::LicenceExpired, fixed(403, "licence_expired", "The organisation's licence has ended", Origin::Client, false, "unauthorized_client")),
+    (Code::SignatureInvalid, fixed(401, "signature_invalid", "The signature does not verify", Origin::Client, false, "invalid_request")),
+    (Code::AdministratorRefused, fixed(403, "administrator_refused", "The administrator lacks the role", Origin::Client, false, "access_denied")),
+    (Code::HostRefused, fixed(421, "host_refused", "This listener does not serve that host or origin", Origin::Client, false, "invalid_request")),
+    (Code::RateLimited, fixed(429, "rate_limited", "Too many requests", Origin::Client, true, "temporarily_unavailable")),
+    (Code::Capacity, fixed(503, "capacity", "The gateway is at its capacity", Origin::Gateway, true, "temporarily_unavailable")),
+    (Code::PayloadTooLarge, fixed(413, "payload_too_large", "The body is too large", Origin::Client, false, "invalid_request")),
+    (Code::UnsupportedMediaType, fixed(415, "unsupported_media", "The media type is not supported", Origin::Client, false, "invalid_request")),
+    (Code::SchemaViolation, fixed(400, "schema_violation", "The request breaks the contract", Origin::Client, false, "invalid_request")),
+    (Code::BodyMalformed, fixed(400, "body_malformed", "The body cannot be read", Origin::Client, false, "invalid_request")),
+    (Code::BodyTooSlow, fixed(408, "body_too_slow", "The body came too slowly", Origin::Client, true, "invalid_request")),
+    (Code::IdentifierInvalid, fixed(422, "identifier_invalid", "An identifier is not valid", Origin::Client, false, "invalid_request")),
+    (Code::IdempotencyKeyMissing, fixed(400, "idempotency_key_missing", "An idempotency key is needed", Origin::Client, false, "invalid_request")),
+    (Code::IdempotencyMismatch, fixed(422, "idempotency_mismatch", "The idempotency key stands for another body", Origin::Client, false, "invalid_request")),
+    (Code::RequestInProgress, fixed(409, "request_in_progress", "The first request is still under way", Origin::Client, true, "invalid_request")),
+    (Code::StepUpRequired, fixed(401, "step_up_required", "The payer has to be verified", Origin::Client, false, "insufficient_user_authentication")),
+    (Code::VerificationFailed, fixed(403, "verification_failed", "The identity result is not accepted", Origin::Client, false, "access_denied")),
+    (Code::VerificationUnknown, fixed(404, "not_found", "There is no such verification", Origin::Client, false, "invalid_request")),
+    (Code::ProviderUnavailable, fixed(503, "provider_unavailable", "No identity provider can be reached", Origin::Upstream, true, "temporarily_unavailable")),
+    (Code::NotFound, fixed(404, "not_found", "There is no such resource", Origin::Client, false, "invalid_request")),
+    (Code::OauthInvalidRequest, fixed(400, "oauth_invalid_request", "The OAuth request is malformed", Origin::Client, false, "invalid_request")),
+    (Code::OauthInvalidClient, fixed(401, "client_unauthenticated", "The client is not authenticated", Origin::Client, false, "invalid_client")),
+    (Code::OauthUnsupportedGrantType, fixed(400, "unsupported_grant_type", "The grant type is not offered", Origin::Client, false, "unsupported_grant_type")),
+    (Code::OauthUnauthorizedClient, fixed(400, "unauthorized_client", "The client may not do this", Origin::Client, false, "unauthorized_client")),
+    (Code::OauthInvalidScope, fixed(400, "invalid_scope", "The scope is not allowed", Origin::Client, false, "invalid_scope")),
+    (Code::OauthInvalidDpopProof, fixed(400, "proof_invalid", "The DPoP proof is not valid", Origin::Client, false, "invalid_dpop_proof")),
+    (Code::DependencyDown, fixed(503, "dependency_down", "A part of the gateway is out of reach", Origin::Gateway, true, "temporarily_unavailable")),
+    (Code::BackendUnavailable, fixed(503, "backend_unavailable", "The backend cannot be reached", Origin::Upstream, true, "temporarily_unavailable")),
+    (Code::BackendBroken, fixed(502, "backend_broken", "The backend's answer is not usable", Origin::Upstream, true, "server_error")),
+    (Code::BackendTimeout, fixed(504, "backend_timeout", "The backend did not answer in time", Origin::Upstream, true, "temporarily_unavailable")),
+    (Code::BackendUnknownOutcome, fixed(202, "backend_unknown_outcome", "The outcome is not known yet", Origin::Upstream, false, "server_error")),
+    (Code::DeadlineExceeded, fixed(503, "deadline_exceeded", "The request's time is over", Origin::Gateway, true, "temporarily_unavailable")),
+];
+
+/// A defect of ours, and whatever has no line above.
+static INTERNAL: Answer = fixed(500, "internal", "Something went wrong on our side", Origin::Gateway, true, "server_error");
+
+const fn fixed(
+    status: u16,
+    name: &'static str,
+    title: &'static str,
+    origin: Origin,
+    retryable: bool,
+    oauth: &'static str,
+) -> Answer {
+    let status = match StatusCode::from_u16(status) {
+        Ok(status) => status,
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    Answer { status, name, title, origin, retryable, oauth }
+}
+
 /// Returns what is fixed for a code.
 #[must_use]
 pub fn answer(code: Code) -> Answer {
-    use Origin::{Client, Gateway, Upstream};
-    let (status, name, title, origin, retryable, oauth) = match code {
-        Code::RequestMalformed => {
-            (400, "request_malformed", "The request is malformed", Client, false, "invalid_request")
-        }
-        Code::HeaderRefused => (400, "header_refused", "A header is not allowed", Client, false, "invalid_request"),
-        Code::PathNotCanonical => {
-            (400, "path_not_canonical", "The path is not canonical", Client, false, "invalid_request")
-        }
-        Code::UnknownPath => (404, "unknown_path", "There is no such operation", Client, false, "invalid_request"),
-        Code::MethodNotAllowed => {
-            (405, "method_not_allowed", "The method is not allowed here", Client, false, "invalid_request")
-        }
-        Code::TokenMissing => (401, "token_missing", "An access token is needed", Client, false, ""),
-        Code::TokenMalformed => {
-            (400, "token_malformed", "The access token cannot be read", Client, false, "invalid_request")
-        }
-        Code::TokenInvalid => (401, "token_invalid", "The access token is not valid", Client, false, "invalid_token"),
-        Code::TokenExpired => (401, "token_expired", "The access token has expired", Client, false, "invalid_token"),
-        Code::TokenBindingFailed => (
-            401,
-            "token_binding_failed",
-            "The token is bound to another key or certificate",
-            Client,
-            false,
-            "invalid_token",
-        ),
-        Code::ProofInvalid => {
-            (401, "proof_invalid", "The DPoP proof is not valid", Client, false, "invalid_dpop_proof")
-        }
-        Code::ProofReplayed => {
-            (401, "replay_detected", "The DPoP proof was used before", Client, false, "invalid_dpop_proof")
-        }
-        Code::ClientUnauthenticated => {
-            (401, "client_unauthenticated", "The client is not authenticated", Client, false, "invalid_client")
-        }
-        Code::ClientSuspended => {
-            (403, "client_suspended", "The client may not act at present", Client, false, "unauthorized_client")
-        }
-        Code::InsufficientScope => {
-            (403, "insufficient_scope", "The token lacks a scope", Client, false, "insufficient_scope")
-        }
-        Code::RoleMissing => {
-            (403, "role_missing", "The organisation lacks the role", Client, false, "unauthorized_client")
-        }
-        Code::LicenceExpired => {
-            (403, "licence_expired", "The organisation's licence has ended", Client, false, "unauthorized_client")
-        }
-        Code::SignatureInvalid => {
-            (401, "signature_invalid", "The signature does not verify", Client, false, "invalid_request")
-        }
-        Code::AdministratorRefused => {
-            (403, "administrator_refused", "The administrator lacks the role", Client, false, "access_denied")
-        }
-        Code::HostRefused => {
-            (421, "host_refused", "This listener does not serve that host or origin", Client, false, "invalid_request")
-        }
-        Code::RateLimited => (429, "rate_limited", "Too many requests", Client, true, "temporarily_unavailable"),
-        Code::Capacity => (503, "capacity", "The gateway is at its capacity", Gateway, true, "temporarily_unavailable"),
-        Code::PayloadTooLarge => (413, "payload_too_large", "The body is too large", Client, false, "invalid_request"),
-        Code::UnsupportedMediaType => {
-            (415, "unsupported_media", "The media type is not supported", Client, false, "invalid_request")
-        }
-        Code::SchemaViolation => {
-            (400, "schema_violation", "The request breaks the contract", Client, false, "invalid_request")
-        }
-        Code::BodyMalformed => (400, "body_malformed", "The body cannot be read", Client, false, "invalid_request"),
-        Code::BodyTooSlow => (408, "body_too_slow", "The body came too slowly", Client, true, "invalid_request"),
-        Code::IdentifierInvalid => {
-            (422, "identifier_invalid", "An identifier is not valid", Client, false, "invalid_request")
-        }
-        Code::IdempotencyKeyMissing => {
-            (400, "idempotency_key_missing", "An idempotency key is needed", Client, false, "invalid_request")
-        }
-        Code::IdempotencyMismatch => (
-            422,
-            "idempotency_mismatch",
-            "The idempotency key stands for another body",
-            Client,
-            false,
-            "invalid_request",
-        ),
-        Code::RequestInProgress => {
-            (409, "request_in_progress", "The first request is still under way", Client, true, "invalid_request")
-        }
-        Code::StepUpRequired => {
-            (401, "step_up_required", "The payer has to be verified", Client, false, "insufficient_user_authentication")
-        }
-        Code::VerificationFailed => {
-            (403, "verification_failed", "The identity result is not accepted", Client, false, "access_denied")
-        }
-        Code::VerificationUnknown => {
-            (404, "not_found", "There is no such verification", Client, false, "invalid_request")
-        }
-        Code::ProviderUnavailable => (
-            503,
-            "provider_unavailable",
-            "No identity provider can be reached",
-            Upstream,
-            true,
-            "temporarily_unavailable",
-        ),
-        Code::NotFound => (404, "not_found", "There is no such resource", Client, false, "invalid_request"),
-        Code::OauthInvalidRequest => {
-            (400, "oauth_invalid_request", "The OAuth request is malformed", Client, false, "invalid_request")
-        }
-        Code::OauthInvalidClient => {
-            (401, "client_unauthenticated", "The client is not authenticated", Client, false, "invalid_client")
-        }
-        Code::OauthUnsupportedGrantType => {
-            (400, "unsupported_grant_type", "The grant type is not offered", Client, false, "unsupported_grant_type")
-        }
-        Code::OauthUnauthorizedClient => {
-            (400, "unauthorized_client", "The client may not do this", Client, false, "unauthorized_client")
-        }
-        Code::OauthInvalidScope => (400, "invalid_scope", "The scope is not allowed", Client, false, "invalid_scope"),
-        Code::OauthInvalidDpopProof => {
-            (400, "proof_invalid", "The DPoP proof is not valid", Client, false, "invalid_dpop_proof")
-        }
-        Code::DependencyDown => {
-            (503, "dependency_down", "A part of the gateway is out of reach", Gateway, true, "temporarily_unavailable")
-        }
-        Code::BackendUnavailable => {
-            (503, "backend_unavailable", "The backend cannot be reached", Upstream, true, "temporarily_unavailable")
-        }
-        Code::BackendBroken => {
-            (502, "backend_broken", "The backend's answer is not usable", Upstream, true, "server_error")
-        }
-        Code::BackendTimeout => {
-            (504, "backend_timeout", "The backend did not answer in time", Upstream, true, "temporarily_unavailable")
-        }
-        Code::BackendUnknownOutcome => {
-            (202, "backend_unknown_outcome", "The outcome is not known yet", Upstream, false, "server_error")
-        }
-        Code::DeadlineExceeded => {
-            (503, "deadline_exceeded", "The request's time is over", Gateway, true, "temporarily_unavailable")
-        }
-        _ => (500, "internal", "Something went wrong on our side", Gateway, true, "server_error"),
-    };
-    Answer {
-        status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        name,
-        title,
-        origin,
-        retryable,
-        oauth,
-    }
+    ANSWERS.iter().find(|(known, _)| *known == code).map_or(INTERNAL, |(_, answer)| *answer)
 }
 
 /// One fault of a body or parameter, by its place.
