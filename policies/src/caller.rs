@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::admin::Administrator;
+use crate::binding::BoundToken;
 use crate::callback::VerifiedCallback;
 use crate::grant::AuthenticatedClient;
 use crate::rulebook::Client;
-use crate::token::BoundToken;
 
 /// The caller of one request.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::admin::{self, AdminEntry, AdminRole};
+use crate::binding;
 use crate::code::Code;
 use crate::facts::BodyFacts;
 use crate::grant::{self, TokenRequest};
@@ -95,7 +96,7 @@ fn caller(client: Client, holder: &str, scopes: &[&str], expires: Timestamp) -> 
     let raw = encode(token::ACCESS_TOKEN_TYPE, &token::claims(&grant), None, &signer).unwrap();
     let expected = token::Expected { issuer: ISSUER, audience: ISSUER, keys: &keys };
     let verified = token::verify(&BearerToken::parse(&raw).unwrap(), &expected, expires - second()).unwrap();
-    let token = token::bind(verified, Scheme::Bearer, None, Some(&certificate)).unwrap();
+    let token = binding::bind(verified, Scheme::Bearer, None, Some(&certificate)).unwrap();
     Caller::Bound { client: Arc::new(client), token }
 }
 

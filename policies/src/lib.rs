@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod audit;
+pub mod binding;
 pub mod callback;
 pub mod caller;
 pub mod code;

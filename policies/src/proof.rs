@@ -1,7 +1,7 @@
 //! DPoP proofs (RFC 9449): that the sender of this request holds a key.
 //!
 //! The order is cheap checks, signature, replay: an invalid proof must not be able to fill or burn the replay store.
-//! This module must not know whose key it is: that is for [`token::bind`](crate::token::bind) and
+//! This module must not know whose key it is: that is for [`binding::bind`](crate::binding::bind) and
 //! [`grant`](crate::grant).
 
 use std::borrow::Cow;

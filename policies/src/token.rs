@@ -1,10 +1,9 @@
-//! Access tokens: read, checked against RFC 9068, and bound to the key or certificate their sender has shown.
+//! Access tokens: read, and checked against RFC 9068.
 //!
 //! Three values, each made from the one before: a [`BearerToken`] is believed by nobody, a [`VerifiedToken`] was issued
-//! by us, a [`BoundToken`] is in the hands of the one it was issued to. This module must not know what a token allows:
-//! scopes and roles are judged in [`decide`](crate::decide).
+//! by us, a [`BoundToken`](crate::binding::BoundToken) is in the hands of the one it was issued to. This module must not
+//! know what a token allows: scopes and roles are judged in [`decide`](crate::decide).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -13,11 +12,8 @@ use thiserror::Error;
 use crate::code::Code;
 use crate::id::ClientId;
 use crate::jose::{
-    ClaimError, Claims, CompactJws, JwsError, KeySet, Thumbprint, base64url, base64url_decode_strict, constant_time_eq,
-    sha256,
+    ClaimError, Claims, CompactJws, JwsError, KeySet, Thumbprint, base64url, base64url_decode_strict, sha256,
 };
-use crate::peer::PeerCertificate;
-use crate::proof::VerifiedProof;
 use crate::rulebook::ScopeSet;
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -252,6 +248,11 @@ impl VerifiedToken {
         &self.confirmation
     }
 
+    /// Returns SHA-256 of its text, which a proof for it has to name.
+    pub(crate) fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
     /// Tells whether its time is over: from `exp` + [`LEEWAY`] on.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
@@ -307,53 +308,6 @@ pub fn verify(token: &BearerToken, expected: &Expected<'_>, now: Timestamp) -> R
         confirmation: Confirmation::from_claims(&claims)?,
         hash: token.hash(),
     })
-}
-
-/// A token in the hands of the one it was issued to; made only by [`bind`].
-#[derive(Debug, Clone)]
-pub struct BoundToken(Arc<VerifiedToken>);
-
-impl BoundToken {
-    /// Returns the token.
-    #[must_use]
-    pub fn token(&self) -> &VerifiedToken {
-        &self.0
-    }
-}
-
-/// Checks that the sender holds what the token is bound to.
-///
-/// A token bound to a key needs the scheme `DPoP` and a proof for this very token; one bound to a certificate needs the
-/// scheme `Bearer` and that certificate on this connection.
-///
-/// # Errors
-/// [`TokenError::WrongScheme`], [`TokenError::ProofMissing`], [`TokenError::WrongHolder`].
-pub fn bind(
-    token: impl Into<Arc<VerifiedToken>>,
-    scheme: Scheme,
-    proof: Option<&VerifiedProof>,
-    certificate: Option<&PeerCertificate>,
-) -> Result<BoundToken, TokenError> {
-    let token = token.into();
-    match (&token.confirmation, scheme) {
-        (Confirmation::Jkt(expected), Scheme::Dpop) => {
-            let proof =
-                proof.filter(|proof| proof.token_hash() == Some(&token.hash)).ok_or(TokenError::ProofMissing)?;
-            if !constant_time_eq(proof.thumbprint().as_str().as_bytes(), expected.as_str().as_bytes()) {
-                return Err(TokenError::WrongHolder);
-            }
-        }
-        (Confirmation::X5tS256(expected), Scheme::Bearer) => {
-            let shown = certificate.ok_or(TokenError::WrongHolder)?;
-            if !constant_time_eq(shown.thumbprint(), expected) {
-                return Err(TokenError::WrongHolder);
-            }
-        }
-        (Confirmation::Jkt(_), Scheme::Bearer) | (Confirmation::X5tS256(_), Scheme::Dpop) => {
-            return Err(TokenError::WrongScheme);
-        }
-    }
-    Ok(BoundToken(token))
 }
 
 /// What an access token is to say.

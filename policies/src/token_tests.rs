@@ -1,10 +1,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use super::*;
+use crate::binding::bind;
 use crate::jose::testing::{TestSigner, sign_raw};
 use crate::jose::{Algorithm, encode};
-use crate::peer::ChainVerdict;
-use crate::proof;
+use crate::peer::{ChainVerdict, PeerCertificate};
+use crate::proof::{self, VerifiedProof};
 
 const ISSUER: &str = "https://gate.example";
 const AUDIENCE: &str = "https://gate.example/api";

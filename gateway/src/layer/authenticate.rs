@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use policies::admin;
+use policies::binding;
 use policies::callback;
 use policies::caller::Caller;
 use policies::code::Code;
@@ -81,7 +82,7 @@ impl Authenticate {
             Scheme::Bearer => None,
         };
         let certificate = routed.peer.certificate.as_deref();
-        let token = token::bind(verified, scheme, proof.as_ref(), certificate).map_err(|error| {
+        let token = binding::bind(verified, scheme, proof.as_ref(), certificate).map_err(|error| {
             Rejection::new(error.code(), "The token is not bound to the key or certificate that was shown.")
                 .because(&error)
         })?;
