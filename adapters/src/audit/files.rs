@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::Broken;
+use super::broken::Broken;
 use super::line::{LINE_BYTES_MAX, Link};
 
 /// From this size on a new file is begun, in bytes: small enough to be copied away and read by common tools.

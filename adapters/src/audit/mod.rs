@@ -4,6 +4,7 @@
 //! the bytes of the line up to the comma before `"hash"`. So a line that was changed, left out or put in is found by
 //! [`verify`]; lines cut off at the very end are not, unless the last hash was told to somebody else.
 
+mod broken;
 mod files;
 mod line;
 #[cfg(test)]
@@ -16,10 +17,10 @@ use std::sync::atomic::Ordering;
 
 use policies::audit::Record;
 use policies::code::Outage;
-use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+pub use self::broken::Broken;
 use self::files::Log;
 use self::writer::{Entry, SYNC_WAIT, Writer};
 use crate::store::port::Answer;
@@ -29,18 +30,6 @@ use crate::store::port::Answer;
 pub struct Audit {
     writer: Arc<Writer>,
     dir: PathBuf,
-}
-
-/// Where a trail is broken.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{file}, line {line}: {cause}")]
-pub struct Broken {
-    /// The file.
-    pub file: String,
-    /// The line in it, from 1 on; 0 for the file as a whole.
-    pub line: u64,
-    /// What is wrong with it.
-    pub cause: String,
 }
 
 impl Audit {

@@ -16,7 +16,7 @@ use policies::rulebook::Protocol;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
-use super::pool::SendError;
+use super::failure::SendError;
 use super::request::OutgoingRequest;
 use super::target::Target;
 use crate::http::dial::{Connection, Dialler};

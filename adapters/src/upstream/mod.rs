@@ -5,6 +5,7 @@
 
 mod body;
 mod endpoint;
+mod failure;
 mod pool;
 mod request;
 mod target;
@@ -12,6 +13,7 @@ mod target;
 mod tests;
 
 pub use body::{BodyError, PooledBody};
-pub use pool::{Pools, SendError};
+pub use failure::SendError;
+pub use pool::Pools;
 pub use request::OutgoingRequest;
 pub use target::Target;

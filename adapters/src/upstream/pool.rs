@@ -13,11 +13,11 @@ use hyper::client::conn::{TrySendError, http1};
 use policies::code::Outage;
 use policies::id::UpstreamId;
 use policies::rulebook::Protocol;
-use thiserror::Error;
 use tokio::time::timeout;
 
 use super::body::PooledBody;
 use super::endpoint::Endpoint;
+use super::failure::SendError;
 use super::request::{OutgoingRequest, strip_hop_by_hop};
 use super::target::Target;
 use crate::http::trust::Trust;
@@ -25,26 +25,6 @@ use crate::http::trust::Trust;
 /// How many idle connections may turn out to be closed before a new one is opened: more than that is a backend that
 /// closes all of them.
 const STALE_MAX: usize = 3;
-
-/// Why there is no answer.
-#[derive(Debug, Error)]
-pub enum SendError {
-    /// No endpoint could be reached; not a byte of the request went out.
-    #[error("nothing was sent: {0}")]
-    NotSent(Outage),
-    /// It took too long.
-    #[error("no answer in time")]
-    TimedOut {
-        /// Whether any byte of the request may have gone out.
-        sent: bool,
-    },
-    /// The request, or a part of it, may have gone out; its answer never came.
-    #[error("the answer was lost: {0}")]
-    Lost(Outage),
-    /// As many requests are under way to this backend as may be; nothing was sent.
-    #[error("as many requests are under way to this backend as may be")]
-    Full,
-}
 
 /// The connections of one serving thread to all backends.
 #[derive(Debug)]
