@@ -6,6 +6,7 @@
 mod desk;
 mod fault;
 mod ledger;
+mod posting;
 mod seed;
 mod wire;
 

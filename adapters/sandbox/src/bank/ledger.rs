@@ -4,6 +4,7 @@
 //! posting is seen from the account's holder: a payment is negative for the debtor, positive for the creditor.
 //! Knows no HTTP.
 
+use super::posting::{ELSEWHERE, Entry, Side, transfer};
 use super::seed;
 use crate::server::SandboxError;
 use aws_lc_rs::digest;
@@ -19,11 +20,6 @@ const APPLICATION_ID: i64 = 0x5153_4258;
 const SCHEMA_VERSION: i64 = 1;
 /// How long another process may hold the file.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
-
-/// The holder of all accounts that are not in this ledger.
-pub(super) const ELSEWHERE: &str = "elsewhere";
-/// Where all money of the ledger came from.
-pub(super) const ISSUANCE: &str = "issuance";
 
 const ACCOUNT_COLUMNS: &str = "a.id, a.iban, a.owner_iin, a.owner_name, a.bank, a.product, a.status, a.balance_tiyn";
 const PAYMENT_COLUMNS: &str = "id, created_at, debtor_iban, creditor_iban, creditor_name, tiyn, knp, remittance, \
@@ -149,24 +145,6 @@ pub(super) struct Window {
     /// Only postings older than this one.
     pub(super) before: i64,
     pub(super) limit: usize,
-}
-
-/// What an entry is about.
-#[derive(Debug)]
-pub(super) struct Entry<'a> {
-    pub(super) booked_at: &'a str,
-    pub(super) knp: &'a str,
-    pub(super) remittance: Option<&'a str>,
-    pub(super) payment: Option<&'a str>,
-}
-
-/// One side of a transfer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Side<'a> {
-    pub(super) account: &'a str,
-    pub(super) bank: &'a str,
-    pub(super) name: &'a str,
-    pub(super) iban: &'a str,
 }
 
 /// The open books.
@@ -397,45 +375,6 @@ struct Stored {
     payment: PaymentRow,
     organisation: String,
     digest: [u8; 32],
-}
-
-/// Writes an entry that moves an amount from one side to the other, over the banks' settlement accounts.
-pub(super) fn transfer(
-    connection: &Connection,
-    entry: &Entry<'_>,
-    from: Side<'_>,
-    to: Side<'_>,
-    tiyn: i64,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT INTO entries (booked_at, knp, remittance, payment) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![entry.booked_at, entry.knp, entry.remittance, entry.payment])?;
-    let id = connection.last_insert_rowid();
-    post(connection, id, from.account, -tiyn, to)?;
-    post(connection, id, to.account, tiyn, from)?;
-    if from.bank != to.bank {
-        post(connection, id, &settlement(from.bank), -tiyn, to)?;
-        post(connection, id, &settlement(to.bank), tiyn, from)?;
-    }
-    Ok(())
-}
-
-/// The name of a bank's settlement account with the National Bank.
-pub(super) fn settlement(bank: &str) -> String {
-    format!("settlement:{bank}")
-}
-
-fn post(connection: &Connection, entry: i64, account: &str, tiyn: i64, other: Side<'_>) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO postings (entry, account, tiyn, counterparty_name, counterparty_iban)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![entry, account, tiyn, other.name, other.iban])?;
-    connection
-        .prepare_cached("UPDATE accounts SET balance_tiyn = balance_tiyn + ?1 WHERE id = ?2")?
-        .execute(params![tiyn, account])?;
-    Ok(())
 }
 
 fn account_row(row: &Row<'_>) -> rusqlite::Result<AccountRow> {

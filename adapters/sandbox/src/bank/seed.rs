@@ -1,6 +1,6 @@
 //! What a fresh ledger begins with: tables, accounts, mandates and some months of ordinary life.
 
-use super::ledger::{ELSEWHERE, Entry, ISSUANCE, Side, settlement, transfer};
+use super::posting::{ELSEWHERE, Entry, ISSUANCE, Side, settlement, transfer};
 use crate::personas::{self, Account, Customer};
 use policies::national::Iban;
 use rusqlite::{Connection, params};

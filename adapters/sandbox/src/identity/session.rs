@@ -1,6 +1,5 @@
 //! Sessions of the identity provider: what was asked, how it ends, and for how long it is kept.
 
-use super::webhook::Plan;
 use crate::clock;
 use crate::personas::Scenario;
 use crate::reply::Problem;
@@ -105,6 +104,16 @@ pub(super) struct OutcomeMessage {
     reference: String,
     outcome: Outcome,
     occurred_at: String,
+}
+
+/// How the callback of a session is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plan {
+    Once,
+    /// The same bytes and the same id a second time.
+    Twice,
+    /// With a signature of another secret.
+    Forged,
 }
 
 impl Session {

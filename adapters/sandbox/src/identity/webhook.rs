@@ -1,6 +1,6 @@
 //! Callbacks: signed as Standard Webhooks say, over TLS or to loopback, and tried three times.
 
-use super::session::{OutcomeMessage, random_name};
+use super::session::{OutcomeMessage, Plan, random_name};
 use crate::clock;
 use crate::reply::Problem;
 use crate::server::SandboxError;
@@ -38,16 +38,6 @@ const FORGED_SECRET: &[u8] = b"not the secret of any provider";
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-
-/// How a message is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Plan {
-    Once,
-    /// The same bytes and the same id a second time.
-    Twice,
-    /// With a signature of another secret.
-    Forged,
-}
 
 /// Where callbacks go: `https`, or `http` on loopback.
 #[derive(Clone, Debug)]
