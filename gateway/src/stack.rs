@@ -53,7 +53,8 @@ fn way(house: &Arc<House>, generation: &Arc<Generation>, reach: &Arc<Reach>) -> 
         )
 }
 
-type ReplyFuture = Pin<Box<dyn Future<Output = Result<Reply, Infallible>> + Send>>;
+/// The answer to come: the one box of a request's way.
+pub type ReplyFuture = Pin<Box<dyn Future<Output = Result<Reply, Infallible>> + Send>>;
 
 trait Root: Send + Sync {
     fn call(self: Arc<Self>, arrived: Box<Arrived>) -> ReplyFuture;
@@ -106,6 +107,14 @@ impl std::fmt::Debug for Stack {
     }
 }
 
+impl Stack {
+    /// Answers a request; what [`Service::call`] does, without a stack of one's own.
+    #[must_use]
+    pub fn answer(&self, arrived: Arrived) -> ReplyFuture {
+        Arc::clone(&self.root).call(Box::new(arrived))
+    }
+}
+
 impl Service<Arrived> for Stack {
     type Response = Reply;
     type Error = Infallible;
@@ -117,6 +126,6 @@ impl Service<Arrived> for Stack {
     }
 
     fn call(&mut self, arrived: Arrived) -> Self::Future {
-        Arc::clone(&self.root).call(Box::new(arrived))
+        self.answer(arrived)
     }
 }

@@ -2,7 +2,6 @@
 
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
-    WWW_AUTHENTICATE,
 };
 use policies::code::Code;
 use policies::rulebook::Service;
@@ -14,8 +13,9 @@ use tower::Layer;
 
 use super::noted;
 
-/// What a backend may tell a client; everything else (`server`, `x-powered-by`, cookies, our own names) stays here.
-const FROM_BACKEND: [HeaderName; 6] =
+/// What a backend may tell a client; everything else (`server`, cookies, challenges meant for us, our own names) stays
+/// here.
+static FROM_BACKEND: [HeaderName; 6] =
     [CONTENT_TYPE, CONTENT_LENGTH, ETAG, LOCATION, RETRY_AFTER, HeaderName::from_static("x-next-cursor")];
 
 /// Makes the frame.
@@ -80,14 +80,9 @@ fn promised(reply: &Reply) -> Result<(), Rejection> {
     Err(broken("the backend's answer is not JSON"))
 }
 
+// In place: an answer has few headers that have to go, and a new map would be one more allocation for each answer.
 fn keep_only(headers: &mut HeaderMap) {
-    let mut kept = HeaderMap::with_capacity(FROM_BACKEND.len() + 4);
-    for name in FROM_BACKEND {
-        if let Some(value) = headers.remove(&name) {
-            kept.insert(name, value);
-        }
+    while let Some(name) = headers.keys().find(|name| !FROM_BACKEND.contains(name)).cloned() {
+        headers.remove(name);
     }
-    // A backend's challenge is meant for us, never for the client.
-    headers.remove(WWW_AUTHENTICATE);
-    *headers = kept;
 }

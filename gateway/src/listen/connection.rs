@@ -21,7 +21,6 @@ use spine::stage::Arrived;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch as flag;
-use tower::Service as _;
 
 use super::io::WatchedIo;
 use super::pace::Paced;
@@ -182,7 +181,7 @@ async fn serve(
         }
     });
     let arrived = Arrived { request, peer: peer.clone(), entrance: Arc::clone(&listener.entrance), worker };
-    let called = listener.stack.load().as_ref().clone().call(arrived);
+    let called = listener.stack.load().answer(arrived);
     let reply = called.await?;
     Ok(reply.map(|body| Watched { body, _busy: busy }))
 }
