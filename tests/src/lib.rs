@@ -1,3 +1,5 @@
+#![doc = include_str!("../README.md")]
+//!
 //! Whole gateways for scenarios, and those who act on them.
 //!
 //! A [`world::World`] is a gateway with the real bank and the real identity provider behind it. The [`actors`] make
