@@ -23,9 +23,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch as flag;
 
 use super::io::WatchedIo;
+use super::limits::ConnectionLimits;
+use super::listener::Listener;
 use super::pace::Paced;
 use super::watch::{Busy, Over, Watch};
-use super::{ConnectionLimits, Listener};
 
 /// How often a connection's time-outs are looked at, at most.
 const LOOK_MAX: Duration = Duration::from_secs(2);

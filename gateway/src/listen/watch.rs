@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::ConnectionLimits;
+use super::limits::ConnectionLimits;
 
 /// The watch of a connection, shared by its parts.
 #[derive(Debug, Clone)]
