@@ -13,8 +13,8 @@ use policies::language::decode::{Fields, SecretReference, Value};
 use policies::language::{Faults, Problem, Source, document};
 use policies::limit::Rate;
 
+use crate::findings::Findings;
 use crate::listen::ConnectionLimits;
-use crate::load::Findings;
 
 /// The most serving threads; more than cores only costs.
 pub const WORKERS_MAX: u64 = 256;

@@ -6,6 +6,7 @@ mod bounded;
 pub mod cli;
 pub mod config;
 pub mod deed;
+mod findings;
 pub mod form;
 pub mod generation;
 pub mod house;
