@@ -11,29 +11,13 @@ use spine::body::Body;
 use spine::error::Rejection;
 use spine::stage::Cleared;
 
-use crate::deed::json_reply;
 use crate::generation::Generation;
 use crate::house::House;
+pub use crate::own::Question;
+use crate::reply::json_reply;
 
 /// The most audit records of one answer.
 pub const RECORDS_MAX: usize = 500;
-
-/// What may be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
-    /// Is the process alive?
-    Liveness,
-    /// Can it serve?
-    Readiness,
-    /// What was counted?
-    Metrics,
-    /// Which operations are exposed?
-    Routes,
-    /// Which policy generation decides?
-    Generation,
-    /// What was recorded last?
-    AuditRecords,
-}
 
 /// Answers a question.
 pub(crate) async fn reply(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderValue};
 use oauth::metadata::Endpoints;
 use policies::caller::Caller;
 use policies::code::Code;
@@ -17,56 +17,10 @@ use spine::stage::{Cleared, SoundBody};
 
 use crate::generation::Generation;
 use crate::house::House;
+pub use crate::own::{Own, own};
 use crate::reach::Reach;
+use crate::reply::json_reply;
 use crate::{admin, proxy};
-
-/// What this gateway answers itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Own {
-    /// Issues an access token.
-    IssueToken,
-    /// Publishes the keys.
-    Keys,
-    /// Publishes the authorization server's metadata (RFC 8414).
-    ServerMetadata,
-    /// Publishes the protected resource's metadata (RFC 9728).
-    ResourceMetadata,
-    /// Tells that the platform is there.
-    Status,
-    /// Begins an identity verification.
-    CreateVerification,
-    /// Tells how far a verification is.
-    GetVerification,
-    /// Takes a provider's word.
-    ReceiveCallback,
-    /// Answers an administrator.
-    Admin(admin::Question),
-}
-
-/// Every operation that is ours, by its `operationId`.
-const OWN: [(&str, Own); 15] = [
-    ("issueToken", Own::IssueToken),
-    ("getKeys", Own::Keys),
-    ("getAuthorizationServerMetadata", Own::ServerMetadata),
-    ("getOpenidConfiguration", Own::ServerMetadata),
-    ("getProtectedResourceMetadata", Own::ResourceMetadata),
-    ("getStatus", Own::Status),
-    ("createIdentityVerification", Own::CreateVerification),
-    ("getIdentityVerification", Own::GetVerification),
-    ("receiveIdentityCallback", Own::ReceiveCallback),
-    ("getLiveness", Own::Admin(admin::Question::Liveness)),
-    ("getReadiness", Own::Admin(admin::Question::Readiness)),
-    ("getMetrics", Own::Admin(admin::Question::Metrics)),
-    ("listRoutes", Own::Admin(admin::Question::Routes)),
-    ("getGeneration", Own::Admin(admin::Question::Generation)),
-    ("listAuditRecords", Own::Admin(admin::Question::AuditRecords)),
-];
-
-/// Finds the flow of an operation; none if a backend has to answer it.
-#[must_use]
-pub fn own(operation: &str) -> Option<Own> {
-    OWN.iter().find(|(id, _)| *id == operation).map(|(_, own)| *own)
-}
 
 /// The stage.
 #[derive(Debug, Clone)]
@@ -186,14 +140,6 @@ fn checked(cleared: &Cleared) -> Result<&Value, Rejection> {
                 .because("an operation has no body rule"))
         }
     }
-}
-
-/// Makes a JSON answer.
-pub(crate) fn json_reply(status: StatusCode, body: &Value) -> Reply {
-    let mut reply = Reply::new(Body::whole(body.to_string()));
-    *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    reply
 }
 
 // Keys and metadata change rarely: a minute is soon enough, and spares both sides.

@@ -6,7 +6,7 @@ use openapi::{Contract, Operation};
 use policies::facts::{OperationFacts, Security};
 use policies::rulebook::{OperationPolicy, Rulebook};
 
-use crate::deed;
+use crate::own::own;
 
 /// Contract and policy as they were when this generation began.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub fn facts(contract: &Contract) -> Result<Vec<OperationFacts>, Vec<openapi::Fa
             scopes,
             has_body: operation.has_body(),
             idempotent: operation.requires_header("x-idempotency-key"),
-            own: deed::own(operation.id()).is_some(),
+            own: own(operation.id()).is_some(),
             origin: operation.origin().to_owned(),
         });
     }

@@ -1,0 +1,68 @@
+//! Which operations this gateway answers itself, by their names in the contract.
+//!
+//! Must not know how they are answered: that is for [`deed`](crate::deed).
+
+/// What this gateway answers itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// Issues an access token.
+    IssueToken,
+    /// Publishes the keys.
+    Keys,
+    /// Publishes the authorization server's metadata (RFC 8414).
+    ServerMetadata,
+    /// Publishes the protected resource's metadata (RFC 9728).
+    ResourceMetadata,
+    /// Tells that the platform is there.
+    Status,
+    /// Begins an identity verification.
+    CreateVerification,
+    /// Tells how far a verification is.
+    GetVerification,
+    /// Takes a provider's word.
+    ReceiveCallback,
+    /// Answers an administrator.
+    Admin(Question),
+}
+
+/// What an administrator may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Is the process alive?
+    Liveness,
+    /// Can it serve?
+    Readiness,
+    /// What was counted?
+    Metrics,
+    /// Which operations are exposed?
+    Routes,
+    /// Which policy generation decides?
+    Generation,
+    /// What was recorded last?
+    AuditRecords,
+}
+
+/// Every operation that is ours, by its `operationId`.
+const OWN: [(&str, Own); 15] = [
+    ("issueToken", Own::IssueToken),
+    ("getKeys", Own::Keys),
+    ("getAuthorizationServerMetadata", Own::ServerMetadata),
+    ("getOpenidConfiguration", Own::ServerMetadata),
+    ("getProtectedResourceMetadata", Own::ResourceMetadata),
+    ("getStatus", Own::Status),
+    ("createIdentityVerification", Own::CreateVerification),
+    ("getIdentityVerification", Own::GetVerification),
+    ("receiveIdentityCallback", Own::ReceiveCallback),
+    ("getLiveness", Own::Admin(Question::Liveness)),
+    ("getReadiness", Own::Admin(Question::Readiness)),
+    ("getMetrics", Own::Admin(Question::Metrics)),
+    ("listRoutes", Own::Admin(Question::Routes)),
+    ("getGeneration", Own::Admin(Question::Generation)),
+    ("listAuditRecords", Own::Admin(Question::AuditRecords)),
+];
+
+/// Finds the flow of an operation; none if a backend has to answer it.
+#[must_use]
+pub fn own(operation: &str) -> Option<Own> {
+    OWN.iter().find(|(id, _)| *id == operation).map(|(_, own)| *own)
+}
