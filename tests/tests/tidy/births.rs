@@ -275,7 +275,7 @@ fn live(packages: &[Package]) -> Vec<&Module> {
 #[test]
 fn proofs_are_made_beside_their_check_only() {
     let packages = packages();
-    let live = live(&packages);
+    let live = live(packages);
     let births = PROOFS.iter().flat_map(|proof| live.iter().flat_map(|module| strange_births(proof, module)));
     let rule = "A proof is made in one function, beside the check that it proves: call that function instead.";
     super::hold(rule, &births.collect::<Vec<_>>());
@@ -284,7 +284,7 @@ fn proofs_are_made_beside_their_check_only() {
 #[test]
 fn proofs_have_no_back_door() {
     let packages = packages();
-    let live = live(&packages);
+    let live = live(packages);
     let mut complaints = Vec::new();
     for proof in &PROOFS {
         match live.iter().find(|module| module.file == proof.home) {
@@ -298,7 +298,7 @@ fn proofs_have_no_back_door() {
 #[test]
 fn each_check_is_asked_for_in_one_place() {
     let packages = packages();
-    let live = live(&packages);
+    let live = live(packages);
     let complaints: Vec<String> = CALLS
         .iter()
         .flat_map(|(call, home, allowed)| strange_calls(call, home, allowed, live.iter().copied()))

@@ -149,7 +149,7 @@ fn all(packages: &[Package]) -> Vec<String> {
 #[test]
 fn no_files_import_each_other() {
     let rule = "No circles among the files of a crate: move what both need into a file of its own, below both.";
-    super::hold(rule, &all(&packages()));
+    super::hold(rule, &all(packages()));
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ fn not_shipped(files: &[String], list: &str) -> Vec<String> {
 #[test]
 fn every_document_and_front_page_is_there() {
     let mut wanted: Vec<String> = AT_THE_ROOT.map(str::to_owned).to_vec();
-    wanted.extend(packages().into_iter().map(|package| format!("{}/README.md", package.folder)));
+    wanted.extend(packages().iter().map(|package| format!("{}/README.md", package.folder)));
     wanted.extend(FOLDERS.map(|folder| format!("{folder}/README.md")));
     let empty = |file: &String| !root().join(file).exists() || read(file).trim().lines().count() < 3;
     let missing: Vec<String> = wanted.into_iter().filter(empty).collect();

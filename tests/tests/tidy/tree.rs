@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::manifest::{self, Manifest};
 use super::source;
@@ -45,9 +46,10 @@ pub(crate) fn read(file: &str) -> String {
     std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| format!("<{file} cannot be read: {error}>"))
 }
 
-/// Reads every package of the workspace.
-pub(crate) fn packages() -> Vec<Package> {
-    manifest::members(&read("Cargo.toml")).iter().map(|folder| package(folder)).collect()
+/// Gives every package of the workspace; they are read once for all tests.
+pub(crate) fn packages() -> &'static [Package] {
+    static PACKAGES: OnceLock<Vec<Package>> = OnceLock::new();
+    PACKAGES.get_or_init(|| manifest::members(&read("Cargo.toml")).iter().map(|folder| package(folder)).collect())
 }
 
 /// Lists every file of ours below a folder, as paths below the root, sorted.
@@ -161,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_source_file_belongs_to_a_crate() {
-        let strays: Vec<String> = packages().into_iter().flat_map(|package| package.strays).collect();
+        let strays: Vec<String> = packages().iter().flat_map(|package| package.strays.clone()).collect();
         crate::hold("Every file below `src` is reached by a `mod` line; delete the others, or declare them.", &strays);
     }
 
@@ -169,7 +171,7 @@ mod tests {
     fn the_tree_is_really_read() {
         let packages = packages();
         assert!(packages.len() >= 9, "{}", packages.len());
-        for package in &packages {
+        for package in packages {
             assert!(!package.modules.is_empty() && !package.manifest.name.is_empty(), "{} is empty", package.folder);
         }
     }

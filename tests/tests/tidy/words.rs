@@ -36,7 +36,7 @@ fn sleeping(file: &str, code: &str) -> Vec<String> {
 }
 
 fn house() -> Vec<(String, String)> {
-    let folders: Vec<String> = packages().into_iter().map(|package| package.folder).collect();
+    let folders: Vec<String> = packages().iter().map(|package| package.folder.clone()).collect();
     let mut files: Vec<String> = folders
         .iter()
         .flat_map(|folder| ["src", "tests", "benches", "examples"].map(|part| format!("{folder}/{part}")))
