@@ -10,7 +10,7 @@ use adapters::entropy;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::client::{Actor, Binding, Client, Exchange, Question, SandboxClient, SandboxFile};
+use super::client::{Actor, Binding, Client, Exchange, Question, STATE, SandboxClient, SandboxFile};
 use super::story::{self, Ink};
 
 /// The exit code of a call that was answered with 2xx.
@@ -52,7 +52,7 @@ pub(crate) struct CallArguments {
     #[arg(long, conflicts_with_all = ["client", "dpop", "mtls", "scope"])]
     pub(crate) anonymous: bool,
     /// The state folder of the running sandbox
-    #[arg(long, value_name = "DIR", default_value = ".qaqpa")]
+    #[arg(long, value_name = "DIR", default_value = STATE)]
     pub(crate) state: PathBuf,
     /// Print one JSON object {request, status, headers, body} instead; the body is whole
     #[arg(long)]

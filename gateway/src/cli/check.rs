@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use adapters::clock::Clock;
 use serde_json::json;
 
-use super::{CONFIGURATION, FINE, complain, say};
+use super::process::{CONFIGURATION, FINE};
+use super::terminal::{colour, complain, say};
 use crate::load::{Findings, addressed, load};
 
 /// What is checked.
@@ -27,7 +28,7 @@ pub struct CheckArguments {
 
 /// Checks, and tells every problem.
 pub(super) fn run(arguments: &CheckArguments) -> u8 {
-    let colour = super::colour() && !arguments.json;
+    let colour = colour() && !arguments.json;
     let mut faults = Findings::default();
     let mut config = None;
     if let Some(path) = &arguments.config {

@@ -15,7 +15,7 @@ use policies::secret::Secret;
 use serde_json::Value;
 
 pub use records::{
-    SANDBOX_FILE, SANDBOX_FILE_VERSION, SandboxAdmin, SandboxClient, SandboxFile, SandboxPaths, SandboxProvider,
+    SANDBOX_FILE, SANDBOX_FILE_VERSION, STATE, SandboxAdmin, SandboxClient, SandboxFile, SandboxPaths, SandboxProvider,
     SandboxSubject,
 };
 use signed::{ClientKey, assertion, proof};

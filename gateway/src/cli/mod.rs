@@ -3,31 +3,26 @@
 mod call;
 mod check;
 pub mod client;
+mod process;
 mod routes;
 mod run;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 mod story;
+mod terminal;
 mod tour;
 
-use std::io::{IsTerminal as _, Write as _};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Everything went as it should.
-pub const FINE: u8 = 0;
-/// A check failed, or the machine did not give what was needed.
-pub const FAILED: u8 = 1;
-/// The command was called wrongly.
-pub const USAGE: u8 = 2;
-/// The configuration, a policy or a contract is wrong (sysexits: EX_CONFIG).
-pub const CONFIGURATION: u8 = 78;
-
-/// The folder a sandbox keeps everything in, unless told otherwise.
-const STATE: &str = ".qaqpa";
+use self::client::STATE;
+use self::process::in_runtime;
+pub use self::process::{CONFIGURATION, FAILED, FINE, USAGE};
+#[cfg(feature = "sandbox")]
+pub use self::sandbox::SandboxArguments;
+use self::terminal::{colour, complain};
 
 const ABOUT: &str = "\
 Qaqpa is the Open API gateway of a national digital financial infrastructure: it authenticates
@@ -81,29 +76,6 @@ enum Command {
     Call(call::CallArguments),
 }
 
-/// How a sandbox is started.
-#[derive(Debug, Clone, clap::Args)]
-pub struct SandboxArguments {
-    /// Where the public API listens; port 0 finds a free one.
-    #[arg(long, default_value = "127.0.0.1:8443", value_name = "ADDRESS")]
-    pub listen: SocketAddr,
-    /// Where the public API that asks for client certificates listens.
-    #[arg(long, default_value = "127.0.0.1:8445", value_name = "ADDRESS")]
-    pub mtls: SocketAddr,
-    /// Where the administrators' listener listens.
-    #[arg(long, default_value = "127.0.0.1:8444", value_name = "ADDRESS")]
-    pub admin: SocketAddr,
-    /// The folder for keys, data and policies.
-    #[arg(long, default_value = STATE, value_name = "DIR")]
-    pub state: PathBuf,
-    /// Take the tour, then stop; free ports are used unless you name some.
-    #[arg(long)]
-    pub tour: bool,
-    /// Print the tour as JSON lines.
-    #[arg(long, requires = "tour")]
-    pub json: bool,
-}
-
 /// How a tour is taken.
 #[derive(Debug, clap::Args)]
 struct TourArguments {
@@ -145,46 +117,4 @@ fn told(result: Result<u8, String>) -> u8 {
         complain(&text);
         FAILED
     })
-}
-
-fn in_runtime<T>(future: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| format!("error: no runtime: {error}"))?.block_on(future)
-}
-
-/// Tells whether people who see colours read standard output.
-fn colour() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
-}
-
-/// Writes to standard output; a reader who has gone away is no error.
-fn say(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-}
-
-/// Writes to standard error.
-fn complain(text: &str) {
-    let mut out = std::io::stderr().lock();
-    let _ = out.write_all(text.as_bytes());
-    if !text.ends_with('\n') {
-        let _ = out.write_all(b"\n");
-    }
-}
-
-/// Starts the log on standard error; called once, by commands that serve.
-fn start_log(config: &crate::config::LogConfig) {
-    use tracing_subscriber::EnvFilter;
-    // Libraries speak from `warn` on: at `debug` some of them write headers out.
-    let level = config.level;
-    let filter = format!("warn,gateway={level},adapters={level},broker={level},oauth={level},sandbox={level}");
-    let filter = EnvFilter::try_new(filter).unwrap_or_default();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if config.json {
-        builder.json().flatten_event(true).try_init()
-    } else {
-        builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
-    };
-    if let Err(error) = started {
-        complain(&format!("warning: the log could not be started: {error}"));
-    }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use adapters::clock::Clock;
 use serde_json::Value;
 
-use super::{CONFIGURATION, FINE, complain, say};
+use super::process::{CONFIGURATION, FINE};
+use super::terminal::{colour, complain, say};
 use crate::admin;
 use crate::load::load;
 
@@ -30,7 +31,7 @@ pub(super) fn run(arguments: &RoutesArguments) -> u8 {
     let generation = match load(&policies, &contracts, 1, Clock::system().now()) {
         Ok(loaded) => loaded.generation,
         Err(findings) => {
-            complain(&findings.render(super::colour()));
+            complain(&findings.render(colour()));
             return CONFIGURATION;
         }
     };

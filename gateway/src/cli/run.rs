@@ -4,7 +4,8 @@ use std::path::Path;
 
 use adapters::clock::Clock;
 
-use super::{CONFIGURATION, FAILED, FINE, complain};
+use super::process::{CONFIGURATION, FAILED, FINE, in_runtime, start_log};
+use super::terminal::{colour, complain};
 use crate::assemble::{AssemblyError, assemble};
 use crate::config;
 use crate::run::{start, until_told};
@@ -14,19 +15,19 @@ pub(super) fn run(path: &Path) -> u8 {
     let config = match config::load(path) {
         Ok(config) => config,
         Err(findings) => {
-            complain(&findings.render(super::colour()));
+            complain(&findings.render(colour()));
             return CONFIGURATION;
         }
     };
-    super::start_log(&config.log);
-    let mut assembled = match assemble(&config, Clock::system(), super::colour()) {
+    start_log(&config.log);
+    let mut assembled = match assemble(&config, Clock::system(), colour()) {
         Ok(assembled) => assembled,
         Err(error) => return refused(&error),
     };
     if !assembled.warnings.is_empty() {
         complain(&assembled.warnings);
     }
-    let served = super::in_runtime(async {
+    let served = in_runtime(async {
         let running = start(&mut assembled).map_err(|error| format!("error: the serving threads: {error}"))?;
         for (listener, bound) in &assembled.listeners {
             let (door, external) = (listener.entrance.door.word(), &listener.entrance.external);

@@ -3,6 +3,7 @@
 mod country;
 mod files;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use adapters::clock::Clock;
@@ -10,17 +11,41 @@ use adapters::keys::DevelopmentAuthority;
 use sandbox::{BankConfig, IdentityConfig, Running as Service, start_bank, start_identity};
 use spine::stage::Door;
 
-use super::client::{SandboxFile, SandboxPaths, SandboxProvider};
-use super::{FAILED, FINE, SandboxArguments, complain, say, tour};
+use self::files::PROVIDER;
+use super::client::{STATE, SandboxFile, SandboxPaths, SandboxProvider};
+use super::process::{FAILED, FINE, in_runtime, start_log};
+use super::run::refused;
+use super::terminal::{colour, complain, say};
+use super::tour;
 use crate::assemble::{Assembled, AssemblyError, assemble, write_private};
 use crate::config::{self, Config, LogConfig};
 use crate::run::{start, until_told};
 
-/// The one identity provider of the sandbox, by its id in the shipped policies.
-const PROVIDER: &str = "sandbox-face";
-
 /// The file that tells programs where everything is; there only while the sandbox accepts.
 const TELLS: &str = "sandbox.json";
+
+/// How a sandbox is started.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SandboxArguments {
+    /// Where the public API listens; port 0 finds a free one.
+    #[arg(long, default_value = "127.0.0.1:8443", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Where the public API that asks for client certificates listens.
+    #[arg(long, default_value = "127.0.0.1:8445", value_name = "ADDRESS")]
+    pub mtls: SocketAddr,
+    /// Where the administrators' listener listens.
+    #[arg(long, default_value = "127.0.0.1:8444", value_name = "ADDRESS")]
+    pub admin: SocketAddr,
+    /// The folder for keys, data and policies.
+    #[arg(long, default_value = STATE, value_name = "DIR")]
+    pub state: PathBuf,
+    /// Take the tour, then stop; free ports are used unless you name some.
+    #[arg(long)]
+    pub tour: bool,
+    /// Print the tour as JSON lines.
+    #[arg(long, requires = "tour")]
+    pub json: bool,
+}
 
 /// Why a sandbox does not run.
 #[derive(Debug)]
@@ -40,11 +65,11 @@ impl From<String> for Failure {
 /// Runs a sandbox until it is told to stop, or for the length of a tour.
 pub(super) fn run(arguments: &SandboxArguments) -> u8 {
     let level = if arguments.tour { "error" } else { "info" };
-    super::start_log(&LogConfig { json: false, level });
-    match super::in_runtime(async { Ok(life(arguments).await) }) {
+    start_log(&LogConfig { json: false, level });
+    match in_runtime(async { Ok(life(arguments).await) }) {
         Ok(Ok(true)) => FINE,
         Ok(Ok(false)) => FAILED,
-        Ok(Err(Failure::Assembly(error))) => super::run::refused(&error),
+        Ok(Err(Failure::Assembly(error))) => refused(&error),
         Ok(Err(Failure::Text(text))) | Err(text) => {
             complain(&text);
             FAILED
@@ -57,8 +82,8 @@ async fn life(arguments: &SandboxArguments) -> Result<bool, Failure> {
     // Held until the process ends: two sandboxes on one folder would write into each other's books.
     let _lock = files::lock(&state)?;
     let prepared = prepare(arguments, &state).await?;
-    let config = config::load(&prepared.config).map_err(|findings| findings.render(super::colour()))?;
-    let mut assembled = assemble(&config, Clock::system(), super::colour()).map_err(Failure::Assembly)?;
+    let config = config::load(&prepared.config).map_err(|findings| findings.render(colour()))?;
+    let mut assembled = assemble(&config, Clock::system(), colour()).map_err(Failure::Assembly)?;
     let running = start(&mut assembled).map_err(|error| format!("error: the serving threads: {error}"))?;
     let tells = prepared.tells(&assembled, &state)?;
     let path = state.join(TELLS);
@@ -81,7 +106,7 @@ async fn serve(
     state: &Path,
 ) -> Result<bool, Failure> {
     if arguments.tour {
-        let options = tour::TourOptions { json: arguments.json, colour: super::colour() };
+        let options = tour::TourOptions { json: arguments.json, colour: colour() };
         return Ok(tour::run(tells, options).await?);
     }
     say(&start_page(tells, state));
@@ -113,7 +138,7 @@ pub async fn prepare(arguments: &SandboxArguments, state: &Path) -> Result<Prepa
     for (id, _) in country::ADMINS {
         files::secret(&files::admin_token(state, id))?;
     }
-    let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let bank = BankConfig { listen: loopback, ledger: state.join("bank").join("ledger.sqlite") };
     files::folder(&state.join("bank"))?;
     let bank = start_bank(bank).await.map_err(|error| format!("error: the bank: {error}"))?;
@@ -139,8 +164,8 @@ pub async fn prepare(arguments: &SandboxArguments, state: &Path) -> Result<Prepa
 }
 
 // A tour beside a running sandbox is welcome: its own ports are nobody's business.
-fn free_unless_named(address: std::net::SocketAddr, default: &str) -> std::net::SocketAddr {
-    if address.to_string() == default { std::net::SocketAddr::new(address.ip(), 0) } else { address }
+fn free_unless_named(address: SocketAddr, default: &str) -> SocketAddr {
+    if address.to_string() == default { SocketAddr::new(address.ip(), 0) } else { address }
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
@@ -196,7 +221,7 @@ impl Prepared {
 }
 
 fn start_page(tells: &SandboxFile, state: &Path) -> String {
-    let flag = if state.ends_with(super::STATE) { String::new() } else { format!(" --state {}", state.display()) };
+    let flag = if state.ends_with(STATE) { String::new() } else { format!(" --state {}", state.display()) };
     format!(
         "
   Qaqpa sandbox: a gateway with a small country behind it.

@@ -6,6 +6,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The folder a sandbox keeps everything in, unless told otherwise.
+pub const STATE: &str = ".qaqpa";
+
 /// The name of the file, in the state folder, by which a running sandbox is found.
 pub const SANDBOX_FILE: &str = "sandbox.json";
 
@@ -161,7 +164,7 @@ impl SandboxFile {
 }
 
 fn none_is_running(state: &Path) -> String {
-    let told = if state == Path::new(".qaqpa") { String::new() } else { format!(" --state {}", state.display()) };
+    let told = if state == Path::new(STATE) { String::new() } else { format!(" --state {}", state.display()) };
     format!(
         "No sandbox is running with its state in {}.\n\
          Start one in another terminal:   qaqpa sandbox{told}\n\

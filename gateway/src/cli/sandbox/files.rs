@@ -12,6 +12,9 @@ use policies::jose::{base64url, sha256};
 
 use crate::assemble::write_private;
 
+/// The one identity provider of the sandbox, by its id in the shipped policies.
+pub(super) const PROVIDER: &str = "sandbox-face";
+
 /// Makes a folder that only its owner may open.
 pub(super) fn folder(path: &Path) -> Result<(), String> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -125,7 +128,7 @@ pub(super) fn configuration(
         policies = quoted(&state.join("policies")),
         contracts = quoted(&state.join("contracts")),
         bank = at.bank,
-        provider_id = super::PROVIDER,
+        provider_id = PROVIDER,
         provider = at.provider,
         secret =
             serde_json::Value::from(format!("secret:file:{}", state.join("keys").join("webhook-secret").display())),
