@@ -3,8 +3,11 @@
 mod answer;
 mod ask;
 mod folder;
+pub mod frames;
 mod memory;
+mod pieces;
 pub mod socket;
+pub mod wire;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -51,6 +54,8 @@ pub struct Setup {
     pub policies: Vec<(&'static str, String)>,
     /// Texts that are replaced in files of the state folder, before they are read: file, old, new.
     pub replaced: Vec<(&'static str, String, String)>,
+    /// What is done to the state folder before it is read.
+    pub before: Option<fn(&Path)>,
     /// Another backend than the sandbox's bank.
     pub backend: Option<SocketAddr>,
     /// Another address of the identity provider.
@@ -389,6 +394,9 @@ async fn begin(rest: &Rest, setup: &Setup) -> Result<Begun, AssemblyError> {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(old), "{file} has no {old}");
         std::fs::write(&path, text.replace(old, new)).unwrap();
+    }
+    if let Some(before) = setup.before {
+        before(state);
     }
     let config = config::load(&place).map_err(|findings| AssemblyError::Configuration(findings.render(false)))?;
     let clock = Clock::manual(rest.now);

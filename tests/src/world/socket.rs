@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::{BodyExt as _, Full};
+use http_body::Body;
+use http_body_util::BodyExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject as _;
@@ -68,14 +69,19 @@ pub async fn connect(address: SocketAddr, ca: &Path, tls: Tls<'_>) -> std::io::R
 ///
 /// # Errors
 /// A connection that ends before the answer does.
-pub async fn http1(stream: impl Stream + 'static, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+pub async fn http1<B>(stream: impl Stream + 'static, request: Request<B>) -> Result<Answer, String>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-    let driven = tokio::spawn(connection);
+    let mut driven = Driven(tokio::spawn(async move {
+        let _ = connection.await;
+    }));
     let answered = read(sender.send_request(request)).await;
     drop(sender);
-    driven.abort();
-    let _ = driven.await;
+    driven.end().await;
     answered
 }
 
@@ -83,16 +89,37 @@ pub async fn http1(stream: impl Stream + 'static, request: Request<Full<Bytes>>)
 ///
 /// # Errors
 /// A connection or stream that ends before the answer does.
-pub async fn http2(stream: impl Stream + 'static, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+pub async fn http2<B>(stream: impl Stream + 'static, request: Request<B>) -> Result<Answer, String>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
         .await
         .map_err(|error| error.to_string())?;
-    let driven = tokio::spawn(connection);
+    let mut driven = Driven(tokio::spawn(async move {
+        let _ = connection.await;
+    }));
     let answered = read(sender.send_request(request)).await;
     drop(sender);
-    driven.abort();
-    let _ = driven.await;
+    driven.end().await;
     answered
+}
+
+/// The task that moves a connection's bytes: the connection is closed with it.
+struct Driven(tokio::task::JoinHandle<()>);
+
+impl Driven {
+    async fn end(&mut self) {
+        self.0.abort();
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 async fn read(
