@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use adapters::upstream::{OutgoingRequest, SendError};
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS,
+};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use http_body::Body as _;
@@ -93,6 +95,9 @@ pub fn unknown_outcome(reference: &str) -> Reply {
     if let Ok(place) = HeaderValue::from_str(&place) {
         reply.headers_mut().insert(LOCATION, place);
     }
+    // It may be made on the way out, where `redact` no longer sees it.
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     reply
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::store::port::{ClaimAnswer, ClaimTicket, NewClaim};
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use policies::code::Code;
@@ -102,13 +103,17 @@ impl<S: Refine<Claimed, Out = Reply>> Once<S> {
 
     /// Stores what the way out let through, then gives it.
     async fn keep(&self, ticket: &ClaimTicket, reply: Reply) -> Result<Reply, Rejection> {
-        let (head, body) = reply.into_parts();
-        let collected = Limited::new(body, REPLY_BYTES_MAX).collect().await;
-        let Ok(collected) = collected else {
-            // The deed is done, its answer broke off: the backend knows the outcome under the same reference.
-            return Ok(crate::proxy::unknown_outcome(ticket.reference()));
+        let (head, bytes) = match whole(reply).await {
+            Some(read) => read,
+            // The deed is done, its answer broke off: the backend knows the outcome under the same reference. That is
+            // the answer for repetitions too, so that the deed is never sent again.
+            None => {
+                let unknown = whole(crate::proxy::unknown_outcome(ticket.reference())).await;
+                unknown.ok_or_else(|| {
+                    Rejection::new(Code::Internal, "The outcome cannot be told.").because("a body of ours broke off")
+                })?
+            }
         };
-        let bytes = collected.to_bytes();
         let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
         let stored = StoredReply { status: head.status.as_u16(), headers: headers.collect(), body: bytes.to_vec() };
         if let Err(outage) = self.house.claims.finish(ticket, stored, self.house.clock.now()).await {
@@ -118,6 +123,12 @@ impl<S: Refine<Claimed, Out = Reply>> Once<S> {
         }
         Ok(Reply::from_parts(head, Body::whole(bytes)))
     }
+}
+
+/// Reads an answer to its end; none if it breaks off or is longer than what is kept.
+async fn whole(reply: Reply) -> Option<(http::response::Parts, Bytes)> {
+    let (head, body) = reply.into_parts();
+    Limited::new(body, REPLY_BYTES_MAX).collect().await.ok().map(|read| (head, read.to_bytes()))
 }
 
 fn new_claim(house: &House, sound: &Sound) -> Result<NewClaim, Rejection> {
