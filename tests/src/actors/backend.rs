@@ -52,6 +52,35 @@ impl Backend {
         backend
     }
 
+    /// Starts a backend that gives these bytes to every request, then says nothing more.
+    pub async fn stalling(bytes: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let backend = Self { address: listener.local_addr().unwrap(), received: Arc::default() };
+        let bytes = bytes.to_owned();
+        tokio::spawn(async move {
+            let mut kept = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 64 * 1024]).await;
+                let _ = stream.write_all(bytes.as_bytes()).await;
+                kept.push(stream);
+            }
+        });
+        backend
+    }
+
+    /// Starts a backend that takes requests and never answers.
+    pub async fn silent() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let backend = Self { address: listener.local_addr().unwrap(), received: Arc::default() };
+        tokio::spawn(async move {
+            let mut kept = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                kept.push(stream);
+            }
+        });
+        backend
+    }
+
     /// Starts a backend that gives this JSON with status 200 and further header lines.
     pub async fn json(body: &str, headers: &str) -> Self {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", body.len());

@@ -1,5 +1,6 @@
 //! Who acts on a world: clients, thieves and forgers, the identity provider, the bank's own clerk, administrators.
 
+pub mod administrator;
 pub mod app;
 pub mod backend;
 pub mod bank;
@@ -8,6 +9,7 @@ pub mod jws;
 pub mod key;
 pub mod provider;
 
+pub use administrator::Administrator;
 pub use app::{App, Session};
 pub use jws::Jws;
 pub use key::Key;

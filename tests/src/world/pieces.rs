@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::Request;
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderValue, Request, Version};
 use http_body::{Body, Frame};
 use spine::body::BodyFailure;
 use spine::stage::Door;
@@ -42,7 +43,11 @@ impl World {
             let body = spine::body::Body::stream(Box::pin(pieces));
             return self.call(memory::arrived(self.assembled(), ask, body)).await;
         }
-        let (head, _) = self.request(self.kind, ask).into_parts();
+        let (mut head, _) = self.request(self.kind, ask).into_parts();
+        if head.version == Version::HTTP_11 {
+            // For a GET the client would send no body otherwise.
+            head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         let request = Request::from_parts(head, pieces);
         if ask.door == Door::Admin {
             return socket::http1(TcpStream::connect(self.address(ask.door)).await.unwrap(), request).await.unwrap();

@@ -1,0 +1,121 @@
+//! What a backend may tell a client, and what stays here.
+
+use scenarios::actors::Session;
+use scenarios::actors::app::fresh;
+use scenarios::actors::backend::Backend;
+use scenarios::actors::bank::payment;
+use scenarios::world::{Ask, Kind, Setup, World};
+
+scenarios! {
+    headers_of_a_backend_stay_here,
+    a_backend_that_redirects_is_broken,
+    a_backend_that_answers_something_else_is_broken,
+    a_broken_answer_to_a_payment_leaves_its_outcome_unknown,
+    a_backend_that_stops_in_the_middle_leaves_the_outcome_unknown,
+    a_payment_reaches_the_backend_with_our_words_only,
+}
+
+async fn behind(kind: Kind, backend: &Backend) -> World {
+    World::with(kind, Setup { backend: Some(backend.address), ..Setup::default() }).await
+}
+
+async fn headers_of_a_backend_stay_here(kind: Kind) {
+    let headers = "server: core/1.0\r\nx-powered-by: canary\r\nset-cookie: a=b\r\nx-qaqpa-organisation: demo-bank\r\n\
+                   www-authenticate: Basic\r\nx-next-cursor: abc\r\netag: \"1\"\r\naccess-control-allow-origin: *\r\n\
+                   x-fapi-interaction-id: 018f3c1e-9d84-7e4f-8a31-5c7d9e0f2a31\r\nvia: 1.1 core\r\n";
+    let backend = Backend::json(r#"{"accounts":[]}"#, headers).await;
+    let world = behind(kind, &backend).await;
+    let answer = Session::of(&world, "demo-app").await.get("/v1/accounts").await;
+    answer.succeeded(200);
+    assert_ne!(answer.named(), "018f3c1e-9d84-7e4f-8a31-5c7d9e0f2a31");
+    for name in ["server", "x-powered-by", "set-cookie", "x-qaqpa-organisation", "www-authenticate", "access-control-allow-origin", "via"] {
+        assert_eq!(answer.header(name), None, "{name}");
+    }
+    assert_eq!(answer.header("x-next-cursor"), Some("abc"));
+    assert_eq!(answer.header("etag"), Some("\"1\""));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+}
+
+async fn a_backend_that_redirects_is_broken(kind: Kind) {
+    for status in ["301 Moved", "302 Found", "307 Temporary Redirect", "304 Not Modified"] {
+        let backend = Backend::answering(&format!(
+            "HTTP/1.1 {status}\r\nlocation: https://thief.example/\r\ncontent-length: 0\r\n\r\n"
+        ))
+        .await;
+        let world = behind(kind, &backend).await;
+        let answer = Session::of(&world, "demo-app").await.get("/v1/accounts").await;
+        answer.refused(502, "backend_broken");
+        assert_eq!(answer.header("location"), None);
+    }
+}
+
+async fn a_backend_that_answers_something_else_is_broken(kind: Kind) {
+    for bytes in [
+        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\r\n<h1>",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+        "HTTP/1.1 500 Oops\r\ncontent-type: text/plain\r\ncontent-length: 6\r\n\r\ncanary",
+        "HTTP/1.1 2oo OK\r\n\r\n",
+        "SSH-2.0-core\r\n\r\n",
+        "",
+    ] {
+        let backend = Backend::answering(bytes).await;
+        let world = behind(kind, &backend).await;
+        let answer = Session::of(&world, "demo-app").await.get("/v1/accounts").await;
+        assert_eq!(answer.status, 502, "{bytes}: {}", answer.text());
+        answer.refused(502, "backend_broken");
+        assert!(!answer.text().contains("canary"));
+    }
+}
+
+async fn a_broken_answer_to_a_payment_leaves_its_outcome_unknown(kind: Kind) {
+    for bytes in [
+        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\r\n<h1>",
+        "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"paymentId\":",
+        "HTTP/1.1 302 Found\r\nlocation: https://thief.example/\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 503 Busy\r\ncontent-type: application/problem+json\r\ncontent-length: 2\r\n\r\n{}",
+        "",
+    ] {
+        let backend = Backend::answering(bytes).await;
+        let world = behind(kind, &backend).await;
+        let app = Session::of(&world, "demo-app").await;
+        let key = fresh("order");
+        let answer = app.pay(&key, &payment("1.00")).await;
+        assert_eq!(answer.status, 202, "{bytes}: {}", answer.text());
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        let again = app.pay(&key, &payment("1.00")).await;
+        assert_eq!(again.succeeded(202).body, answer.body);
+        assert_eq!(backend.received().len(), 1, "{bytes}: a payment is not sent again");
+    }
+}
+
+async fn a_backend_that_stops_in_the_middle_leaves_the_outcome_unknown(kind: Kind) {
+    let head = "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let backend = Backend::stalling(head).await;
+    let setup = Setup { backend: Some(backend.address), ..Setup::default() };
+    let world = World::with(kind, setup.replacing("policies/national/upstreams.yaml", "response: 3s", "response: 200ms")).await;
+    let app = Session::of(&world, "demo-app").await;
+    let answer = app.pay(&fresh("order"), &payment("1.00")).await;
+    assert_eq!(answer.succeeded(202).at("/status"), "unknown");
+}
+
+async fn a_payment_reaches_the_backend_with_our_words_only(kind: Kind) {
+    let backend = Backend::json(r#"{"paymentId":"x","status":"ACSC"}"#, "").await;
+    let world = behind(kind, &backend).await;
+    let app = Session::of(&world, "demo-app").await;
+    let ask = Ask::post("/v1/domestic-payments?").with("x-idempotency-key", "key-canary").with("x-surprise", "1");
+    let body = payment("1.00");
+    app.send(ask.with("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").json(&body)).await.succeeded(200);
+    let received = backend.received();
+    let request = received.first().unwrap();
+    assert!(request.line().starts_with("POST /v1/domestic-payments"), "{}", request.line());
+    assert_eq!(request.body, body.to_string());
+    assert_eq!(request.header("x-qaqpa-organisation"), Some("demo-fintech"));
+    assert_eq!(request.header("x-qaqpa-client"), Some("demo-app"));
+    assert!(request.header("x-qaqpa-reference").is_some_and(|reference| reference.len() == 36));
+    assert_eq!(request.header("x-qaqpa-payer"), None, "nobody was verified");
+    assert!(request.header("traceparent").is_some());
+    for name in ["authorization", "dpop", "x-surprise", "x-idempotency-key", "x-identity-result", "expect"] {
+        assert_eq!(request.header(name), None, "{}", request.head);
+    }
+}

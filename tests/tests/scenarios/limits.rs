@@ -1,0 +1,147 @@
+//! Too much: plans, peers, capacity, and time.
+
+use std::time::Duration;
+
+use scenarios::actors::app::fresh;
+use scenarios::actors::backend::Backend;
+use scenarios::actors::bank::{self, payment, payment_with};
+use scenarios::actors::{App, Session};
+use scenarios::world::{Ask, Kind, Setup, World};
+use spine::stage::Door;
+
+use crate::payments::booked;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+scenarios! {
+    too_many_calls_of_a_client_are_refused_until_there_is_room,
+    who_waits_as_told_finds_room,
+    a_limit_of_an_organisation_counts_all_its_clients,
+    a_peer_that_sends_too_much_is_shed_before_anything_is_looked_at,
+    more_requests_than_there_is_room_for_are_shed,
+    a_backend_with_too_many_requests_under_way_gets_no_more,
+    a_backend_that_never_answers_is_a_timeout,
+}
+
+async fn too_many_calls_of_a_client_are_refused_until_there_is_room(kind: Kind) {
+    let world = World::start(kind).await;
+    // Plan `trial`: 2/s, burst 5; the token is the first of the five.
+    let app = Session::of(&world, "trial-app").await;
+    for _ in 0..4 {
+        app.get("/v1/accounts").await.succeeded(200);
+    }
+    let refused = app.get("/v1/accounts").await;
+    refused.refused(429, "rate_limited");
+    assert_eq!(refused.json()["retryable"], true);
+    let violated = refused.json()["violated_policies"].clone();
+    assert!(violated[0].as_str().is_some_and(|name| name.contains("trial")), "{violated}");
+    // Others have room of their own.
+    Session::of(&world, "demo-app").await.get("/v1/accounts").await.succeeded(200);
+    world.advance(Duration::from_millis(500) - MILLISECOND);
+    app.get("/v1/accounts").await.refused(429, "rate_limited");
+    world.advance(MILLISECOND);
+    app.get("/v1/accounts").await.succeeded(200);
+    app.get("/v1/accounts").await.refused(429, "rate_limited");
+}
+
+async fn who_waits_as_told_finds_room(kind: Kind) {
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "trial-app").await;
+    let refused = loop {
+        let answer = app.get("/v1/accounts").await;
+        if answer.status == 429 {
+            break answer;
+        }
+    };
+    let wait = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=2).contains(&wait), "{wait}");
+    world.advance(Duration::from_secs(wait));
+    app.get("/v1/accounts").await.succeeded(200);
+}
+
+async fn a_limit_of_an_organisation_counts_all_its_clients(kind: Kind) {
+    let plan = "qaqpa: v1\nplans:\n  shared:\n    limits: [{per: organisation, rate: 1/min, burst: 4}]\n";
+    let (one, two) = (App::newcomer("one-app"), App::newcomer("two-app"));
+    let policy = |app: &App| app.policy("demo-fintech", &["accounts:read"], "").replace("plan: standard", "plan: shared");
+    let setup = Setup::default().policy("plan.yaml", plan).policy("one.yaml", policy(&one)).policy("two.yaml", policy(&two));
+    let world = World::with(kind, setup).await;
+    let (one, two) = (one.session(&world, None).await, two.session(&world, None).await);
+    one.get("/v1/accounts").await.succeeded(200);
+    two.get("/v1/accounts").await.succeeded(200);
+    one.get("/v1/accounts").await.refused(429, "rate_limited");
+    two.get("/v1/accounts").await.refused(429, "rate_limited");
+}
+
+async fn a_peer_that_sends_too_much_is_shed_before_anything_is_looked_at(kind: Kind) {
+    let setup = Setup::configured("limits: {perPeer: {rate: 1/s, burst: 3}}\n");
+    let world = World::with(kind, setup).await;
+    for _ in 0..3 {
+        world.send(Ask::get("/v1/discovery/status")).await.succeeded(200);
+    }
+    let records = world.audit().await.len();
+    // Neither path nor token is looked at any more.
+    for ask in [Ask::get("/v1/discovery/status"), Ask::get("//"), Ask::get("/v1/accounts").with("authorization", "DPoP x")] {
+        let refused = world.send(ask).await;
+        refused.refused(429, "rate_limited");
+        assert_eq!(refused.json()["violated_policies"][0], "peer");
+        assert_eq!(refused.header("retry-after"), Some("1"));
+    }
+    assert_eq!(world.audit().await.len(), records, "what is shed is counted, not recorded");
+    assert!((world.metric("qaqpa_shed_total{reason=\"peer\"}") - 3.0).abs() < 0.5);
+    world.send(Ask::get("/livez").at(Door::Admin)).await.succeeded(200);
+    world.advance(Duration::from_secs(1) - MILLISECOND);
+    world.send(Ask::get("/v1/discovery/status")).await.refused(429, "rate_limited");
+    world.advance(MILLISECOND);
+    world.send(Ask::get("/v1/discovery/status")).await.succeeded(200);
+}
+
+async fn more_requests_than_there_is_room_for_are_shed(kind: Kind) {
+    let world = World::with(kind, Setup::configured("limits: {requestsInFlight: 1}\n")).await;
+    let app = Session::of(&world, "demo-app").await;
+    let before = bank::balance(&world, 1).await;
+    let meanwhile = async {
+        booked(&world, before).await;
+        let refused = world.send(Ask::get("/v1/discovery/status")).await;
+        refused.refused(503, "capacity");
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        // Administrators keep their own way in.
+        world.send(Ask::get("/livez").at(Door::Admin)).await.succeeded(200);
+    };
+    let key = fresh("order");
+    let slow = payment_with("1.00", "SBX:delay=700");
+    let (paid, ()) = tokio::join!(app.pay(&key, &slow), meanwhile);
+    paid.succeeded(201);
+    assert!((world.metric("qaqpa_shed_total{reason=\"concurrency\"}") - 1.0).abs() < 0.5);
+    // The place is given back with the last byte.
+    world.send(Ask::get("/v1/discovery/status")).await.succeeded(200);
+}
+
+async fn a_backend_with_too_many_requests_under_way_gets_no_more(kind: Kind) {
+    let setup = Setup::configured("workers: 1\n").replacing("policies/national/upstreams.yaml", "maxRequests: 512", "maxRequests: 1");
+    let world = World::with(kind, setup).await;
+    let app = Session::of(&world, "demo-app").await;
+    let before = bank::balance(&world, 1).await;
+    let meanwhile = async {
+        booked(&world, before).await;
+        app.get("/v1/accounts").await.refused(503, "capacity");
+        let key = fresh("order");
+        app.pay(&key, &payment("2.00")).await.refused(503, "capacity");
+        key
+    };
+    let first = fresh("order");
+    let slow = payment_with("1.00", "SBX:delay=700");
+    let (paid, key) = tokio::join!(app.pay(&first, &slow), meanwhile);
+    paid.succeeded(201);
+    // Nothing was sent then, so the key is free.
+    app.pay(&key, &payment("3.00")).await.succeeded(201);
+    assert_eq!(bank::balance(&world, 1).await, before - 400);
+}
+
+async fn a_backend_that_never_answers_is_a_timeout(kind: Kind) {
+    let backend = Backend::silent().await;
+    let setup = Setup { backend: Some(backend.address), ..Setup::default() };
+    let setup = setup.replacing("policies/national/upstreams.yaml", "response: 3s", "response: 200ms");
+    let world = World::with(kind, setup).await;
+    let app = Session::of(&world, "demo-app").await;
+    app.get("/v1/accounts").await.refused(504, "backend_timeout");
+}
