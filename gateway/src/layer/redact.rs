@@ -59,7 +59,6 @@ impl<S: Refine<Cleared, Out = Reply>> Refine<Cleared> for Redact<S> {
         if !headers.contains_key(CACHE_CONTROL) {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         Ok(reply)
     }
 }

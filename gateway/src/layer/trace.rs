@@ -53,6 +53,7 @@ impl<S: Refine<Traced, Out = Reply>> Refine<Box<Arrived>> for Trace<S> {
         if let Ok(value) = HeaderValue::from_str(interaction.as_str()) {
             reply.headers_mut().insert(INTERACTION, value);
         }
+        reply.headers_mut().insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if entrance.external.starts_with("https:") {
             let always = HeaderValue::from_static("max-age=31536000");
             reply.headers_mut().insert(http::header::STRICT_TRANSPORT_SECURITY, always);
