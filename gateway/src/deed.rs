@@ -49,7 +49,11 @@ impl Refine<Cleared> for Deed {
                 proxy::forward(&self.reach, &self.generation.rulebook, &upstream, cleared).await
             }
             // Boxed, as are all rare and large states: what every request carries stays small.
-            Service::Own => Box::pin(self.own(cleared)).await,
+            Service::Own => {
+                let deadline = cleared.deadline;
+                let in_time = tokio::time::timeout_at(deadline.into(), Box::pin(self.own(cleared))).await;
+                in_time.unwrap_or_else(|_| Err(Rejection::new(Code::DeadlineExceeded, "The request took too long.")))
+            }
         }
     }
 }

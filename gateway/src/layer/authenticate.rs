@@ -151,7 +151,7 @@ impl Authenticate {
         let (id, timestamp, signatures) =
             (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"));
         let verified = callback::verify(secret.expose(), id, timestamp, signatures, &raw, &provider, routed.received)
-            .map_err(|error| refuse().because(&error))?;
+            .map_err(|error| refuse().because(error))?;
         Ok(Identified::proven(routed, Caller::Provider(verified), Some(raw), None))
     }
 
