@@ -7,6 +7,7 @@ use scenarios::actors::bank::payment;
 use scenarios::world::{Ask, Kind, Setup, World};
 
 scenarios! {
+    headers_that_would_speak_for_us_are_refused_or_dropped,
     headers_of_a_backend_stay_here,
     a_backend_that_redirects_is_broken,
     a_backend_that_answers_something_else_is_broken,
@@ -17,6 +18,55 @@ scenarios! {
 
 async fn behind(kind: Kind, backend: &Backend) -> World {
     World::with(kind, Setup { backend: Some(backend.address), ..Setup::default() }).await
+}
+
+async fn headers_that_would_speak_for_us_are_refused_or_dropped(kind: Kind) {
+    let backend = Backend::json(r#"{"accounts":[]}"#, "").await;
+    let world = World::with(kind, Setup { backend: Some(backend.address), ..Setup::default() }).await;
+    let app = Session::of(&world, "demo-app").await;
+    let spoofed = [
+        ("x-qaqpa-organisation", "demo-bank"),
+        ("x-qaqpa-client", "demo-bank-app"),
+        ("x-qaqpa-reference", "018f3c1e-9d84-7e4f-8a31-5c7d9e0f2a31"),
+        ("x-qaqpa-payer", "810202200109"),
+        ("x-forwarded-for", "10.0.0.1"),
+        ("x-forwarded-host", "thief.example"),
+        ("x-real-ip", "10.0.0.1"),
+        ("x-original-url", "/admin/routes"),
+        ("x-rewrite-url", "/admin/routes"),
+        ("x-http-method-override", "DELETE"),
+        ("x-forwarded-client-cert", "x"),
+        ("forwarded", "for=10.0.0.1"),
+        ("cookie", "session=canary"),
+        ("proxy-authorization", "Basic canary"),
+        ("x-user", "root"),
+    ];
+    let mut ask = Ask::get("/v1/accounts");
+    for (name, value) in spoofed {
+        ask = ask.with(name, value);
+    }
+    let answer = app.send(ask).await;
+    assert!(answer.status == 200 || answer.status == 400, "{}", answer.text());
+    for (name, value) in spoofed {
+        let answer = app.send(Ask::get("/v1/accounts").with(name, value)).await;
+        assert!(answer.status == 200 || answer.status == 400, "{name}: {}", answer.text());
+    }
+    let received = backend.received();
+    assert!(!received.is_empty(), "nothing was passed on at all");
+    for request in received {
+        assert_eq!(request.header("x-qaqpa-organisation"), Some("demo-fintech"), "{}", request.head);
+        assert_eq!(request.header("x-qaqpa-client"), Some("demo-app"));
+        for name in ["x-qaqpa-reference", "x-qaqpa-payer"] {
+            assert_eq!(request.header(name), None, "{}", request.head);
+        }
+        for (name, value) in spoofed.iter().filter(|(name, _)| !name.starts_with("x-qaqpa-")) {
+            assert_eq!(request.header(name), None, "{name}: {value}: {}", request.head);
+        }
+        for name in ["authorization", "dpop"] {
+            assert_eq!(request.header(name), None, "{}", request.head);
+        }
+        assert!(!request.head.contains(&app.token), "the token went on");
+    }
 }
 
 async fn headers_of_a_backend_stay_here(kind: Kind) {

@@ -23,6 +23,7 @@ macro_rules! scenarios {
 // (HTTP semantics, paths, body sizes, raw sockets, timeouts, TLS) and admin.rs + audit.rs + operations.rs (admin, audit,
 // canary, restart, reload, guard, limits/429). Yours: payments, stepup, tokens, clients/assertions, scopes/roles, callbacks, idempotency.
 mod admin;
+mod audit;
 mod backends;
 mod bodies;
 mod callbacks;
@@ -30,9 +31,9 @@ mod dice;
 mod http;
 mod limits;
 mod oauth;
-mod paths;
 mod payments;
 mod permits;
 mod proofs;
+mod races;
 mod stepup;
 mod tokens;

@@ -11,6 +11,7 @@ use serde_json::json;
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 scenarios! {
+    a_path_without_a_policy_is_not_found,
     a_missing_scope_is_refused_and_named,
     a_role_that_the_organisation_lacks_is_refused,
     a_suspended_client_is_refused_at_once,
@@ -20,6 +21,15 @@ scenarios! {
     a_client_that_was_removed_is_refused_at_once,
     a_broken_policy_leaves_the_running_one_in_force,
     a_broken_contract_leaves_the_running_one_in_force,
+}
+
+async fn a_path_without_a_policy_is_not_found(kind: Kind) {
+    // The contract has it, no policy exposes it: that is as if it were not there.
+    let setup = Setup::default().replacing("policies/national/apis/accounts.yaml", "      getAccountBalances: {}\n", "");
+    let world = World::with(kind, setup).await;
+    let app = Session::of(&world, "demo-app").await;
+    app.get("/v1/accounts").await.succeeded(200);
+    app.get(&format!("/v1/accounts/{}/balances", bank::account(1))).await.refused(404, "unknown_path");
 }
 
 async fn a_missing_scope_is_refused_and_named(kind: Kind) {

@@ -37,7 +37,7 @@ scenarios! {
 }
 
 /// Asks for a payment that is too large, and gives the challenge.
-async fn challenged(app: &Session<'_>, key: &str, wanted: &Value) -> Answer {
+pub async fn challenged(app: &Session<'_>, key: &str, wanted: &Value) -> Answer {
     let answer = app.pay(key, wanted).await;
     answer.refused(401, "step_up_required");
     answer
@@ -64,7 +64,7 @@ pub async fn verified(app: &Session<'_>, challenge: &Answer, iin: &str) -> Strin
 }
 
 /// Repeats a payment with a result.
-async fn with_result(app: &Session<'_>, key: &str, wanted: &Value, result: &str) -> Answer {
+pub async fn with_result(app: &Session<'_>, key: &str, wanted: &Value, result: &str) -> Answer {
     let ask = Ask::post("/v1/domestic-payments").with("x-idempotency-key", key).with("x-identity-result", result);
     app.send(ask.json(wanted)).await
 }
