@@ -86,6 +86,14 @@ impl Metrics {
         let duration = "Seconds from a request's arrival to its answer's head";
         registry.register("request_duration_seconds", duration, metrics.duration.clone());
         // Named at once, so that a rate over them is right from the first event on.
+        for door in [Door::Api, Door::MtlsApi, Door::Admin] {
+            drop(metrics.answered.get_or_create(&Answered { listener: door.word(), status: StatusCode::OK.as_u16() }));
+            drop(metrics.connections.get_or_create(&Listener { listener: door.word() }));
+        }
+        // Of the refusals only those that are not the client's doing.
+        for reason in ["internal", "capacity", "dependency_down", "backend_unavailable"] {
+            drop(metrics.refused.get_or_create(&Reason { reason }));
+        }
         for reason in ["peer", "concurrency", "connections", "limit-keys"] {
             drop(metrics.shed.get_or_create(&Reason { reason }));
         }
