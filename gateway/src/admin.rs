@@ -16,8 +16,11 @@ use crate::house::House;
 pub use crate::own::Question;
 use crate::reply::json_reply;
 
-/// The most audit records of one answer.
-pub const RECORDS_MAX: usize = 500;
+/// The most audit records of one answer, as the contract says.
+pub const RECORDS_MAX: usize = 1000;
+
+/// How many of them if nothing is asked for, as the contract says.
+const RECORDS: usize = 50;
 
 /// Answers a question.
 pub(crate) async fn reply(
@@ -51,7 +54,8 @@ pub(crate) async fn reply(
             // The log is read from the disk, which a serving thread never waits for.
             let read = tokio::task::spawn_blocking(move || audit.tail(lines_max)).await;
             let lines = read.unwrap_or_else(|error| Err(Outage::new("audit", error)));
-            let lines = lines.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
+            let mut lines = lines.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
+            lines.reverse();
             Ok(json_reply(StatusCode::OK, &json!({"records": lines})))
         }
     }
@@ -89,5 +93,5 @@ fn allow(cleared: &Cleared, roles: &[AdminRole]) -> Result<(), Rejection> {
 fn limit(cleared: &Cleared) -> usize {
     let query = cleared.head.uri.query().unwrap_or_default();
     let asked = query.split('&').find_map(|pair| pair.strip_prefix("limit=")).and_then(|text| text.parse().ok());
-    asked.unwrap_or(100).min(RECORDS_MAX)
+    asked.unwrap_or(RECORDS).min(RECORDS_MAX)
 }
