@@ -7,6 +7,7 @@ pub mod bank;
 pub mod certificate;
 pub mod jws;
 pub mod key;
+pub mod program;
 pub mod provider;
 
 pub use administrator::Administrator;

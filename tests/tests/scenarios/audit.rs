@@ -122,7 +122,12 @@ async fn a_refusal_names_the_stage_and_the_problem(kind: Kind) {
     let no_key = Ask::post("/v1/domestic-payments").json(&payment("1.00"));
     let cases: [(Answer, u16, &str, Option<&str>); 9] = [
         (world.send(Ask::get("/v1/accounts")).await, 401, "route authenticate:token_missing", None),
-        (app.send(Ask::get("/v1/accounts").with("dpop", "no.proof.this")).await, 401, "route authenticate:proof_invalid", None),
+        (
+            app.send(Ask::get("/v1/accounts").with("dpop", "no.proof.this")).await,
+            401,
+            "route authenticate:proof_invalid",
+            None,
+        ),
         (world.send(Ask::get("/v1/accounts").with("x_user", "1")).await, 400, "route:header_refused", None),
         (trial.get("/v1/accounts").await, 429, "route authenticate meter:rate_limited", Some("trial-app")),
         (
@@ -137,7 +142,12 @@ async fn a_refusal_names_the_stage_and_the_problem(kind: Kind) {
             "route authenticate meter permit validate:schema_violation",
             Some("demo-app"),
         ),
-        (app.send(no_key).await, 400, "route authenticate meter permit validate:idempotency_key_missing", Some("demo-app")),
+        (
+            app.send(no_key).await,
+            400,
+            "route authenticate meter permit validate:idempotency_key_missing",
+            Some("demo-app"),
+        ),
         (
             app.send(order(&used, &payment("2.00"))).await,
             422,

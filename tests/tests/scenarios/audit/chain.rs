@@ -27,7 +27,8 @@ async fn busy(world: &World) {
 async fn the_trail_of_a_busy_day_is_whole(kind: Kind) {
     let world = World::start(kind).await;
     let app = Session::of(&world, "demo-app").await;
-    let accounts: Vec<String> = (1..=4).map(|number| format!("/v1/accounts/{}/balances", bank::account(number))).collect();
+    let accounts: Vec<String> =
+        (1..=4).map(|number| format!("/v1/accounts/{}/balances", bank::account(number))).collect();
     tokio::join!(
         busy(&world),
         busy(&world),
@@ -110,7 +111,8 @@ async fn what_was_done_to_the_trail_is_found_with_its_place() {
     assert!(count >= 6, "{text}");
     assert_eq!(found(&lines, |_| {}), Ok(count));
     let at = |result: Result<u64, (u64, String)>| result.unwrap_err().0;
-    let changed = |lines: &mut Vec<String>| *line(lines, 2) = line(lines, 2).replace("\"status\":200", "\"status\":500");
+    let changed =
+        |lines: &mut Vec<String>| *line(lines, 2) = line(lines, 2).replace("\"status\":200", "\"status\":500");
     assert_eq!(found(&lines, changed), Err((2, "its hash is not that of its bytes".to_owned())));
     let forged = |lines: &mut Vec<String>| {
         changed(lines);

@@ -1,0 +1,333 @@
+//! Canaries: secrets and personal data go all the ways there are, and none is found where it does not belong.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use scenarios::actors::app::fresh;
+use scenarios::actors::bank::{self, payment_with};
+use scenarios::actors::program::{self, Program};
+use scenarios::actors::provider::{self, Callback, decided};
+use scenarios::actors::{Administrator, App, Session, administrator};
+use scenarios::world::{Ask, Kind, Setup, World};
+use serde_json::{Value, json};
+use spine::stage::Door;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What libraries and we ourselves write at the most talkative level that an operator can set.
+const MOST_TALKATIVE: &str =
+    "warn,gateway=trace,adapters=trace,broker=trace,oauth=trace,sandbox=trace,spine=trace,policies=trace,openapi=trace";
+
+/// A text with what it is.
+type Canary = (&'static str, String);
+
+/// What everybody may hold that a client sends, sees or is: the ways that are sung on.
+#[derive(Debug, Default)]
+struct Cage {
+    /// Must not be found in any file, log or count: who has one of them can act, or knows a person.
+    secrets: Vec<Canary>,
+    /// Must not be found in log, trail or counts; an answer that is kept for repetitions holds some of them.
+    personal: Vec<Canary>,
+}
+
+impl Cage {
+    /// Adds a signed object, and each of its parts that says something.
+    fn signed(&mut self, what: &'static str, text: &str) -> String {
+        self.secrets.push((what, text.to_owned()));
+        self.secrets.extend(text.split('.').skip(1).map(|part| (what, part.to_owned())));
+        text.to_owned()
+    }
+
+    fn secret(&mut self, what: &'static str, text: &str) {
+        self.secrets.push((what, text.to_owned()));
+    }
+}
+
+/// A log in memory.
+#[derive(Debug, Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_found_in_files_logs_or_counts() {
+    let log = Log::default();
+    let filter = EnvFilter::try_new(MOST_TALKATIVE).unwrap();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone()).finish();
+    // In memory everything but the disk is done by this thread, so that its log is the whole log.
+    let guard = tracing::subscriber::set_default(subscriber);
+    let world = World::start(Kind::Memory).await;
+    let mut cage = Cage::default();
+    arrival(&world, &mut cage).await;
+    business(&world, &mut cage).await;
+    trespass(&world, &mut cage).await;
+    administration(&world, &mut cage).await;
+    let metrics = administrator::metrics(&world).await;
+    world.audit().await;
+    drop(guard);
+    let log = log.text();
+    // The log was really heard, or nothing would be found in it either.
+    assert!(log.contains("refused: token_binding_failed") && log.contains("refused: schema_violation"), "{log}");
+    silent(&log, "the log", cage.secrets.iter().chain(&cage.personal));
+    silent(&metrics, "the counts", cage.secrets.iter().chain(&cage.personal));
+    let trail = std::fs::read_to_string(world.file("audit/audit-000001.jsonl")).unwrap();
+    assert!(trail.lines().count() > 15, "{trail}");
+    silent(&trail, "the trail", cage.secrets.iter().chain(&cage.personal));
+    files_are_silent(world.state(), &cage.secrets);
+    // Once more when everything was written out.
+    let rest = world.stop().await;
+    files_are_silent(rest.state(), &cage.secrets);
+}
+
+/// A token is asked for in right ways and wrong ones.
+async fn arrival(world: &World, cage: &mut Cage) {
+    let app = App::of(world, "demo-app");
+    let record = world.tells()["clients"].as_array().unwrap().iter().find(|client| client["client_id"] == "demo-app");
+    cage.secret("a client's private key", record.unwrap()["jwk_private"]["d"].as_str().unwrap());
+    let assertion = cage.signed("an assertion", &app.assertion(world).sign(app.key()));
+    let place = format!("{}/oauth/token", world.external(Door::Api));
+    let proof = cage.signed("a proof", &app.proof(world, "POST", &place, None).sign(&app.proof_key));
+    let ask = app.token_ask_with(&assertion, Some("accounts:read")).with("dpop", &proof);
+    let answer = world.send(ask.clone()).await;
+    cage.signed("a token", &answer.succeeded(200).at("/access_token"));
+    world.send(ask).await.oauth_refused(401, "invalid_client");
+    let late = cage
+        .signed("an assertion that is over", &app.assertion(world).set("exp", world.seconds() - 600).sign(app.key()));
+    let fresh_proof = cage.signed("a proof", &app.proof(world, "POST", &place, None).sign(&app.proof_key));
+    world.send(app.token_ask_with(&late, None).with("dpop", &fresh_proof)).await.oauth_refused(401, "invalid_client");
+}
+
+fn order(key: &str, body: &Value) -> Ask {
+    Ask::post("/v1/domestic-payments").with("x-idempotency-key", key).json(body)
+}
+
+/// Sends a request with a proof that is remembered.
+async fn send(app: &Session<'_>, cage: &mut Cage, ask: Ask) -> scenarios::world::Answer {
+    let proof = cage.signed("a proof", &app.proof(&ask).sign(&app.app.proof_key));
+    app.send(ask.with("dpop", &proof)).await
+}
+
+/// Accounts are read, and a payment is made that its payer has to be verified for.
+async fn business(world: &World, cage: &mut Cage) {
+    let app = Session::of(world, "demo-app").await;
+    cage.signed("a token", &app.token);
+    cage.secret("a person's number", bank::iin(1));
+    for text in [bank::iban(1), bank::iban(2), "Bolat Sandbaev", "canary in the remittance"] {
+        cage.personal.push(("an account, a name or a text", text.to_owned()));
+    }
+    send(&app, cage, Ask::get("/v1/accounts")).await.succeeded(200);
+    let key = fresh("order");
+    let large = payment_with("250001.00", "canary in the remittance");
+    let challenge = send(&app, cage, order(&key, &large)).await;
+    challenge.refused(401, "step_up_required");
+    let offer = &challenge.json()["step_up"];
+    let body = json!({
+        "subject": {"type": "iin", "value": bank::iin(1)}, "purpose": offer["purpose"], "level": "L2", "binding": offer["binding"],
+    });
+    let ask = Ask::post("/v1/identity-verifications").with("x-idempotency-key", fresh("verification")).json(&body);
+    let started = send(&app, cage, ask).await;
+    started.succeeded(201);
+    decided(world, &started).await;
+    let read = send(&app, cage, Ask::get(&format!("/v1/identity-verifications/{}", started.at("/id")))).await;
+    let result = cage.signed("an identity result", &read.succeeded(200).at("/result"));
+    send(&app, cage, order(&key, &large).with("x-identity-result", &result)).await.succeeded(201);
+    send(&app, cage, order(&fresh("order"), &large).with("x-identity-result", &result))
+        .await
+        .refused(403, "verification_failed");
+    send(&app, cage, order(&fresh("order"), &payment_with("1.00", "SBX:lost canary in the remittance")))
+        .await
+        .succeeded(202);
+    let secret = std::fs::read_to_string(world.file("keys/webhook-secret")).unwrap();
+    cage.secret("the provider's secret", secret.trim());
+    let forged =
+        Callback::of(world, &provider::session(&started), &started.at("/id"), "match").sign_with(b"canary of a forger");
+    cage.secret(
+        "a callback's signature",
+        std::str::from_utf8(forged.headers.iter().find(|(name, _)| name == "webhook-signature").unwrap().1.as_bytes())
+            .unwrap(),
+    );
+    world.send(forged).await.refused(401, "signature_invalid");
+}
+
+/// What is sent in wrong places and wrong forms is no less secret there.
+async fn trespass(world: &World, cage: &mut Cage) {
+    let app = Session::of(world, "demo-app").await;
+    let token = cage.signed("a token", &app.token);
+    let thief = Session { world, app: App::newcomer("thief"), token: token.clone() };
+    send(&thief, cage, Ask::get("/v1/accounts")).await.refused(401, "token_binding_failed");
+    world
+        .send(Ask::get("/v1/accounts").with("authorization", format!("Bearer {token}")))
+        .await
+        .refused(401, "token_binding_failed");
+    world.send(Ask::get(&format!("/v1/accounts?access_token={token}"))).await.refused(400, "token_malformed");
+    for garbage in ["canary-garbage-of-a-token", "canary.garbage.token"] {
+        cage.secret("garbage in the place of a token", garbage);
+        let ask = Ask::get("/v1/accounts").with("authorization", format!("DPoP {garbage}")).with("dpop", garbage);
+        assert!([400, 401].contains(&world.send(ask).await.status));
+    }
+    let number = bank::iin(2);
+    cage.secret("a person's number", number);
+    for target in [
+        format!("/v1/accounts/{number}/balances"),
+        format!("/v1/{number}"),
+        format!("/v1/accounts?cursor={number}&limit={number}"),
+    ] {
+        assert!([400, 404].contains(&send(&app, cage, Ask::get(&target)).await.status), "{target}");
+    }
+    let mut broken = payment_with("1.00", "canary in the remittance");
+    broken[number] = json!(number);
+    broken["debtorAccount"] = json!({"iban": number, "iin": number});
+    send(&app, cage, order(&fresh("order"), &broken)).await.refused(400, "schema_violation");
+    let torn = Ask::post("/v1/domestic-payments")
+        .with("x-idempotency-key", fresh("order"))
+        .with("content-type", "application/json");
+    send(&app, cage, torn.body(format!("{{\"iin\": {number}, oops"))).await.refused(400, "body_malformed");
+    let ask = order(&fresh("order"), &payment_with("250001.00", "x")).with("x-identity-result", "canary.of.a-result");
+    cage.secret("garbage in the place of a result", "canary.of.a-result");
+    send(&app, cage, ask).await.refused(403, "verification_failed");
+}
+
+async fn administration(world: &World, cage: &mut Cage) {
+    let (viewer, auditor) = (Administrator::of(world, "aigerim"), Administrator::of(world, "daniyar"));
+    cage.secret("an administrator's token", &viewer.token);
+    cage.secret("an administrator's token", &auditor.token);
+    auditor.get(world, "/admin/audit/records").await.succeeded(200);
+    viewer.get(world, "/admin/audit/records").await.refused(403, "administrator_refused");
+    let wrong = Administrator { token: "canary-of-an-administrator-who-is-none".to_owned() };
+    cage.secret("a wrong administrator's token", &wrong.token);
+    wrong.get(world, "/admin/generation").await.refused(401, "client_unauthenticated");
+    world.send(auditor.dress(Ask::get("/v1/accounts")).at(Door::Api)).await;
+    world.reload().unwrap();
+}
+
+fn silent<'c>(text: &str, place: &str, canaries: impl Iterator<Item = &'c Canary>) {
+    for (what, canary) in canaries {
+        assert!(canary.len() >= 8, "{canary} would be found by chance");
+        if let Some(at) = text.find(canary.as_str()) {
+            let line = text.get(..at).unwrap_or_default().lines().count();
+            panic!("{what} is in {place}, line {line}: {canary}");
+        }
+    }
+}
+
+/// What holds secrets because that is what it is for, and the bank's own books, which are the other side of the wire.
+const OWN_PLACES: [&str; 5] = ["keys", "clients", "admins", "ca", "bank"];
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files(&path, found) } else { found.push(path) }
+    }
+}
+
+fn files_are_silent(state: &Path, secrets: &[Canary]) {
+    let mut found = Vec::new();
+    files(state, &mut found);
+    found.retain(|path| !OWN_PLACES.iter().any(|own| path.starts_with(state.join(own))));
+    for name in ["qaqpa.sqlite", "audit/audit-000001.jsonl", "qaqpa.yaml", "policies/sandbox.yaml"] {
+        assert!(found.contains(&state.join(name)), "{name} is not there: {found:?}");
+    }
+    for path in found {
+        let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+        silent(&text, &path.display().to_string(), secrets.iter());
+    }
+}
+
+/// The same of a process of its own: all its threads, and the whole of what it writes to standard error.
+#[tokio::test]
+async fn a_talkative_process_tells_no_secret() {
+    let world = World::with(Kind::Memory, Setup::default()).await;
+    let (bank, provider) = (world.told("/bank").to_owned(), world.told("/providers/0/url").to_owned());
+    // Bank and provider go on; the gateway of the process has a state of its own.
+    let own = scenarios::world::Folder::new();
+    let state = own.path();
+    for folder in ["ca", "keys", "admins", "clients", "policies", "contracts"] {
+        copy(&world.file(folder), &state.join(folder));
+    }
+    let text = std::fs::read_to_string(world.file("qaqpa.yaml")).unwrap();
+    let text = text.replace(&world.state().display().to_string(), &state.display().to_string());
+    std::fs::write(state.join("qaqpa.yaml"), format!("{text}log: {{level: trace, format: json}}\n")).unwrap();
+    let mut process = Program::start(&["run".as_ref(), "--config".as_ref(), state.join("qaqpa.yaml").as_os_str()]);
+    let log = process.complains("listener admin is open on").await;
+    let at = |door: &str| {
+        let line = log.lines().find(|line| line.contains(&format!("listener {door} is open on"))).unwrap();
+        line.split(" as ").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    };
+    let mut tells = world.tells().clone();
+    for (name, door) in [("api", "api"), ("issuer", "api"), ("mtls_api", "mtls_api"), ("admin", "admin")] {
+        tells[name] = json!(at(door));
+    }
+    for (name, value) in tells["paths"].as_object_mut().unwrap() {
+        *value = json!(state.join(if name == "state" { "" } else { name }));
+    }
+    tells["pid"] = json!(process.id);
+    assert_eq!(
+        (tells["bank"].as_str(), tells["providers"][0]["url"].as_str()),
+        (Some(bank.as_str()), Some(provider.as_str()))
+    );
+    let talk = serde_json::to_vec(&tells).unwrap();
+    std::fs::write(state.join("sandbox.json"), talk).unwrap();
+    let tour = program::run(&["tour".as_ref(), "--json".as_ref(), "--state".as_ref(), state.as_os_str()]).await;
+    tour.with(0);
+    std::fs::remove_file(state.join("sandbox.json")).unwrap();
+    process.signal("TERM");
+    let ended = process.ended().await;
+    ended.with(0);
+    assert!(
+        ended.err.contains("\"level\":\"DEBUG\"") && ended.err.contains("refused: replay_detected"),
+        "{}",
+        ended.err
+    );
+    let mut secrets: Vec<Canary> = (1..=9).map(|number| ("a person's number", bank::iin(number).to_owned())).collect();
+    let mut personal: Vec<Canary> = (1..=9).map(|number| ("an account", bank::iban(number).to_owned())).collect();
+    for id in ["aigerim", "daniyar"] {
+        secrets.push(("an administrator's token", Administrator::of(&world, id).token));
+    }
+    secrets.push((
+        "the provider's secret",
+        std::fs::read_to_string(world.file("keys/webhook-secret")).unwrap().trim().to_owned(),
+    ));
+    // Every signed object, token, assertion, proof or result, begins with `{"` in base64url.
+    personal.push(("a signed object", "eyJhbGci".to_owned()));
+    personal.push(("a signed object", "eyJ0eXAi".to_owned()));
+    silent(&ended.err, "the log", secrets.iter().chain(&personal));
+    let trail = std::fs::read_to_string(state.join("audit/audit-000001.jsonl")).unwrap();
+    silent(&trail, "the trail", secrets.iter().chain(&personal));
+    files_are_silent(state, &secrets);
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (from, name) = (entry.as_ref().unwrap().path(), entry.as_ref().unwrap().file_name());
+        if from.is_dir() {
+            copy(&from, &to.join(name));
+        } else {
+            std::fs::copy(&from, to.join(name)).unwrap();
+        }
+    }
+}
