@@ -43,7 +43,8 @@ impl App {
     #[must_use]
     pub fn of(world: &World, id: &str) -> Self {
         let clients = world.tells()["clients"].as_array().unwrap();
-        let record = clients.iter().find(|record| record["client_id"] == id).unwrap_or_else(|| panic!("no client {id}"));
+        let record =
+            clients.iter().find(|record| record["client_id"] == id).unwrap_or_else(|| panic!("no client {id}"));
         let jwk = record.get("jwk_private").filter(|jwk| !jwk.is_null());
         let file = |name: &str| record[name].as_str().map(Path::new);
         let certificate = file("mtls_cert").zip(file("mtls_key"));
@@ -183,8 +184,11 @@ impl<'w> Session<'w> {
                 if ask.has("authorization") { ask } else { ask.with("authorization", format!("Bearer {}", self.token)) }
             }
             None => {
-                let ask =
-                    if ask.has("authorization") { ask } else { ask.with("authorization", format!("DPoP {}", self.token)) };
+                let ask = if ask.has("authorization") {
+                    ask
+                } else {
+                    ask.with("authorization", format!("DPoP {}", self.token))
+                };
                 if ask.has("dpop") {
                     return ask;
                 }

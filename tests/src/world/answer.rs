@@ -91,7 +91,8 @@ impl Answer {
     pub fn named(&self) -> &str {
         let id = self.header("x-fapi-interaction-id").unwrap_or_else(|| panic!("an answer without a name: {self:?}"));
         let hyphens = [8, 13, 18, 23];
-        let fits = |(at, byte): (usize, u8)| if hyphens.contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+        let fits =
+            |(at, byte): (usize, u8)| if hyphens.contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
         assert!(id.len() == 36 && id.bytes().enumerate().all(fits), "{id} is no UUID");
         id
     }

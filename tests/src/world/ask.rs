@@ -90,7 +90,8 @@ impl Ask {
     /// Gives it a form as its body.
     #[must_use]
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
-        let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{}={}", escaped(name), escaped(value))).collect();
+        let pairs: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{}={}", escaped(name), escaped(value))).collect();
         self.with("content-type", "application/x-www-form-urlencoded").body(pairs.join("&"))
     }
 

@@ -145,7 +145,9 @@ impl Said {
     #[must_use]
     pub fn statuses(&self) -> Vec<u16> {
         let text = self.text();
-        let line = |line: &str| line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok());
+        let line = |line: &str| {
+            line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok())
+        };
         text.lines().filter_map(line).collect()
     }
 

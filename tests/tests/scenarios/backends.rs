@@ -78,7 +78,15 @@ async fn headers_of_a_backend_stay_here(kind: Kind) {
     let answer = Session::of(&world, "demo-app").await.get("/v1/accounts").await;
     answer.succeeded(200);
     assert_ne!(answer.named(), "018f3c1e-9d84-7e4f-8a31-5c7d9e0f2a31");
-    for name in ["server", "x-powered-by", "set-cookie", "x-qaqpa-organisation", "www-authenticate", "access-control-allow-origin", "via"] {
+    for name in [
+        "server",
+        "x-powered-by",
+        "set-cookie",
+        "x-qaqpa-organisation",
+        "www-authenticate",
+        "access-control-allow-origin",
+        "via",
+    ] {
         assert_eq!(answer.header(name), None, "{name}");
     }
     assert_eq!(answer.header("x-next-cursor"), Some("abc"));
@@ -143,7 +151,8 @@ async fn a_backend_that_stops_in_the_middle_leaves_the_outcome_unknown(kind: Kin
     let head = "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     let backend = Backend::stalling(head).await;
     let setup = Setup { backend: Some(backend.address), ..Setup::default() };
-    let world = World::with(kind, setup.replacing("policies/national/upstreams.yaml", "response: 3s", "response: 200ms")).await;
+    let world =
+        World::with(kind, setup.replacing("policies/national/upstreams.yaml", "response: 3s", "response: 200ms")).await;
     let app = Session::of(&world, "demo-app").await;
     let answer = app.pay(&fresh("order"), &payment("1.00")).await;
     assert_eq!(answer.succeeded(202).at("/status"), "unknown");
@@ -155,7 +164,9 @@ async fn a_payment_reaches_the_backend_with_our_words_only(kind: Kind) {
     let app = Session::of(&world, "demo-app").await;
     let ask = Ask::post("/v1/domestic-payments?").with("x-idempotency-key", "key-canary").with("x-surprise", "1");
     let body = payment("1.00");
-    app.send(ask.with("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").json(&body)).await.succeeded(200);
+    app.send(ask.with("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").json(&body))
+        .await
+        .succeeded(200);
     let received = backend.received();
     let request = received.first().unwrap();
     assert!(request.line().starts_with("POST /v1/domestic-payments"), "{}", request.line());

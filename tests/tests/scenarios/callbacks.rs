@@ -44,7 +44,9 @@ async fn status(app: &Session<'_>, started: &Answer) -> String {
 async fn a_right_callback_decides(kind: Kind) {
     let world = World::start(kind).await;
     let app = Session::of(&world, "demo-app").await;
-    for (outcome, state) in [("match", "passed"), ("no_match", "failed"), ("spoof", "failed"), ("could_not_tell", "inconclusive")] {
+    for (outcome, state) in
+        [("match", "passed"), ("no_match", "failed"), ("spoof", "failed"), ("could_not_tell", "inconclusive")]
+    {
         let started = begun(&app).await;
         assert_eq!(status(&app, &started).await, "capture_pending");
         world.send(says(&world, &started, outcome).sign(&world)).await.succeeded(204);
@@ -96,7 +98,11 @@ async fn a_callback_is_from_now(kind: Kind) {
         let mut callback = says(&world, &started, "match");
         callback.timestamp += shift;
         let answer = world.send(callback.sign(&world)).await;
-        if fine { answer.succeeded(204) } else { answer.refused(401, "signature_invalid") };
+        if fine {
+            answer.succeeded(204)
+        } else {
+            answer.refused(401, "signature_invalid")
+        };
         assert_eq!(status(&app, &started).await, if fine { "passed" } else { "capture_pending" });
     }
 }
@@ -131,7 +137,9 @@ async fn a_callback_may_come_again(kind: Kind) {
 async fn a_contradicting_callback_changes_nothing(kind: Kind) {
     let world = World::start(kind).await;
     let app = Session::of(&world, "demo-app").await;
-    for (first, second, state) in [("match", "no_match", "passed"), ("no_match", "match", "failed"), ("spoof", "match", "failed")] {
+    for (first, second, state) in
+        [("match", "no_match", "passed"), ("no_match", "match", "failed"), ("spoof", "match", "failed")]
+    {
         let started = begun(&app).await;
         world.send(says(&world, &started, first).sign(&world)).await.succeeded(204);
         world.send(says(&world, &started, second).sign(&world)).await.succeeded(204);
@@ -152,7 +160,9 @@ async fn a_callback_that_breaks_the_contract_is_refused(kind: Kind) {
     let app = Session::of(&world, "demo-app").await;
     let started = begun(&app).await;
     let right = says(&world, &started, "match");
-    for (name, value) in [("outcome", json!("perhaps")), ("outcome", json!(true)), ("surprise", json!(1)), ("session", json!(""))] {
+    for (name, value) in
+        [("outcome", json!("perhaps")), ("outcome", json!(true)), ("surprise", json!(1)), ("session", json!(""))]
+    {
         let mut callback = right.clone();
         callback.body[name] = value;
         let refused = world.send(callback.sign(&world)).await;

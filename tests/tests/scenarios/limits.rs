@@ -62,8 +62,10 @@ async fn who_waits_as_told_finds_room(kind: Kind) {
 async fn a_limit_of_an_organisation_counts_all_its_clients(kind: Kind) {
     let plan = "qaqpa: v1\nplans:\n  shared:\n    limits: [{per: organisation, rate: 1/min, burst: 4}]\n";
     let (one, two) = (App::newcomer("one-app"), App::newcomer("two-app"));
-    let policy = |app: &App| app.policy("demo-fintech", &["accounts:read"], "").replace("plan: standard", "plan: shared");
-    let setup = Setup::default().policy("plan.yaml", plan).policy("one.yaml", policy(&one)).policy("two.yaml", policy(&two));
+    let policy =
+        |app: &App| app.policy("demo-fintech", &["accounts:read"], "").replace("plan: standard", "plan: shared");
+    let setup =
+        Setup::default().policy("plan.yaml", plan).policy("one.yaml", policy(&one)).policy("two.yaml", policy(&two));
     let world = World::with(kind, setup).await;
     let (one, two) = (one.session(&world, None).await, two.session(&world, None).await);
     one.get("/v1/accounts").await.succeeded(200);
@@ -80,7 +82,9 @@ async fn a_peer_that_sends_too_much_is_shed_before_anything_is_looked_at(kind: K
     }
     let records = world.audit().await.len();
     // Neither path nor token is looked at any more.
-    for ask in [Ask::get("/v1/discovery/status"), Ask::get("//"), Ask::get("/v1/accounts").with("authorization", "DPoP x")] {
+    for ask in
+        [Ask::get("/v1/discovery/status"), Ask::get("//"), Ask::get("/v1/accounts").with("authorization", "DPoP x")]
+    {
         let refused = world.send(ask).await;
         refused.refused(429, "rate_limited");
         assert_eq!(refused.json()["violated_policies"][0], "peer");
@@ -117,7 +121,11 @@ async fn more_requests_than_there_is_room_for_are_shed(kind: Kind) {
 }
 
 async fn a_backend_with_too_many_requests_under_way_gets_no_more(kind: Kind) {
-    let setup = Setup::configured("workers: 1\n").replacing("policies/national/upstreams.yaml", "maxRequests: 512", "maxRequests: 1");
+    let setup = Setup::configured("workers: 1\n").replacing(
+        "policies/national/upstreams.yaml",
+        "maxRequests: 512",
+        "maxRequests: 1",
+    );
     let world = World::with(kind, setup).await;
     let app = Session::of(&world, "demo-app").await;
     let before = bank::balance(&world, 1).await;

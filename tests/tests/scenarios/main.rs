@@ -1,5 +1,5 @@
 //! The product's contract: whole behaviours, each in every world.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a scenario stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a scenario stops at the first surprise")]
 
 /// Makes of each scenario one test per world.
 macro_rules! scenarios {

@@ -124,7 +124,11 @@ async fn as6_an_assertion_has_a_short_life(kind: Kind) {
     for (ahead, fine) in [(longest, true), (longest + 1, false), (oldest + 1, true), (oldest, false)] {
         let assertion = app.assertion(&world).set("exp", world.seconds() + ahead).sign(app.key());
         let answer = ask(&world, &app, &assertion).await;
-        if fine { answer.succeeded(200) } else { answer.oauth_refused(401, "invalid_client") };
+        if fine {
+            answer.succeeded(200)
+        } else {
+            answer.oauth_refused(401, "invalid_client")
+        };
     }
 }
 
@@ -228,7 +232,9 @@ async fn an_unknown_grant_type_is_refused(kind: Kind) {
 async fn a_scope_that_is_not_the_clients_is_refused(kind: Kind) {
     let world = World::start(kind).await;
     let app = App::of(&world, "demo-bank-app");
-    for scope in ["accounts:read", "identity:verify accounts:read", "no:such", "identity:verify  x\"y", "Identity:verify"] {
+    for scope in
+        ["accounts:read", "identity:verify accounts:read", "no:such", "identity:verify  x\"y", "Identity:verify"]
+    {
         world.send(app.token_ask(&world, Some(scope))).await.oauth_refused(400, "invalid_scope");
     }
 }
@@ -295,7 +301,9 @@ async fn a_body_of_another_kind_is_refused(kind: Kind) {
     let world = World::start(kind).await;
     let app = App::of(&world, "demo-app");
     let ask = || app.token_ask(&world, None).without("content-type");
-    for media in ["application/json", "text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencodedx"] {
+    for media in
+        ["application/json", "text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencodedx"]
+    {
         world.send(ask().with("content-type", media)).await.oauth_refused(415, "invalid_request");
     }
     world.send(ask()).await.oauth_refused(415, "invalid_request");

@@ -25,7 +25,8 @@ scenarios! {
 
 async fn a_path_without_a_policy_is_not_found(kind: Kind) {
     // The contract has it, no policy exposes it: that is as if it were not there.
-    let setup = Setup::default().replacing("policies/national/apis/accounts.yaml", "      getAccountBalances: {}\n", "");
+    let setup =
+        Setup::default().replacing("policies/national/apis/accounts.yaml", "      getAccountBalances: {}\n", "");
     let world = World::with(kind, setup).await;
     let app = Session::of(&world, "demo-app").await;
     app.get("/v1/accounts").await.succeeded(200);

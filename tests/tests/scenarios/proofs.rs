@@ -309,7 +309,11 @@ async fn rs28_a_proof_is_from_now(kind: Kind) {
     let made = |iat: i64| right(&app).set("iat", iat).sign(key);
     for (iat, fine) in [(oldest, true), (oldest - 1, false), (furthest, true), (furthest + 1, false)] {
         let answer = proven(&app, &made(iat)).await;
-        if fine { answer.succeeded(200) } else { answer.refused(401, "proof_invalid") };
+        if fine {
+            answer.succeeded(200)
+        } else {
+            answer.refused(401, "proof_invalid")
+        };
     }
     let own_end = right(&app).set("exp", world.seconds() - 3600).sign(key);
     proven(&app, &own_end).await.refused(401, "proof_invalid");

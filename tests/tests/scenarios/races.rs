@@ -27,7 +27,9 @@ scenarios! {
 }
 
 /// Runs requests side by side.
-async fn together<'a>(requests: impl IntoIterator<Item = std::pin::Pin<Box<dyn Future<Output = Answer> + 'a>>>) -> Vec<Answer> {
+async fn together<'a>(
+    requests: impl IntoIterator<Item = std::pin::Pin<Box<dyn Future<Output = Answer> + 'a>>>,
+) -> Vec<Answer> {
     let mut waiting: Vec<_> = requests.into_iter().map(|request| (request, None)).collect();
     std::future::poll_fn(|cx| {
         let mut pending = false;

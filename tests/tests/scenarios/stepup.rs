@@ -304,9 +304,7 @@ async fn a_verification_is_nobody_elses_business(kind: Kind) {
 async fn a_verification_is_begun_once_per_key(kind: Kind) {
     let world = World::start(kind).await;
     let app = Session::of(&world, "demo-bank-app").await;
-    let body = |iin: &str| {
-        json!({"subject": {"type": "iin", "value": iin}, "purpose": "loan", "level": "L2", "binding": {"kind": "none"}})
-    };
+    let body = |iin: &str| json!({"subject": {"type": "iin", "value": iin}, "purpose": "loan", "level": "L2", "binding": {"kind": "none"}});
     let key = fresh("verification");
     let first = app.post(VERIFICATIONS, &key, &body(bank::iin(1))).await;
     let again = app.post(VERIFICATIONS, &key, &body(bank::iin(1))).await;

@@ -201,7 +201,11 @@ async fn rs10_a_token_from_the_future_is_refused(kind: Kind) {
         for (ahead, fine) in [(leeway, true), (leeway + 1, false)] {
             let token = reread(&app.token).set(claim, world.seconds() + ahead).sign(&ours);
             let answer = Session { world: &world, app: twin(&app), token }.get(ACCOUNTS).await;
-            if fine { answer.succeeded(200) } else { answer.refused(401, "token_invalid") };
+            if fine {
+                answer.succeeded(200)
+            } else {
+                answer.refused(401, "token_invalid")
+            };
         }
     }
 }
@@ -236,7 +240,10 @@ async fn rs30_a_token_that_is_bound_to_nothing_is_refused(kind: Kind) {
         let jws = reread(&app.token);
         let jws = cnf.map_or_else(|| jws.clone().without("cnf"), |cnf| jws.clone().set("cnf", cnf));
         let token = jws.sign(&ours);
-        Session { world: &world, app: twin(&app), token: token.clone() }.get(ACCOUNTS).await.refused(401, "token_invalid");
+        Session { world: &world, app: twin(&app), token: token.clone() }
+            .get(ACCOUNTS)
+            .await
+            .refused(401, "token_invalid");
         let bearer = Ask::get(ACCOUNTS).with("authorization", format!("Bearer {token}"));
         world.send(bearer).await.refused(401, "token_invalid");
     }
