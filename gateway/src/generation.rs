@@ -44,13 +44,24 @@ pub fn facts(contract: &Contract) -> Result<Vec<OperationFacts>, Vec<openapi::Fa
     let mut found = Vec::new();
     let mut faults = Vec::new();
     for operation in contract.operations() {
+        if operation.has_body() && !operation.needs_body_check() && operation.requires_header("x-idempotency-key") {
+            let message = format!("operation `{}` is idempotent, but its body is not read", operation.id());
+            faults.push(fault(
+                operation,
+                message,
+                "repetitions are told from each other by the body: describe it as JSON",
+            ));
+        }
         let (security, scopes) = match operation.security() {
             [] => (Some(Security::Public), Vec::new()),
             [one] => (scheme(&one.scheme), one.scopes.clone()),
             _ => (None, Vec::new()),
         };
         let Some(security) = security else {
-            faults.push(unknown_scheme(operation));
+            let message =
+                format!("operation `{}` asks for a security scheme that this gateway does not know", operation.id());
+            let help = "use exactly one of accessToken, clientAuthentication, signedCallback, administrator, or `security: []`";
+            faults.push(fault(operation, message, help));
             continue;
         };
         found.push(OperationFacts {
@@ -79,16 +90,8 @@ fn scheme(name: &str) -> Option<Security> {
     }
 }
 
-fn unknown_scheme(operation: &Operation) -> openapi::Fault {
+fn fault(operation: &Operation, message: String, help: &str) -> openapi::Fault {
     let (file, line) = operation.origin().rsplit_once(':').unwrap_or((operation.origin(), "1"));
-    openapi::Fault {
-        file: file.to_owned(),
-        line: line.parse().unwrap_or(1),
-        column: 1,
-        message: format!("operation `{}` asks for a security scheme that this gateway does not know", operation.id()),
-        help: Some(
-            "use exactly one of accessToken, clientAuthentication, signedCallback, administrator, or `security: []`"
-                .to_owned(),
-        ),
-    }
+    let (file, line) = (file.to_owned(), line.parse().unwrap_or(1));
+    openapi::Fault { file, line, column: 1, message, help: Some(help.to_owned()) }
 }

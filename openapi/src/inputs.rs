@@ -122,6 +122,10 @@ impl<'d> Reader<'d> {
                 media.push(rule);
             }
         }
+        let opaque = media.iter().filter(|rule| rule.shape == Shape::Opaque).count();
+        if opaque > 0 && opaque < media.len() {
+            self.faults.add(node.mark(), "a body is either read and checked or streams on: octet-stream stands alone");
+        }
         Some(BodyRule { required, media })
     }
 
@@ -132,7 +136,7 @@ impl<'d> Reader<'d> {
             self.faults.add_with_help(
                 entry.mark,
                 "a request body of this media type cannot be checked",
-                "use application/json, application/NAME+json or application/x-www-form-urlencoded",
+                "use application/json, application/NAME+json, application/x-www-form-urlencoded, or application/octet-stream",
             );
             return None;
         };

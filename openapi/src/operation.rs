@@ -3,7 +3,7 @@
 //! Knows nothing of how its path is found and nothing of what serves it.
 
 use crate::path::{CanonicalPath, unescape};
-use crate::validate::{BodyError, BodyFault, BodyRule, ParameterRule, Place, ValidBody, check_query};
+use crate::validate::{BodyError, BodyFault, BodyRule, ParameterRule, Place, Shape, ValidBody, check_query};
 use std::fmt;
 use std::sync::Arc;
 
@@ -100,9 +100,15 @@ impl Operation {
         &self.media_types
     }
 
-    /// Tells whether the body must be read before the request may go on.
+    /// Tells whether the body must be read before the request may go on; octet streams go on unread.
     pub fn needs_body_check(&self) -> bool {
-        self.has_body()
+        self.parts.body.as_ref().is_some_and(|body| body.media.iter().any(|rule| rule.shape != Shape::Opaque))
+    }
+
+    /// Tells whether a body of this content type may come; parameters of the type do not count.
+    pub fn takes(&self, content_type: Option<&str>) -> bool {
+        let essence = content_type.map(|text| text.split(';').next().unwrap_or_default().trim());
+        essence.is_some_and(|essence| self.media_types.iter().any(|known| known.eq_ignore_ascii_case(essence)))
     }
 
     /// Tells whether [`check_request`](Self::check_request) can refuse anything: always, since unknown query parameters are.
@@ -227,5 +233,49 @@ impl PathParameters {
     /// Tells whether the template has no parameters.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{CanonicalPath, Contract, Route, Source};
+    use std::sync::Arc;
+
+    fn upload(content: &str) -> Result<Arc<super::Operation>, String> {
+        let text = format!(
+            "openapi: 3.0.3\ninfo: {{title: T, version: '1'}}\nsecurity: []\npaths:\n  /upload:\n    post:\n      operationId: upload\n      \
+             requestBody: {{required: true, content: {content}}}\n      responses: {{'200': {{description: fine}}}}\n"
+        );
+        let contract =
+            Contract::load(&[Source { name: "t.yaml".to_owned(), text }]).map_err(|faults| format!("{faults:?}"))?;
+        let path = CanonicalPath::parse("/upload").map_err(|error| error.to_string())?;
+        match contract.route("POST", &path) {
+            Route::Found(found) => Ok(found.operation),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn a_body_is_either_read_or_streams_on() {
+        let mixed = upload(
+            "{application/octet-stream: {schema: {type: string, format: binary}}, application/json: {schema: {}}}",
+        );
+        assert!(mixed.is_err_and(|text| text.contains("stands alone")));
+    }
+
+    #[test]
+    fn octet_streams_go_on_unread_and_nothing_else_comes_with_them() {
+        let operation = upload("{application/octet-stream: {schema: {type: string, format: binary}}}");
+        let operation = operation.as_ref().map(AsRef::as_ref);
+        assert_eq!(operation.map(super::Operation::has_body), Ok(true));
+        assert_eq!(operation.map(super::Operation::needs_body_check), Ok(false));
+        for (content_type, taken) in [
+            (None, false),
+            (Some("application/json"), false),
+            (Some("application/octet-stream"), true),
+            (Some("Application/Octet-Stream; q=1"), true),
+        ] {
+            assert_eq!(operation.map(|operation| operation.takes(content_type)), Ok(taken), "{content_type:?}");
+        }
     }
 }

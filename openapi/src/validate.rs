@@ -99,6 +99,8 @@ pub(crate) struct MediaRule {
 pub(crate) enum Shape {
     Json,
     Form,
+    /// Bytes that nobody looks into: they stream on.
+    Opaque,
 }
 
 impl Shape {
@@ -106,6 +108,9 @@ impl Shape {
     pub(crate) fn of(essence: &str) -> Option<Shape> {
         if essence == "application/x-www-form-urlencoded" {
             return Some(Shape::Form);
+        }
+        if essence == "application/octet-stream" {
+            return Some(Shape::Opaque);
         }
         let (kind, subtype) = essence.split_once('/')?;
         let json = kind == "application"
@@ -132,6 +137,7 @@ impl BodyRule {
         let value = match media.shape {
             Shape::Json => json::parse(body),
             Shape::Form => read_form(body),
+            Shape::Opaque => return Ok(ValidBody { value: Value::Null }),
         };
         let value = value.map_err(|error| BodyError::Malformed {
             line: error.at.line,

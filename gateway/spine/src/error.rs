@@ -110,7 +110,8 @@ static ANSWERS: [(Code, Answer); 48] = [
 ];
 
 /// A defect of ours, and whatever has no line above.
-static INTERNAL: Answer = fixed(500, "internal", "Something went wrong on our side", Origin::Gateway, true, "server_error");
+static INTERNAL: Answer =
+    fixed(500, "internal", "Something went wrong on our side", Origin::Gateway, true, "server_error");
 
 const fn fixed(
     status: u16,
@@ -362,6 +363,10 @@ impl Rejection {
     fn challenge(&self, answer: Answer, at: Rendering<'_>) -> Option<HeaderValue> {
         let more = self.more.as_deref();
         let scoped = self.code == Code::InsufficientScope;
+        // At OAuth's own endpoints a challenge would ask for a token where there is none to be had (RFC 6749, 5.2).
+        if at.oauth {
+            return None;
+        }
         if (answer.status != StatusCode::UNAUTHORIZED && !scoped) || self.code == Code::SignatureInvalid {
             return None;
         }
@@ -379,10 +384,8 @@ impl Rejection {
         if let Some(offer) = more.and_then(|more| more.step_up.as_ref()) {
             text.push_str(&format!(", acr_values=\"{}\"", offer.acr));
         }
-        if !at.oauth {
-            let resource = "/.well-known/oauth-protected-resource";
-            text.push_str(&format!(", resource_metadata=\"{}{resource}\"", at.external));
-        }
+        let resource = "/.well-known/oauth-protected-resource";
+        text.push_str(&format!(", resource_metadata=\"{}{resource}\"", at.external));
         HeaderValue::from_str(&text).ok()
     }
 }

@@ -69,6 +69,10 @@ async fn with_body(mut permitted: Permitted) -> Result<Sound, Rejection> {
         ));
     }
     if !operation.needs_body_check() {
+        let content_type = permitted.head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if !operation.takes(content_type) {
+            return Err(refuse(BodyError::UnsupportedMediaType { accepted: operation.media_types().to_vec() }));
+        }
         return Ok(Sound::checked(permitted, SoundBody::Streamed, BodyFacts::default(), NOTHING));
     }
     let raw = match early {
