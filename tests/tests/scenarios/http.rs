@@ -6,6 +6,7 @@ mod headers;
 mod paths;
 
 use http::HeaderMap;
+pub use paths::CROOKED;
 use scenarios::actors::backend::Backend;
 use scenarios::world::{Answer, Ask, Setup};
 
@@ -18,7 +19,8 @@ pub const PAYMENTS: &str = "/v1/domestic-payments";
 
 /// Starts a backend that only counts, and says how to put it in the bank's place.
 pub async fn counting() -> (Backend, Setup) {
-    let backend = Backend::json("{\"accounts\":[]}", "").await;
+    // It closes after each answer, and says so.
+    let backend = Backend::json("{\"accounts\":[]}", "connection: close\r\n").await;
     let setup = Setup { backend: Some(backend.address), ..Setup::default() };
     (backend, setup)
 }
