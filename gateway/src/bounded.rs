@@ -1,6 +1,7 @@
 //! A request body that streams on: never more bytes than the operation allows, never longer than its time.
 
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -11,16 +12,32 @@ use spine::body::{Body, BodyFailure};
 /// The bound around a body.
 pub struct Bounded {
     inner: Body,
+    broken: Arc<OnceLock<Broken>>,
     bytes_left: usize,
     deadline: Pin<Box<tokio::time::Sleep>>,
 }
 
+/// Which bound a body broke; the backend's connection only tells that it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// Too many bytes came.
+    Size,
+    /// They came too slowly, or not at all.
+    Time,
+}
+
 impl Bounded {
-    /// Bounds a body to `bytes_max` bytes until `deadline`.
+    /// Bounds a body to `bytes_max` bytes until `deadline`; `broken` is told if it keeps to neither.
     #[must_use]
-    pub fn body(inner: Body, bytes_max: usize, deadline: Instant) -> Body {
+    pub fn body(inner: Body, bytes_max: usize, deadline: Instant, broken: Arc<OnceLock<Broken>>) -> Body {
         let deadline = Box::pin(tokio::time::sleep_until(deadline.into()));
-        Body::stream(Box::pin(Self { inner, bytes_left: bytes_max, deadline }))
+        Body::stream(Box::pin(Self { inner, broken, bytes_left: bytes_max, deadline }))
+    }
+
+    fn fail(&self, which: Broken, failure: BodyFailure) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
+        // The first bound that was broken is the one that counts.
+        let _ = self.broken.set(which);
+        Poll::Ready(Some(Err(failure)))
     }
 }
 
@@ -34,11 +51,14 @@ impl HttpBody for Bounded {
             let length = frame.data_ref().map_or(0, Bytes::len);
             match self.bytes_left.checked_sub(length) {
                 Some(left) => self.bytes_left = left,
-                None => return Poll::Ready(Some(Err(BodyFailure::TooLarge))),
+                None => return self.fail(Broken::Size, BodyFailure::TooLarge),
             }
         }
         if polled.is_pending() && Future::poll(self.deadline.as_mut(), cx).is_ready() {
-            return Poll::Ready(Some(Err(BodyFailure::TooSlow)));
+            return self.fail(Broken::Time, BodyFailure::TooSlow);
+        }
+        if matches!(polled, Poll::Ready(Some(Err(BodyFailure::TooSlow)))) {
+            let _ = self.broken.set(Broken::Time);
         }
         polled
     }

@@ -1,5 +1,6 @@
 //! The deed of operations that a backend answers: our own headers go out, the answer streams back.
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use adapters::upstream::{OutgoingRequest, SendError};
@@ -18,7 +19,8 @@ use spine::body::{Body, BodyFailure};
 use spine::error::Rejection;
 use spine::stage::{Cleared, SoundBody};
 
-use crate::bounded::Bounded;
+use crate::bounded::{Bounded, Broken};
+use crate::layer::read;
 use crate::reach::Reach;
 
 /// Whose request it is, by the gateway's word.
@@ -46,7 +48,8 @@ pub async fn forward(
     let headers = headers(&cleared).map_err(|_| defect("a name is no header value"))?;
     let target = target(&cleared).ok_or_else(|| defect("the canonical path is no request target"))?;
     let method = cleared.head.method.clone();
-    let body = body(&mut cleared);
+    let broken = Arc::new(OnceLock::new());
+    let body = body(&mut cleared, &broken);
     let pools = reach.pools.get(cleared.worker).ok_or_else(|| defect("a serving thread has no connections"))?;
     let undecided = cleared.reference().map(|reference| reference.0.clone()).filter(|_| method == Method::POST);
     let deadline = cleared.deadline;
@@ -70,7 +73,11 @@ pub async fn forward(
         (Err(SendError::TimedOut { sent: true } | SendError::Lost(_)), Some(reference)) => {
             Ok(unknown_outcome(&reference))
         }
-        (Err(error), _) => Err(refuse(error)),
+        (Err(error), _) => Err(match broken.get() {
+            Some(Broken::Size) => read::too_large(cleared.policy().body_bytes_max),
+            Some(Broken::Time) => Rejection::new(Code::BodyTooSlow, "The body came too slowly."),
+            None => refuse(error),
+        }),
     }
 }
 
@@ -133,14 +140,14 @@ fn target(cleared: &Cleared) -> Option<PathAndQuery> {
     }
 }
 
-fn body(cleared: &mut Cleared) -> Body {
+fn body(cleared: &mut Cleared, broken: &Arc<OnceLock<Broken>>) -> Body {
     if let SoundBody::Checked { raw, .. } = cleared.sound_body() {
         return Body::whole(raw.clone());
     }
     let bytes_max = cleared.policy().body_bytes_max;
     let deadline: Instant = cleared.deadline;
     let body = cleared.inflight_mut().body.take();
-    if body.is_end_stream() { Body::empty() } else { Bounded::body(body, bytes_max, deadline) }
+    if body.is_end_stream() { Body::empty() } else { Bounded::body(body, bytes_max, deadline, Arc::clone(broken)) }
 }
 
 /// A backend's body with its errors in the words of the spine.

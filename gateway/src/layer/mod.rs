@@ -10,7 +10,7 @@ mod hygiene;
 pub mod meter;
 pub mod once;
 pub mod permit;
-mod read;
+pub(crate) mod read;
 pub mod redact;
 pub mod route;
 pub mod trace;

@@ -10,7 +10,7 @@ use spine::body::{Body, BodyFailure};
 use spine::error::Rejection;
 
 /// Reads all of `body`, at most `bytes_max` bytes, until `deadline`.
-pub(super) async fn read(mut body: Body, bytes_max: usize, deadline: Instant) -> Result<Bytes, Rejection> {
+pub(crate) async fn read(mut body: Body, bytes_max: usize, deadline: Instant) -> Result<Bytes, Rejection> {
     // What is announced as too long is not waited for.
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large(bytes_max));
@@ -45,12 +45,13 @@ pub(super) async fn read(mut body: Body, bytes_max: usize, deadline: Instant) ->
         .unwrap_or_else(|_| Err(Rejection::new(Code::BodyTooSlow, "The body did not come in time.")))
 }
 
-fn too_large(bytes_max: usize) -> Rejection {
+/// Refuses a body of more than `bytes_max` bytes.
+pub(crate) fn too_large(bytes_max: usize) -> Rejection {
     Rejection::new(Code::PayloadTooLarge, format!("The body may have at most {bytes_max} bytes here."))
 }
 
 /// Puts a body's failure into an answer.
-pub(super) fn refuse(failure: &BodyFailure, bytes_max: usize) -> Rejection {
+pub(crate) fn refuse(failure: &BodyFailure, bytes_max: usize) -> Rejection {
     match failure {
         BodyFailure::TooLarge => too_large(bytes_max),
         BodyFailure::TooSlow => Rejection::new(Code::BodyTooSlow, "The body came too slowly."),

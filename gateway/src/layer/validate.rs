@@ -73,6 +73,10 @@ async fn with_body(mut permitted: Permitted) -> Result<Sound, Rejection> {
         if !operation.takes(content_type) {
             return Err(refuse(BodyError::UnsupportedMediaType { accepted: operation.media_types().to_vec() }));
         }
+        let bytes_max = permitted.policy().body_bytes_max;
+        if permitted.body.size_hint().lower() > bytes_max as u64 {
+            return Err(read::too_large(bytes_max));
+        }
         return Ok(Sound::checked(permitted, SoundBody::Streamed, BodyFacts::default(), NOTHING));
     }
     let raw = match early {
