@@ -26,7 +26,7 @@ use policies::secret::Secret;
 use spine::stage::{Door, Entrance};
 
 use crate::config::{AdministratorConfig, Config, ListenerConfig};
-use crate::house::{House, ProcessLimits};
+use crate::house::{House, ProcessLimits, Strangers};
 use crate::listen::tls::TlsDoor;
 use crate::listen::{self, Bound, Census, ConnectionLimits, Listener};
 use crate::load::{Findings, Loaded, addressed, load};
@@ -197,6 +197,7 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
         peers: PeerGuard::new(config.per_peer.0, config.per_peer.1),
         audit: Audit::open(&config.state.join("audit")).map_err(|outage| machine(&outage))?,
         administrators: administrators(&config.administrators)?,
+        strangers: Strangers::default(),
         metrics: Metrics::new(),
         namer: Namer::default(),
         in_flight: Arc::new(AtomicUsize::new(0)),

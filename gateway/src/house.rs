@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use adapters::audit::Audit;
 use adapters::clock::Clock;
@@ -15,6 +15,7 @@ use adapters::store::port::{Claims, Replays, Verifications};
 use policies::admin::AdminEntry;
 use policies::id::{InteractionId, ProviderId};
 use policies::secret::Secret;
+use policies::time::Timestamp;
 
 use crate::metrics::Metrics;
 
@@ -49,6 +50,8 @@ pub struct House {
     pub limiter: LocalLimiter,
     /// The buckets of peers.
     pub peers: PeerGuard,
+    /// How many refusals of callers nobody knows are recorded.
+    pub strangers: Strangers,
     /// The audit log.
     pub audit: Audit,
     /// Who administers.
@@ -69,6 +72,27 @@ impl fmt::Debug for House {
     }
 }
 
+/// Refusals of callers nobody knows that are recorded, each second: enough to see an attack in the trail, not enough to
+/// fill a disk (about 50 KB a second).
+pub const STRANGERS_PER_SECOND: u32 = 100;
+
+/// Counts refusals of strangers, second by second.
+#[derive(Debug, Default)]
+pub struct Strangers(Mutex<(i64, u32)>);
+
+impl Strangers {
+    /// Tells whether one more may be recorded at `now`.
+    #[must_use]
+    pub fn admit(&self, now: Timestamp) -> bool {
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counted.0 != now.seconds() {
+            *counted = (now.seconds(), 0);
+        }
+        counted.1 = counted.1.saturating_add(1);
+        counted.1 <= STRANGERS_PER_SECOND
+    }
+}
+
 impl House {
     /// Names a new interaction.
     #[must_use]
@@ -80,5 +104,19 @@ impl House {
     #[must_use]
     pub fn new_reference(&self) -> String {
         entropy::uuid_v7(self.clock.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_refusals_of_strangers_are_recorded_each_second_and_not_one_more() {
+        let strangers = Strangers::default();
+        let now = Timestamp::from_seconds(9);
+        assert!((0..STRANGERS_PER_SECOND).all(|_| strangers.admit(now)));
+        assert!(!strangers.admit(now));
+        assert!(strangers.admit(Timestamp::from_seconds(10)));
     }
 }

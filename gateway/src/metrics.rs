@@ -43,6 +43,7 @@ pub struct Metrics {
     duration: Histogram,
     panics: Counter,
     audit_lost: Counter,
+    audit_suppressed: Counter,
     generation: Gauge,
     reloads_rejected: Counter,
 }
@@ -73,6 +74,7 @@ impl Metrics {
             duration: Histogram::new(BUCKETS),
             panics: Counter::default(),
             audit_lost: Counter::default(),
+            audit_suppressed: Counter::default(),
             generation: Gauge::default(),
             reloads_rejected: Counter::default(),
             registry: Registry::default(),
@@ -101,6 +103,8 @@ impl Metrics {
             drop(metrics.connections_closed.get_or_create(&Reason { reason }));
         }
         registry.register("panics", "Requests that ended by a defect", metrics.panics.clone());
+        let suppressed = "Refusals of strangers that were counted instead of recorded";
+        registry.register("audit_suppressed", suppressed, metrics.audit_suppressed.clone());
         registry.register("audit_lost", "Audit records that could not be queued", metrics.audit_lost.clone());
         registry.register("config_generation", "The policy generation that decides", metrics.generation.clone());
         registry.register("config_rejected", "Reloads that were refused", metrics.reloads_rejected.clone());
@@ -134,6 +138,10 @@ impl Metrics {
 
     pub(crate) fn panicked(&self) {
         self.panics.inc();
+    }
+
+    pub(crate) fn audit_suppressed(&self) {
+        self.audit_suppressed.inc();
     }
 
     pub(crate) fn audit_lost(&self) {

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use adapters::upstream::{OutgoingRequest, SendError};
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
@@ -63,6 +64,19 @@ pub async fn forward(
         in_time.unwrap_or(Err(SendError::TimedOut { sent: true }))
     };
     match (sent, undecided) {
+        // A backend that refuses us, or puts us off, has done nothing: that is no answer to the client's request, and must
+        // not be kept as one.
+        (Ok(reply), _) if matches!(reply.status().as_u16(), 401 | 407) => {
+            Err(Rejection::new(Code::BackendBroken, "The backend's answer is not usable.")
+                .because("the backend refuses the gateway"))
+        }
+        (Ok(reply), _) if matches!(reply.status().as_u16(), 408 | 425 | 429) => {
+            let after = reply.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            let rejection = Rejection::new(Code::BackendUnavailable, "The backend takes no more requests now.");
+            Err(rejection
+                .because("the backend puts the gateway off")
+                .retry_after(Duration::from_secs(after.unwrap_or(1))))
+        }
         // A backend that fails at moving money may have moved it all the same.
         (Ok(reply), Some(reference)) if reply.status().is_server_error() => Ok(unknown_outcome(&reference)),
         (Ok(reply), _) => {

@@ -10,6 +10,7 @@ use policies::verification::State;
 use spine::error::Rejection;
 
 use crate::Broker;
+use crate::create::pending_session;
 
 /// Takes a provider's word; a late or doubled one changes nothing and is not an error.
 ///
@@ -28,7 +29,9 @@ pub async fn receive(
     let id = VerificationId::parse(&said.reference).map_err(|_| unknown())?;
     let found = broker.verifications.get(&id).await;
     let verification = found.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?.ok_or_else(unknown)?;
-    if verification.provider != *callback.provider() {
+    // Until the provider's answer has named its session, the reference alone says which one is meant.
+    let named = verification.session == said.session || verification.session == pending_session(&id);
+    if verification.provider != *callback.provider() || !named {
         return Err(unknown());
     }
     let offered = broker.offered.iter().find(|provider| provider.id == verification.provider).ok_or_else(unknown)?;

@@ -18,6 +18,9 @@ use spine::error::{PointedFault, Rejection};
 
 use crate::Broker;
 
+/// The one purpose whose result can be bound to a payment; the step-up challenge names it.
+const PAYMENT_PURPOSE: &str = policies::rule::step_up::PURPOSE;
+
 /// How long a person has to come to the camera (the practice of local providers).
 pub const CAPTURE_TIME: Duration = Duration::from_secs(30 * 60);
 
@@ -56,7 +59,7 @@ pub async fn create(
             provider: offered.id.clone(),
             // Until the provider has named its session. The record is there before the provider is asked, because it may
             // call back before it has answered.
-            session: format!("pending-{id}"),
+            session: pending_session(&id),
             capture_url: String::new(),
             created: now,
             expires: now + CAPTURE_TIME,
@@ -70,6 +73,11 @@ pub async fn create(
         }
     }
     Err(Rejection::outage(Code::ProviderUnavailable, &last_outage))
+}
+
+/// Stands for the provider's session until it is known; no two are the same.
+pub(crate) fn pending_session(id: &VerificationId) -> String {
+    format!("pending-{id}")
 }
 
 /// Asks one provider; the inner error is a technical fault, after which the next may be tried.
@@ -114,6 +122,15 @@ fn binding(body: &Value) -> Result<Binding, Rejection> {
     let Some(binding) = body.get("binding") else { return Ok(Binding::None) };
     if binding.get("kind").and_then(Value::as_str) != Some("payment") {
         return Ok(Binding::None);
+    }
+    // The person must have been told what the result is good for.
+    if body.get("purpose").and_then(Value::as_str) != Some(PAYMENT_PURPOSE) {
+        let fault = PointedFault {
+            pointer: "/purpose".into(),
+            keyword: "const".into(),
+            message: format!("a verification that is bound to a payment has the purpose {PAYMENT_PURPOSE}"),
+        };
+        return Err(Rejection::new(Code::SchemaViolation, "Purpose and binding do not fit.").faults(vec![fault]));
     }
     let hash = binding.get("hash").and_then(Value::as_str).map(str::to_owned);
     hash.map(|hash| Binding::Payment { hash }).ok_or_else(|| {

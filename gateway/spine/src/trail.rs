@@ -75,6 +75,12 @@ impl Trail {
         self.state().steps.push(Step { stage, decision });
     }
 
+    /// Tells whether nobody has shown who they are.
+    #[must_use]
+    pub fn is_stranger(&self) -> bool {
+        self.state().client.is_none()
+    }
+
     /// Returns the operation, once noted.
     #[must_use]
     pub fn operation(&self) -> Option<OperationId> {

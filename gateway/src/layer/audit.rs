@@ -71,7 +71,16 @@ struct Seal {
 impl Seal {
     fn seal(&mut self, ending: Ending) {
         if let Some(trail) = self.trail.take() {
-            let record = trail.outcome(ending, self.status, self.house.clock.now());
+            let now = self.house.clock.now();
+            // Whoever has not shown who they are could fill the disk with refusals: beyond so many a second they are
+            // counted, not written.
+            if trail.is_stranger()
+                && self.status.is_some_and(|status| status >= 400)
+                && !self.house.strangers.admit(now)
+            {
+                return self.house.metrics.audit_suppressed();
+            }
+            let record = trail.outcome(ending, self.status, now);
             if self.house.audit.record(record).is_err() {
                 self.house.metrics.audit_lost();
             }

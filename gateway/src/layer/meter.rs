@@ -1,4 +1,4 @@
-//! `meter`: counts the request against every limit of its caller's plan.
+//! `meter`: counts the request against the limits of its caller's plan, in their order, until one has no room.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,15 +33,15 @@ impl Meter {
         // Who has no plan (the public, providers, administrators) was counted by `guard`, per peer.
         let Some(client) = identified.caller().client() else { return Ok(Metered::counted(identified)) };
         let operation = identified.policy().operation.as_str();
-        let mut violated = Vec::new();
-        let mut wait = Duration::ZERO;
         for limit in &client.plan.limits {
             let key = LimitKey::of(limit, client.id.as_str(), client.organisation.id.as_str(), operation);
             match self.0.limiter.check(limit, &key, identified.received) {
                 Metering::Within { .. } => {}
+                // The rest is not asked: a client that has used up its own room takes none of its organisation's.
                 Metering::Exceeded { retry_after } => {
-                    wait = wait.max(retry_after);
-                    violated.push(limit.id.to_string());
+                    let detail = format!("The plan `{}` has no room for this request now.", client.plan.id);
+                    let rejection = Rejection::new(Code::RateLimited, detail).violated(vec![limit.id.to_string()]);
+                    return Err(rejection.retry_after(retry_after));
                 }
                 Metering::KeysExhausted => {
                     self.0.metrics.shed("limit-keys");
@@ -50,10 +50,6 @@ impl Meter {
                 }
             }
         }
-        if violated.is_empty() {
-            return Ok(Metered::counted(identified));
-        }
-        let detail = format!("The plan `{}` has no room for this request now.", client.plan.id);
-        Err(Rejection::new(Code::RateLimited, detail).violated(violated).retry_after(wait))
+        Ok(Metered::counted(identified))
     }
 }

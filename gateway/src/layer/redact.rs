@@ -1,5 +1,6 @@
 //! `redact`: the way out. Only headers that clients may see leave, and a backend's answer must be what was promised.
 
+use http::StatusCode;
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
@@ -54,6 +55,11 @@ impl<S: Refine<Cleared, Out = Reply>> Refine<Cleared> for Redact<S> {
                 };
             }
             keep_only(reply.headers_mut());
+            // A place of ours, never one that a backend sends clients to.
+            let elsewhere = |place: &HeaderValue| !place.as_bytes().starts_with(b"/v1/");
+            if reply.headers().get(LOCATION).is_some_and(elsewhere) {
+                reply.headers_mut().remove(LOCATION);
+            }
         }
         let headers = reply.headers_mut();
         if !headers.contains_key(CACHE_CONTROL) {
@@ -65,6 +71,9 @@ impl<S: Refine<Cleared, Out = Reply>> Refine<Cleared> for Redact<S> {
 
 fn promised(reply: &Reply) -> Result<(), Rejection> {
     let broken = |why: &str| Rejection::new(Code::BackendBroken, "The backend's answer is not usable.").because(why);
+    if reply.status() == StatusCode::NOT_MODIFIED {
+        return Ok(());
+    }
     if reply.status().is_redirection() || reply.status().is_informational() {
         return Err(broken("the backend redirects"));
     }

@@ -8,7 +8,7 @@ use http_body::Body as _;
 use openapi::{BodyError, BodyFault};
 use policies::code::Code;
 use policies::facts::BodyFacts;
-use policies::jose::sha256;
+use policies::jose::digest_of_parts;
 use policies::national::money::Money;
 use serde_json::Value;
 use spine::error::{PointedFault, Rejection};
@@ -91,7 +91,7 @@ async fn with_body(mut permitted: Permitted) -> Result<Sound, Rejection> {
     let content_type = permitted.head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let value = operation.check_body(content_type, &raw).map_err(refuse)?;
     let facts = facts(&permitted, value.value())?;
-    let digest = digest(&raw, value.value())?;
+    let digest = digest(&permitted, &raw, value.value())?;
     if let Some(amount) = &facts.amount {
         // The trail keeps it, so that a decision can be judged again.
         permitted.trail.note_amount(amount.to_string());
@@ -150,11 +150,14 @@ fn facts(permitted: &Permitted, body: &Value) -> Result<BodyFacts, Rejection> {
     Ok(BodyFacts { amount: Some(amount) })
 }
 
-// Two spellings of one JSON value are one request (RFC 8785); a form is its bytes.
-fn digest(raw: &Bytes, body: &Value) -> Result<[u8; 32], Rejection> {
+// Two spellings of one JSON value are one request (RFC 8785). Path and query belong to it: the same body sent to another
+// resource is another request.
+fn digest(permitted: &Permitted, raw: &Bytes, body: &Value) -> Result<[u8; 32], Rejection> {
     let canonical = serde_json_canonicalizer::to_vec(body)
         .map_err(|error| Rejection::new(Code::BodyMalformed, "The body has no canonical form.").because(error))?;
-    Ok(if raw.is_empty() { NOTHING } else { sha256(&canonical) })
+    let canonical = if raw.is_empty() { &[][..] } else { &canonical };
+    let query = permitted.head.uri.query().unwrap_or_default();
+    Ok(digest_of_parts(&[permitted.path().as_str().as_bytes(), query.as_bytes(), canonical]))
 }
 
 #[cfg(test)]
@@ -163,6 +166,6 @@ mod tests {
 
     #[test]
     fn the_digest_of_nothing_is_that_of_no_bytes() {
-        assert_eq!(sha256(b""), NOTHING);
+        assert_eq!(policies::jose::sha256(b""), NOTHING);
     }
 }

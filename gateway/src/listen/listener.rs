@@ -1,7 +1,7 @@
 //! What the serving threads share of a listener: its bounds, its stack, and the count of its connections.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,6 +42,14 @@ pub struct Census {
     by_peer: Mutex<HashMap<IpAddr, usize>>,
 }
 
+/// Who holds an IPv6 /64 may choose any address in it; they are one peer.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
+
 impl Census {
     pub(super) fn enter(&self, peer: IpAddr, limits: &ConnectionLimits) -> bool {
         if self.all.fetch_add(1, Ordering::Relaxed) >= limits.connections_max {
@@ -49,7 +57,7 @@ impl Census {
             return false;
         }
         let mut by_peer = self.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_peer.entry(peer).or_insert(0);
+        let count = by_peer.entry(network(peer)).or_insert(0);
         if *count >= limits.connections_per_peer_max {
             drop(by_peer);
             self.all.fetch_sub(1, Ordering::Relaxed);
@@ -62,10 +70,10 @@ impl Census {
     pub(super) fn leave(&self, peer: IpAddr) {
         self.all.fetch_sub(1, Ordering::Relaxed);
         let mut by_peer = self.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_peer.get_mut(&peer) {
+        if let Some(count) = by_peer.get_mut(&network(peer)) {
             *count -= 1;
             if *count == 0 {
-                by_peer.remove(&peer);
+                by_peer.remove(&network(peer));
             }
         }
     }
