@@ -58,10 +58,10 @@ async fn random_bodies_are_refused_and_nothing_breaks(kind: Kind) {
         for _ in 0..=dice.below(4) {
             let at = usize::try_from(dice.below(body.len() as u64)).unwrap();
             match dice.below(3) {
-                0 => {
+                0 if at < body.len() => {
                     body.remove(at);
                 }
-                1 => body.insert(at, b"\"{}[],:0\\\0\xff"[usize::try_from(dice.below(11)).unwrap()]),
+                0 | 1 => body.insert(at, b"\"{}[],:0\\\0\xff"[usize::try_from(dice.below(11)).unwrap()]),
                 _ => body.truncate(at),
             }
         }

@@ -1,13 +1,16 @@
 //! Randomness that can be thrown again: every random scenario prints its seed and takes it from `QAQPA_SEED`.
 
-/// Returns the seed of this run.
+/// Returns the seed of this run, and prints it for whoever reads a failure.
+#[expect(clippy::print_stderr, reason = "a failing run is to tell its seed")]
 pub fn seed() -> u64 {
     let told = std::env::var("QAQPA_SEED").ok().and_then(|text| text.parse().ok());
-    told.unwrap_or_else(|| {
+    let seed = told.unwrap_or_else(|| {
         let mut bytes = [0; 8];
         aws_lc_rs::rand::fill(&mut bytes).unwrap();
         u64::from_le_bytes(bytes)
-    })
+    });
+    eprintln!("QAQPA_SEED={seed}");
+    seed
 }
 
 /// A generator (SplitMix64).

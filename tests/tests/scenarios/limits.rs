@@ -153,3 +153,37 @@ async fn a_backend_that_never_answers_is_a_timeout(kind: Kind) {
     let app = Session::of(&world, "demo-app").await;
     app.get("/v1/accounts").await.refused(504, "backend_timeout");
 }
+
+/// A body whose reading is a defect.
+struct Defect;
+
+impl http_body::Body for Defect {
+    type Data = bytes::Bytes;
+    type Error = spine::body::BodyFailure;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, spine::body::BodyFailure>>> {
+        panic!("canary of a defect");
+    }
+}
+
+/// Only in memory can a scenario put a defect into the stack.
+#[tokio::test]
+async fn a_defect_ends_one_request_and_tells_nothing() {
+    let world = World::start(Kind::Memory).await;
+    let app = Session::of(&world, "demo-app").await;
+    let key = fresh("order");
+    let ask = app.dress(Ask::post("/v1/domestic-payments").with("x-idempotency-key", &key).json(&payment("1.00")));
+    let mut arrived = world.arrived(&ask);
+    *arrived.request.body_mut() = spine::body::Body::stream(Box::pin(Defect));
+    let refused = world.call(arrived).await;
+    refused.refused(500, "internal");
+    assert!(!refused.text().contains("canary"), "{}", refused.text());
+    assert!((world.metric("qaqpa_panics_total") - 1.0).abs() < 0.5);
+    // The next one is served, also under the same key.
+    app.pay(&key, &payment("1.00")).await.succeeded(201);
+    let outcome = world.audit().await.into_iter().find(|record| record["status"].is_null() && record["kind"] == "outcome");
+    assert_eq!(outcome.unwrap()["ending"], "abandoned");
+}
