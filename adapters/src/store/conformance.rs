@@ -74,8 +74,12 @@ on_every_store! {
     who_was_taken_over_can_do_nothing_more
     a_thing_is_spent_once_by_one_claim
     spending_is_all_or_nothing
+    a_released_claim_keeps_its_reference_and_its_digest
+    a_released_claim_is_forgotten_when_its_time_is_over
+    who_released_can_do_nothing_more
+    a_release_never_makes_a_lease_longer
     a_released_claim_may_spend_again_what_it_spent
-    a_released_key_with_another_body_may_not_spend_it
+    a_forgotten_key_with_another_body_may_not_spend_it
     a_dropped_wait_leaves_a_lease_that_ends
     a_verification_is_kept_whole
     a_verification_is_there_once
@@ -186,7 +190,7 @@ async fn an_answer_is_kept_and_given_back_whole(store: &Arc<impl Store>) {
     // An answer is given once: what comes later neither changes nor removes it.
     let other = StoredReply { status: 500, headers: vec![], body: vec![] };
     assert!(store.finish(&ticket, other, NOW).await.is_err());
-    store.release(&ticket).await.unwrap();
+    store.release(&ticket, NOW).await.unwrap();
     earlier(&**store, wish("k", 1, "ref-2"), NOW).await;
 }
 
@@ -204,7 +208,7 @@ async fn who_was_taken_over_can_do_nothing_more(store: &Arc<impl Store>) {
     let reply = StoredReply { status: 201, headers: vec![], body: vec![] };
     assert!(store.clear(&first, &things(&["a"]), NOW + LEASE).await.is_err());
     assert!(store.finish(&first, reply.clone(), NOW + LEASE).await.is_err());
-    store.release(&first).await.unwrap();
+    store.release(&first, NOW + LEASE).await.unwrap();
     earlier(&**store, wish("k", 1, "ref-3"), NOW + LEASE).await;
     assert!(store.clear(&second, &things(&["a"]), NOW + LEASE).await.unwrap());
     store.finish(&second, reply, NOW + LEASE).await.unwrap();
@@ -228,21 +232,63 @@ async fn spending_is_all_or_nothing(store: &Arc<impl Store>) {
     assert!(store.clear(&one, &things(&["a"]), NOW).await.unwrap());
 }
 
+async fn a_released_claim_keeps_its_reference_and_its_digest(store: &Arc<impl Store>) {
+    let first = taken(&**store, wish("k", 1, "ref-1"), NOW).await;
+    // The first holder may have reached the backend under its reference; this one gives up before it does.
+    let second = taken(&**store, wish("k", 1, "ref-2"), NOW + LEASE).await;
+    store.release(&first, NOW + LEASE).await.unwrap();
+    earlier(&**store, wish("k", 1, "ref-3"), NOW + LEASE).await;
+    let released = NOW + LEASE + TICK;
+    store.release(&second, released).await.unwrap();
+    for now in [released, released + LEASE, NOW + LEASE + KEEP - TICK] {
+        let found = earlier(&**store, wish("k", 2, "ref-3"), now).await;
+        let state = ClaimState::InFlight { lease_left: Duration::ZERO };
+        assert_eq!(found, EarlierClaim { digest: [1; 32], state });
+    }
+    let third = taken(&**store, wish("k", 1, "ref-3"), released).await;
+    assert_eq!(third.reference(), "ref-1");
+    store.release(&second, released).await.unwrap();
+    earlier(&**store, wish("k", 1, "ref-4"), released).await;
+}
+
+async fn a_released_claim_is_forgotten_when_its_time_is_over(store: &Arc<impl Store>) {
+    let first = taken(&**store, wish("k", 1, "ref-1"), NOW).await;
+    store.release(&first, NOW).await.unwrap();
+    earlier(&**store, wish("k", 2, "ref-2"), NOW + KEEP - TICK).await;
+    assert_eq!(taken(&**store, wish("k", 2, "ref-2"), NOW + KEEP).await.reference(), "ref-2");
+}
+
+async fn who_released_can_do_nothing_more(store: &Arc<impl Store>) {
+    let ticket = taken(&**store, wish("k", 1, "ref-1"), NOW).await;
+    store.release(&ticket, NOW).await.unwrap();
+    let reply = StoredReply { status: 201, headers: vec![], body: vec![] };
+    assert!(store.clear(&ticket, &things(&["a"]), NOW).await.is_err());
+    assert!(store.finish(&ticket, reply, NOW).await.is_err());
+    taken(&**store, wish("k", 1, "ref-2"), NOW).await;
+}
+
+async fn a_release_never_makes_a_lease_longer(store: &Arc<impl Store>) {
+    let first = taken(&**store, wish("k", 1, "ref-1"), NOW).await;
+    store.release(&first, NOW + LEASE + LEASE).await.unwrap();
+    assert_eq!(taken(&**store, wish("k", 1, "ref-2"), NOW + LEASE).await.reference(), "ref-1");
+}
+
 async fn a_released_claim_may_spend_again_what_it_spent(store: &Arc<impl Store>) {
     let first = taken(&**store, wish("k", 1, "ref-1"), NOW).await;
     assert!(store.clear(&first, &things(&["jti"]), NOW).await.unwrap());
-    store.release(&first).await.unwrap();
-    let second = taken(&**store, wish("k", 1, "ref-2"), NOW).await;
-    assert_eq!(second.reference(), "ref-2");
+    store.release(&first, NOW).await.unwrap();
+    let other = taken(&**store, wish("k2", 1, "ref-2"), NOW).await;
+    assert!(!store.clear(&other, &things(&["jti"]), NOW).await.unwrap());
+    let second = taken(&**store, wish("k", 1, "ref-3"), NOW).await;
     assert!(store.clear(&second, &things(&["jti"]), NOW).await.unwrap());
 }
 
-async fn a_released_key_with_another_body_may_not_spend_it(store: &Arc<impl Store>) {
+async fn a_forgotten_key_with_another_body_may_not_spend_it(store: &Arc<impl Store>) {
     let first = taken(&**store, wish("k", 1, "ref-1"), NOW).await;
     assert!(store.clear(&first, &things(&["jti"]), NOW).await.unwrap());
-    store.release(&first).await.unwrap();
-    let second = taken(&**store, wish("k", 2, "ref-2"), NOW).await;
-    assert!(!store.clear(&second, &things(&["jti"]), NOW).await.unwrap());
+    store.release(&first, NOW).await.unwrap();
+    let second = taken(&**store, wish("k", 2, "ref-2"), NOW + KEEP).await;
+    assert!(!store.clear(&second, &things(&["jti"]), NOW + KEEP).await.unwrap());
 }
 
 async fn a_dropped_wait_leaves_a_lease_that_ends(store: &Arc<impl Store>) {

@@ -20,7 +20,7 @@ pub(super) struct Kept {
 pub(super) enum Standing {
     /// Nothing is in its way.
     Free,
-    /// The earlier holder's lease is over, and the deed is the same: it goes on under this reference.
+    /// The earlier holder's lease is over or given back, and the deed is the same: it goes on under this reference.
     TakenOver(String),
     /// The key is in use.
     Earlier(EarlierClaim),

@@ -152,10 +152,11 @@ impl MemoryStore {
         Ok(())
     }
 
-    fn give_back(&self, ticket: &ClaimTicket) {
-        let mut records = self.records();
-        if records.held(ticket).is_ok() {
-            records.claims.remove(&ticket.key);
+    fn give_back(&self, ticket: &ClaimTicket, now: Timestamp) {
+        if let Ok(kept) = self.records().held(ticket) {
+            kept.lease_ends = kept.lease_ends.min(now);
+            // Nobody holds this one: the ticket is void from here on.
+            kept.token = entropy::random();
         }
     }
 
@@ -223,8 +224,8 @@ impl Claims for MemoryStore {
         Box::pin(ready(self.keep_reply(ticket, reply)))
     }
 
-    fn release<'a>(&'a self, ticket: &'a ClaimTicket) -> Answer<'a, ()> {
-        self.give_back(ticket);
+    fn release<'a>(&'a self, ticket: &'a ClaimTicket, now: Timestamp) -> Answer<'a, ()> {
+        self.give_back(ticket, now);
         Box::pin(ready(Ok(())))
     }
 }

@@ -86,8 +86,8 @@ pub enum ClaimAnswer {
 pub trait Claims: Send + Sync {
     /// Claims a key.
     ///
-    /// A claim whose `keep` is over is as if it had never been. One that is neither answered nor within its lease is
-    /// taken over if the digest is the same, and keeps the reference it first had.
+    /// A claim whose `keep` is over is as if it had never been. One that is neither answered nor within its lease, be
+    /// that over or given back, is taken over if the digest is the same, and keeps the reference it first had.
     fn claim(&self, claim: NewClaim, now: Timestamp) -> Answer<'_, ClaimAnswer>;
 
     /// Spends single-use things for a claimed deed, all or none; `false` if another claim spent one of them before.
@@ -99,8 +99,13 @@ pub trait Claims: Send + Sync {
     /// Keeps the answer of the deed; an outage if the claim was taken over.
     fn finish<'a>(&'a self, ticket: &'a ClaimTicket, reply: StoredReply, now: Timestamp) -> Answer<'a, ()>;
 
-    /// Gives the claim back undone; what it spent stays spent for this key and digest. Does nothing if it was taken over.
-    fn release<'a>(&'a self, ticket: &'a ClaimTicket) -> Answer<'a, ()>;
+    /// Gives the claim back: its lease ends at `now`, and this ticket can do nothing more.
+    ///
+    /// Digest, reference and spends stay for the rest of `keep`: an earlier holder may have reached the backend and lost
+    /// the answer, and under another reference the same key would do the deed twice. So the same digest takes the claim
+    /// over as after any lease, under the first reference; another finds it in its way. Does nothing if the claim is
+    /// answered or was taken over.
+    fn release<'a>(&'a self, ticket: &'a ClaimTicket, now: Timestamp) -> Answer<'a, ()>;
 }
 
 /// Remembers identity verifications.

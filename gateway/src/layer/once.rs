@@ -90,8 +90,8 @@ impl<S: Refine<Claimed, Out = Reply>> Once<S> {
                 match self.inner.refine(claimed).await {
                     Ok(reply) => self.keep(&ticket, reply).await,
                     Err(rejection) => {
-                        // Nothing was done: the key is free again. If the store is gone, the lease frees it later.
-                        if let Err(outage) = self.house.claims.release(&ticket).await {
+                        // The same body may try again at once. If the store is gone, the end of the lease lets it.
+                        if let Err(outage) = self.house.claims.release(&ticket, self.house.clock.now()).await {
                             tracing::warn!("a claim could not be released and stays until its lease ends: {outage}");
                         }
                         Err(rejection)

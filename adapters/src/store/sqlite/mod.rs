@@ -79,15 +79,17 @@ impl Claims for SqliteStore {
         })
     }
 
-    fn release<'a>(&'a self, ticket: &'a ClaimTicket) -> Answer<'a, ()> {
+    fn release<'a>(&'a self, ticket: &'a ClaimTicket, now: Timestamp) -> Answer<'a, ()> {
         let ticket = ticket.clone();
-        self.0.ask("claims", move |connection| {
+        self.0.ask_at("claims", now, move |connection| {
             let ClaimTicket { key, token, .. } = &ticket;
+            // The new token is nobody's: the ticket is void from here on.
             let mut statement = connection.prepare_cached(
-                "DELETE FROM claims
+                "UPDATE claims SET lease_ends = min(lease_ends, ?5), token = ?6
                  WHERE client = ?1 AND operation = ?2 AND key = ?3 AND token = ?4 AND status IS NULL",
             )?;
-            statement.execute(params![key.client().as_str(), key.operation().as_str(), key.key(), token])?;
+            let (client, operation, name) = (key.client().as_str(), key.operation().as_str(), key.key());
+            statement.execute(params![client, operation, name, token, now.millis(), entropy::random::<16>()])?;
             Ok(())
         })
     }
