@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -39,6 +40,7 @@ struct Shard {
 
 #[derive(Debug)]
 struct Bucket {
+    burst: NonZeroU32,
     limiter: RateLimiter<NotKeyed, InMemoryState, Hand, StateInformationMiddleware>,
     /// From then on the bucket is as good as a new one.
     full_at: Timestamp,
@@ -82,7 +84,8 @@ impl LocalLimiter {
 
     /// Counts one event of `key` against `limit`, if there is room for it at `now`.
     ///
-    /// `key` must be made of this very `limit`: a bucket keeps the rate it was made with.
+    /// `key` must be made of this very `limit`: its rate stands in there. A burst that was changed is kept at once, with a
+    /// new bucket.
     #[must_use]
     pub fn check(&self, limit: &Limit, key: &LimitKey, now: Timestamp) -> Metering {
         let shard = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
@@ -109,7 +112,8 @@ impl Shard {
         if let Some(bucket) = self.buckets.get_mut(key) {
             // An empty bucket is full after `burst` cells. One that claims to need longer was used before the system's
             // clock went back; left alone, it would refuse until the clock has caught up.
-            if bucket.full_at > now + full_after(cell, limit.burst.get()) + STEP_BACK_MIN {
+            let stepped_back = bucket.full_at > now + full_after(cell, limit.burst.get()) + STEP_BACK_MIN;
+            if stepped_back || bucket.burst != limit.burst {
                 *bucket = Bucket::new(limit, cell, now);
             }
             return bucket.check(cell, limit.burst.get(), now);
@@ -141,7 +145,7 @@ impl Bucket {
     fn new(limit: &Limit, cell: Duration, now: Timestamp) -> Self {
         let quota = Quota::with_period(cell).unwrap_or(Quota::per_second(limit.rate.count)).allow_burst(limit.burst);
         let limiter = RateLimiter::direct_with_clock(quota, Hand(AtomicU64::new(0)));
-        Self { limiter: limiter.with_middleware(), full_at: now }
+        Self { burst: limit.burst, limiter: limiter.with_middleware(), full_at: now }
     }
 
     fn check(&mut self, cell: Duration, burst: u32, now: Timestamp) -> Metering {

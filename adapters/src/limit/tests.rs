@@ -49,6 +49,17 @@ fn a_burst_fits_once_and_then_the_rate_holds() {
 }
 
 #[test]
+fn a_burst_that_was_changed_is_kept_at_once() {
+    let limiter = LocalLimiter::new();
+    let (narrow, wide) = (limit("l", 1, Duration::from_secs(60), 1), limit("l", 1, Duration::from_secs(60), 3));
+    assert_eq!(key(&narrow, "a"), key(&wide, "a"));
+    assert_eq!(limiter.check(&wide, &key(&wide, "a"), NOW), Metering::Within { remaining: 2 });
+    assert_eq!(limiter.check(&narrow, &key(&narrow, "a"), NOW), Metering::Within { remaining: 0 });
+    assert!(matches!(limiter.check(&narrow, &key(&narrow, "a"), NOW), Metering::Exceeded { .. }));
+    assert_eq!(limiter.check(&wide, &key(&wide, "a"), NOW), Metering::Within { remaining: 2 });
+}
+
+#[test]
 fn each_key_has_its_own_bucket() {
     let limiter = LocalLimiter::new();
     let limit = limit("l", 1, Duration::from_secs(60), 1);
