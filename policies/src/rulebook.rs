@@ -183,7 +183,7 @@ pub struct Client {
 pub struct Plan {
     /// Its id.
     pub id: PlanId,
-    /// Every limit must have room.
+    /// Every limit must have room; they are asked in this order until one has none.
     pub limits: Vec<Limit>,
 }
 
