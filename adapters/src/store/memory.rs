@@ -14,31 +14,19 @@ use super::kept::{Kept, Standing, compare};
 use super::port::{
     Answer, ClaimAnswer, ClaimTicket, Claims, NewClaim, Replays, SPENDS_KEPT, VERIFICATIONS_KEPT, Verifications,
 };
+use super::shares::Shares;
+pub use super::shares::{OWNER_SHARE, REPLAYS_MAX};
 use crate::entropy;
-
-/// How many replay keys are remembered at once: a minute of 10,000 proofs a second, at most 64 MiB.
-pub const REPLAYS_MAX: usize = 1 << 20;
 
 /// How many claims, spent things and verifications are remembered at once, each.
 pub const RECORDS_MAX: usize = 100_000;
 
-// As many locks as keep two serving threads out of each other's way.
-const SHARDS: usize = 16;
-
 /// Everything that must be remembered, in memory and bounded; full means an outage.
 #[derive(Debug)]
 pub struct MemoryStore {
-    replays: Vec<Mutex<Shard>>,
-    shard_keys_max: usize,
+    replays: Shares,
     records: Mutex<Records>,
     records_max: usize,
-}
-
-#[derive(Debug)]
-struct Shard {
-    until: HashMap<[u8; 32], Timestamp>,
-    /// Before this time nothing of a full shard can be forgotten, so looking is in vain.
-    sweep_from: Timestamp,
 }
 
 #[derive(Debug, Default)]
@@ -63,42 +51,15 @@ impl MemoryStore {
         Self::with_limits(REPLAYS_MAX, RECORDS_MAX)
     }
 
-    /// Makes an empty store that holds so many replay keys (rounded up to whole shards) and records of each other kind.
+    /// Makes an empty store that holds so many replay keys (rounded up to whole shares) and records of each other kind.
     #[must_use]
     pub fn with_limits(replays_max: usize, records_max: usize) -> Self {
-        let shard = || Mutex::new(Shard { until: HashMap::new(), sweep_from: Timestamp::from_millis(i64::MIN) });
-        Self {
-            replays: (0..SHARDS).map(|_| shard()).collect(),
-            shard_keys_max: replays_max.div_ceil(SHARDS),
-            records: Mutex::default(),
-            records_max,
-        }
+        Self { replays: Shares::with_room(replays_max), records: Mutex::default(), records_max }
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {
         // Every change below is one insertion or removal, so that a panic elsewhere leaves nothing half done.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn claim_replay(&self, key: [u8; 32], keep_until: Timestamp, now: Timestamp) -> Result<bool, Outage> {
-        let [first, ..] = key;
-        let shard = self.replays.get(usize::from(first) % SHARDS).ok_or_else(|| Outage::new("replays", "no shard"))?;
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if shard.until.get(&key).is_some_and(|until| now < *until) {
-            return Ok(false);
-        }
-        if shard.until.len() >= self.shard_keys_max {
-            if now >= shard.sweep_from {
-                shard.until.retain(|_, until| now < *until);
-                shard.sweep_from = shard.until.values().min().copied().unwrap_or(now);
-            }
-            if shard.until.len() >= self.shard_keys_max {
-                return Err(Outage::new("replays", "as many keys are remembered as may be"));
-            }
-        }
-        shard.sweep_from = shard.sweep_from.min(keep_until);
-        shard.until.insert(key, keep_until);
-        Ok(true)
     }
 
     fn take_claim(&self, claim: NewClaim, now: Timestamp) -> Result<ClaimAnswer, Outage> {
@@ -206,8 +167,8 @@ impl Records {
 }
 
 impl Replays for MemoryStore {
-    fn claim(&self, key: [u8; 32], keep_until: Timestamp, now: Timestamp) -> Answer<'_, bool> {
-        Box::pin(ready(self.claim_replay(key, keep_until, now)))
+    fn claim<'a>(&'a self, owner: &'a str, key: [u8; 32], keep_until: Timestamp, now: Timestamp) -> Answer<'a, bool> {
+        Box::pin(ready(self.replays.claim(owner, key, keep_until, now)))
     }
 }
 

@@ -5,4 +5,5 @@ pub(crate) mod conformance;
 mod kept;
 pub mod memory;
 pub mod port;
+mod shares;
 pub mod sqlite;

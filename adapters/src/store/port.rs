@@ -30,8 +30,10 @@ pub const VERIFICATIONS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 pub trait Replays: Send + Sync {
     /// Remembers `key` until `keep_until`; `true` if it was not remembered at `now`.
     ///
-    /// Of any number of calls at once with one key, one gets `true`. A store that is full gives an outage, never `true`.
-    fn claim(&self, key: [u8; 32], keep_until: Timestamp, now: Timestamp) -> Answer<'_, bool>;
+    /// Of any number of calls at once with one key, one gets `true`, whoever the owners are. A store that is full, or
+    /// cannot tell, gives an outage, never `true`. A store whose room is bounded gives no owner more than its share:
+    /// whoever is beyond it gets an outage, alone, until keys of theirs are over. `owner` is whoever is proven to ask.
+    fn claim<'a>(&'a self, owner: &'a str, key: [u8; 32], keep_until: Timestamp, now: Timestamp) -> Answer<'a, bool>;
 }
 
 /// A wish to do something once.

@@ -12,7 +12,7 @@ use policies::caller::Caller;
 use policies::code::Code;
 use policies::facts::Security;
 use policies::grant::{self, TokenRequest};
-use policies::id::ProviderId;
+use policies::id::{ClientId, ProviderId};
 use policies::proof::{self, VerifiedProof};
 use policies::rulebook::ClientAuthentication;
 use policies::token::{self, BearerToken, Expected, Scheme};
@@ -78,7 +78,7 @@ impl Authenticate {
         let client = self.generation.rulebook.clients.get(verified.client()).cloned();
         let client = client.ok_or_else(|| Rejection::new(Code::TokenInvalid, "The access token is not accepted."))?;
         let proof = match scheme {
-            Scheme::Dpop => Some(self.proof(&routed, Some(&bearer)).await?),
+            Scheme::Dpop => Some(self.proof(&routed, &client.id, Some(&bearer)).await?),
             Scheme::Bearer => None,
         };
         let certificate = routed.peer.certificate.as_deref();
@@ -90,7 +90,12 @@ impl Authenticate {
     }
 
     /// Checks the DPoP proof of a request; the replay store is asked last, so that a bad proof fills nothing (RS33).
-    async fn proof(&self, routed: &Routed, token: Option<&BearerToken>) -> Result<VerifiedProof, Rejection> {
+    async fn proof(
+        &self,
+        routed: &Routed,
+        client: &ClientId,
+        token: Option<&BearerToken>,
+    ) -> Result<VerifiedProof, Rejection> {
         let refuse = |error: &proof::ProofError| {
             let code = if token.is_some() { error.code() } else { Code::OauthInvalidDpopProof };
             Rejection::new(code, format!("The DPoP proof is refused: {error}.")).because(error)
@@ -103,7 +108,8 @@ impl Authenticate {
         let target = format!("{}{}", routed.entrance.external, routed.path().as_str());
         let expected = proof::Expected { method: routed.head.method.as_str(), target: &target, token };
         let checked = proof::check(header, &expected, routed.received).map_err(|error| refuse(&error))?;
-        let claim = self.house.replays.claim(checked.replay_key(), checked.keep_until(), routed.received);
+        let (key, until) = (checked.replay_key(), checked.keep_until());
+        let claim = self.house.replays.claim(client.as_str(), key, until, routed.received);
         let fresh = claim.await.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
         checked.accept(fresh).map_err(|error| refuse(&error))
     }
@@ -126,7 +132,8 @@ impl Authenticate {
             ClientAuthentication::PrivateKeyJwt(_) => {
                 let checked = grant::check_assertion(&request, client, &self.house.issuer, routed.received)
                     .map_err(|error| refuse(&error))?;
-                let claim = self.house.replays.claim(checked.replay_key(), checked.keep_until(), routed.received);
+                let (key, until) = (checked.replay_key(), checked.keep_until());
+                let claim = self.house.replays.claim(client.id.as_str(), key, until, routed.received);
                 let fresh = claim.await.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
                 checked.accept(fresh).map_err(|error| refuse(&error))?
             }
@@ -135,8 +142,10 @@ impl Authenticate {
                     .map_err(|error| refuse(&error))?
             }
         };
-        let proof =
-            if routed.head.headers.contains_key("dpop") { Some(self.proof(&routed, None).await?) } else { None };
+        let proof = match routed.head.headers.contains_key("dpop") {
+            true => Some(self.proof(&routed, &client.id, None).await?),
+            false => None,
+        };
         Ok(Identified::proven(routed, Caller::Client(authenticated), Some(raw), proof))
     }
 

@@ -41,7 +41,8 @@ impl SqliteStore {
 }
 
 impl Replays for SqliteStore {
-    fn claim(&self, key: [u8; 32], keep_until: Timestamp, now: Timestamp) -> Answer<'_, bool> {
+    // The room is that of the disk, so no owner has a share of it.
+    fn claim<'a>(&'a self, _owner: &'a str, key: [u8; 32], keep_until: Timestamp, now: Timestamp) -> Answer<'a, bool> {
         self.0.ask_at("replays", now, move |connection| {
             let mut statement = connection.prepare_cached(
                 "INSERT INTO replays (key, until) VALUES (?1, ?2)
