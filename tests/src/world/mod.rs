@@ -6,6 +6,7 @@ mod folder;
 pub mod frames;
 mod memory;
 mod pieces;
+mod ports;
 pub mod socket;
 pub mod wire;
 
@@ -119,8 +120,6 @@ impl std::fmt::Debug for World {
     }
 }
 
-const FREE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
-
 impl World {
     /// Starts a sandbox as it ships.
     pub async fn start(kind: Kind) -> Self {
@@ -138,7 +137,7 @@ impl World {
     /// Why it does not start.
     pub async fn attempt(kind: Kind, setup: Setup) -> Result<Self, AssemblyError> {
         let now = Clock::system().now();
-        let rest = Rest { kind, folder: Folder::new(), now, addresses: [FREE; 3] };
+        let rest = Rest { kind, folder: Folder::new(), now, addresses: ports::find() };
         Self::again(rest, setup).await.map_err(|(error, _)| error)
     }
 
@@ -406,7 +405,9 @@ async fn begin(rest: &Rest, setup: &Setup) -> Result<Begun, AssemblyError> {
 
 fn configuration(text: &str, setup: &Setup) -> String {
     let changed = |line: &str| match (setup.backend, setup.provider) {
-        (Some(address), _) if line.contains("core-bank:") => format!("  core-bank: {{endpoints: [\"http://{address}\"]}}"),
+        (Some(address), _) if line.contains("core-bank:") => {
+            format!("  core-bank: {{endpoints: [\"http://{address}\"]}}")
+        }
         (_, Some(address)) if line.contains("webhookSecret:") => {
             let (_, secret) = line.split_once("webhookSecret:").unwrap();
             format!("    sandbox-face: {{url: \"http://{address}\", webhookSecret:{secret}")

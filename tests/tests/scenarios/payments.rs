@@ -26,7 +26,7 @@ scenarios! {
     a_failing_bank_leaves_the_outcome_unknown,
     a_late_bank_leaves_the_outcome_unknown,
     a_refusal_of_the_bank_reaches_the_client,
-    a_bank_that_cannot_be_reached_frees_the_key,
+    a_bank_that_cannot_be_reached_leaves_the_key_to_its_body,
 }
 
 async fn a_client_reads_the_accounts_it_was_given(kind: Kind) {
@@ -214,7 +214,7 @@ async fn a_refusal_of_the_bank_reaches_the_client(kind: Kind) {
     refused.named();
 }
 
-async fn a_bank_that_cannot_be_reached_frees_the_key(kind: Kind) {
+async fn a_bank_that_cannot_be_reached_leaves_the_key_to_its_body(kind: Kind) {
     // Bound and closed again: nobody listens there.
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let world = World::with(kind, Setup { backend: Some(nobody), ..Setup::default() }).await;
@@ -222,6 +222,7 @@ async fn a_bank_that_cannot_be_reached_frees_the_key(kind: Kind) {
     app.get("/v1/accounts").await.refused(503, "backend_unavailable");
     let key = fresh("order");
     app.pay(&key, &payment("1.00")).await.refused(503, "backend_unavailable");
-    // Nothing was sent, so the key is free: another body would be a mismatch otherwise.
-    app.pay(&key, &payment("2.00")).await.refused(503, "backend_unavailable");
+    // Nothing is under way: the same request may be tried again at once. Another one needs a key of its own.
+    app.pay(&key, &payment("1.00")).await.refused(503, "backend_unavailable");
+    app.pay(&key, &payment("2.00")).await.refused(422, "idempotency_mismatch");
 }

@@ -117,10 +117,12 @@ async fn a_result_for_another_payment_is_refused(kind: Kind) {
     let key = fresh("order");
     let challenge = challenged(&app, &key, &payment("250001.00")).await;
     let result = verified(&app, &challenge, bank::iin(1)).await;
-    with_result(&app, &key, &payment("300000.00"), &result).await.refused(403, "verification_failed");
+    let other = payment("300000.00");
+    with_result(&app, &fresh("order"), &other, &result).await.refused(403, "verification_failed");
+    with_result(&app, &key, &other, &result).await.refused(422, "idempotency_mismatch");
     let mut elsewhere = payment("250001.00");
     elsewhere["creditorAccount"] = json!({"iban": bank::iban(3)});
-    with_result(&app, &key, &elsewhere, &result).await.refused(403, "verification_failed");
+    with_result(&app, &fresh("order"), &elsewhere, &result).await.refused(403, "verification_failed");
     assert_eq!(bank::balance(&world, 1).await, before);
     // A refusal spends nothing: for its own payment the result is still good.
     with_result(&app, &key, &payment("250001.00"), &result).await.succeeded(201);
@@ -232,10 +234,12 @@ async fn a_provider_that_is_down_is_told(kind: Kind) {
     });
     let key = fresh("verification");
     app.post(VERIFICATIONS, &key, &body).await.refused(503, "provider_unavailable");
-    // Nobody was announced, so the key is free again.
+    // Nobody was announced: the same request may be tried again at once, another person is another request.
+    app.post(VERIFICATIONS, &key, &body).await.refused(503, "provider_unavailable");
     let mut other = body.clone();
     other["subject"]["value"] = json!(bank::iin(1));
-    app.post(VERIFICATIONS, &key, &other).await.succeeded(201);
+    app.post(VERIFICATIONS, &key, &other).await.refused(422, "idempotency_mismatch");
+    app.post(VERIFICATIONS, &fresh("verification"), &other).await.succeeded(201);
 }
 
 async fn a_provider_that_cannot_be_reached_is_told(kind: Kind) {
