@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod clock;
 pub mod entropy;
+pub mod files;
 pub mod http;
 pub mod keys;
 pub mod limit;

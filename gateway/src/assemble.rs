@@ -1,8 +1,7 @@
 //! Puts the house together: from a configuration to listeners that may serve.
 
 use std::collections::HashMap;
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -10,6 +9,7 @@ use std::sync::atomic::AtomicUsize;
 use adapters::audit::Audit;
 use adapters::clock::Clock;
 use adapters::entropy::Namer;
+use adapters::files::private_directory;
 use adapters::http::trust::Trust;
 use adapters::keys::{Keyring, Sealer};
 use adapters::limit::local::LocalLimiter;
@@ -91,7 +91,7 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
     let warnings = warnings.render(colour);
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let workers = config.workers.unwrap_or_else(cores);
-    private_folder(&config.state)?;
+    private_directory(&config.state).map_err(|outage| machine(&outage))?;
     let doors = doors(config, workers)?;
     let issuer = config.issuer.clone().unwrap_or_else(|| doors.api.1.external.clone());
     let reach = Reach::prepare(config, &generation.rulebook, trust(config)?, workers)
@@ -254,24 +254,4 @@ fn private_file(path: &Path) -> Result<(), String> {
         return Err(format!("{} can be read by others; run: chmod 600 {}", path.display(), path.display()));
     }
     Ok(())
-}
-
-fn private_folder(path: &Path) -> Result<(), AssemblyError> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| {
-        AssemblyError::Machine(format!("error: the state folder {} cannot be made: {error}\n", path.display()))
-    })
-}
-
-/// Writes a file that only its owner may read, by a new file and a rename: half of it is never seen.
-///
-/// # Errors
-/// What the operating system says.
-pub fn write_private(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let fresh = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    std::fs::rename(&fresh, path)
 }

@@ -19,7 +19,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::PORT;
-use super::files::{private_directory, read_private, read_public, write_private};
+use crate::files::{private_directory, read_private, read_public, write_private};
 
 /// How long the authority lives.
 pub const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * 86_400);

@@ -10,8 +10,8 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::{ServerName, UnixTime};
 
-use super::super::files::testing::{Scratch, mode};
 use super::*;
+use crate::files::testing::{Scratch, mode};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];

@@ -5,7 +5,6 @@
 
 mod authority;
 mod client_key;
-mod files;
 mod provider;
 mod seal;
 mod signing;

@@ -8,9 +8,9 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
-use super::super::files::testing::Scratch;
-use super::super::files::{private_directory, read_private};
 use super::*;
+use crate::files::testing::Scratch;
+use crate::files::{private_directory, read_private};
 
 #[derive(Serialize, Deserialize)]
 struct Told {

@@ -11,8 +11,8 @@ use policies::jose::hmac_sha256;
 use policies::secret::Secret;
 
 use super::PORT;
-use super::files::{private_directory, read_private, write_private};
 use crate::entropy;
+use crate::files::{private_directory, read_private, write_private};
 
 // The first byte of what is sealed; another number is another form.
 const FORM: u8 = 1;

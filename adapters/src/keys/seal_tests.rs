@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::super::files::testing::{Scratch, mode};
 use super::*;
+use crate::files::testing::{Scratch, mode};
 
 #[test]
 fn what_was_changed_cut_or_sealed_by_another_is_not_opened() {

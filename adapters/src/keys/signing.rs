@@ -14,7 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use super::PORT;
-use super::files::{private_directory, read_private, write_private};
+use crate::files::{private_directory, read_private, write_private};
 
 enum Pair {
     Es256(EcdsaKeyPair),

@@ -5,8 +5,8 @@ use std::fs;
 use policies::jose::{CompactJws, encode};
 use serde_json::json;
 
-use super::super::files::testing::{Scratch, mode};
 use super::*;
+use crate::files::testing::{Scratch, mode};
 
 #[test]
 fn what_is_no_key_is_refused_without_showing_it() {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use adapters::clock::Clock;
+use adapters::files::write_private;
 use adapters::keys::DevelopmentAuthority;
 use sandbox::{BankConfig, IdentityConfig, Running as Service, start_bank, start_identity};
 use spine::stage::Door;
@@ -17,7 +18,7 @@ use super::process::{FAILED, FINE, in_runtime, start_log};
 use super::run::refused;
 use super::terminal::{colour, complain, say};
 use super::tour;
-use crate::assemble::{Assembled, AssemblyError, assemble, write_private};
+use crate::assemble::{Assembled, AssemblyError, assemble};
 use crate::config::{self, Config, LogConfig};
 use crate::run::{start, until_told};
 
@@ -88,7 +89,7 @@ async fn life(arguments: &SandboxArguments) -> Result<bool, Failure> {
     let tells = prepared.tells(&assembled, &state)?;
     let path = state.join(TELLS);
     let text = serde_json::to_vec_pretty(&tells).map_err(|error| error.to_string())?;
-    write_private(&path, &text).map_err(|error| format!("error: {}: {error}", path.display()))?;
+    write_private(&path, &text).map_err(|outage| format!("error: {}", outage.cause))?;
     let ended = serve(arguments, &config, &assembled, &tells, &state).await;
     // Removed first: who reads it must not find a gateway that is going away.
     let _ = std::fs::remove_file(&path);
@@ -169,7 +170,7 @@ fn free_unless_named(address: SocketAddr, default: &str) -> SocketAddr {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
-    write_private(path, text.as_bytes()).map_err(|error| format!("error: {}: {error}", path.display()))
+    write_private(path, text.as_bytes()).map_err(|outage| format!("error: {}", outage.cause))
 }
 
 impl Prepared {

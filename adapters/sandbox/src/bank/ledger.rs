@@ -9,7 +9,9 @@ use super::seed;
 use crate::server::SandboxError;
 use aws_lc_rs::digest;
 use policies::national::{Iban, Iin, Money};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ffi, params};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 use uuid::Uuid;
@@ -159,6 +161,10 @@ impl Ledger {
     /// # Errors
     /// [`SandboxError::Ledger`], [`SandboxError::NotALedger`], [`SandboxError::Unbalanced`].
     pub(super) fn open(path: &Path) -> Result<Self, SandboxError> {
+        // Made beforehand, as SQLite would make it readable for others; its side files take after it.
+        let made = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        let cannot_open = ffi::Error::new(ffi::SQLITE_CANTOPEN);
+        made.map_err(|error| rusqlite::Error::SqliteFailure(cannot_open, Some(error.to_string())))?;
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_WAIT)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;

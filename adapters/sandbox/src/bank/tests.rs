@@ -452,6 +452,17 @@ async fn a_bank_whose_books_do_not_balance_does_not_start() {
 }
 
 #[tokio::test]
+async fn the_files_of_the_ledger_are_the_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let town = Town::new().await;
+    assert_eq!(town.send(pay(&order())).await.status, StatusCode::CREATED);
+    for name in ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"] {
+        let file = std::fs::metadata(town.ledger.with_file_name(name)).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn another_file_or_address_is_refused() {
     let scratch = Scratch::new();
     let other = scratch.file("other.sqlite");

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use adapters::files::write_private;
 use adapters::keys::{CertificateFiles, DevelopmentAuthority, private_jwk, public_part};
 use policies::jose::Algorithm;
 use sandbox::personas;
@@ -116,7 +117,7 @@ fn key(path: &PathBuf, algorithm: Algorithm, id: &str) -> Result<Value, String> 
         return serde_json::from_str(&text).map_err(|error| wrong(&error));
     }
     let fresh = private_jwk(algorithm, &format!("{id}-1")).map_err(|outage| wrong(&outage))?;
-    crate::assemble::write_private(path, fresh.to_string().as_bytes()).map_err(|error| wrong(&error))?;
+    write_private(path, fresh.to_string().as_bytes()).map_err(|outage| format!("error: {}", outage.cause))?;
     Ok(fresh)
 }
 

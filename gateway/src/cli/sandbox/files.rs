@@ -1,24 +1,22 @@
 //! The files of a sandbox's state folder.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use adapters::entropy;
+use adapters::files::{private_directory, write_private};
 use adapters::keys::CertificateFiles;
 use policies::jose::{base64url, sha256};
-
-use crate::assemble::write_private;
 
 /// The one identity provider of the sandbox, by its id in the shipped policies.
 pub(super) const PROVIDER: &str = "sandbox-face";
 
 /// Makes a folder that only its owner may open.
 pub(super) fn folder(path: &Path) -> Result<(), String> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| format!("error: the folder {} cannot be made: {error}", path.display()))
+    private_directory(path).map_err(|outage| format!("error: the folder cannot be made: {}", outage.cause))
 }
 
 /// Makes the state folder and returns its absolute path.
@@ -57,7 +55,7 @@ pub(super) fn secret(path: &Path) -> Result<String, String> {
         return std::fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(wrong);
     }
     let fresh = base64url(&entropy::random::<32>());
-    write_private(path, fresh.as_bytes()).map_err(wrong)?;
+    write_private(path, fresh.as_bytes()).map_err(|outage| format!("error: {}", outage.cause))?;
     Ok(fresh)
 }
 
@@ -84,14 +82,14 @@ pub(super) fn shipped(state: &Path) -> Result<(), String> {
             if let Some(parent) = path.parent() {
                 folder(parent)?;
             }
-            write_private(&path, text.as_bytes()).map_err(|error| format!("error: {}: {error}", path.display()))?;
+            write_private(&path, text.as_bytes()).map_err(|outage| format!("error: {}", outage.cause))?;
             written.insert(name, base64url(&sha256(text.as_bytes())));
         } else if let Some(hash) = known.get(&name) {
             written.insert(name, hash.clone());
         }
     }
     let text = serde_json::to_vec_pretty(&written).map_err(|error| error.to_string())?;
-    write_private(&record, &text).map_err(|error| format!("error: {}: {error}", record.display()))
+    write_private(&record, &text).map_err(|outage| format!("error: {}", outage.cause))
 }
 
 /// Where everybody listens.
