@@ -1,6 +1,6 @@
 //! What is written down of a request: facts and decisions, never a token, a body or a person's number.
 
-use crate::id::{ClientId, InteractionId, OperationId, OrganisationId};
+use crate::id::{AdminId, ClientId, InteractionId, OperationId, OrganisationId, ProviderId};
 use crate::time::Timestamp;
 
 /// What one stage decided.
@@ -49,6 +49,10 @@ pub struct Record {
     pub client: Option<ClientId>,
     /// The organisation, once known.
     pub organisation: Option<OrganisationId>,
+    /// The administrator, once known.
+    pub administrator: Option<AdminId>,
+    /// The identity provider that called back, once known.
+    pub provider: Option<ProviderId>,
     /// What the stages decided, in order.
     pub steps: Vec<Step>,
     /// The amount that rules judged, for example `250000.00 KZT`.

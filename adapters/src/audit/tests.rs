@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 
 use policies::audit::{Ending, Record, RecordKind, Step};
-use policies::id::InteractionId;
+use policies::id::{AdminId, InteractionId, ProviderId};
 use policies::time::Timestamp;
 use serde_json::Value;
 
@@ -25,6 +25,8 @@ fn record(interaction: &str) -> Record {
         operation: None,
         client: None,
         organisation: None,
+        administrator: None,
+        provider: None,
         steps: vec![Step { stage: "route", decision: "pass" }],
         amount: Some("250000.00 KZT".to_owned()),
         reference: None,
@@ -153,6 +155,21 @@ async fn every_record_is_written_or_counted() {
     audit.flush().await.unwrap();
     assert_eq!(audit.lost(), refused as u64);
     assert_eq!(verify(&folder.0), Ok((QUEUE_MAX * 4 - refused) as u64));
+}
+
+#[test]
+fn a_line_names_the_administrator_or_provider_who_asked() {
+    let named = |record: &Record| {
+        let mut line = Vec::new();
+        Link::first().append(record, &mut line).unwrap();
+        let line: Value = serde_json::from_slice(&line).unwrap();
+        ["administrator", "provider"].map(|member| line.get(member).unwrap().as_str().map(str::to_owned))
+    };
+    let administrator = Record { administrator: Some(AdminId::parse("daniyar").unwrap()), ..record("a") };
+    let provider = Record { provider: Some(ProviderId::parse("sandbox-face").unwrap()), ..record("b") };
+    assert_eq!(named(&administrator), [Some("daniyar".to_owned()), None]);
+    assert_eq!(named(&provider), [None, Some("sandbox-face".to_owned())]);
+    assert_eq!(named(&record("c")), [None, None]);
 }
 
 #[tokio::test]

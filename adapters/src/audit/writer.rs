@@ -195,6 +195,8 @@ mod tests {
             operation: None,
             client: None,
             organisation: None,
+            administrator: None,
+            provider: None,
             steps: vec![],
             amount: None,
             reference: None,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use policies::audit::{Ending, Record, RecordKind, Step};
-use policies::id::{ClientId, InteractionId, OperationId, OrganisationId};
+use policies::id::{AdminId, ClientId, InteractionId, OperationId, OrganisationId, ProviderId};
 use policies::time::Timestamp;
 
 #[derive(Debug)]
@@ -11,6 +11,8 @@ struct State {
     operation: Option<OperationId>,
     client: Option<ClientId>,
     organisation: Option<OrganisationId>,
+    administrator: Option<AdminId>,
+    provider: Option<ProviderId>,
     steps: Vec<Step>,
     amount: Option<String>,
     reference: Option<String>,
@@ -36,6 +38,8 @@ impl Trail {
             operation: None,
             client: None,
             organisation: None,
+            administrator: None,
+            provider: None,
             steps: Vec::with_capacity(STEPS),
             amount: None,
             reference: None,
@@ -53,11 +57,21 @@ impl Trail {
         self.state().operation = Some(operation.clone());
     }
 
-    /// Notes who asks.
+    /// Notes that a client asks.
     pub fn note_client(&self, client: &ClientId, organisation: &OrganisationId) {
         let mut state = self.state();
         state.client = Some(client.clone());
         state.organisation = Some(organisation.clone());
+    }
+
+    /// Notes that an administrator asks.
+    pub fn note_administrator(&self, administrator: &AdminId) {
+        self.state().administrator = Some(administrator.clone());
+    }
+
+    /// Notes that an identity provider calls back.
+    pub fn note_provider(&self, provider: &ProviderId) {
+        self.state().provider = Some(provider.clone());
     }
 
     /// Notes the amount that rules judged.
@@ -110,12 +124,38 @@ impl Trail {
             operation: state.operation.clone(),
             client: state.client.clone(),
             organisation: state.organisation.clone(),
+            administrator: state.administrator.clone(),
+            provider: state.provider.clone(),
             steps,
             amount: state.amount.clone(),
             reference: state.reference.clone(),
             status,
             ending,
             generation: self.generation,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    #[test]
+    fn both_records_name_the_administrator_and_the_provider_who_asked() {
+        let trail = Trail::open(InteractionId::parse("a").unwrap(), NOW, 1);
+        assert_eq!((trail.intent(NOW).administrator, trail.intent(NOW).provider), (None, None));
+        let (administrator, provider) = (AdminId::parse("daniyar").unwrap(), ProviderId::parse("face").unwrap());
+        trail.note_administrator(&administrator);
+        trail.note_provider(&provider);
+        for record in [trail.intent(NOW), trail.outcome(Ending::Answered, Some(200), NOW)] {
+            assert_eq!(
+                (record.administrator.as_ref(), record.provider.as_ref()),
+                (Some(&administrator), Some(&provider))
+            );
         }
     }
 }

@@ -19,6 +19,7 @@ use policies::token::{self, BearerToken, Expected, Scheme};
 use spine::error::Rejection;
 use spine::refine::Refine;
 use spine::stage::{Identified, Routed};
+use spine::trail::Trail;
 
 use super::{noted, read};
 use crate::form;
@@ -55,10 +56,8 @@ impl Refine<Routed> for Authenticate {
             Security::SignedCallback => Box::pin(self.by_callback(routed)).await,
             Security::Administrator => self.by_admin_token(routed),
         };
-        if let Ok(identified) = &result
-            && let Some(client) = identified.caller().client()
-        {
-            trail.note_client(&client.id, &client.organisation.id);
+        if let Ok(identified) = &result {
+            note_caller(&trail, identified.caller());
         }
         noted(&trail, "authenticate", result)
     }
@@ -191,6 +190,19 @@ impl Authenticate {
         let deadline = inflight.deadline.min(std::time::Instant::now() + BODY_TIME_MAX);
         let body = inflight.body.take();
         read::read(body, bytes_max, deadline).await
+    }
+}
+
+fn note_caller(trail: &Trail, caller: &Caller) {
+    match caller {
+        Caller::Public => {}
+        Caller::Bound { client, .. } => trail.note_client(&client.id, &client.organisation.id),
+        Caller::Client(authenticated) => {
+            let client = authenticated.client();
+            trail.note_client(&client.id, &client.organisation.id);
+        }
+        Caller::Provider(callback) => trail.note_provider(callback.provider()),
+        Caller::Administrator(administrator) => trail.note_administrator(administrator.id()),
     }
 }
 
