@@ -3,15 +3,14 @@
 //! Client authentication is by signed assertion (RFC 7523) or by certificate (RFC 8705), never by a shared secret; the
 //! one grant is `client_credentials`. This module must not know how a form, a certificate or a reply travels.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use thiserror::Error;
 
 use crate::code::Code;
 use crate::id::ClientId;
-use crate::jose::{ClaimError, Claims, CompactJws, JwsError, VerifyingKey, digest_of_parts};
+use crate::jose::{ClaimError, Claims, CompactJws, JwsError, KeySet, digest_of_parts};
 use crate::peer::{ChainVerdict, PeerCertificate};
 use crate::proof::VerifiedProof;
 use crate::rulebook::{Client, ClientAuthentication, ScopeSet, TokenBinding};
@@ -208,8 +207,7 @@ pub fn client_id_of(request: &TokenRequest) -> Result<ClientId, GrantError> {
     let Some(assertion) = &request.assertion else {
         return request.client_id.clone().ok_or(GrantError::Missing("client_id"));
     };
-    let jws = CompactJws::parse(assertion.expose(), ASSERTION_BYTES_MAX)?;
-    let told = ClientId::parse(jws.peek().required_string("iss")?).map_err(|_| ClaimError::OutOfRange("iss"))?;
+    let told = issuer_of(&read(assertion)?)?;
     match &request.client_id {
         Some(id) if *id != told => Err(GrantError::WrongClient),
         _ => Ok(told),
@@ -277,6 +275,10 @@ impl AuthenticatedClient {
 /// `issuer` is ours: the audience has to be exactly that string. `exp` has to lie ahead, with [`LEEWAY`], and no more
 /// than [`ASSERTION_TTL_MAX`] + [`LEEWAY`].
 ///
+/// Whatever is wrong with an assertion that is a JWS at all, a signature is checked, if need be under a stand-in: a
+/// faster answer would tell which clients exist, how they authenticate and which keys they have. Without a `kid`, every
+/// key of the algorithm is tried.
+///
 /// # Errors
 /// [`GrantError`]; every failure tells the client the same.
 pub fn check_assertion(
@@ -288,17 +290,14 @@ pub fn check_assertion(
     // Without an assertion too: to ask for one would tell that the client exists and how it authenticates.
     let (Some(assertion), ClientAuthentication::PrivateKeyJwt(keys)) = (&request.assertion, &client.authentication)
     else {
+        spend(request);
         return Err(GrantError::WrongMethod);
     };
     if request.client_id.as_ref().is_some_and(|id| *id != client.id) {
+        spend(request);
         return Err(GrantError::WrongClient);
     }
-    let jws = CompactJws::parse(assertion.expose(), ASSERTION_BYTES_MAX)?;
-    if !matches!(jws.typ(), None | Some("JWT" | "client-authentication+jwt")) {
-        return Err(GrantError::WrongType);
-    }
-    let expires = check_assertion_claims(jws.peek(), &client.id, issuer, now)?;
-    let claims = jws.verify_with_any(keys)?;
+    let (claims, expires) = believe(read(assertion)?, keys, &client.id, issuer, now)?;
     let parts = [b"assertion", client.id.as_str().as_bytes(), claims.jti()?.as_bytes()];
     Ok(CheckedAssertion {
         client: Arc::clone(client),
@@ -309,13 +308,49 @@ pub fn check_assertion(
     })
 }
 
+fn read(assertion: &Secret<String>) -> Result<CompactJws<'_>, JwsError> {
+    CompactJws::parse(assertion.expose(), ASSERTION_BYTES_MAX)
+}
+
+fn issuer_of(jws: &CompactJws<'_>) -> Result<ClientId, ClaimError> {
+    ClientId::parse(jws.peek().required_string("iss")?).map_err(|_| ClaimError::OutOfRange("iss"))
+}
+
+// Does the work of a check where there is nothing to check; a text that is no JWS costs nobody anything.
+fn spend(request: &TokenRequest) {
+    if let Some(Ok(jws)) = request.assertion.as_ref().map(read) {
+        jws.spend();
+    }
+}
+
+// The one way of every assertion, of known clients and of unknown ones, who have no keys; gives the claims and `exp`.
+fn believe(
+    jws: CompactJws<'_>,
+    keys: &KeySet,
+    client: &ClientId,
+    issuer: &str,
+    now: Timestamp,
+) -> Result<(Claims, Timestamp), GrantError> {
+    match check_unsigned(&jws, client, issuer, now) {
+        Ok(expires) => Ok((jws.verify_evenly(keys)?, expires)),
+        Err(error) => {
+            jws.spend();
+            Err(error)
+        }
+    }
+}
+
 // What needs no cryptography; gives `exp`.
-fn check_assertion_claims(
-    claims: &Claims,
+fn check_unsigned(
+    jws: &CompactJws<'_>,
     client: &ClientId,
     issuer: &str,
     now: Timestamp,
 ) -> Result<Timestamp, GrantError> {
+    if !matches!(jws.typ(), None | Some("JWT" | "client-authentication+jwt")) {
+        return Err(GrantError::WrongType);
+    }
+    let claims = jws.peek();
     if claims.required_string("iss")? != client.as_str() || claims.required_string("sub")? != client.as_str() {
         return Err(GrantError::WrongClient);
     }
@@ -339,12 +374,14 @@ fn check_assertion_claims(
 ///
 /// # Errors
 /// [`GrantError::TwoMethods`] for a good certificate beside an assertion, [`GrantError::Missing`] without `client_id`,
-/// else a failure of authentication.
+/// else a failure of authentication. An assertion that is refused costs what it costs in [`check_assertion`].
 pub fn check_certificate(
     request: &TokenRequest,
     client: &Arc<Client>,
     certificate: Option<&PeerCertificate>,
 ) -> Result<AuthenticatedClient, GrantError> {
+    // Before all else: that a client goes this way is told to nobody by a faster answer.
+    spend(request);
     let ClientAuthentication::TlsClientAuth { san_dns } = &client.authentication else {
         return Err(GrantError::WrongMethod);
     };
@@ -368,31 +405,19 @@ fn names(certificate: &PeerCertificate, san_dns: &str) -> bool {
     verified && !san_dns.is_empty() && certificate.dns_names().iter().any(|name| name.eq_ignore_ascii_case(san_dns))
 }
 
-/// Refuses a request whose client nobody knows, with the work that a wrong assertion of a known client costs.
+/// Refuses a request whose client nobody knows, by the same steps as a wrong assertion of a known client.
 ///
-/// A faster answer would tell which clients exist. The stand-in is an ES256 key, the usual one.
+/// A faster answer would tell which clients exist.
 #[must_use]
 pub fn refuse_unknown(request: &TokenRequest, issuer: &str, now: Timestamp) -> GrantError {
-    if let (Some(assertion), Ok(told), Some(key)) = (&request.assertion, client_id_of(request), STAND_IN.as_ref())
-        && let Ok(jws) = CompactJws::parse(assertion.expose(), ASSERTION_BYTES_MAX)
-        && check_assertion_claims(jws.peek(), &told, issuer, now).is_ok()
-    {
-        // Whatever comes of it: nobody holds this key for us.
-        drop(jws.verify_with(key));
+    if let Some(Ok(jws)) = request.assertion.as_ref().map(read) {
+        match issuer_of(&jws) {
+            Ok(told) => drop(believe(jws, &KeySet::default(), &told, issuer, now)),
+            Err(_) => jws.spend(),
+        }
     }
     GrantError::UnknownClient
 }
-
-// The public key of the examples of RFC 9449, without a name, so that it is tried whatever the header asks for.
-static STAND_IN: LazyLock<Option<VerifyingKey>> = LazyLock::new(|| {
-    VerifyingKey::from_jwk(&json!({
-        "kty": "EC",
-        "crv": "P-256",
-        "x": "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
-        "y": "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA",
-    }))
-    .ok()
-});
 
 /// Grants an access token to a client for itself (RFC 6749, section 4.4), bound to the key or certificate it shows.
 ///

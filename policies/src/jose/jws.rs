@@ -1,6 +1,8 @@
 //! The compact serialization of a JWS, read strictly.
 
-use serde_json::{Map, Value};
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use super::algorithm::Algorithm;
@@ -171,6 +173,30 @@ impl<'a> CompactJws<'a> {
         }
     }
 
+    /// Checks as [`CompactJws::verify_with_any`], and a refusal costs a check of a signature even if no key fits.
+    ///
+    /// For owners whose very existence is no stranger's business: a faster refusal would tell that a key is unknown. A
+    /// stranger is refused alike with an empty set.
+    ///
+    /// # Errors
+    /// As [`CompactJws::verify_with`].
+    pub fn verify_evenly(self, keys: &KeySet) -> Result<Claims, JwsError> {
+        if self.jwk().is_some() || keys.find(self.kid(), self.algorithm).next().is_none() {
+            self.spend();
+        }
+        self.verify_with_any(keys)
+    }
+
+    /// Does the work of checking the signature under one key of its algorithm, and believes nothing.
+    pub fn spend(&self) {
+        #[cfg(test)]
+        counted::add(counted::Work::StandIn);
+        // Whatever comes of it: nobody signs for us with these keys. `kid` and `jwk` are passed over on purpose.
+        for key in STAND_INS.find(None, self.algorithm) {
+            _ = self.is_signed_by(key);
+        }
+    }
+
     /// Checks the signature under the key that the object brings: proof of possession, nothing more.
     ///
     /// # Errors
@@ -190,12 +216,70 @@ impl<'a> CompactJws<'a> {
     }
 
     fn is_signed_by(&self, key: &VerifyingKey) -> bool {
+        #[cfg(test)]
+        counted::add(counted::Work::Check);
         key.verify(self.signing_input.as_bytes(), &self.signature)
     }
 }
 
 fn text<'a>(header: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     header.get(name).and_then(Value::as_str)
+}
+
+// One key of each algorithm to do idle work with: the public keys of the examples of RFC 9449 (section 4.1), RFC 8037
+// (appendix A.2) and RFC 7638 (section 3.1).
+static STAND_INS: LazyLock<KeySet> = LazyLock::new(|| {
+    let n = concat!(
+        "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3",
+        "oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdA",
+        "ZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-",
+        "kEgU8awapJzKnqDKgw",
+    );
+    let (x, y) = ("l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs", "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA");
+    let jwks = [
+        json!({"kty": "EC", "crv": "P-256", "x": x, "y": y}),
+        json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}),
+        json!({"kty": "RSA", "n": n, "e": "AQAB"}),
+    ];
+    KeySet::new(jwks.iter().filter_map(|jwk| VerifyingKey::from_jwk(jwk).ok()).collect()).unwrap_or_default()
+});
+
+/// Counts the signature checks of this thread, since equal work shows in no result.
+#[cfg(test)]
+pub(crate) mod counted {
+    use std::cell::Cell;
+
+    thread_local! {
+        static COUNTS: Cell<Counts> = const { Cell::new(Counts { checks: 0, stand_ins: 0 }) };
+    }
+
+    /// All checks of signatures, and how often a stand-in was asked to do one.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct Counts {
+        pub(crate) checks: u32,
+        pub(crate) stand_ins: u32,
+    }
+
+    pub(super) enum Work {
+        Check,
+        StandIn,
+    }
+
+    pub(super) fn add(work: Work) {
+        let mut counts = COUNTS.get();
+        match work {
+            Work::Check => counts.checks += 1,
+            Work::StandIn => counts.stand_ins += 1,
+        }
+        COUNTS.set(counts);
+    }
+
+    /// Tells what `work` cost.
+    pub(crate) fn during<T>(work: impl FnOnce() -> T) -> (T, Counts) {
+        COUNTS.set(Counts { checks: 0, stand_ins: 0 });
+        let outcome = work();
+        (outcome, COUNTS.get())
+    }
 }
 
 #[cfg(test)]

@@ -197,6 +197,28 @@ fn c10_a_set_is_searched_by_name_and_a_wrong_name_is_not_helped() {
 }
 
 #[test]
+fn as11_an_even_check_costs_one_signature_whether_a_key_fits_or_not() {
+    for algorithm in Algorithm::ALL {
+        assert_eq!(STAND_INS.find(None, algorithm).count(), 1, "{algorithm}");
+        let (owner, thief) = (TestSigner::new(algorithm, "one"), TestSigner::new(algorithm, "one"));
+        let keys = KeySet::new(vec![owner.verifying_key()]).unwrap();
+        let cost = |header: Value, signer: &TestSigner, keys: &KeySet| {
+            let raw = sign_raw(&header.to_string(), "{}", signer);
+            let jws = CompactJws::parse(&raw, MAX).unwrap();
+            let (found, counts) = counted::during(|| jws.verify_evenly(keys).map(|_| ()));
+            (found, counts.checks, counts.stand_ins)
+        };
+        let named = |kid: &str| json!({"alg": algorithm.as_str(), "kid": kid});
+        let embedded = json!({"alg": algorithm.as_str(), "jwk": owner.bare_jwk()});
+        assert_eq!(cost(named("one"), &owner, &KeySet::default()), (Err(JwsError::UnknownKey), 1, 1));
+        assert_eq!(cost(named("two"), &owner, &keys), (Err(JwsError::UnknownKey), 1, 1));
+        assert_eq!(cost(embedded, &owner, &keys), (Err(JwsError::EmbeddedKey), 1, 1));
+        assert_eq!(cost(named("one"), &thief, &keys), (Err(JwsError::BadSignature), 1, 0));
+        assert_eq!(cost(named("one"), &owner, &keys), (Ok(()), 1, 0));
+    }
+}
+
+#[test]
 fn rs24_possession_is_proven_with_the_key_inside_and_no_other() {
     let (own, other) = (signer(), signer());
     let prove = |header: Value, signer: &TestSigner| {

@@ -19,6 +19,8 @@ pub use algorithm::Algorithm;
 pub use bytes::{base64url, base64url_decode_strict, constant_time_eq, digest_of_parts, hmac_sha256, sha256};
 pub use claims::{ClaimError, Claims, INSTANT_SECONDS_MAX, JTI_CHARACTERS_MAX};
 pub use json::{DEPTH_MAX, JsonError};
+#[cfg(test)]
+pub(crate) use jws::counted;
 pub use jws::{CompactJws, JwsError};
 pub use key::{KEYS_MAX, KID_BYTES_MAX, KeyError, KeySet, RSA_BITS_MAX, RSA_BITS_MIN, Thumbprint, VerifyingKey};
 pub use sign::{SignError, Signer, encode};
