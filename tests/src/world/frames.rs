@@ -89,6 +89,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         frames
     }
 
+    /// Gives the stream back, for who answers nothing more.
+    pub fn into_stream(self) -> S {
+        self.stream
+    }
+
     /// Writes bytes as they are; a server that has closed already is no error.
     pub async fn write(&mut self, bytes: &[u8]) {
         let writing = async {

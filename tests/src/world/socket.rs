@@ -144,11 +144,9 @@ impl Said {
     /// Returns the statuses of all answers, in their order.
     #[must_use]
     pub fn statuses(&self) -> Vec<u16> {
+        // A body may end without a line end, so that the next answer begins within a line.
         let text = self.text();
-        let line = |line: &str| {
-            line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok())
-        };
-        text.lines().filter_map(line).collect()
+        text.split("HTTP/1.1 ").skip(1).filter_map(|rest| rest.get(..3)?.parse().ok()).collect()
     }
 
     /// Returns everything as text.

@@ -13,6 +13,7 @@ scenarios! {
     a_header_that_decides_may_come_once,
     a_header_nominated_in_connection_is_refused,
     sixty_four_headers_pass_and_one_more_is_refused,
+    headers_as_long_as_allowed_pass_and_one_byte_more_is_refused,
     a_host_that_is_not_served_is_refused,
     a_token_in_the_query_is_refused,
     an_expectation_that_nobody_knows_is_refused,
@@ -21,6 +22,9 @@ scenarios! {
 
 /// The most header fields.
 const HEADERS: usize = 64;
+
+/// The most bytes of their names and values together.
+const HEADER_BYTES: usize = 16 * 1024;
 
 async fn a_header_name_that_others_may_read_as_another_is_refused(kind: Kind) {
     let (backend, setup) = counting().await;
@@ -98,6 +102,20 @@ async fn sixty_four_headers_pass_and_one_more_is_refused(kind: Kind) {
         same = same.with("accept", "*/*");
     }
     world.send(same).await.refused(400, "header_refused");
+}
+
+async fn headers_as_long_as_allowed_pass_and_one_byte_more_is_refused(kind: Kind) {
+    let world = World::start(kind).await;
+    let own = world.external(Door::Api).split_once("://").unwrap().1.len() + "host".len();
+    let long = |length: usize| Ask::get(STATUS).with("x-long", "a".repeat(length - "x-long".len()));
+    if kind == Kind::Http2 {
+        // There each field counts 32 bytes more, those of the target too, and the protocol has an answer of its own.
+        world.send(long(HEADER_BYTES - 1024)).await.succeeded(200);
+        assert_eq!(world.send(long(HEADER_BYTES)).await.status, 431);
+        return;
+    }
+    world.send(long(HEADER_BYTES - own)).await.succeeded(200);
+    world.send(long(HEADER_BYTES - own + 1)).await.refused(400, "header_refused");
 }
 
 async fn a_host_that_is_not_served_is_refused(kind: Kind) {

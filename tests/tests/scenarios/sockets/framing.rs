@@ -1,9 +1,9 @@
 //! Where one request ends and the next begins: never inside a body, whatever the body looks like.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use scenarios::actors::Session;
-use scenarios::world::socket::{until_closed, until_said, write};
+use scenarios::world::socket::{PATIENCE, until_closed, until_said, write};
 use scenarios::world::wire::{Wire, answer, authority};
 use scenarios::world::{Ask, Kind, Setup, World};
 use tokio::io::AsyncWriteExt as _;
@@ -12,7 +12,7 @@ use super::{accounts, pay, status};
 use crate::http::{ACCOUNTS, PAYMENTS, STATUS, counting};
 
 /// Short, so that a connection that stays open shows soon that nothing more is said on it.
-const IDLE: &str = "connections: {idle: 400ms}\n";
+const IDLE: &str = "connections: {idle: 150ms}\n";
 
 async fn short() -> (scenarios::actors::backend::Backend, World) {
     let (backend, setup) = counting().await;
@@ -71,6 +71,31 @@ async fn a_body_that_looks_like_a_request_is_never_one() {
         // The end of the connection may overtake the answer; nothing else may come.
         assert!(seen == [status] || seen.is_empty(), "{name}: {seen:?}");
         assert!(backend.received().is_empty(), "{name}: {:?}", backend.received());
+    }
+}
+
+/// RFC 9112, 6.3: the coding counts, and the connection ends behind the answer. The parser below us does this before
+/// anybody could refuse it.
+#[tokio::test]
+async fn a_length_beside_a_coding_counts_for_nothing_and_ends_the_connection() {
+    let (backend, world) = short().await;
+    let app = Session::of(&world, "demo-app").await;
+    let sent = String::from_utf8(pay(&app).body).unwrap();
+    for (length, first) in [(5, true), (5, false), (100_000, true), (100_000, false), (sent.len(), true)] {
+        let mut wire = pay(&app).chunked(50);
+        let at = if first { 0 } else { wire.fields.len() };
+        wire.fields.insert(at, format!("content-length: {length}").into_bytes());
+        let before = backend.received().len();
+        let mut stream = world.raw().await;
+        write(&mut stream, &[wire.bytes(), accounts(&app).bytes()].concat()).await;
+        let begun = Instant::now();
+        let seen = until_closed(&mut stream).await.statuses();
+        assert!(begun.elapsed() < PATIENCE / 2 && seen == [200], "{length} {first}: {seen:?}");
+        let received = backend.received();
+        let [one] = received.get(before..).unwrap() else { panic!("{received:?}") };
+        assert_eq!((one.line(), one.body.as_str()), ("POST /v1/domestic-payments HTTP/1.1", sent.as_str()));
+        assert_eq!(one.header("content-length"), Some(sent.len().to_string().as_str()));
+        assert_eq!(one.header("transfer-encoding"), None);
     }
 }
 

