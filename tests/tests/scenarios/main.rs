@@ -35,5 +35,6 @@ mod payments;
 mod permits;
 mod proofs;
 mod races;
+mod sockets;
 mod stepup;
 mod tokens;
