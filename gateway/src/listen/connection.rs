@@ -42,10 +42,9 @@ pub(super) async fn run(
     worker: usize,
     stop: flag::Receiver<bool>,
 ) {
-    let watch = Watch::start(Instant::now());
     let Some(tls) = &listener.tls else {
         let peer = Peer { address: peer, certificate: None };
-        return http1(listener, stream, peer, worker, watch, stop).await;
+        return http1(listener, stream, peer, worker, Watch::start(Instant::now()), stop).await;
     };
     let handshake = tokio::time::timeout(listener.limits.handshake, tls.acceptor().accept(stream));
     let stream = match handshake.await {
@@ -53,6 +52,8 @@ pub(super) async fn run(
         Ok(Err(_)) => return listener.house.metrics.closed("handshake"),
         Err(_) => return listener.house.metrics.closed("handshake-time"),
     };
+    // What the handshake took has a limit of its own.
+    let watch = Watch::start(Instant::now());
     let session = stream.get_ref().1;
     let certificate: Option<PeerCertificate> = tls.peer(session.peer_certificates(), listener.house.clock.now());
     let h2 = session.alpn_protocol() == Some(b"h2");

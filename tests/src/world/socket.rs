@@ -47,6 +47,16 @@ pub const MODERN: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rus
 /// # Errors
 /// A handshake that fails.
 pub async fn connect(address: SocketAddr, ca: &Path, tls: Tls<'_>) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    secure(stream, ca, tls).await
+}
+
+/// Speaks TLS over a connection that is there, trusting only the authority in `ca`.
+///
+/// # Errors
+/// A handshake that fails.
+pub async fn secure(stream: TcpStream, ca: &Path, tls: Tls<'_>) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca).unwrap() {
         roots.add(certificate.unwrap()).unwrap();
@@ -59,9 +69,7 @@ pub async fn connect(address: SocketAddr, ca: &Path, tls: Tls<'_>) -> std::io::R
         Some(shown) => builder.with_client_auth_cert(vec![shown.der.clone()], shown.key.clone_key()).unwrap(),
     };
     config.alpn_protocols = tls.alpn.iter().map(|name| name.to_vec()).collect();
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let name = ServerName::IpAddress(address.ip().into());
+    let name = ServerName::IpAddress(stream.peer_addr()?.ip().into());
     tokio::time::timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, stream)).await.unwrap()
 }
 

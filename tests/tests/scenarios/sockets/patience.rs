@@ -3,13 +3,14 @@
 //! Each scenario shortens the one limit that it is about; the others stay so long that they cannot be the reason.
 
 use std::future::Future;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use scenarios::actors::Session;
 use scenarios::actors::backend::Backend;
 use scenarios::actors::bank;
 use scenarios::world::frames::{Frames, kind};
-use scenarios::world::socket::{MODERN, PATIENCE, Said, until_closed, write};
+use scenarios::world::socket::{MODERN, PATIENCE, Said, secure, until_closed, write};
 use scenarios::world::wire::{answer, authority};
 use scenarios::world::{Ask, Kind, Setup, Tls, World};
 use spine::stage::Door;
@@ -93,6 +94,21 @@ async fn a_connection_that_says_nothing_is_closed() {
     // Without TLS there is no handshake before it.
     let mut plain = TcpStream::connect(world.address(Door::Admin)).await.unwrap();
     ends(&world, "head", until_closed(&mut plain)).await;
+}
+
+#[tokio::test]
+async fn what_a_handshake_takes_is_not_taken_from_the_head() {
+    let world = World::with(Kind::Http1, Setup::configured("connections: {head: 1s}\n")).await;
+    let pause = Duration::from_millis(700);
+    let stream = TcpStream::connect(world.address(Door::Api)).await.unwrap();
+    let early = tokio::time::timeout(pause, stream.readable()).await;
+    assert!(early.is_err(), "the server speaks first");
+    let tls = Tls { alpn: &[b"http/1.1"], versions: MODERN, certificate: None };
+    let mut stream = secure(stream, Path::new(world.told("/ca_cert")), tls).await.unwrap();
+    let early = tokio::time::timeout(pause, stream.read(&mut [0; 1])).await;
+    assert!(early.is_err(), "{early:?}");
+    write(&mut stream, &status(&world).bytes()).await;
+    assert_eq!(answer(&mut stream).await.status, 200);
 }
 
 #[tokio::test]
