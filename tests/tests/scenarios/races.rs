@@ -15,7 +15,7 @@ use crate::stepup::{challenged, verified, with_result};
 const CROWD: usize = 8;
 
 /// The timeout of a payment in the shipped policies.
-const PAYMENT_TIMEOUT: Duration = Duration::from_secs(5);
+pub const PAYMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 scenarios! {
     one_payment_asked_for_at_once_moves_money_once,
@@ -103,7 +103,7 @@ async fn one_result_for_two_payments_at_once_pays_one(kind: Kind) {
 }
 
 /// Asks for a payment and goes away once the bank has booked it.
-async fn left(app: &Session<'_>, key: &str, amount: &str) -> serde_json::Value {
+pub async fn left(app: &Session<'_>, key: &str, amount: &str) -> serde_json::Value {
     let before = bank::balance(app.world, 1).await;
     let slow = payment_with(amount, "SBX:delay=20000");
     tokio::select! {
@@ -114,7 +114,7 @@ async fn left(app: &Session<'_>, key: &str, amount: &str) -> serde_json::Value {
 }
 
 /// Waits until the gateway has noticed that a client went away.
-async fn abandoned(world: &World) {
+pub async fn abandoned(world: &World) {
     let noticed = async { while !world.audit().await.iter().any(|record| record["ending"] == "abandoned") {} };
     tokio::time::timeout(scenarios::world::PATIENCE, noticed).await.unwrap();
 }
