@@ -14,7 +14,7 @@ impl Folder {
     #[must_use]
     pub fn new() -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("qaqpa-scenario-{}-{number}", std::process::id()));
+        let path = place().join(format!("qaqpa-scenario-{}-{number}", std::process::id()));
         // What a killed run of the same process number left behind is not this world's past.
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
@@ -26,6 +26,13 @@ impl Folder {
     pub fn path(&self) -> &Path {
         &self.0
     }
+}
+
+// Keys, books and the trail are made durable dozens of times per world: in memory that costs nothing, and what is tested is
+// that it is asked for, not that the disk obeys.
+fn place() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    if std::env::var_os("TMPDIR").is_none() && memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
 }
 
 impl Default for Folder {
