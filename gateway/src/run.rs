@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as flag;
 
 use crate::assemble::Assembled;
@@ -119,22 +120,35 @@ pub fn reload(config: &Config, house: &Arc<House>, stack: &arc_swap::ArcSwap<Sta
     }
 }
 
-/// Waits for the wish to stop (SIGINT, SIGTERM) and reloads on SIGHUP meanwhile.
-///
-/// # Errors
-/// Signals that cannot be listened for.
-pub async fn until_told(config: &Config, assembled: &Assembled) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut hangup = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            _ = hangup.recv() => {
-                // Off this thread: serving threads never wait for a load.
-                let (config, house, stack) = (config.clone(), Arc::clone(&assembled.house), Arc::clone(&assembled.stack));
-                let _ = tokio::task::spawn_blocking(move || reload(&config, &house, &stack)).await;
+/// What an operator wishes of a serving process, told by signals.
+#[derive(Debug)]
+pub struct Wishes {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Wishes {
+    /// Begins to listen: from now on a signal waits for [`Wishes::until_stop`] instead of ending the process.
+    ///
+    /// # Errors
+    /// Signals that cannot be listened for.
+    pub fn listen() -> std::io::Result<Self> {
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate, hangup: signal(SignalKind::hangup())? })
+    }
+
+    /// Waits for the wish to stop (SIGINT, SIGTERM) and reloads on SIGHUP meanwhile.
+    pub async fn until_stop(&mut self, config: &Config, assembled: &Assembled) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangup.recv() => {
+                    // Off this thread: serving threads never wait for a load.
+                    let (config, house, stack) = (config.clone(), Arc::clone(&assembled.house), Arc::clone(&assembled.stack));
+                    let _ = tokio::task::spawn_blocking(move || reload(&config, &house, &stack)).await;
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use super::process::{CONFIGURATION, FAILED, FINE, in_runtime, start_log};
 use super::terminal::{colour, complain};
 use crate::assemble::{AssemblyError, assemble};
 use crate::config;
-use crate::run::{start, until_told};
+use crate::run::{Wishes, start};
 
 /// Serves until it is told to stop.
 pub(super) fn run(path: &Path) -> u8 {
@@ -28,15 +28,16 @@ pub(super) fn run(path: &Path) -> u8 {
         complain(&assembled.warnings);
     }
     let served = in_runtime(async {
+        let mut wishes = Wishes::listen().map_err(|error| format!("error: signals: {error}"))?;
         let running = start(&mut assembled).map_err(|error| format!("error: the serving threads: {error}"))?;
         for (listener, bound) in &assembled.listeners {
             let (door, external) = (listener.entrance.door.word(), &listener.entrance.external);
             tracing::info!("listener {door} is open on {} as {external}", bound.address);
         }
-        let ended = until_told(&config, &assembled).await.map_err(|error| format!("error: signals: {error}"));
+        wishes.until_stop(&config, &assembled).await;
         tracing::info!("stopping: no new connections, requests under way may end");
         running.stop();
-        ended
+        Ok(())
     });
     match served {
         Ok(()) => FINE,

@@ -19,8 +19,8 @@ use super::run::refused;
 use super::terminal::{colour, complain, say};
 use super::tour;
 use crate::assemble::{Assembled, AssemblyError, assemble};
-use crate::config::{self, Config, LogConfig};
-use crate::run::{start, until_told};
+use crate::config::{self, LogConfig};
+use crate::run::{Wishes, start};
 
 /// The file that tells programs where everything is; there only while the sandbox accepts.
 const TELLS: &str = "sandbox.json";
@@ -82,15 +82,27 @@ async fn life(arguments: &SandboxArguments) -> Result<bool, Failure> {
     let state = files::state_folder(&arguments.state)?;
     // Held until the process ends: two sandboxes on one folder would write into each other's books.
     let _lock = files::lock(&state)?;
+    let path = state.join(TELLS);
+    // One that was killed could not take its file away, and whatever it tells is over.
+    let _ = std::fs::remove_file(&path);
     let prepared = prepare(arguments, &state).await?;
     let config = config::load(&prepared.config).map_err(|findings| findings.render(colour()))?;
     let mut assembled = assemble(&config, Clock::system(), colour()).map_err(Failure::Assembly)?;
     let running = start(&mut assembled).map_err(|error| format!("error: the serving threads: {error}"))?;
     let tells = prepared.tells(&assembled, &state)?;
-    let path = state.join(TELLS);
+    // Before anybody can know of us: a signal from then on lets requests end, and takes the file away.
+    let mut wishes = Wishes::listen().map_err(|error| format!("error: signals: {error}"))?;
     let text = serde_json::to_vec_pretty(&tells).map_err(|error| error.to_string())?;
     write_private(&path, &text).map_err(|outage| format!("error: {}", outage.cause))?;
-    let ended = serve(arguments, &config, &assembled, &tells, &state).await;
+    let ended = tokio::select! {
+        () = wishes.until_stop(&config, &assembled) => {
+            if !arguments.tour {
+                say("\nStopping: requests under way may end.\n");
+            }
+            Ok(!arguments.tour)
+        }
+        ended = serve(arguments, &tells, &state) => ended,
+    };
     // Removed first: who reads it must not find a gateway that is going away.
     let _ = std::fs::remove_file(&path);
     // Off this thread, which the bank needs for the requests that are still under way.
@@ -99,21 +111,14 @@ async fn life(arguments: &SandboxArguments) -> Result<bool, Failure> {
     ended
 }
 
-async fn serve(
-    arguments: &SandboxArguments,
-    config: &Config,
-    assembled: &Assembled,
-    tells: &SandboxFile,
-    state: &Path,
-) -> Result<bool, Failure> {
+/// Takes the tour; without one, greets and never ends.
+async fn serve(arguments: &SandboxArguments, tells: &SandboxFile, state: &Path) -> Result<bool, Failure> {
     if arguments.tour {
         let options = tour::TourOptions { json: arguments.json, colour: colour() };
         return Ok(tour::run(tells, options).await?);
     }
     say(&start_page(tells, state));
-    until_told(config, assembled).await.map_err(|error| format!("error: signals: {error}"))?;
-    say("\nStopping: requests under way may end.\n");
-    Ok(true)
+    std::future::pending().await
 }
 
 /// Everything that has to be there before the gateway itself: a bank, an identity provider, keys, policies.
