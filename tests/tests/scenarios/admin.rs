@@ -306,21 +306,22 @@ fn refused_to_start(result: Result<World, AssemblyError>) -> String {
     }
 }
 
-const LOOPBACK: &str = "admin: {address: \"127.0.0.1:0\"}";
-
-fn listening_on(admin: &str) -> Setup {
-    Setup::default().replacing("qaqpa.yaml", LOOPBACK, format!("admin: {admin}"))
+/// Opens the administrators' listener to other machines, with more said of it.
+fn open_to_others(more: &str) -> Setup {
+    Setup::default()
+        .replacing("qaqpa.yaml", "  admin: {address: \"127.0.0.1:", "  admin: {address: \"0.0.0.0:")
+        .replacing("qaqpa.yaml", "\"}\npolicies:", format!("\"{more}}}\npolicies:"))
 }
 
 #[tokio::test]
 async fn administrators_off_loopback_need_tls() {
-    let plain = World::attempt(Kind::Memory, listening_on("{address: \"0.0.0.0:0\"}")).await;
+    let plain = World::attempt(Kind::Memory, open_to_others("")).await;
     assert!(refused_to_start(plain).contains("clear text"));
     // What an operator may decide for the public listeners, nobody may for this one.
-    let trusted = World::attempt(Kind::Memory, listening_on("{address: \"0.0.0.0:0\", plaintext: trusted}")).await;
+    let trusted = World::attempt(Kind::Memory, open_to_others(", plaintext: trusted")).await;
     assert!(refused_to_start(trusted).contains("administrators' listener"));
-    let tls = "{address: \"0.0.0.0:0\", tls: {certificate: ca/server.pem, key: ca/server.key}}";
-    let with_tls = World::attempt(Kind::Memory, listening_on(tls)).await.unwrap();
+    let tls = ", tls: {certificate: ca/server.pem, key: ca/server.key}";
+    let with_tls = World::attempt(Kind::Memory, open_to_others(tls)).await.unwrap();
     assert!(with_tls.external(Door::Admin).starts_with("https://"));
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use gateway::layer::once::LEASE_MARGIN;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::{self, payment, payment_with};
+use scenarios::actors::provider::{Callback, decided};
 use scenarios::actors::{Administrator, Session};
 use scenarios::world::{Answer, Ask, Kind, PATIENCE, Setup, World};
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ use crate::payments::booked;
 scenarios! {
     an_answered_request_leaves_one_record,
     a_request_without_a_client_leaves_one_too,
+    a_callback_is_recorded_with_its_provider,
     a_refusal_names_the_stage_and_the_problem,
     a_payment_has_an_intent_before_its_outcome,
     a_repetition_is_recorded_and_intends_nothing,
@@ -81,8 +83,8 @@ async fn an_answered_request_leaves_one_record(kind: Kind) {
     // What a record may hold, and nothing more: a new member is a decision.
     let mut names: Vec<&str> = record.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
-    let known = "amount at client ending generation hash interaction kind operation organisation previous received reference \
-                 sequence status steps";
+    let known = "administrator amount at client ending generation hash interaction kind operation organisation \
+                 previous provider received reference sequence status steps";
     assert_eq!(names.join(" "), known);
 }
 
@@ -91,11 +93,14 @@ async fn a_request_without_a_client_leaves_one_too(kind: Kind) {
     let public = world.send(Ask::get("/v1/discovery/status")).await;
     let health = world.send(Ask::get("/livez").at(Door::Admin)).await;
     let admin = Administrator::of(&world, "aigerim").get(&world, "/admin/generation").await;
-    for (answer, operation) in [(&public, "getStatus"), (&health, "getLiveness"), (&admin, "getGeneration")] {
+    let cases =
+        [(&public, "getStatus", None), (&health, "getLiveness", None), (&admin, "getGeneration", Some("aigerim"))];
+    for (answer, operation, administrator) in cases {
         answer.succeeded(200);
         let record = outcome(&world, answer).await;
         assert_eq!(record["operation"], operation);
         assert_eq!((&record["client"], &record["organisation"]), (&Value::Null, &Value::Null), "{record}");
+        assert_eq!(record["administrator"].as_str(), administrator, "{record}");
         assert_eq!(steps(&record), "route authenticate meter permit validate assess");
     }
     let strange = world.send(Ask::get("/v1/nowhere")).await;
@@ -103,6 +108,37 @@ async fn a_request_without_a_client_leaves_one_too(kind: Kind) {
     let record = outcome(&world, &strange).await;
     assert_eq!((&record["operation"], &record["status"]), (&Value::Null, &json!(404)));
     assert_eq!(steps(&record), "route:unknown_path");
+}
+
+async fn a_callback_is_recorded_with_its_provider(kind: Kind) {
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "demo-app").await;
+    let started = app.post("/v1/identity-verifications", &fresh("verification"), &verification()).await;
+    started.succeeded(201);
+    decided(&world, &started).await;
+    let arrived = async {
+        loop {
+            let mut records = world.audit().await;
+            records.retain(|record| record["operation"] == "receiveIdentityCallback");
+            if records.len() == 2 {
+                return records;
+            }
+        }
+    };
+    let records = tokio::time::timeout(PATIENCE, arrived).await.unwrap();
+    for (record, (wanted, status)) in records.iter().zip([("intent", Value::Null), ("outcome", json!(204))]) {
+        assert_eq!((&record["kind"], &record["status"]), (&json!(wanted), &status));
+        assert_eq!((&record["provider"], &record["client"]), (&json!("sandbox-face"), &Value::Null), "{record}");
+    }
+    let forged = Callback::of(&world, "session", "reference", "match").sign_with(b"somebody else's secret").body("{}");
+    let refused = world.send(forged).await;
+    refused.refused(401, "signature_invalid");
+    let record = outcome(&world, &refused).await;
+    assert_eq!((&record["provider"], steps(&record).as_str()), (&Value::Null, "route authenticate:signature_invalid"));
+}
+
+fn verification() -> Value {
+    json!({"subject": {"type": "iin", "value": bank::iin(1)}, "purpose": "loan", "level": "L2", "binding": {"kind": "none"}})
 }
 
 async fn a_refusal_names_the_stage_and_the_problem(kind: Kind) {
@@ -304,12 +340,9 @@ async fn without_a_trail_no_money_moves(kind: Kind) {
     let key = fresh("order");
     app.pay(&key, &payment("1.00")).await.refused(503, "dependency_down");
     assert_eq!(bank::balance(&world, 1).await, before);
-    // Nothing was done, so the key is free: another body would be a mismatch otherwise.
-    app.pay(&key, &payment("2.00")).await.refused(503, "dependency_down");
-    let verification = json!({
-        "subject": {"type": "iin", "value": bank::iin(1)}, "purpose": "loan", "level": "L2", "binding": {"kind": "none"},
-    });
-    let refused = app.post("/v1/identity-verifications", &fresh("verification"), &verification).await;
+    // Nothing was done, so the key is free: it would be in progress otherwise.
+    app.pay(&key, &payment("1.00")).await.refused(503, "dependency_down");
+    let refused = app.post("/v1/identity-verifications", &fresh("verification"), &verification()).await;
     refused.refused(503, "dependency_down");
     // What moves nothing goes on, and what is lost is counted.
     app.get("/v1/accounts").await.succeeded(200);
