@@ -14,6 +14,7 @@ use http_body::Body as _;
 use policies::code::Code;
 use policies::id::UpstreamId;
 use policies::rulebook::Rulebook;
+use policies::time::Timestamp;
 use serde_json::json;
 use spine::Reply;
 use spine::body::{Body, BodyFailure};
@@ -53,7 +54,7 @@ pub async fn forward(
     let body = body(&mut cleared, &broken);
     let pools = reach.pools.get(cleared.worker).ok_or_else(|| defect("a serving thread has no connections"))?;
     let undecided = cleared.reference().map(|reference| reference.0.clone()).filter(|_| method == Method::POST);
-    let deadline = cleared.deadline;
+    let (deadline, received) = (cleared.deadline, cleared.received);
     let mut sending = std::pin::pin!(pools.send(upstream, OutgoingRequest::new(method, target, headers, body)));
     let backend_may = rulebook.upstreams.get(upstream).map_or(Duration::ZERO, |known| known.connect + known.response);
     let sent = if deadline.saturating_duration_since(Instant::now()) > backend_may {
@@ -78,14 +79,14 @@ pub async fn forward(
                 .retry_after(Duration::from_secs(after.unwrap_or(1))))
         }
         // A backend that fails at moving money may have moved it all the same.
-        (Ok(reply), Some(reference)) if reply.status().is_server_error() => Ok(unknown_outcome(&reference)),
+        (Ok(reply), Some(reference)) if reply.status().is_server_error() => Ok(unknown_outcome(&reference, received)),
         (Ok(reply), _) => {
             let (mut head, body) = reply.into_parts();
             head.version = http::Version::HTTP_11;
             Ok(Reply::from_parts(head, Body::stream(Box::pin(Answer(body)))))
         }
         (Err(SendError::TimedOut { sent: true } | SendError::Lost(_)), Some(reference)) => {
-            Ok(unknown_outcome(&reference))
+            Ok(unknown_outcome(&reference, received))
         }
         (Err(error), _) => Err(match broken.get() {
             Some(Broken::Size) => read::too_large(cleared.policy().body_bytes_max),
@@ -105,11 +106,12 @@ fn refuse(error: SendError) -> Rejection {
     }
 }
 
-/// Answers a money call whose outcome is not known, and says where it can be read.
+/// Answers a money call of `at` whose outcome is not known, and says where it can be read.
 #[must_use]
-pub fn unknown_outcome(reference: &str) -> Reply {
+pub fn unknown_outcome(reference: &str, at: Timestamp) -> Reply {
     let place = format!("/v1/domestic-payments/{reference}");
-    let body = json!({"paymentId": reference, "status": "unknown", "links": {"self": place}});
+    let body =
+        json!({"paymentId": reference, "status": "unknown", "createdAt": at.to_string(), "links": {"self": place}});
     let mut reply = Reply::new(Body::whole(body.to_string()));
     *reply.status_mut() = StatusCode::ACCEPTED;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
