@@ -5,6 +5,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use policies::admin::AdminRole;
 use policies::caller::Caller;
 use policies::code::{Code, Outage};
+use policies::id::VerificationId;
 use serde_json::{Value, json};
 use spine::Reply;
 use spine::body::Body;
@@ -32,6 +33,11 @@ pub(crate) async fn reply(
     match question {
         Question::Liveness => Ok(json_reply(StatusCode::OK, &json!({"status": "live"}))),
         Question::Readiness => {
+            // A question with a known answer: that it is answered is what counts.
+            let nobody = VerificationId::parse("readiness")
+                .map_err(|error| Rejection::new(Code::Internal, "Readiness cannot be told.").because(error))?;
+            let asked = house.verifications.get(&nobody).await;
+            asked.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
             Ok(json_reply(StatusCode::OK, &json!({"status": "ready", "generation": generation.number})))
         }
         Question::Metrics => {
