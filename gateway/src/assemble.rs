@@ -180,7 +180,9 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
     let store = Arc::new(SqliteStore::open(&config.state.join("qaqpa.sqlite")).map_err(|outage| machine(&outage))?);
     let mut webhook_secrets = HashMap::new();
     for provider in &config.providers {
-        let secret = secret(&provider.webhook_secret)?;
+        let secret = secret(&provider.webhook_secret).map_err(|error| {
+            AssemblyError::Configuration(format!("error: the webhook secret of provider {}: {error}", provider.id))
+        })?;
         webhook_secrets.insert(provider.id.clone(), secret);
     }
     Ok(House {
@@ -214,7 +216,7 @@ fn trust(config: &Config) -> Result<Trust, AssemblyError> {
 }
 
 fn secret(reference: &SecretReference) -> Result<Secret<Vec<u8>>, AssemblyError> {
-    let wrong = |text: String| AssemblyError::Configuration(format!("error: {text}\n"));
+    let wrong = |text: String| AssemblyError::Configuration(format!("{text}\n"));
     let bytes = match reference {
         SecretReference::File(path) => {
             private_file(Path::new(path)).map_err(wrong)?;

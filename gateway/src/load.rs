@@ -90,7 +90,12 @@ fn texts(folders: &[PathBuf]) -> Result<Option<Vec<(String, String)>>, Findings>
     }
     let mut found = Vec::new();
     for folder in folders {
+        let before = found.len();
         collect(folder, &mut found)?;
+        if found.len() == before {
+            let help = "name a folder with .yaml files; nothing is exposed without policies".to_owned();
+            return Err(Findings::of_file(UNREADABLE, folder, "it holds no .yaml or .yml file", Some(help)));
+        }
     }
     Ok(Some(found))
 }

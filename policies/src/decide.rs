@@ -97,7 +97,7 @@ pub fn permit(policy: &Arc<OperationPolicy>, caller: &Caller, now: Timestamp) ->
 
 /// Names one request, so that an identity result can be bound to it: base64url of SHA-256.
 ///
-/// `body_digest` is SHA-256 of the canonical body. Two requests have the same name only if client, operation and body
+/// `body_digest` is SHA-256 over path, query and canonical body. Two requests have the same name only if client, operation and body
 /// are the same; each part is hashed with its length, so that none runs into the next.
 #[must_use]
 pub fn binding_hash(client: &ClientId, operation: &OperationId, body_digest: &[u8; 32]) -> String {

@@ -19,7 +19,7 @@ pub struct RequestFacts<'a> {
     pub operation: &'a OperationId,
     /// What the body says.
     pub body: &'a BodyFacts,
-    /// SHA-256 of the canonical body (RFC 8785): binds an identity result to this very request.
+    /// SHA-256 over path, query and canonical body (RFC 8785): binds an identity result to this very request.
     pub body_digest: &'a [u8; 32],
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// What the store found under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EarlierClaim {
-    /// SHA-256 of the canonical body of the request that made the claim.
+    /// SHA-256 over path, query and canonical body of the request that made the claim.
     pub digest: [u8; 32],
     /// How far that request has come.
     pub state: ClaimState,

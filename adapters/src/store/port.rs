@@ -41,7 +41,7 @@ pub trait Replays: Send + Sync {
 pub struct NewClaim {
     /// The client, the operation and the key the client chose.
     pub key: IdempotencyKey,
-    /// SHA-256 of the canonical body.
+    /// SHA-256 over path, query and canonical body.
     pub digest: [u8; 32],
     /// Under which reference the backend will know the deed, should this be the first claim.
     pub reference: String,

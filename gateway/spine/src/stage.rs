@@ -338,7 +338,7 @@ impl Sound {
         &self.learnt.facts
     }
 
-    /// Returns SHA-256 of the canonical body (RFC 8785), or of no bytes.
+    /// Returns SHA-256 over path, query and canonical body (RFC 8785); of no bytes where nothing depends on it.
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
         &self.learnt.digest

@@ -18,7 +18,7 @@ pub struct CheckArguments {
     /// The folder with contracts; the shipped ones if none is named.
     #[arg(long, value_name = "DIR")]
     contracts: Option<PathBuf>,
-    /// Also check an operator's configuration.
+    /// Also check an operator's configuration, and the folders it names; certificates, keys and secrets are not opened.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print one JSON object for a program.

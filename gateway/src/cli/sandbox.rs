@@ -43,7 +43,7 @@ pub struct SandboxArguments {
     /// Take the tour, then stop; free ports are used unless you name some.
     #[arg(long)]
     pub tour: bool,
-    /// Print the tour as JSON lines.
+    /// With --tour: print it as JSON lines.
     #[arg(long, requires = "tour")]
     pub json: bool,
 }

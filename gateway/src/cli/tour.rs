@@ -99,7 +99,10 @@ fn next(sandbox: &SandboxFile) -> String {
     let calls = [
         ("GET /v1/accounts", "one call; token and proof are made for you"),
         ("GET /v1/accounts --anonymous", "the same without a token"),
-        ("POST /v1/domestic-payments --data @payment.json", "pay; --key KEY to repeat it"),
+        (
+            "POST /v1/domestic-payments --data @payment.json",
+            "pay; a payment.json stands in the README, --key KEY repeats it",
+        ),
     ];
     let mut text = format!("Try next, with `qaqpa sandbox{flag}` running in another terminal:\n");
     for (call, what) in calls {

@@ -17,7 +17,7 @@ use spine::stage::{Permitted, Sound, SoundBody};
 
 use super::{noted, read};
 
-/// SHA-256 of no bytes (FIPS 180-4): the digest of a request without a body.
+/// SHA-256 of no bytes (FIPS 180-4): the digest of a request that nothing tells from others by its digest.
 const NOTHING: [u8; 32] = [
     0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41,
     0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
@@ -51,7 +51,9 @@ fn without_body(permitted: Permitted) -> Result<Result<Sound, Permitted>, Reject
     if permitted.raw().is_none() && !permitted.body.is_end_stream() {
         return Err(Rejection::new(Code::SchemaViolation, "This operation takes no body."));
     }
-    Ok(Ok(Sound::checked(permitted, SoundBody::None, BodyFacts::default(), NOTHING)))
+    // Only a request that is done once is told from others by it.
+    let digest = if permitted.policy().idempotent { digest_of(&permitted, &[]) } else { NOTHING };
+    Ok(Ok(Sound::checked(permitted, SoundBody::None, BodyFacts::default(), digest)))
 }
 
 async fn with_body(mut permitted: Permitted) -> Result<Sound, Rejection> {
@@ -156,8 +158,12 @@ fn digest(permitted: &Permitted, raw: &Bytes, body: &Value) -> Result<[u8; 32], 
     let canonical = serde_json_canonicalizer::to_vec(body)
         .map_err(|error| Rejection::new(Code::BodyMalformed, "The body has no canonical form.").because(error))?;
     let canonical = if raw.is_empty() { &[][..] } else { &canonical };
+    Ok(digest_of(permitted, canonical))
+}
+
+fn digest_of(permitted: &Permitted, canonical: &[u8]) -> [u8; 32] {
     let query = permitted.head.uri.query().unwrap_or_default();
-    Ok(digest_of_parts(&[permitted.path().as_str().as_bytes(), query.as_bytes(), canonical]))
+    digest_of_parts(&[permitted.path().as_str().as_bytes(), query.as_bytes(), canonical])
 }
 
 #[cfg(test)]

@@ -202,7 +202,7 @@ impl Guide {
         let line = "─".repeat(story::WIDTH);
         self.say(&format!("\n{}", self.ink.dim(&line)));
         if fine {
-            let text = format!("✔ {steps} steps and {checks} checks in {took:.1} s: everything was as expected.");
+            let text = format!("✔ {steps} steps and {checks} checks in {took:.2} s: everything was as expected.");
             self.say(&format!("{}\n\n{next}", self.ink.green(&text)));
         } else {
             let text = format!("✘ Step {steps} was a surprise; the tour stops here.");
