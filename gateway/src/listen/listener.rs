@@ -103,4 +103,17 @@ mod tests {
         assert!(census.enter(one, &limits));
         assert_eq!(census.count(), 3);
     }
+
+    #[test]
+    fn who_holds_a_64_of_ipv6_is_one_peer() -> Result<(), std::net::AddrParseError> {
+        let limits = ConnectionLimits { connections_per_peer_max: 1, ..ConnectionLimits::default() };
+        let census = Census::default();
+        let (one, same, other) = ("2001:db8::1".parse()?, "2001:db8::ffff:2".parse()?, "2001:db8:0:1::1".parse()?);
+        assert!(census.enter(one, &limits));
+        assert!(!census.enter(same, &limits));
+        assert!(census.enter(other, &limits));
+        census.leave(one);
+        assert!(census.enter(same, &limits));
+        Ok(())
+    }
 }

@@ -21,6 +21,7 @@ scenarios! {
     a_contradicting_callback_changes_nothing,
     a_callback_for_nothing_we_asked_is_refused,
     a_callback_that_breaks_the_contract_is_refused,
+    a_callback_names_the_session_it_is_about,
 }
 
 /// Begins a verification whose provider never calls, so that the scenario may.
@@ -206,5 +207,16 @@ async fn a_doubled_callback_of_the_sandbox_counts_once() {
         }
     };
     tokio::time::timeout(PATIENCE, twice).await.unwrap();
+    assert_eq!(status(&app, &started).await, "passed");
+}
+
+async fn a_callback_names_the_session_it_is_about(kind: Kind) {
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "demo-app").await;
+    let (started, other) = (begun(&app).await, begun(&app).await);
+    let foreign = Callback::of(&world, &provider::session(&other), &started.at("/id"), "match");
+    world.send(foreign.sign(&world)).await.refused(404, "not_found");
+    assert_eq!(status(&app, &started).await, "capture_pending");
+    world.send(says(&world, &started, "match").sign(&world)).await.succeeded(204);
     assert_eq!(status(&app, &started).await, "passed");
 }
