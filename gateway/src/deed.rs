@@ -68,7 +68,7 @@ impl Deed {
         };
         match own {
             Own::IssueToken => self.issue(&cleared),
-            Own::Keys => Ok(public(oauth::metadata::keys(house.keyring.published()))),
+            Own::Keys => Ok(public(house.keyring.published().to_jwks())),
             Own::ServerMetadata => Ok(public(oauth::metadata::authorization_server(&self.endpoints()))),
             Own::ResourceMetadata => Ok(public(oauth::metadata::protected_resource(&self.endpoints()))),
             Own::Status => Ok(json_reply(StatusCode::OK, &json!({"status": "ok", "at": cleared.received.to_string()}))),

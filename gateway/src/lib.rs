@@ -7,7 +7,6 @@ pub mod cli;
 pub mod config;
 pub mod deed;
 mod findings;
-pub mod form;
 pub mod generation;
 pub mod house;
 pub mod layer;

@@ -4,18 +4,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use adapters::upstream::{OutgoingRequest, SendError};
-use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::uri::PathAndQuery;
-use http::{Method, StatusCode};
 use http_body::Body as _;
 use policies::code::Code;
 use policies::id::UpstreamId;
 use policies::rulebook::Rulebook;
-use policies::time::Timestamp;
-use serde_json::json;
 use spine::Reply;
 use spine::body::{Body, BodyFailure};
 use spine::error::Rejection;
@@ -23,7 +17,9 @@ use spine::stage::{Cleared, SoundBody};
 
 use crate::bounded::{Bounded, Broken};
 use crate::layer::read;
+use crate::layer::trace::INTERACTION;
 use crate::reach::Reach;
+use crate::reply::unknown_outcome;
 
 /// Whose request it is, by the gateway's word.
 const ORGANISATION: HeaderName = HeaderName::from_static("x-qaqpa-organisation");
@@ -33,7 +29,6 @@ const CLIENT: HeaderName = HeaderName::from_static("x-qaqpa-client");
 const REFERENCE: HeaderName = HeaderName::from_static("x-qaqpa-reference");
 /// The verified payer's number, to be compared with the account's owner.
 const PAYER: HeaderName = HeaderName::from_static("x-qaqpa-payer");
-const INTERACTION: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
 
 /// What of the client's own headers goes on; tokens, proofs, cookies and addresses never do.
 static FROM_CLIENT: [HeaderName; 4] =
@@ -53,7 +48,7 @@ pub async fn forward(
     let broken = Arc::new(OnceLock::new());
     let body = body(&mut cleared, &broken);
     let pools = reach.pools.get(cleared.worker).ok_or_else(|| defect("a serving thread has no connections"))?;
-    let undecided = cleared.reference().map(|reference| reference.0.clone()).filter(|_| method == Method::POST);
+    let undecided = cleared.reference().map(|reference| reference.0.clone());
     let (deadline, received) = (cleared.deadline, cleared.received);
     let mut sending = std::pin::pin!(pools.send(upstream, OutgoingRequest::new(method, target, headers, body)));
     let backend_may = rulebook.upstreams.get(upstream).map_or(Duration::ZERO, |known| known.connect + known.response);
@@ -106,24 +101,6 @@ fn refuse(error: SendError) -> Rejection {
     }
 }
 
-/// Answers a money call of `at` whose outcome is not known, and says where it can be read.
-#[must_use]
-pub fn unknown_outcome(reference: &str, at: Timestamp) -> Reply {
-    let place = format!("/v1/domestic-payments/{reference}");
-    let body =
-        json!({"paymentId": reference, "status": "unknown", "createdAt": at.to_string(), "links": {"self": place}});
-    let mut reply = Reply::new(Body::whole(body.to_string()));
-    *reply.status_mut() = StatusCode::ACCEPTED;
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Ok(place) = HeaderValue::from_str(&place) {
-        reply.headers_mut().insert(LOCATION, place);
-    }
-    // It may be made on the way out, where `redact` no longer sees it.
-    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    reply.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    reply
-}
-
 fn headers(cleared: &Cleared) -> Result<HeaderMap, http::header::InvalidHeaderValue> {
     let mut headers = HeaderMap::with_capacity(12);
     for name in &FROM_CLIENT {
@@ -147,13 +124,10 @@ fn headers(cleared: &Cleared) -> Result<HeaderMap, http::header::InvalidHeaderVa
     Ok(headers)
 }
 
+// What hyper has parsed, if its path is the canonical one, as it always is: `CanonicalPath` refuses every other form.
 fn target(cleared: &Cleared) -> Option<PathAndQuery> {
-    match cleared.head.uri.query() {
-        // The common case costs no copy: hyper has parsed these very bytes, and the path among them is canonical.
-        _ if cleared.head.uri.path() == cleared.path().as_str() => cleared.head.uri.path_and_query().cloned(),
-        None => PathAndQuery::try_from(cleared.path().as_str()).ok(),
-        Some(query) => PathAndQuery::try_from(format!("{}?{query}", cleared.path().as_str())).ok(),
-    }
+    let uri = &cleared.head.uri;
+    uri.path_and_query().filter(|_| uri.path() == cleared.path().as_str()).cloned()
 }
 
 fn body(cleared: &mut Cleared, broken: &Arc<OnceLock<Broken>>) -> Body {

@@ -41,6 +41,13 @@ pub(crate) fn pairs(text: &str) -> impl Iterator<Item = Result<Pair<'_>, Broken>
     })
 }
 
+/// Reads a form body as its fields, in order; `None` if it is not UTF-8 or a pair cannot be read.
+#[must_use]
+pub fn form_fields(raw: &[u8]) -> Option<Vec<(String, String)>> {
+    let text = std::str::from_utf8(raw).ok()?;
+    pairs(text).map(|pair| pair.ok().map(|(name, value)| (name.into_owned(), value.into_owned()))).collect()
+}
+
 fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
     if text.bytes().any(|byte| !byte.is_ascii_graphic()) {
         return Err("a character must be escaped");

@@ -20,7 +20,7 @@ mod validate;
 pub use contract::{Contract, OPERATIONS_MAX};
 pub use document::{ALIASES_MAX, DEPTH_MAX, DOCUMENT_BYTES_MAX, NODES_MAX};
 pub use fault::{Fault, Source};
-pub use form::{PAIRS_MAX, QUERY_BYTES_MAX};
+pub use form::{PAIRS_MAX, QUERY_BYTES_MAX, form_fields};
 pub use json::{INTEGER_MAX, JSON_BYTES_MAX, JSON_DEPTH_MAX, JSON_PROPERTIES_MAX, JSON_VALUES_MAX};
 pub use operation::{Operation, PathParameters, RouteMatch, SecurityRequirement};
 pub use path::{CanonicalPath, PATH_BYTES_MAX, PathError, SEGMENTS_MAX};

@@ -111,11 +111,6 @@ impl Operation {
         essence.is_some_and(|essence| self.media_types.iter().any(|known| known.eq_ignore_ascii_case(essence)))
     }
 
-    /// Tells whether [`check_request`](Self::check_request) can refuse anything: always, since unknown query parameters are.
-    pub fn needs_parameter_check(&self) -> bool {
-        true
-    }
-
     /// Judges path, query and header parameters.
     ///
     /// `query` is the raw text behind `?`; `header` gives the value of a header by its name in lower case. Unknown query

@@ -8,8 +8,6 @@ use thiserror::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Code {
-    /// The request line, a header or the framing is not what HTTP or this gateway allows.
-    RequestMalformed,
     /// A header appears twice, has a forbidden name, or a forbidden value.
     HeaderRefused,
     /// The path is not in its one canonical form.
@@ -100,8 +98,6 @@ pub enum Code {
     BackendBroken,
     /// The backend did not answer in time.
     BackendTimeout,
-    /// The backend may have acted, its answer was lost.
-    BackendUnknownOutcome,
     /// The request's own time was over before its work began.
     DeadlineExceeded,
     /// A defect of ours.

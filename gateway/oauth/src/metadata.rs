@@ -1,8 +1,7 @@
-//! What the server publishes of itself: RFC 8414, RFC 9728, and its public keys. It lists what is enabled, nothing more.
+//! What the server publishes of itself: RFC 8414 and RFC 9728. It lists what is enabled, nothing more.
 
 use std::collections::BTreeSet;
 
-use policies::jose::KeySet;
 use serde_json::{Value, json};
 
 /// Where the server is.
@@ -51,10 +50,4 @@ pub fn protected_resource(at: &Endpoints<'_>) -> Value {
         "dpop_signing_alg_values_supported": SIGNING_ALGORITHMS,
         "tls_client_certificate_bound_access_tokens": at.mtls.is_some(),
     })
-}
-
-/// Publishes the public keys (RFC 7517).
-#[must_use]
-pub fn keys(published: &KeySet) -> Value {
-    json!({ "keys": published.iter().map(|key| key.to_jwk()).collect::<Vec<_>>() })
 }

@@ -58,8 +58,7 @@ pub struct Answer {
 
 /// What every code is answered with.
 #[rustfmt::skip]
-static ANSWERS: [(Code, Answer); 48] = [
-    (Code::RequestMalformed, fixed(400, "request_malformed", "The request is malformed", Origin::Client, false, "invalid_request")),
+static ANSWERS: [(Code, Answer); 46] = [
     (Code::HeaderRefused, fixed(400, "header_refused", "A header is not allowed", Origin::Client, false, "invalid_request")),
     (Code::PathNotCanonical, fixed(400, "path_not_canonical", "The path is not canonical", Origin::Client, false, "invalid_request")),
     (Code::UnknownPath, fixed(404, "unknown_path", "There is no such operation", Origin::Client, false, "invalid_request")),
@@ -105,7 +104,6 @@ static ANSWERS: [(Code, Answer); 48] = [
     (Code::BackendUnavailable, fixed(503, "backend_unavailable", "The backend cannot be reached", Origin::Upstream, true, "temporarily_unavailable")),
     (Code::BackendBroken, fixed(502, "backend_broken", "The backend's answer is not usable", Origin::Upstream, true, "server_error")),
     (Code::BackendTimeout, fixed(504, "backend_timeout", "The backend did not answer in time", Origin::Upstream, true, "temporarily_unavailable")),
-    (Code::BackendUnknownOutcome, fixed(202, "backend_unknown_outcome", "The outcome is not known yet", Origin::Upstream, false, "server_error")),
     (Code::DeadlineExceeded, fixed(503, "deadline_exceeded", "The request's time is over", Origin::Gateway, true, "temporarily_unavailable")),
 ];
 

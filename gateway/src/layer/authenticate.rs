@@ -22,7 +22,6 @@ use spine::stage::{Identified, Routed};
 use spine::trail::Trail;
 
 use super::{noted, read};
-use crate::form;
 use crate::generation::Generation;
 use crate::house::House;
 
@@ -120,8 +119,8 @@ impl Authenticate {
             let detail = "Clients authenticate by assertion or certificate, not by the Authorization header.";
             return Err(Rejection::new(Code::OauthInvalidClient, detail));
         }
-        let fields =
-            form::parse(&raw).ok_or_else(|| Rejection::new(Code::OauthInvalidRequest, "The form cannot be read."))?;
+        let fields = openapi::form_fields(&raw)
+            .ok_or_else(|| Rejection::new(Code::OauthInvalidRequest, "The form cannot be read."))?;
         let request = TokenRequest::parse(&fields).map_err(|error| refuse(&error))?;
         let id = grant::client_id_of(&request).map_err(|error| refuse(&error))?;
         // An unknown client and a wrong assertion read the same, and take as long (AS11).

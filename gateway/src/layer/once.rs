@@ -108,7 +108,7 @@ impl<S: Refine<Claimed, Out = Reply>> Once<S> {
             // The deed is done, its answer broke off: the backend knows the outcome under the same reference. That is
             // the answer for repetitions too, so that the deed is never sent again.
             None => {
-                let unknown = whole(crate::proxy::unknown_outcome(ticket.reference(), self.house.clock.now())).await;
+                let unknown = whole(crate::reply::unknown_outcome(ticket.reference(), self.house.clock.now())).await;
                 unknown.ok_or_else(|| {
                     Rejection::new(Code::Internal, "The outcome cannot be told.").because("a body of ours broke off")
                 })?

@@ -43,14 +43,14 @@ impl<S: Refine<Cleared, Out = Reply>> Refine<Cleared> for Redact<S> {
     async fn refine(&self, cleared: Cleared) -> Result<Reply, Rejection> {
         let trail = cleared.trail.clone();
         let from_backend = matches!(cleared.policy().service, Service::Upstream(_));
-        let (idempotent, received) = (cleared.policy().idempotent, cleared.received);
+        let received = cleared.received;
         let reference = cleared.reference().map(|reference| reference.0.clone());
         let mut reply = self.inner.refine(cleared).await?;
         if from_backend {
             if let Err(rejection) = noted(&trail, "redact", promised(&reply)) {
                 // A money call never ends undecided: the backend has answered, so it may have acted.
-                return match reference.filter(|_| idempotent) {
-                    Some(reference) => Ok(crate::proxy::unknown_outcome(&reference, received)),
+                return match reference {
+                    Some(reference) => Ok(crate::reply::unknown_outcome(&reference, received)),
                     None => Err(rejection),
                 };
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use policies::code::Code;
 use policies::id::InteractionId;
 use spine::Reply;
@@ -15,7 +15,7 @@ use tower::Layer;
 use crate::house::House;
 
 /// The header that names an interaction; a UUID, or it is ignored (FAPI).
-pub const INTERACTION: &str = "x-fapi-interaction-id";
+pub const INTERACTION: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
 
 /// Makes the frame.
 #[derive(Debug, Clone)]

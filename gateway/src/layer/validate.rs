@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body::Body as _;
 use openapi::{BodyError, BodyFault};
@@ -51,8 +50,7 @@ fn without_body(permitted: Permitted) -> Result<Result<Sound, Permitted>, Reject
     if permitted.raw().is_none() && !permitted.body.is_end_stream() {
         return Err(Rejection::new(Code::SchemaViolation, "This operation takes no body."));
     }
-    // Only a request that is done once is told from others by it.
-    let digest = if permitted.policy().idempotent { digest_of(&permitted, &[]) } else { NOTHING };
+    let digest = digest(&permitted, None)?;
     Ok(Ok(Sound::checked(permitted, SoundBody::None, BodyFacts::default(), digest)))
 }
 
@@ -93,7 +91,7 @@ async fn with_body(mut permitted: Permitted) -> Result<Sound, Rejection> {
     let content_type = permitted.head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let value = operation.check_body(content_type, &raw).map_err(refuse)?;
     let facts = facts(&permitted, value.value())?;
-    let digest = digest(&permitted, &raw, value.value())?;
+    let digest = digest(&permitted, Some(value.value()).filter(|_| !raw.is_empty()))?;
     if let Some(amount) = &facts.amount {
         // The trail keeps it, so that a decision can be judged again.
         permitted.trail.note_amount(amount.to_string());
@@ -153,17 +151,18 @@ fn facts(permitted: &Permitted, body: &Value) -> Result<BodyFacts, Rejection> {
 }
 
 // Two spellings of one JSON value are one request (RFC 8785). Path and query belong to it: the same body sent to another
-// resource is another request.
-fn digest(permitted: &Permitted, raw: &Bytes, body: &Value) -> Result<[u8; 32], Rejection> {
-    let canonical = serde_json_canonicalizer::to_vec(body)
-        .map_err(|error| Rejection::new(Code::BodyMalformed, "The body has no canonical form.").because(error))?;
-    let canonical = if raw.is_empty() { &[][..] } else { &canonical };
-    Ok(digest_of(permitted, canonical))
-}
-
-fn digest_of(permitted: &Permitted, canonical: &[u8]) -> [u8; 32] {
+// resource is another request. Only what is done once, or stepped up, is told from others by it.
+fn digest(permitted: &Permitted, body: Option<&Value>) -> Result<[u8; 32], Rejection> {
+    let policy = permitted.policy();
+    if !policy.idempotent && policy.step_up.is_none() {
+        return Ok(NOTHING);
+    }
+    let canonical = body.map(serde_json_canonicalizer::to_vec).transpose();
+    let canonical = canonical
+        .map_err(|error| Rejection::new(Code::BodyMalformed, "The body has no canonical form.").because(error))?
+        .unwrap_or_default();
     let query = permitted.head.uri.query().unwrap_or_default();
-    digest_of_parts(&[permitted.path().as_str().as_bytes(), query.as_bytes(), canonical])
+    Ok(digest_of_parts(&[permitted.path().as_str().as_bytes(), query.as_bytes(), &canonical]))
 }
 
 #[cfg(test)]
