@@ -7,8 +7,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use policies::code::Outage;
-use policies::id::{IdempotencyKey, ProviderId, VerificationId};
+use policies::event::{Event, NewEvent};
+use policies::id::{ClientId, IdempotencyKey, OperationId, OrganisationId, ProviderId, VerificationId};
 use policies::once::{EarlierClaim, StoredReply};
+use policies::settle::{Fate, Settlement, Undecided};
 use policies::time::Timestamp;
 use policies::verification::{State, Verification};
 
@@ -41,6 +43,8 @@ pub trait Replays: Send + Sync {
 pub struct NewClaim {
     /// The client, the operation and the key the client chose.
     pub key: IdempotencyKey,
+    /// Whose client it is.
+    pub organisation: OrganisationId,
     /// SHA-256 over path, query and canonical body.
     pub digest: [u8; 32],
     /// Under which reference the backend will know the deed, should this be the first claim.
@@ -49,6 +53,8 @@ pub struct NewClaim {
     pub lease: Duration,
     /// How long the claim, or its answer, is kept.
     pub keep: Duration,
+    /// Whether a backend can be asked what became of the deed: then an unfinished claim becomes undecided.
+    pub settles: bool,
 }
 
 /// The right to do a claimed deed, made only by a store.
@@ -98,16 +104,52 @@ pub trait Claims: Send + Sync {
     /// A ticket that was taken over gives an outage.
     fn clear<'a>(&'a self, ticket: &'a ClaimTicket, spends: &'a [String], now: Timestamp) -> Answer<'a, bool>;
 
-    /// Keeps the answer of the deed; an outage if the claim was taken over.
-    fn finish<'a>(&'a self, ticket: &'a ClaimTicket, reply: StoredReply, now: Timestamp) -> Answer<'a, ()>;
+    /// Keeps the answer of the deed, and what the client is to be told of it; an outage if the claim was taken over.
+    fn finish<'a>(&'a self, ticket: &'a ClaimTicket, finish: Finish, now: Timestamp) -> Answer<'a, ()>;
 
     /// Gives the claim back: its lease ends at `now`, and this ticket can do nothing more.
     ///
     /// Digest, reference and spends stay for the rest of `keep`: an earlier holder may have reached the backend and lost
     /// the answer, and under another reference the same key would do the deed twice. So the same digest takes the claim
     /// over as after any lease, under the first reference; another finds it in its way. Does nothing if the claim is
-    /// answered or was taken over.
+    /// answered or was taken over. The holder vouches that it has sent nothing: the claim becomes undecided only if it
+    /// was taken over from a holder that gave no such word.
     fn release<'a>(&'a self, ticket: &'a ClaimTicket, now: Timestamp) -> Answer<'a, ()>;
+
+    /// Takes up to `most` undecided claims that are due at `now`, the longest due first.
+    ///
+    /// A claim that `settles` is undecided from [`Finish::Unknown`] on, or when its lease has ended without an answer or
+    /// a release; until then it is not due. An undecided claim outlasts its `keep`. Those taken are not due again before
+    /// `lease` is over, so that two replicas do not ask for the same.
+    fn undecided(&self, most: usize, lease: Duration, now: Timestamp) -> Answer<'_, Vec<Undecided>>;
+
+    /// Settles an undecided claim and appends `event`, both or neither; `false` if it is not undecided (any more), or a
+    /// repetition has taken it over and holds its lease.
+    fn settle<'a>(
+        &'a self,
+        undecided: &'a Undecided,
+        settlement: Settlement,
+        event: Option<NewEvent>,
+        now: Timestamp,
+    ) -> Answer<'a, bool>;
+
+    /// Tells how the deed that `client` asked of `operation` stands under `reference`; none if there is no such claim.
+    fn fate<'a>(
+        &'a self,
+        client: &'a ClientId,
+        operation: &'a OperationId,
+        reference: &'a str,
+        now: Timestamp,
+    ) -> Answer<'a, Option<Fate>>;
+}
+
+/// How a claimed deed has ended for its caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finish {
+    /// With an answer that is final.
+    Answered(StoredReply),
+    /// With an answer that says the outcome is unknown; the claim is undecided from now on, and the event is appended.
+    Unknown(StoredReply, NewEvent),
 }
 
 /// Remembers identity verifications.
@@ -121,6 +163,95 @@ pub trait Verifications: Send + Sync {
     /// Finds the one that a provider's session belongs to.
     fn by_session<'a>(&'a self, provider: &'a ProviderId, session: &'a str) -> Answer<'a, Option<Verification>>;
 
-    /// Puts `verification` in place of the one with its id, if that one's stored state is `expected`; `false` if it is not.
-    fn replace<'a>(&'a self, verification: &'a Verification, expected: State) -> Answer<'a, bool>;
+    /// Puts `verification` in place of the one with its id, if that one's stored state is `expected`, and appends `event`,
+    /// both or neither; `false` if the state is another.
+    fn replace<'a>(
+        &'a self,
+        verification: &'a Verification,
+        expected: State,
+        event: Option<NewEvent>,
+    ) -> Answer<'a, bool>;
+}
+
+/// Remembers what clients are to be told, in the order in which it happened to each.
+///
+/// Events come in by the calls that change what they tell of ([`Claims::finish`], [`Claims::settle`],
+/// [`Verifications::replace`]), in the same transaction. An event is kept for [`EVENTS_KEPT`], told or not.
+pub trait Outbox: Send + Sync {
+    /// Gives up to `most` events of `client` whose position is beyond `after`, in order.
+    fn after<'a>(&'a self, client: &'a ClientId, after: u64, most: usize) -> Answer<'a, Vec<Event>>;
+
+    /// Takes up to `most` events of one of `clients` that are due for delivery at `now`, and counts the attempt.
+    ///
+    /// Due is what was neither delivered nor parked, whose time has come, and before which no event of the same client
+    /// and subject is undelivered and not parked. Those taken are not due again before `lease` is over.
+    fn due<'a>(
+        &'a self,
+        clients: &'a [ClientId],
+        most: usize,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<Event>>;
+
+    /// Writes down what became of an attempt; does nothing if the event was delivered before.
+    fn told<'a>(&'a self, client: &'a ClientId, position: u64, telling: Telling) -> Answer<'a, ()>;
+
+    /// Makes every event of `client` beyond `after` due again at `now`, with no attempts counted; tells how many.
+    fn redeliver<'a>(&'a self, client: &'a ClientId, after: u64, now: Timestamp) -> Answer<'a, u64>;
+
+    /// Tells how many events of `clients` are neither delivered nor parked.
+    fn waiting<'a>(&'a self, clients: &'a [ClientId]) -> Answer<'a, u64>;
+}
+
+/// What became of an attempt to deliver an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    /// The endpoint took it.
+    Delivered,
+    /// It did not; to be tried again then.
+    Again(Timestamp),
+    /// It did not, and nobody tries again by themselves; the feed still has it.
+    Parked,
+}
+
+/// How long a store keeps an event: as long as Standard Webhooks' schedule of attempts several times over, and long
+/// enough for a client to find out by the feed what it missed.
+pub const EVENTS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+
+/// Remembers the keys under which personal data is sealed, one per person; destroying it destroys the data.
+pub trait SubjectKeys: Send + Sync {
+    /// Gives the key of the person with this keyed hash; if there is none, `fresh` becomes it.
+    fn obtain<'a>(&'a self, subject: [u8; 32], fresh: SubjectKey, now: Timestamp) -> Answer<'a, SubjectKey>;
+
+    /// Finds a key by its id; none if it was destroyed.
+    fn find<'a>(&'a self, id: [u8; 16]) -> Answer<'a, Option<SubjectKey>>;
+
+    /// Destroys the key of a person and overwrites where it stood; tells its id, or none if there was no key.
+    fn destroy<'a>(&'a self, subject: [u8; 32]) -> Answer<'a, Option<[u8; 16]>>;
+}
+
+/// The key of one person, wrapped under the data key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectKey {
+    /// Its random id.
+    pub id: [u8; 16],
+    /// The wrapped key; of no use to the store.
+    pub wrapped: Vec<u8>,
+}
+
+/// Remembers every policy set that was in force, so that a decision can be judged again.
+pub trait Generations: Send + Sync {
+    /// Enters a policy set and gives the number of its generation.
+    ///
+    /// That is the newest number if the newest has this `digest`, else the next one, from 1 on. `bundle` is the set's text.
+    fn enter<'a>(&'a self, digest: [u8; 32], bundle: &'a [u8], now: Timestamp) -> Answer<'a, u64>;
+
+    /// Finds the text of a generation.
+    fn bundle(&self, number: u64) -> Answer<'_, Option<Vec<u8>>>;
+}
+
+/// All that must last, behind one value.
+pub trait Durable: Claims + Verifications + Outbox + SubjectKeys + Generations {
+    /// Tells whether the store works now.
+    fn probe(&self) -> Answer<'_, ()>;
 }
