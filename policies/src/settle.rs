@@ -36,9 +36,15 @@ pub enum Settlement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// Nobody knows yet.
-    Undecided,
-    /// The backend had not received it when it was asked last.
-    NotReceived,
+    Undecided {
+        /// When it was first claimed.
+        since: Timestamp,
+    },
+    /// The backend had not received it when it was asked last, or was never sent it.
+    NotReceived {
+        /// When it was first claimed.
+        since: Timestamp,
+    },
     /// The backend has answered: what it says is the truth.
     Answered,
 }
