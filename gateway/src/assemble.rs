@@ -1,8 +1,6 @@
 //! Puts the house together: from a configuration to listeners that may serve.
 
 use std::collections::HashMap;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -15,7 +13,7 @@ use adapters::keys::{Keyring, Sealer};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
 use adapters::store::memory::MemoryStore;
-use adapters::store::port::{Claims, Verifications};
+use adapters::store::port::{Claims, Durable, Outbox, SubjectKeys, Verifications};
 use adapters::store::sqlite::SqliteStore;
 use arc_swap::ArcSwap;
 use policies::admin::AdminEntry;
@@ -25,6 +23,8 @@ use policies::language::decode::SecretReference;
 use policies::secret::Secret;
 use spine::stage::{Door, Entrance};
 
+use crate::chore::enter::Enter;
+use crate::chore::{Chore, Chores};
 use crate::config::{AdministratorConfig, Config, ListenerConfig};
 use crate::house::{House, ProcessLimits, Strangers};
 use crate::listen::tls::TlsDoor;
@@ -32,6 +32,7 @@ use crate::listen::{self, Bound, Census, ConnectionLimits, Listener};
 use crate::load::{Findings, Loaded, addressed, load};
 use crate::metrics::Metrics;
 use crate::reach::Reach;
+use crate::secrets;
 use crate::stack::Stack;
 
 /// Why the house cannot be put together, as text for people.
@@ -68,6 +69,8 @@ pub struct Assembled {
     pub warnings: String,
     /// How many threads serve.
     pub workers: usize,
+    /// Makes what is done beside requests.
+    pub chores: Chores,
 }
 
 impl Assembled {
@@ -99,7 +102,13 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
     let house = Arc::new(house(config, clock, issuer, &doors)?);
     let stack = Arc::new(ArcSwap::from_pointee(Stack::build(&house, Arc::new(generation), Arc::new(reach))));
     let listeners = doors.into_listeners(&house, &stack, config.connection);
-    Ok(Assembled { house, stack, listeners, warnings, workers })
+    let chores = chores(config, &house, &stack);
+    Ok(Assembled { house, stack, listeners, warnings, workers, chores })
+}
+
+fn chores(_config: &Config, house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>) -> Chores {
+    let (house, stack) = (Arc::clone(house), Arc::clone(stack));
+    Arc::new(move || -> Vec<Box<dyn Chore>> { vec![Box::new(Enter::new(&house, &stack))] })
 }
 
 type DoorParts = (Bound, Entrance, Option<TlsDoor>);
@@ -177,11 +186,11 @@ fn hosts(external: &str, port: u16, loopback: bool) -> Vec<String> {
 
 fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result<House, AssemblyError> {
     let keys = config.state.join("keys");
-    let store = Arc::new(SqliteStore::open(&config.state.join("qaqpa.sqlite")).map_err(|outage| machine(&outage))?);
+    let durable = durable(config)?;
     let mut webhook_secrets = HashMap::new();
     for provider in &config.providers {
-        let secret = secret(&provider.webhook_secret).map_err(|error| {
-            AssemblyError::Configuration(format!("error: the webhook secret of provider {}: {error}", provider.id))
+        let secret = webhook_secret(&provider.webhook_secret).map_err(|error| {
+            AssemblyError::Configuration(format!("error: the webhook secret of provider {}: {error}\n", provider.id))
         })?;
         webhook_secrets.insert(provider.id.clone(), secret);
     }
@@ -192,8 +201,11 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
         sealer: Sealer::load_or_create(&keys).map_err(|outage| machine(&outage))?,
         // Proofs and assertions live for minutes: what a restart forgets, their own times refuse.
         replays: Arc::new(MemoryStore::new()),
-        claims: Arc::clone(&store) as Arc<dyn Claims>,
-        verifications: store as Arc<dyn Verifications>,
+        claims: Arc::clone(&durable) as Arc<dyn Claims>,
+        verifications: Arc::clone(&durable) as Arc<dyn Verifications>,
+        outbox: Arc::clone(&durable) as Arc<dyn Outbox>,
+        subject_keys: Arc::clone(&durable) as Arc<dyn SubjectKeys>,
+        durable,
         webhook_secrets,
         limiter: LocalLimiter::new(),
         peers: PeerGuard::new(config.per_peer.0, config.per_peer.1),
@@ -208,6 +220,13 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
     })
 }
 
+/// Opens the store of all that must last.
+fn durable(config: &Config) -> Result<Arc<dyn Durable>, AssemblyError> {
+    let path = config.state.join("qaqpa.sqlite");
+    let store = SqliteStore::open(&path).map_err(|outage| machine(&outage))?;
+    Ok(Arc::new(store))
+}
+
 fn trust(config: &Config) -> Result<Trust, AssemblyError> {
     let Some(path) = &config.trust else { return Trust::nobody().map_err(|outage| machine(&outage)) };
     let wrong = |cause: String| AssemblyError::Configuration(format!("error: {}: {cause}\n", path.display()));
@@ -215,22 +234,12 @@ fn trust(config: &Config) -> Result<Trust, AssemblyError> {
     Trust::from_pem(&bundle, None).map_err(|outage| wrong(outage.cause))
 }
 
-fn secret(reference: &SecretReference) -> Result<Secret<Vec<u8>>, AssemblyError> {
-    let wrong = |text: String| AssemblyError::Configuration(format!("{text}\n"));
-    let bytes = match reference {
-        SecretReference::File(path) => {
-            private_file(Path::new(path)).map_err(wrong)?;
-            std::fs::read(path).map_err(|error| wrong(format!("the secret file {path} cannot be read: {error}")))?
-        }
-        SecretReference::Environment(name) => std::env::var(name)
-            .map_err(|_| wrong(format!("the environment has no variable {name}, which a secret refers to")))?
-            .into_bytes(),
-    };
-    let trimmed = bytes.trim_ascii().to_vec();
-    if trimmed.len() < policies::callback::SECRET_BYTES_MIN {
-        return Err(wrong(format!("a webhook secret has at least {} bytes", policies::callback::SECRET_BYTES_MIN)));
+fn webhook_secret(reference: &SecretReference) -> Result<Secret<Vec<u8>>, String> {
+    let secret = secrets::read(reference)?;
+    if secret.expose().len() < policies::callback::SECRET_BYTES_MIN {
+        return Err(format!("a webhook secret has at least {} bytes", policies::callback::SECRET_BYTES_MIN));
     }
-    Ok(Secret::new(trimmed))
+    Ok(secret)
 }
 
 fn administrators(configured: &[AdministratorConfig]) -> Result<Vec<AdminEntry>, AssemblyError> {
@@ -238,22 +247,13 @@ fn administrators(configured: &[AdministratorConfig]) -> Result<Vec<AdminEntry>,
     for administrator in configured {
         let wrong =
             |text: String| AssemblyError::Configuration(format!("error: administrator {}: {text}\n", administrator.id));
-        private_file(&administrator.token_file).map_err(wrong)?;
-        let token = std::fs::read_to_string(&administrator.token_file).map_err(|error| wrong(error.to_string()))?;
-        let token = Secret::new(token.trim().to_owned());
-        if token.expose().len() < policies::admin::ADMIN_TOKEN_MIN {
+        let token = Secret::new(secrets::private_file(&administrator.token_file).map_err(wrong)?);
+        let token = token.expose().trim_ascii();
+        if token.len() < policies::admin::ADMIN_TOKEN_MIN {
             return Err(wrong(format!("the token has fewer than {} characters", policies::admin::ADMIN_TOKEN_MIN)));
         }
-        let token_hash = sha256(token.expose().as_bytes());
-        entries.push(AdminEntry { id: administrator.id.clone(), roles: administrator.roles.clone(), token_hash });
+        let (id, roles) = (administrator.id.clone(), administrator.roles.clone());
+        entries.push(AdminEntry { id, roles, token_hash: sha256(token) });
     }
     Ok(entries)
-}
-
-fn private_file(path: &Path) -> Result<(), String> {
-    let found = std::fs::metadata(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    if found.permissions().mode() & 0o077 != 0 {
-        return Err(format!("{} can be read by others; run: chmod 600 {}", path.display(), path.display()));
-    }
-    Ok(())
 }

@@ -1,5 +1,7 @@
 //! `qaqpa.yaml`: what an operator sets for one process. What is allowed stands in policies, never here.
 
+mod keeping;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -13,6 +15,9 @@ use policies::language::decode::{Fields, SecretReference, Value};
 use policies::language::{Faults, Problem, Source, document};
 use policies::limit::Rate;
 
+pub use self::keeping::{
+    Pkcs11Config, PostgresConfig, RedisConfig, RedisKind, RetentionConfig, ShipConfig, SinkConfig, StoresConfig, WrapConfig,
+};
 use crate::findings::Findings;
 use crate::listen::ConnectionLimits;
 
@@ -112,9 +117,19 @@ pub struct Config {
     pub connection: ConnectionLimits,
     /// The log.
     pub log: LogConfig,
+    /// Where things are kept.
+    pub stores: StoresConfig,
+    /// What wraps the key that seals personal data.
+    pub wrap: WrapConfig,
+    /// Where the audit trail is sent on to.
+    pub ships: Vec<ShipConfig>,
+    /// How long things are kept.
+    pub retention: RetentionConfig,
+    /// Whether webhooks may go to private addresses, as sandboxes need it.
+    pub webhooks_private: bool,
 }
 
-const TOP: [&str; 13] = [
+const TOP: [&str; 18] = [
     "state",
     "issuer",
     "listeners",
@@ -128,6 +143,11 @@ const TOP: [&str; 13] = [
     "limits",
     "log",
     "connections",
+    "stores",
+    "keys",
+    "audit",
+    "retention",
+    "webhooks",
 ];
 
 /// Reads a file.
@@ -179,6 +199,11 @@ impl Reader<'_> {
         let limits = fields.optional("limits").map_or(Some(default_limits()), limits);
         let connection = fields.optional("connections").map_or(Some(ConnectionLimits::default()), connections);
         let log = fields.optional("log").map_or(Some(LogConfig { json: false, level: "info" }), log);
+        let stores = fields.optional("stores").map_or(Some(StoresConfig::default()), |value| keeping::stores(value, self.folder));
+        let wrap = fields.optional("keys").map_or(Some(WrapConfig::default()), |value| keeping::wrap(value, self.folder));
+        let ships = fields.optional("audit").map_or(Some(Vec::new()), |value| keeping::audit(value, self.folder));
+        let retention = fields.optional("retention").map_or(Some(RetentionConfig::default()), keeping::retention);
+        let webhooks_private = fields.optional("webhooks").map_or(Some(false), keeping::webhooks);
         let (api, mtls_api, admin) = listeners?;
         let (requests_in_flight_max, per_peer) = limits?;
         Some(Config {
@@ -199,6 +224,11 @@ impl Reader<'_> {
             per_peer,
             connection: connection?,
             log: log?,
+            stores: stores?,
+            wrap: wrap?,
+            ships: ships?,
+            retention: retention?,
+            webhooks_private: webhooks_private?,
         })
     }
 

@@ -1,12 +1,32 @@
 //! One policy generation: contract and rulebook, joined. A request begins and ends on one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openapi::{Contract, Operation};
 use policies::facts::{OperationFacts, Security};
+use policies::jose::sha256;
 use policies::rulebook::{OperationPolicy, Rulebook};
 
 use crate::own::own;
+
+/// The texts of contracts and policies, and what names them: the same texts have the same digest in every process.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// SHA-256 of `text`.
+    pub digest: [u8; 32],
+    /// A JSON object: each file's name with its text.
+    pub text: Vec<u8>,
+}
+
+impl Bundle {
+    /// Puts texts together; their order does not matter.
+    pub fn of<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let sorted: BTreeMap<&str, &str> = texts.collect();
+        let text = serde_json::to_vec(&sorted).expect("a map of texts is JSON");
+        Self { digest: sha256(&text), text }
+    }
+}
 
 /// Contract and policy as they were when this generation began.
 #[derive(Debug)]
@@ -17,16 +37,18 @@ pub struct Generation {
     pub contract: Contract,
     /// The policies.
     pub rulebook: Rulebook,
+    /// The texts that both were read from.
+    pub bundle: Bundle,
     by_index: Vec<Option<Arc<OperationPolicy>>>,
 }
 
 impl Generation {
     /// Joins a contract with the rulebook that was compiled against it.
     #[must_use]
-    pub fn join(number: u64, contract: Contract, rulebook: Rulebook) -> Self {
+    pub fn join(number: u64, contract: Contract, rulebook: Rulebook, bundle: Bundle) -> Self {
         let policy = |operation: &Arc<Operation>| rulebook.operations.get(operation.id()).cloned();
         let by_index = contract.operations().iter().map(policy).collect();
-        Self { number, contract, rulebook, by_index }
+        Self { number, contract, rulebook, bundle, by_index }
     }
 
     /// Returns the policy of an operation; none if it is not exposed.

@@ -11,7 +11,7 @@ use adapters::entropy::{self, Namer};
 use adapters::keys::{Keyring, Sealer};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
-use adapters::store::port::{Claims, Replays, Verifications};
+use adapters::store::port::{Claims, Durable, Outbox, Replays, SubjectKeys, Verifications};
 use policies::admin::AdminEntry;
 use policies::id::{InteractionId, ProviderId};
 use policies::secret::Secret;
@@ -44,6 +44,12 @@ pub struct House {
     pub claims: Arc<dyn Claims>,
     /// Identity verifications.
     pub verifications: Arc<dyn Verifications>,
+    /// What clients are to be told.
+    pub outbox: Arc<dyn Outbox>,
+    /// The keys of persons.
+    pub subject_keys: Arc<dyn SubjectKeys>,
+    /// The store behind all that must last.
+    pub durable: Arc<dyn Durable>,
     /// The secrets under which providers sign their callbacks.
     pub webhook_secrets: HashMap<ProviderId, Secret<Vec<u8>>>,
     /// The buckets of plans.

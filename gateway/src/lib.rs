@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod assemble;
 mod bounded;
+pub mod chore;
 pub mod cli;
 pub mod config;
 pub mod deed;
@@ -18,4 +19,5 @@ pub mod proxy;
 pub mod reach;
 mod reply;
 pub mod run;
+pub mod secrets;
 pub mod stack;

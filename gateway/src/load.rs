@@ -12,7 +12,7 @@ use policies::time::Timestamp;
 
 use crate::config::Config;
 pub use crate::findings::Findings;
-use crate::generation::{self, Generation};
+use crate::generation::{self, Bundle, Generation};
 
 /// A file or folder that cannot be read.
 const UNREADABLE: &str = "G0001";
@@ -47,10 +47,14 @@ pub fn load(policies: &[PathBuf], contracts: &[PathBuf], number: u64, now: Times
     };
     match language::compile(&sources, &facts, now) {
         Err(problems) => Err(Findings::new(problems, sources)),
-        Ok(compiled) => Ok(Loaded {
-            generation: Generation::join(number, contract, compiled.rulebook),
-            warnings: Findings::new(compiled.warnings, sources),
-        }),
+        Ok(compiled) => {
+            let contracts = contracts.iter().map(|source| (source.name.as_str(), source.text.as_str()));
+            let bundle = Bundle::of(contracts.chain(sources.iter().map(|source| (&*source.name, source.body()))));
+            Ok(Loaded {
+                generation: Generation::join(number, contract, compiled.rulebook, bundle),
+                warnings: Findings::new(compiled.warnings, sources),
+            })
+        }
     }
 }
 

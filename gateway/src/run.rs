@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as flag;
 
 use crate::assemble::Assembled;
+use crate::chore;
 use crate::config::Config;
 use crate::house::House;
 use crate::listen::{self, Listener};
@@ -27,6 +28,7 @@ pub struct Running {
 /// A thread or runtime that cannot be made.
 pub fn start(assembled: &mut Assembled) -> std::io::Result<Running> {
     let (stop, told) = flag::channel(false);
+    let told_chores = told.clone();
     let mut running = Running { stop, threads: Vec::new() };
     for worker in 0..assembled.workers {
         let mut sockets: Vec<(Arc<Listener>, TcpListener)> = Vec::new();
@@ -40,6 +42,10 @@ pub fn start(assembled: &mut Assembled) -> std::io::Result<Running> {
         let serve = move || runtime.block_on(worker_life(sockets, worker, told));
         running.threads.push(std::thread::Builder::new().name(format!("qaqpa-{worker}")).spawn(serve)?);
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (chores, told) = (Arc::clone(&assembled.chores), told_chores);
+    let serve = move || runtime.block_on(async { chore::serve(chores(), told).await });
+    running.threads.push(std::thread::Builder::new().name("qaqpa-chores".to_owned()).spawn(serve)?);
     Ok(running)
 }
 
