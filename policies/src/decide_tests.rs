@@ -67,6 +67,7 @@ fn policy(security: Security) -> OperationPolicy {
         timeout: second(),
         service: Service::Own,
         idempotent: true,
+        settled_by: None,
         step_up: Some(StepUp {
             above: Money::from_tiyn(25_000_000, Currency::Kzt),
             amount: "/instructedAmount".to_owned(),

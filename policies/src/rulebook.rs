@@ -251,6 +251,27 @@ pub enum Service {
     Upstream(UpstreamId),
 }
 
+/// The operation by which a backend tells what became of a deed: a GET with the reference in its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusOperation {
+    /// The operation.
+    pub operation: OperationId,
+    /// The path before the reference.
+    pub before: String,
+    /// The path parameter that is the reference.
+    pub parameter: String,
+    /// The path after the reference.
+    pub after: String,
+}
+
+impl StatusOperation {
+    /// Returns the path under which the deed of a reference is told.
+    #[must_use]
+    pub fn path(&self, reference: &str) -> String {
+        format!("{}{reference}{}", self.before, self.after)
+    }
+}
+
 /// Everything policy says of one exposed operation.
 #[derive(Debug, Clone)]
 pub struct OperationPolicy {
@@ -272,6 +293,8 @@ pub struct OperationPolicy {
     pub service: Service,
     /// Whether the request is done once per `x-idempotency-key`.
     pub idempotent: bool,
+    /// By which operation a backend tells what became of the request; only of one that is done once.
+    pub settled_by: Option<StatusOperation>,
     /// Whether large amounts need a verified payer.
     pub step_up: Option<StepUp>,
     /// What is recorded when.
@@ -293,4 +316,12 @@ pub struct Rulebook {
     pub providers: Vec<Provider>,
     /// The exposed operations; one that is not here does not exist.
     pub operations: BTreeMap<OperationId, Arc<OperationPolicy>>,
+}
+
+impl Rulebook {
+    /// Goes through the operations whose outcome `status` tells.
+    pub fn settled_by<'a>(&'a self, status: &'a OperationId) -> impl Iterator<Item = &'a OperationPolicy> {
+        let settles = |policy: &&OperationPolicy| policy.settled_by.as_ref().is_some_and(|by| by.operation == *status);
+        self.operations.values().map(AsRef::as_ref).filter(move |policy| settles(policy))
+    }
 }

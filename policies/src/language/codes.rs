@@ -133,6 +133,11 @@ pub const CODES: &[Explanation] = &[
         "The step-up rule could never be met or never be judged: the operation has no body with an amount, or no provider reaches the level.",
     ),
     code(
+        "P0303",
+        "cannot be settled",
+        "`settledBy` names the operation by which the gateway asks a backend what became of a request whose answer was lost: an exposed GET of the same upstream whose one path parameter is the reference.",
+    ),
+    code(
         "P0311",
         "looser than the default",
         "Below the defaults of an API, an operation may only be stricter: smaller bodies, shorter times, stronger audit. So a reader of the defaults knows the worst case.",
@@ -168,6 +173,11 @@ pub const CODES: &[Explanation] = &[
         "P0405",
         "defaults do not apply",
         "The API's defaults ask for roles or scopes, but this operation is not called with an access token, so they are not asked there.",
+    ),
+    code(
+        "P0406",
+        "outcome may stay unknown",
+        "The operation is done once per key by a backend, and no `settledBy` says how to ask that backend for the outcome when its answer is lost.",
     ),
 ];
 

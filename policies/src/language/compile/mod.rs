@@ -6,6 +6,7 @@ mod names;
 mod operations;
 mod parties;
 mod services;
+mod settling;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -95,6 +96,7 @@ impl<'n> Sections<'n> {
             upstreams: &upstreams,
             step_ups: &step_ups,
             contract_scopes: &contracts,
+            exposed: settling::Exposed::of(&self.apis, self.whole),
         };
         let exposed = self.apis.read(self.whole, |key, value| context.api(&key.text, value, &mut scopes));
         let organisations =

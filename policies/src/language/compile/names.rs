@@ -40,6 +40,11 @@ impl<'n> Section<'n> {
         }
     }
 
+    /// Goes through the definitions as they are written.
+    pub(super) fn definitions(&self) -> impl Iterator<Item = Value<'n>> {
+        self.entries.iter().map(|(_, value)| *value)
+    }
+
     /// Reads every definition; one that cannot be read keeps its name, so that references to it are no second fault.
     ///
     /// `whole` tells whether every file could be parsed.

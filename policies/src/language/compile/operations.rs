@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::names::Names;
 use super::parties;
+use super::settling::{Exposed, settled_by};
 use crate::facts::{OperationFacts, Security};
 use crate::id::{ApiId, OperationId};
 use crate::language::decode::{Fields, Value};
@@ -31,6 +32,7 @@ pub(super) struct Context<'a> {
     pub(super) upstreams: &'a Names<Upstream>,
     pub(super) step_ups: &'a Names<StepUp>,
     pub(super) contract_scopes: &'a BTreeSet<String>,
+    pub(super) exposed: Exposed<'a>,
 }
 
 /// A value with the place that gave it.
@@ -118,7 +120,7 @@ impl Context<'_> {
         scopes: &mut BTreeSet<String>,
     ) -> Option<Arc<OperationPolicy>> {
         let facts = self.facts(api, key, value);
-        let fields = value.fields(&["requires", "maxBody", "timeout", "stepUp", "audit"])?;
+        let fields = value.fields(&["requires", "maxBody", "timeout", "stepUp", "audit", "settledBy"])?;
         let terms = self.terms(&fields, scopes);
         let step_up_value = fields.optional("stepUp");
         let step_up = step_up_value.map(|value| self.step_ups.resolve(value, "step-up rule"));
@@ -129,6 +131,7 @@ impl Context<'_> {
         if let Some(value) = step_up_value {
             step_up_can_be_judged(facts, value)?;
         }
+        let settled_by = settled_by(self, api.service.as_ref(), facts, key, &fields);
         let timeout = terms.timeout.as_ref().or(api.defaults.timeout.as_ref()).map(|(timeout, _)| *timeout);
         if timeout.is_none() && terms.sound && api.defaults.sound {
             value.report(
@@ -160,6 +163,7 @@ impl Context<'_> {
             timeout: timeout?,
             service: api.service.clone()?,
             idempotent: facts.idempotent,
+            settled_by: settled_by?,
             step_up: match step_up {
                 None => None,
                 Some(found) => Some(found?.clone()),

@@ -155,6 +155,17 @@ fn operation<'r>(rulebook: &'r Rulebook, id: &str) -> &'r OperationPolicy {
     rulebook.operations.get(&OperationId::parse(id).unwrap()).unwrap()
 }
 
+#[test]
+fn a_payment_whose_answer_is_lost_is_asked_for_by_its_reference() {
+    let rulebook = compiled(&shipped());
+    let status = operation(&rulebook, "createDomesticPayment").settled_by.as_ref().unwrap();
+    assert_eq!(status.operation.as_str(), "getDomesticPayment");
+    assert_eq!(status.path("abc"), "/v1/domestic-payments/abc");
+    assert_eq!(status.parameter, "id");
+    let settled: Vec<&str> = rulebook.settled_by(&status.operation).map(|policy| policy.operation.as_str()).collect();
+    assert_eq!(settled, ["createDomesticPayment"]);
+}
+
 const PARTIES: &str = "qaqpa: v1
 organisations:
   demo:
