@@ -22,13 +22,25 @@ pub struct Running {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Starts the serving threads.
+/// Starts the serving threads, and the one that goes round the chores.
 ///
 /// # Errors
 /// A thread or runtime that cannot be made.
 pub fn start(assembled: &mut Assembled) -> std::io::Result<Running> {
+    let mut running = serve(assembled)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (chores, told) = (Arc::clone(&assembled.chores), running.stop.subscribe());
+    let go_round = move || runtime.block_on(async { chore::serve(chores(), told).await });
+    running.threads.push(std::thread::Builder::new().name("qaqpa-chores".to_owned()).spawn(go_round)?);
+    Ok(running)
+}
+
+/// Starts the serving threads alone: what is done beside requests waits for whoever has it done.
+///
+/// # Errors
+/// As of [`start`].
+pub fn serve(assembled: &mut Assembled) -> std::io::Result<Running> {
     let (stop, told) = flag::channel(false);
-    let told_chores = told.clone();
     let mut running = Running { stop, threads: Vec::new() };
     for worker in 0..assembled.workers {
         let mut sockets: Vec<(Arc<Listener>, TcpListener)> = Vec::new();
@@ -42,10 +54,6 @@ pub fn start(assembled: &mut Assembled) -> std::io::Result<Running> {
         let serve = move || runtime.block_on(worker_life(sockets, worker, told));
         running.threads.push(std::thread::Builder::new().name(format!("qaqpa-{worker}")).spawn(serve)?);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (chores, told) = (Arc::clone(&assembled.chores), told_chores);
-    let serve = move || runtime.block_on(async { chore::serve(chores(), told).await });
-    running.threads.push(std::thread::Builder::new().name("qaqpa-chores".to_owned()).spawn(serve)?);
     Ok(running)
 }
 

@@ -20,6 +20,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub struct PostgresConfig {
     /// Where its URL with the password is kept.
     pub url: SecretReference,
+    /// The schema that its tables stand in; made if missing.
+    pub schema: String,
     /// Connections that are held at most.
     pub connections: usize,
     /// How long one statement may take.
@@ -53,6 +55,8 @@ pub struct RedisConfig {
     pub user: Option<String>,
     /// Where the password is kept.
     pub password: Option<SecretReference>,
+    /// What every key begins with: several gateways may share a server.
+    pub prefix: String,
     /// The PEM bundle that its certificates are trusted by.
     pub trust: Option<PathBuf>,
     /// A call that takes longer is counted as slow.
@@ -159,13 +163,15 @@ pub(super) fn stores(value: Value<'_>, folder: &Path) -> Option<StoresConfig> {
 }
 
 fn postgres(value: Value<'_>, folder: &Path) -> Option<PostgresConfig> {
-    let fields = value.fields(&["url", "connections", "statement", "trust"])?;
+    let fields = value.fields(&["url", "schema", "connections", "statement", "trust"])?;
     let url = fields.required("url").and_then(Value::secret_reference);
+    let schema = plain_name(&fields, "schema");
     let connections = fields.optional("connections").map_or(Some(8), |value| value.whole(1..=CONNECTIONS_MAX));
     let statement = span(&fields, "statement", Duration::from_secs(2), Duration::from_secs(60));
     let trust = optional(&fields, "trust", |value| path(value, folder));
     Some(PostgresConfig {
         url: url?,
+        schema: schema?,
         connections: usize::try_from(connections?).ok()?,
         statement: statement?,
         trust: trust?,
@@ -173,7 +179,7 @@ fn postgres(value: Value<'_>, folder: &Path) -> Option<PostgresConfig> {
 }
 
 fn redis(value: Value<'_>, folder: &Path) -> Option<RedisConfig> {
-    let fields = value.fields(&["kind", "master", "nodes", "user", "password", "trust", "soft", "hard"])?;
+    let fields = value.fields(&["kind", "master", "nodes", "user", "password", "prefix", "trust", "soft", "hard"])?;
     let master = optional(&fields, "master", |value| value.text().map(str::to_owned));
     let kinds = [("single", 0), ("sentinel", 1), ("cluster", 2)];
     let kind = fields.optional("kind").map_or(Some(0), |value| value.choice(&kinds));
@@ -181,6 +187,7 @@ fn redis(value: Value<'_>, folder: &Path) -> Option<RedisConfig> {
     let user = optional(&fields, "user", |value| value.text().map(str::to_owned));
     let password = optional(&fields, "password", Value::secret_reference);
     let trust = optional(&fields, "trust", |value| path(value, folder));
+    let prefix = plain_name(&fields, "prefix");
     let soft = span(&fields, "soft", Duration::from_millis(5), Duration::from_secs(1));
     let hard = span(&fields, "hard", Duration::from_millis(20), Duration::from_secs(1));
     let (kind, master) = (kind?, master?);
@@ -199,6 +206,7 @@ fn redis(value: Value<'_>, folder: &Path) -> Option<RedisConfig> {
         nodes: nodes?,
         user: user?,
         password: password?,
+        prefix: prefix?,
         trust: trust?,
         soft: soft?,
         hard: hard?,
@@ -325,6 +333,18 @@ pub(super) fn retention(value: Value<'_>) -> Option<RetentionConfig> {
 pub(super) fn webhooks(value: Value<'_>) -> Option<bool> {
     let fields = value.fields(&["privateAddresses"])?;
     fields.optional("privateAddresses").map_or(Some(false), |value| value.choice(&[("refuse", false), ("allow", true)]))
+}
+
+// As a name in SQL and in a key it must need no quotes.
+fn plain_name(fields: &Fields<'_>, name: &str) -> Option<String> {
+    let read = |value: Value<'_>| {
+        value.parsed("a name of at most 40 small letters, digits and `_`, a letter first", "`qaqpa`", |text| {
+            let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+            let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+            (first && text.len() <= 40 && text.bytes().all(fine)).then(|| text.to_owned())
+        })
+    };
+    fields.optional(name).map_or_else(|| Some("qaqpa".to_owned()), read)
 }
 
 fn span(fields: &Fields<'_>, name: &str, default: Duration, most: Duration) -> Option<Duration> {

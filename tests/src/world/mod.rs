@@ -7,6 +7,7 @@ pub mod frames;
 mod memory;
 mod pieces;
 mod ports;
+pub mod real;
 pub mod socket;
 pub mod wire;
 
@@ -23,6 +24,7 @@ use gateway::config::{self, Config};
 use gateway::run::{self, Running};
 use http::{Request, Version};
 use http_body_util::Full;
+use policies::code::Outage;
 use policies::time::Timestamp;
 use serde_json::Value;
 use spine::body::Body;
@@ -44,6 +46,8 @@ pub enum Kind {
     Http1,
     /// TLS over loopback, HTTP/2.
     Http2,
+    /// As `Http1`, on PostgreSQL and Redis.
+    Real,
 }
 
 /// What is different from a sandbox as it ships.
@@ -61,6 +65,14 @@ pub struct Setup {
     pub backend: Option<SocketAddr>,
     /// Another address of the identity provider.
     pub provider: Option<SocketAddr>,
+    /// Another address of PostgreSQL, in the world `Real`.
+    pub postgres: Option<SocketAddr>,
+    /// Another address of Redis, in the world `Real`.
+    pub redis: Option<SocketAddr>,
+    /// How long a statement may take there, as `qaqpa.yaml` writes it.
+    pub statement: Option<&'static str>,
+    /// How long a call of Redis may take there, as `qaqpa.yaml` writes it.
+    pub redis_hard: Option<&'static str>,
 }
 
 impl Setup {
@@ -166,7 +178,7 @@ impl World {
                     }
                     None
                 } else {
-                    Some(run::start(&mut assembled).unwrap())
+                    Some(run::serve(&mut assembled).unwrap())
                 };
                 Ok(Self {
                     kind: rest.kind,
@@ -281,6 +293,22 @@ impl World {
         run::reload(&self.config, &self.assembled().house, &self.assembled().stack)
     }
 
+    /// Has every chore done once: what is due at the world's time.
+    ///
+    /// # Errors
+    /// What a chore could not reach; the others were done all the same.
+    pub async fn round(&self) -> Result<usize, Outage> {
+        let mut chores = (self.assembled().chores)();
+        let (mut done, mut failed) = (0, None);
+        for chore in &mut chores {
+            match chore.round().await {
+                Ok(count) => done += count,
+                Err(outage) => failed = Some(outage),
+            }
+        }
+        failed.map_or(Ok(done), Err)
+    }
+
     /// Writes a policy file.
     pub fn write_policy(&self, name: &str, text: &str) {
         std::fs::write(self.state().join("policies").join(name), text).unwrap();
@@ -392,7 +420,11 @@ async fn begin(rest: &Rest, setup: &Setup) -> Result<Begun, AssemblyError> {
         Failure::Text(text) => AssemblyError::Machine(text),
     })?;
     let place = prepared.config().to_owned();
-    std::fs::write(&place, configuration(&std::fs::read_to_string(&place).unwrap(), setup)).unwrap();
+    let mut text = configuration(&std::fs::read_to_string(&place).unwrap(), setup);
+    if real::is_real(rest.kind) {
+        text.push_str(&real::stores(state, setup));
+    }
+    std::fs::write(&place, text).unwrap();
     for (name, text) in &setup.policies {
         std::fs::write(state.join("policies").join(name), text).unwrap();
     }
@@ -423,7 +455,8 @@ fn configuration(text: &str, setup: &Setup) -> String {
         _ => line.to_owned(),
     };
     let lines: Vec<String> = text.lines().map(changed).collect();
-    format!("{}\n{}", lines.join("\n"), setup.configuration)
+    let configured = setup.configuration.trim_end();
+    format!("{}\n{configured}\n", lines.join("\n"))
 }
 
 impl Drop for World {

@@ -24,6 +24,17 @@ macro_rules! scenarios {
     };
 }
 
+/// The same, and also on PostgreSQL and Redis: for what depends on a store.
+macro_rules! store_scenarios {
+    ($($(#[$attribute:meta])* $name:ident),+ $(,)?) => {
+        scenarios! { $($(#[$attribute])* $name),+ }
+        mod real {
+            use scenarios::world::Kind;
+            $($(#[$attribute])* #[tokio::test] async fn $name() { super::$name(Kind::Real).await; })+
+        }
+    };
+}
+
 mod admin;
 mod attacks;
 mod audit;
