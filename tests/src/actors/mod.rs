@@ -9,8 +9,10 @@ pub mod jws;
 pub mod key;
 pub mod program;
 pub mod provider;
+pub mod wire;
 
 pub use administrator::Administrator;
 pub use app::{App, Session};
 pub use jws::Jws;
 pub use key::Key;
+pub use wire::Wire;

@@ -46,6 +46,7 @@ mod http;
 mod limits;
 mod oauth;
 mod operations;
+mod outages;
 mod payments;
 mod permits;
 mod proofs;

@@ -1,0 +1,1 @@
+//! PostgreSQL down, slow, half-open, restarted.

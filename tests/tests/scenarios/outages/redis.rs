@@ -1,0 +1,1 @@
+//! Redis down, slow, half-open, restarted.
