@@ -6,7 +6,10 @@
 
 mod broken;
 mod files;
+mod folder;
+mod frame;
 mod line;
+pub mod read;
 #[cfg(test)]
 mod tests;
 mod writer;

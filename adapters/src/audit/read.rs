@@ -1,0 +1,261 @@
+//! Reads a trail, record by record, also while it is being written.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use policies::code::Outage;
+use policies::merkle::Hash;
+use policies::time::Timestamp;
+
+pub use super::frame::TrailId;
+use super::folder::{Piece, broken, pieces};
+use super::frame::{Frame, LEAD_BYTES, NoFrame, Shape, chained};
+
+/// How much is read at once, in bytes.
+const READ_BYTES: usize = 256 * 1024;
+
+/// One record of the trail, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number, from 1 on, without gaps.
+    pub sequence: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// Its text: one JSON object.
+    pub payload: Bytes,
+    /// Its leaf in the tree: SHA-256 of a zero byte and the text.
+    pub leaf: Hash,
+    /// The hash of the chain up to and with it.
+    pub chain: Hash,
+}
+
+/// A way to read the trail of a folder.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    dir: PathBuf,
+}
+
+impl Reader {
+    /// Looks at the trail in `dir`, which may be written at the same time; there may be nothing in it yet.
+    ///
+    /// # Errors
+    /// An [`Outage`] if the folder cannot be read.
+    pub fn open(dir: &Path) -> Result<Self, Outage> {
+        pieces(dir).map_err(outage)?;
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// Returns the name of the trail; `None` until its first record is written.
+    ///
+    /// # Errors
+    /// An [`Outage`] if a segment cannot be read.
+    pub fn trail_id(&self) -> Result<Option<TrailId>, Outage> {
+        let pieces = pieces(&self.dir).map_err(outage)?;
+        let header = pieces.first().map(|piece| piece.open().map(|(_, header, _)| header.trail)).transpose();
+        header.map_err(outage)
+    }
+
+    /// Reads records from this number on, or from the first that is still kept.
+    ///
+    /// Blocks on the disk. Gives `None` where the trail ends now; asked again later, it goes on.
+    #[must_use]
+    pub fn from(&self, sequence: u64) -> Records {
+        Records { dir: self.dir.clone(), from: sequence.max(1), open: None, failed: false }
+    }
+
+    /// Reads the last `count` records and those that come after.
+    ///
+    /// # Errors
+    /// An [`Outage`] if a segment cannot be read.
+    pub fn last(&self, count: u64) -> Result<Records, Outage> {
+        Ok(self.from(self.size()?.saturating_sub(count).saturating_add(1)))
+    }
+
+    /// Tells how many records were written until now.
+    ///
+    /// # Errors
+    /// An [`Outage`] if the last segment cannot be read.
+    pub fn size(&self) -> Result<u64, Outage> {
+        let pieces = pieces(&self.dir).map_err(outage)?;
+        let Some(last) = pieces.last() else { return Ok(0) };
+        let mut segment = Segment::open(last).map_err(outage)?;
+        if last.shape == Shape::Leaves {
+            let bytes = segment.file.metadata().map_err(outage)?.len();
+            return Ok(segment.next - 1 + bytes.saturating_sub(segment.at) / 32);
+        }
+        while segment.step().map_err(outage)?.is_some() {}
+        Ok(segment.next - 1)
+    }
+}
+
+/// Records in their order; an error ends them.
+#[derive(Debug)]
+pub struct Records {
+    dir: PathBuf,
+    from: u64,
+    open: Option<Segment>,
+    failed: bool,
+}
+
+impl Records {
+    fn step(&mut self) -> Result<Option<Entry>, io::Error> {
+        loop {
+            let Some(segment) = &mut self.open else {
+                let Some(piece) = self.containing()? else { return Ok(None) };
+                self.open = Some(Segment::open(&piece)?);
+                continue;
+            };
+            if let Some(entry) = segment.step()? {
+                if entry.sequence >= self.from {
+                    return Ok(Some(entry));
+                }
+                continue;
+            }
+            // The end of this segment: of the trail too, unless the next one was begun.
+            let number = segment.number + 1;
+            let next = pieces(&self.dir)?.into_iter().find(|piece| piece.number == number);
+            let Some(next) = next else { return Ok(None) };
+            // What was written to this one between the two looks comes first.
+            if let Some(entry) = segment.step()? {
+                if entry.sequence >= self.from {
+                    return Ok(Some(entry));
+                }
+                continue;
+            }
+            let (sequence, chain) = (segment.next, segment.chain);
+            let begun = Segment::open(&next)?;
+            if (begun.next, begun.chain) != (sequence, chain) {
+                return Err(broken(&next.path, "it does not follow from the segment before"));
+            }
+            self.open = Some(begun);
+        }
+    }
+
+    /// Finds the segment with the record that is asked for, or the first that is kept.
+    fn containing(&self) -> Result<Option<Piece>, io::Error> {
+        let mut found = None;
+        for piece in pieces(&self.dir)?.into_iter().filter(|piece| piece.shape == Shape::Frames).rev() {
+            let (_, header, _) = piece.open()?;
+            let first = header.first();
+            found = Some(piece);
+            if first <= self.from {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<Entry, Outage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let step = self.step().map_err(outage);
+        self.failed = step.is_err();
+        step.transpose()
+    }
+}
+
+/// A segment that is being read.
+#[derive(Debug)]
+struct Segment {
+    path: PathBuf,
+    number: u64,
+    file: File,
+    /// Where in the file `ready` ends.
+    at: u64,
+    ready: BytesMut,
+    next: u64,
+    chain: Hash,
+}
+
+impl Segment {
+    fn open(piece: &Piece) -> Result<Self, io::Error> {
+        let (file, header, at) = piece.open()?;
+        let (next, chain) = (header.first(), header.link.chain);
+        let ready = BytesMut::new();
+        Ok(Self { path: piece.path.clone(), number: piece.number, file, at, ready, next, chain })
+    }
+
+    fn step(&mut self) -> Result<Option<Entry>, io::Error> {
+        loop {
+            let (leaf, chain, payload_bytes, length) = match Frame::decode(&self.ready) {
+                Ok((frame, length)) => (frame.leaf, frame.chain, frame.payload.len(), length),
+                Err(NoFrame::Bad(cause)) => return Err(self.refused(cause)),
+                Err(NoFrame::Torn) => {
+                    if self.fill()? > 0 {
+                        continue;
+                    }
+                    // Read anew next time: a writer whose disk was full may have cut off what is half there.
+                    self.at -= self.ready.len() as u64;
+                    self.ready.clear();
+                    return Ok(None);
+                }
+            };
+            if chained(&self.chain, &leaf) != chain {
+                return Err(self.refused("it does not follow from the record before"));
+            }
+            let mut payload = self.ready.split_to(length).freeze().split_off(LEAD_BYTES);
+            payload.truncate(payload_bytes);
+            let at = instant(&payload).ok_or_else(|| self.refused("it does not begin with its time"))?;
+            let sequence = self.next;
+            (self.next, self.chain) = (sequence.saturating_add(1), chain);
+            return Ok(Some(Entry { sequence, at, payload, leaf, chain }));
+        }
+    }
+
+    fn fill(&mut self) -> Result<usize, io::Error> {
+        let before = self.ready.len();
+        self.ready.resize(before + READ_BYTES, 0);
+        let read = self.file.seek(SeekFrom::Start(self.at)).and_then(|_| {
+            let room = self.ready.get_mut(before..).unwrap_or_default();
+            self.file.read(room)
+        });
+        let count = *read.as_ref().unwrap_or(&0);
+        self.ready.truncate(before + count);
+        self.at += count as u64;
+        read
+    }
+
+    fn refused(&self, cause: &str) -> io::Error {
+        broken(&self.path, &format!("record {}: {cause}", self.next))
+    }
+}
+
+/// What every payload begins with.
+pub(super) const AT: &[u8] = b"{\"at\":\"";
+
+/// Reads the time at the beginning of a payload: `2026-11-22T10:05:00.250Z`.
+pub(super) fn instant(payload: &[u8]) -> Option<Timestamp> {
+    let text = payload.strip_prefix(AT)?.split(|byte| *byte == b'"').next()?;
+    parse_instant(std::str::from_utf8(text).ok()?)
+}
+
+/// Reads a time as [`Timestamp`] writes it, or only its day.
+#[must_use]
+pub fn parse_instant(text: &str) -> Option<Timestamp> {
+    let Some((day, rest)) = text.split_once('T') else { return Timestamp::from_date(text) };
+    let rest = rest.strip_suffix('Z')?;
+    let (clock, millis) = rest.split_once('.').unwrap_or((rest, "000"));
+    let digits = |text: &str, count: usize, below: u64| {
+        let fine = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u64>().ok().filter(|number| fine && *number < below)
+    };
+    let mut parts = clock.split(':');
+    let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let seconds = digits(hour, 2, 24)? * 3600 + digits(minute, 2, 60)? * 60 + digits(second, 2, 60)?;
+    Some(Timestamp::from_date(day)? + Duration::from_millis(seconds * 1000 + digits(millis, 3, 1000)?))
+}
+
+fn outage(error: impl ToString) -> Outage {
+    Outage::new("audit", error.to_string())
+}
