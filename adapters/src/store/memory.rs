@@ -1,24 +1,30 @@
 //! A store in memory: for replays in the product, for everything in tests. Forgets all when the process ends.
 
+mod outbox;
+
 use std::collections::HashMap;
 use std::future::ready;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use policies::code::Outage;
-use policies::id::{IdempotencyKey, ProviderId, VerificationId};
-use policies::once::StoredReply;
+use policies::event::{Event, NewEvent};
+use policies::id::{ClientId, IdempotencyKey, OperationId, ProviderId, VerificationId};
+use policies::settle::{Fate, Settlement, Undecided};
 use policies::time::Timestamp;
 use policies::verification::{State, Verification};
+use zeroize::Zeroize as _;
 
-use super::kept::{Kept, Standing, compare};
+use self::outbox::Events;
+use super::kept::{Kept, Standing, take};
 use super::port::{
-    Answer, ClaimAnswer, ClaimTicket, Claims, NewClaim, Replays, SPENDS_KEPT, VERIFICATIONS_KEPT, Verifications,
+    Answer, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, Replays, SPENDS_KEPT,
+    SubjectKey, SubjectKeys, Telling, VERIFICATIONS_KEPT, Verifications,
 };
 use super::shares::Shares;
 pub use super::shares::{OWNER_SHARE, REPLAYS_MAX};
-use crate::entropy;
 
-/// How many claims, spent things and verifications are remembered at once, each.
+/// How many records of each kind are remembered at once.
 pub const RECORDS_MAX: usize = 100_000;
 
 /// Everything that must be remembered, in memory and bounded; full means an outage.
@@ -35,6 +41,9 @@ struct Records {
     spends: HashMap<String, Spend>,
     verifications: HashMap<VerificationId, Verification>,
     sessions: HashMap<(ProviderId, String), VerificationId>,
+    events: Events,
+    subject_keys: HashMap<[u8; 32], SubjectKey>,
+    generations: Vec<([u8; 32], Vec<u8>)>,
 }
 
 #[derive(Debug)]
@@ -58,32 +67,23 @@ impl MemoryStore {
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {
-        // Every change below is one insertion or removal, so that a panic elsewhere leaves nothing half done.
+        // Nothing below panics between two changes that belong together, so a panic elsewhere leaves nothing half done.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take_claim(&self, claim: NewClaim, now: Timestamp) -> Result<ClaimAnswer, Outage> {
         let mut records = self.records();
-        let reference = match compare(records.claims.get(&claim.key).cloned(), &claim, now) {
+        let kept = match take(records.claims.get(&claim.key).cloned(), &claim, now) {
             Standing::Earlier(earlier) => return Ok(ClaimAnswer::Earlier(earlier)),
-            Standing::TakenOver(reference) => reference,
-            Standing::Free => claim.reference,
+            Standing::Taken(kept) => *kept,
         };
         if records.claims.len() >= self.records_max && !records.claims.contains_key(&claim.key) {
-            records.claims.retain(|_, kept| now < kept.until);
+            records.claims.retain(|_, kept| !kept.is_over(now));
             if records.claims.len() >= self.records_max {
                 return Err(Outage::new("claims", "as many claims are kept as may be"));
             }
         }
-        let ticket = ClaimTicket { key: claim.key, digest: claim.digest, reference, token: entropy::random() };
-        let kept = Kept {
-            digest: ticket.digest,
-            reference: ticket.reference.clone(),
-            token: ticket.token,
-            lease_ends: now + claim.lease,
-            until: now + claim.keep,
-            reply: None,
-        };
+        let ticket = kept.ticket(claim.key);
         records.claims.insert(ticket.key.clone(), kept);
         Ok(ClaimAnswer::Taken(ticket))
     }
@@ -108,17 +108,50 @@ impl MemoryStore {
         Ok(true)
     }
 
-    fn keep_reply(&self, ticket: &ClaimTicket, reply: StoredReply) -> Result<(), Outage> {
-        self.records().held(ticket)?.reply = Some(reply);
+    fn keep_answer(&self, ticket: &ClaimTicket, finish: Finish, now: Timestamp) -> Result<(), Outage> {
+        let mut records = self.records();
+        records.held(ticket)?;
+        if matches!(finish, Finish::Unknown(..)) {
+            records.events.make_room(self.records_max, now)?;
+        }
+        if let Some(event) = records.held(ticket)?.finish(finish, now) {
+            records.events.append(event);
+        }
         Ok(())
     }
 
     fn give_back(&self, ticket: &ClaimTicket, now: Timestamp) {
         if let Ok(kept) = self.records().held(ticket) {
-            kept.lease_ends = kept.lease_ends.min(now);
-            // Nobody holds this one: the ticket is void from here on.
-            kept.token = entropy::random();
+            kept.release(now);
         }
+    }
+
+    fn ask(&self, most: usize, lease: Duration, now: Timestamp) -> Vec<Undecided> {
+        let mut records = self.records();
+        let waiting = |(key, kept): (&IdempotencyKey, &Kept)| kept.ask_at.map(|at| (at, key.clone()));
+        let mut waiting: Vec<_> = records.claims.iter().filter_map(waiting).filter(|(at, _)| *at <= now).collect();
+        waiting.sort_by_key(|(at, _)| *at);
+        let ask = |(_, key): (Timestamp, IdempotencyKey)| records.claims.get_mut(&key)?.ask(key, lease, now);
+        waiting.into_iter().filter_map(ask).take(most).collect()
+    }
+
+    fn settle_claim(
+        &self,
+        undecided: &Undecided,
+        settlement: Settlement,
+        event: Option<NewEvent>,
+        now: Timestamp,
+    ) -> Result<bool, Outage> {
+        let mut records = self.records();
+        if event.is_some() {
+            records.events.make_room(self.records_max, now)?;
+        }
+        let Some(kept) = records.claims.get_mut(&undecided.key) else { return Ok(false) };
+        let settled = kept.settle(undecided, settlement, now);
+        if let Some(event) = event.filter(|_| settled) {
+            records.events.append(event);
+        }
+        Ok(settled)
     }
 
     fn add(&self, verification: Verification) -> Result<(), Outage> {
@@ -141,14 +174,55 @@ impl MemoryStore {
         Ok(())
     }
 
-    fn swap(&self, verification: &Verification, expected: State) -> bool {
-        match self.records().verifications.get_mut(&verification.id) {
-            Some(kept) if kept.state == expected => {
-                kept.clone_from(verification);
-                true
-            }
-            Some(_) | None => false,
+    fn swap(&self, verification: &Verification, expected: State, event: Option<NewEvent>) -> Result<bool, Outage> {
+        let mut records = self.records();
+        let Some(kept) = records.verifications.get(&verification.id).filter(|kept| kept.state == expected) else {
+            return Ok(false);
+        };
+        let before = (kept.provider.clone(), kept.session.clone());
+        let session = (verification.provider.clone(), verification.session.clone());
+        if before != session && records.sessions.contains_key(&session) {
+            return Err(Outage::new("verifications", "the session is another verification's"));
         }
+        if let Some(event) = event {
+            records.events.make_room(self.records_max, event.at)?;
+            records.events.append(event);
+        }
+        records.sessions.remove(&before);
+        records.sessions.insert(session, verification.id.clone());
+        records.verifications.insert(verification.id.clone(), verification.clone());
+        Ok(true)
+    }
+
+    fn key_of(&self, subject: [u8; 32], fresh: SubjectKey) -> Result<SubjectKey, Outage> {
+        let mut records = self.records();
+        if let Some(key) = records.subject_keys.get(&subject) {
+            return Ok(key.clone());
+        }
+        if records.subject_keys.len() >= self.records_max {
+            return Err(Outage::new("subject keys", "as many keys of persons are kept as may be"));
+        }
+        if records.subject_keys.values().any(|key| key.id == fresh.id) {
+            return Err(Outage::new("subject keys", "the id is another key's"));
+        }
+        records.subject_keys.insert(subject, fresh.clone());
+        Ok(fresh)
+    }
+
+    fn enter_generation(&self, digest: [u8; 32], bundle: &[u8]) -> Result<u64, Outage> {
+        let mut records = self.records();
+        if records.generations.last().is_none_or(|(newest, _)| *newest != digest) {
+            if records.generations.len() >= self.records_max {
+                return Err(Outage::new("generations", "as many policy sets are kept as may be"));
+            }
+            records.generations.push((digest, bundle.to_vec()));
+        }
+        Ok(records.generations.len() as u64)
+    }
+
+    fn generation(&self, number: u64) -> Option<Vec<u8>> {
+        let place = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.records().generations.get(place).map(|(_, bundle)| bundle.clone())
     }
 }
 
@@ -161,7 +235,7 @@ impl Default for MemoryStore {
 impl Records {
     /// Finds the claim, if it is unanswered and this ticket's still.
     fn held(&mut self, ticket: &ClaimTicket) -> Result<&mut Kept, Outage> {
-        let held = |claim: &&mut Kept| claim.token == ticket.token && claim.reply.is_none();
+        let held = |claim: &&mut Kept| claim.is_held_by(ticket);
         self.claims.get_mut(&ticket.key).filter(held).ok_or_else(|| Outage::new("claims", "the claim was taken over"))
     }
 }
@@ -181,13 +255,41 @@ impl Claims for MemoryStore {
         Box::pin(ready(self.spend(ticket, spends, now)))
     }
 
-    fn finish<'a>(&'a self, ticket: &'a ClaimTicket, reply: StoredReply, _now: Timestamp) -> Answer<'a, ()> {
-        Box::pin(ready(self.keep_reply(ticket, reply)))
+    fn finish<'a>(&'a self, ticket: &'a ClaimTicket, finish: Finish, now: Timestamp) -> Answer<'a, ()> {
+        Box::pin(ready(self.keep_answer(ticket, finish, now)))
     }
 
     fn release<'a>(&'a self, ticket: &'a ClaimTicket, now: Timestamp) -> Answer<'a, ()> {
         self.give_back(ticket, now);
         Box::pin(ready(Ok(())))
+    }
+
+    fn undecided(&self, most: usize, lease: Duration, now: Timestamp) -> Answer<'_, Vec<Undecided>> {
+        Box::pin(ready(Ok(self.ask(most, lease, now))))
+    }
+
+    fn settle<'a>(
+        &'a self,
+        undecided: &'a Undecided,
+        settlement: Settlement,
+        event: Option<NewEvent>,
+        now: Timestamp,
+    ) -> Answer<'a, bool> {
+        Box::pin(ready(self.settle_claim(undecided, settlement, event, now)))
+    }
+
+    fn fate<'a>(
+        &'a self,
+        client: &'a ClientId,
+        operation: &'a OperationId,
+        reference: &'a str,
+        now: Timestamp,
+    ) -> Answer<'a, Option<Fate>> {
+        let records = self.records();
+        let meant = |(key, kept): &(&IdempotencyKey, &Kept)| {
+            key.client() == client && key.operation() == operation && kept.reference == reference
+        };
+        Box::pin(ready(Ok(records.claims.iter().find(meant).and_then(|(_, kept)| kept.fate(now)))))
     }
 }
 
@@ -206,7 +308,75 @@ impl Verifications for MemoryStore {
         Box::pin(ready(Ok(id.and_then(|id| records.verifications.get(id)).cloned())))
     }
 
-    fn replace<'a>(&'a self, verification: &'a Verification, expected: State) -> Answer<'a, bool> {
-        Box::pin(ready(Ok(self.swap(verification, expected))))
+    fn replace<'a>(
+        &'a self,
+        verification: &'a Verification,
+        expected: State,
+        event: Option<NewEvent>,
+    ) -> Answer<'a, bool> {
+        Box::pin(ready(self.swap(verification, expected, event)))
+    }
+}
+
+impl Outbox for MemoryStore {
+    fn after<'a>(&'a self, client: &'a ClientId, after: u64, most: usize) -> Answer<'a, Vec<Event>> {
+        Box::pin(ready(Ok(self.records().events.after(client, after, most))))
+    }
+
+    fn due<'a>(
+        &'a self,
+        clients: &'a [ClientId],
+        most: usize,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<Event>> {
+        Box::pin(ready(Ok(self.records().events.due(clients, most, lease, now))))
+    }
+
+    fn told<'a>(&'a self, client: &'a ClientId, position: u64, telling: Telling) -> Answer<'a, ()> {
+        self.records().events.told(client, position, telling);
+        Box::pin(ready(Ok(())))
+    }
+
+    fn redeliver<'a>(&'a self, client: &'a ClientId, after: u64, now: Timestamp) -> Answer<'a, u64> {
+        Box::pin(ready(Ok(self.records().events.redeliver(client, after, now))))
+    }
+
+    fn waiting<'a>(&'a self, clients: &'a [ClientId]) -> Answer<'a, u64> {
+        Box::pin(ready(Ok(self.records().events.waiting(clients))))
+    }
+}
+
+impl SubjectKeys for MemoryStore {
+    fn obtain<'a>(&'a self, subject: [u8; 32], fresh: SubjectKey, _now: Timestamp) -> Answer<'a, SubjectKey> {
+        Box::pin(ready(self.key_of(subject, fresh)))
+    }
+
+    fn find<'a>(&'a self, id: [u8; 16]) -> Answer<'a, Option<SubjectKey>> {
+        Box::pin(ready(Ok(self.records().subject_keys.values().find(|key| key.id == id).cloned())))
+    }
+
+    fn destroy<'a>(&'a self, subject: [u8; 32]) -> Answer<'a, Option<[u8; 16]>> {
+        let removed = self.records().subject_keys.remove(&subject);
+        Box::pin(ready(Ok(removed.map(|mut key| {
+            key.wrapped.zeroize();
+            key.id
+        }))))
+    }
+}
+
+impl Generations for MemoryStore {
+    fn enter<'a>(&'a self, digest: [u8; 32], bundle: &'a [u8], _now: Timestamp) -> Answer<'a, u64> {
+        Box::pin(ready(self.enter_generation(digest, bundle)))
+    }
+
+    fn bundle(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
+        Box::pin(ready(Ok(self.generation(number))))
+    }
+}
+
+impl Durable for MemoryStore {
+    fn probe(&self) -> Answer<'_, ()> {
+        Box::pin(ready(Ok(())))
     }
 }

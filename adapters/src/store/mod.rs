@@ -5,5 +5,6 @@ pub(crate) mod conformance;
 mod kept;
 pub mod memory;
 pub mod port;
+pub mod retention;
 mod shares;
 pub mod sqlite;

@@ -1,42 +1,56 @@
 //! A store in a SQLite file: for what must survive the process.
 //!
 //! One thread owns the connection. It takes every job that waits, does them in one transaction, makes that durable once,
-//! and only then answers: many callers share one write to the disk, and none is told of what could still be lost.
+//! and only then answers: many callers share one write to the disk, and none is told of what could still be lost. Other
+//! programs may read the file meanwhile; a second gateway is kept out by a lock file beside it.
+//!
+//! The modules below write values into rows and read them back. A row that cannot be read is a fault, never a guess.
 
-mod record;
+mod claims;
+mod lasting;
+mod outbox;
+mod schema;
+mod verifications;
 mod worker;
 
 use std::path::Path;
+use std::time::Duration;
 
 use policies::code::Outage;
-use policies::id::{ProviderId, VerificationId};
-use policies::once::StoredReply;
+use policies::event::{Event, NewEvent};
+use policies::id::{ClientId, OperationId, ProviderId, VerificationId};
+use policies::settle::{Fate, Settlement, Undecided};
 use policies::time::Timestamp;
 use policies::verification::{State, Verification};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::params;
 
-use self::worker::{Fault, Worker};
-use super::kept::{Standing, compare};
-use super::port::{Answer, ClaimAnswer, ClaimTicket, Claims, NewClaim, Replays, SPENDS_KEPT, Verifications};
-use crate::entropy;
+use self::worker::Worker;
+use super::port::{
+    Answer, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, Replays, SubjectKey,
+    SubjectKeys, Telling, Verifications,
+};
+use super::retention::Retention;
 
 /// A store in one SQLite file, written by one thread; dropping it waits until that thread has ended.
 #[derive(Debug)]
 pub struct SqliteStore(Worker);
 
 impl SqliteStore {
-    /// Opens the file, or makes it, readable for its owner only.
+    /// Opens the file, or makes it, readable for its owner only; what is over is kept as long as by default.
     ///
     /// # Errors
-    /// An [`Outage`] if the file cannot be opened, is of a later version, or is in use by another process.
+    /// As [`SqliteStore::open_keeping`].
     pub fn open(path: &Path) -> Result<Self, Outage> {
-        Worker::open(path).map(Self)
+        Self::open_keeping(path, Retention::default())
     }
 
-    /// Tells whether the store works now (for the readiness probe).
-    #[must_use]
-    pub fn probe(&self) -> Answer<'_, ()> {
-        self.0.ask("store", |connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?))
+    /// Opens the file, or makes it, readable for its owner only; a file of an earlier version is brought to ours.
+    ///
+    /// # Errors
+    /// An [`Outage`] if the file cannot be opened, is of a later version or of another program, or is in use by another
+    /// gateway.
+    pub fn open_keeping(path: &Path, retention: Retention) -> Result<Self, Outage> {
+        Worker::open(path, retention).map(Self)
     }
 }
 
@@ -55,43 +69,51 @@ impl Replays for SqliteStore {
 
 impl Claims for SqliteStore {
     fn claim(&self, claim: NewClaim, now: Timestamp) -> Answer<'_, ClaimAnswer> {
-        self.0.ask_at("claims", now, move |connection| take_claim(connection, claim, now))
+        self.0.ask_at("claims", now, move |connection| claims::claim(connection, claim, now))
     }
 
     fn clear<'a>(&'a self, ticket: &'a ClaimTicket, spends: &'a [String], now: Timestamp) -> Answer<'a, bool> {
         let (ticket, spends) = (ticket.clone(), spends.to_vec());
-        self.0.ask_at("claims", now, move |connection| spend(connection, &ticket, &spends, now))
+        self.0.ask_at("claims", now, move |connection| claims::clear(connection, &ticket, &spends, now))
     }
 
-    fn finish<'a>(&'a self, ticket: &'a ClaimTicket, reply: StoredReply, now: Timestamp) -> Answer<'a, ()> {
+    fn finish<'a>(&'a self, ticket: &'a ClaimTicket, finish: Finish, now: Timestamp) -> Answer<'a, ()> {
         let ticket = ticket.clone();
-        self.0.ask_at("claims", now, move |connection| {
-            let ClaimTicket { key, token, .. } = &ticket;
-            let mut statement = connection.prepare_cached(
-                "UPDATE claims SET status = ?5, headers = ?6, body = ?7
-                 WHERE client = ?1 AND operation = ?2 AND key = ?3 AND token = ?4 AND status IS NULL",
-            )?;
-            let (client, operation, name) = (key.client().as_str(), key.operation().as_str(), key.key());
-            let headers = record::headers_to_text(&reply.headers)?;
-            match statement.execute(params![client, operation, name, token, reply.status, headers, reply.body])? {
-                1 => Ok(()),
-                _ => Err(Fault::TAKEN_OVER),
-            }
-        })
+        self.0.ask_at("claims", now, move |connection| claims::finish(connection, &ticket, finish, now))
     }
 
     fn release<'a>(&'a self, ticket: &'a ClaimTicket, now: Timestamp) -> Answer<'a, ()> {
         let ticket = ticket.clone();
+        self.0.ask_at("claims", now, move |connection| claims::release(connection, &ticket, now))
+    }
+
+    fn undecided(&self, most: usize, lease: Duration, now: Timestamp) -> Answer<'_, Vec<Undecided>> {
+        self.0.ask_at("claims", now, move |connection| claims::undecided(connection, most, lease, now))
+    }
+
+    fn settle<'a>(
+        &'a self,
+        undecided: &'a Undecided,
+        settlement: Settlement,
+        event: Option<NewEvent>,
+        now: Timestamp,
+    ) -> Answer<'a, bool> {
+        let undecided = undecided.clone();
         self.0.ask_at("claims", now, move |connection| {
-            let ClaimTicket { key, token, .. } = &ticket;
-            // The new token is nobody's: the ticket is void from here on.
-            let mut statement = connection.prepare_cached(
-                "UPDATE claims SET lease_ends = min(lease_ends, ?5), token = ?6
-                 WHERE client = ?1 AND operation = ?2 AND key = ?3 AND token = ?4 AND status IS NULL",
-            )?;
-            let (client, operation, name) = (key.client().as_str(), key.operation().as_str(), key.key());
-            statement.execute(params![client, operation, name, token, now.millis(), entropy::random::<16>()])?;
-            Ok(())
+            claims::settle(connection, &undecided, settlement, event.as_ref(), now)
+        })
+    }
+
+    fn fate<'a>(
+        &'a self,
+        client: &'a ClientId,
+        operation: &'a OperationId,
+        reference: &'a str,
+        now: Timestamp,
+    ) -> Answer<'a, Option<Fate>> {
+        let (client, operation, reference) = (client.clone(), operation.clone(), reference.to_owned());
+        self.0.ask_at("claims", now, move |connection| {
+            claims::fate(connection, &client, &operation, &reference, now)
         })
     }
 }
@@ -99,76 +121,94 @@ impl Claims for SqliteStore {
 impl Verifications for SqliteStore {
     fn insert(&self, verification: Verification) -> Answer<'_, ()> {
         let now = verification.created;
-        self.0.ask_at("verifications", now, move |connection| record::insert(connection, &verification))
+        self.0.ask_at("verifications", now, move |connection| verifications::insert(connection, &verification))
     }
 
     fn get<'a>(&'a self, id: &'a VerificationId) -> Answer<'a, Option<Verification>> {
         let id = id.clone();
-        self.0.ask("verifications", move |connection| record::find(connection, "id = ?1", &[id.as_str()]))
+        self.0.ask("verifications", move |connection| verifications::find(connection, "id = ?1", &[id.as_str()]))
     }
 
     fn by_session<'a>(&'a self, provider: &'a ProviderId, session: &'a str) -> Answer<'a, Option<Verification>> {
         let (provider, session) = (provider.clone(), session.to_owned());
         self.0.ask("verifications", move |connection| {
-            record::find(connection, "provider = ?1 AND session = ?2", &[provider.as_str(), &session])
+            verifications::find(connection, "provider = ?1 AND session = ?2", &[provider.as_str(), &session])
         })
     }
 
-    fn replace<'a>(&'a self, verification: &'a Verification, expected: State) -> Answer<'a, bool> {
+    fn replace<'a>(
+        &'a self,
+        verification: &'a Verification,
+        expected: State,
+        event: Option<NewEvent>,
+    ) -> Answer<'a, bool> {
         let verification = verification.clone();
-        self.0.ask("verifications", move |connection| record::replace(connection, &verification, expected))
+        self.0.ask("verifications", move |connection| {
+            verifications::replace(connection, &verification, expected, event.as_ref())
+        })
     }
 }
 
-fn take_claim(connection: &Connection, claim: NewClaim, now: Timestamp) -> Result<ClaimAnswer, Fault> {
-    let reference = match compare(record::kept(connection, &claim.key)?, &claim, now) {
-        Standing::Earlier(earlier) => return Ok(ClaimAnswer::Earlier(earlier)),
-        Standing::TakenOver(reference) => reference,
-        Standing::Free => claim.reference,
-    };
-    let ticket = ClaimTicket { key: claim.key, digest: claim.digest, reference, token: entropy::random() };
-    let mut statement = connection.prepare_cached(
-        "INSERT OR REPLACE INTO claims (client, operation, key, digest, reference, token, lease_ends, until)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
-    statement.execute(params![
-        ticket.key.client().as_str(),
-        ticket.key.operation().as_str(),
-        ticket.key.key(),
-        ticket.digest,
-        ticket.reference,
-        ticket.token,
-        (now + claim.lease).millis(),
-        (now + claim.keep).millis(),
-    ])?;
-    Ok(ClaimAnswer::Taken(ticket))
+impl Outbox for SqliteStore {
+    fn after<'a>(&'a self, client: &'a ClientId, after: u64, most: usize) -> Answer<'a, Vec<Event>> {
+        let client = client.clone();
+        self.0.ask("outbox", move |connection| outbox::after(connection, &client, after, most))
+    }
+
+    fn due<'a>(
+        &'a self,
+        clients: &'a [ClientId],
+        most: usize,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<Event>> {
+        let clients = clients.to_vec();
+        self.0.ask_at("outbox", now, move |connection| outbox::due(connection, &clients, most, lease, now))
+    }
+
+    fn told<'a>(&'a self, client: &'a ClientId, position: u64, telling: Telling) -> Answer<'a, ()> {
+        let client = client.clone();
+        self.0.ask("outbox", move |connection| outbox::told(connection, &client, position, telling))
+    }
+
+    fn redeliver<'a>(&'a self, client: &'a ClientId, after: u64, now: Timestamp) -> Answer<'a, u64> {
+        let client = client.clone();
+        self.0.ask_at("outbox", now, move |connection| outbox::redeliver(connection, &client, after, now))
+    }
+
+    fn waiting<'a>(&'a self, clients: &'a [ClientId]) -> Answer<'a, u64> {
+        let clients = clients.to_vec();
+        self.0.ask("outbox", move |connection| outbox::waiting(connection, &clients))
+    }
 }
 
-fn spend(connection: &Connection, ticket: &ClaimTicket, spends: &[String], now: Timestamp) -> Result<bool, Fault> {
-    let key = &ticket.key;
-    let (client, operation, name) = (key.client().as_str(), key.operation().as_str(), key.key());
-    let mut held = connection.prepare_cached(
-        "SELECT 1 FROM claims
-         WHERE client = ?1 AND operation = ?2 AND key = ?3 AND token = ?4 AND status IS NULL",
-    )?;
-    if held.query_row(params![client, operation, name, ticket.token], |_| Ok(())).optional()?.is_none() {
-        return Err(Fault::TAKEN_OVER);
+impl SubjectKeys for SqliteStore {
+    fn obtain<'a>(&'a self, subject: [u8; 32], fresh: SubjectKey, now: Timestamp) -> Answer<'a, SubjectKey> {
+        self.0.ask_at("subject keys", now, move |connection| lasting::obtain(connection, subject, fresh, now))
     }
-    let mut other = connection.prepare_cached(
-        "SELECT 1 FROM spends WHERE name = ?1 AND until > ?2
-         AND NOT (client = ?3 AND operation = ?4 AND key = ?5 AND digest = ?6)",
-    )?;
-    for thing in spends {
-        let found = other.query_row(params![thing, now.millis(), client, operation, name, ticket.digest], |_| Ok(()));
-        if found.optional()?.is_some() {
-            return Ok(false);
-        }
+
+    fn find<'a>(&'a self, id: [u8; 16]) -> Answer<'a, Option<SubjectKey>> {
+        self.0.ask("subject keys", move |connection| lasting::find(connection, id))
     }
-    let mut add = connection.prepare_cached(
-        "INSERT OR REPLACE INTO spends (name, client, operation, key, digest, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for thing in spends {
-        add.execute(params![thing, client, operation, name, ticket.digest, (now + SPENDS_KEPT).millis()])?;
+
+    fn destroy<'a>(&'a self, subject: [u8; 32]) -> Answer<'a, Option<[u8; 16]>> {
+        self.0.ask_to_wipe("subject keys", move |connection| lasting::destroy(connection, subject))
     }
-    Ok(true)
+}
+
+impl Generations for SqliteStore {
+    fn enter<'a>(&'a self, digest: [u8; 32], bundle: &'a [u8], now: Timestamp) -> Answer<'a, u64> {
+        let bundle = bundle.to_vec();
+        self.0.ask_at("generations", now, move |connection| lasting::enter(connection, digest, &bundle, now))
+    }
+
+    fn bundle(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
+        self.0.ask("generations", move |connection| lasting::bundle(connection, number))
+    }
+}
+
+impl Durable for SqliteStore {
+    fn probe(&self) -> Answer<'_, ()> {
+        self.0.ask("store", |connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?))
+    }
 }

@@ -1,8 +1,9 @@
 //! The thread that owns the connection, and the way jobs get to it and answers back.
 
-use std::fs::OpenOptions;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,7 +14,10 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::super::port::{Answer, VERIFICATIONS_KEPT};
+use super::super::port::Answer;
+use super::super::retention::Retention;
+use super::schema;
+use crate::clock::Clock;
 
 /// How many jobs may wait: as many requests as a process may have under way; beyond that the disk is too slow for us.
 const QUEUE_MAX: usize = 4096;
@@ -24,34 +28,12 @@ const BATCH_MAX: usize = 256;
 /// How long a caller waits for its answer; a disk that hangs must not hold requests for ever.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
-/// How long another process may hold the file before opening it fails.
-const OPEN_WAIT: Duration = Duration::from_secs(1);
+/// How long another process may hold the file up: one that opens it, or that reads while the log is to be cut.
+const OTHERS_WAIT: Duration = Duration::from_secs(1);
 
 /// After how many jobs what is over is swept out, and how many rows of each table at most.
 const JOBS_PER_SWEEP: u32 = 1024;
 const ROWS_PER_SWEEP: u32 = 4096;
-
-const SCHEMA_VERSION: i64 = 1;
-
-const SCHEMA: &str = "
-CREATE TABLE replays (key BLOB PRIMARY KEY, until INTEGER NOT NULL) STRICT;
-CREATE INDEX replays_until ON replays (until);
-CREATE TABLE claims (
-    client TEXT NOT NULL, operation TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, reference TEXT NOT NULL,
-    token BLOB NOT NULL, lease_ends INTEGER NOT NULL, until INTEGER NOT NULL,
-    status INTEGER, headers TEXT, body BLOB, PRIMARY KEY (client, operation, key)) STRICT;
-CREATE INDEX claims_until ON claims (until);
-CREATE TABLE spends (
-    name TEXT PRIMARY KEY, client TEXT NOT NULL, operation TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL,
-    until INTEGER NOT NULL) STRICT;
-CREATE INDEX spends_until ON spends (until);
-CREATE TABLE verifications (
-    id TEXT PRIMARY KEY, client TEXT NOT NULL, subject TEXT NOT NULL, sealed_subject BLOB NOT NULL,
-    purpose TEXT NOT NULL, level TEXT NOT NULL, binding TEXT, state TEXT NOT NULL, provider TEXT NOT NULL,
-    session TEXT NOT NULL, capture_url TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL,
-    decided INTEGER, acr TEXT, UNIQUE (provider, session)) STRICT;
-CREATE INDEX verifications_expires ON verifications (expires);
-";
 
 /// Why a job could not be done; only that job is undone then.
 #[derive(Debug)]
@@ -76,6 +58,11 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
+/// Says to SQLite how many rows are wanted at most.
+pub(super) fn rows(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}
+
 /// The way to the thread.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -90,11 +77,14 @@ trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<(), &str>);
     /// The time of the caller, if the job had one.
     fn now(&self) -> Option<Timestamp>;
+    /// Tells whether what it has deleted may stand in no file afterwards.
+    fn wipes(&self) -> bool;
 }
 
 struct Ask<T, F> {
     port: &'static str,
     now: Option<Timestamp>,
+    wipes: bool,
     work: Option<F>,
     found: Option<Result<T, Fault>>,
     answer: oneshot::Sender<Result<T, Outage>>,
@@ -120,15 +110,19 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, Fault> + Send> Job for Ask<T, 
     fn now(&self) -> Option<Timestamp> {
         self.now
     }
+
+    fn wipes(&self) -> bool {
+        self.wipes
+    }
 }
 
 impl Worker {
-    pub(super) fn open(path: &Path) -> Result<Self, Outage> {
-        let connection = prepare(path).map_err(|fault| fault.outage("store"))?;
+    pub(super) fn open(path: &Path, retention: Retention) -> Result<Self, Outage> {
+        let desk = Desk::open(path, retention).map_err(|fault| fault.outage("store"))?;
         let (jobs, waiting) = sync_channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || serve(connection, &waiting))
+            .spawn(move || desk.serve(&waiting))
             .map_err(|error| Outage::new("store", error))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -139,7 +133,7 @@ impl Worker {
         port: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Answer<'_, T> {
-        self.hand_over(port, None, work)
+        self.hand_over(port, None, false, work)
     }
 
     /// Has a job done; `now` is also what sweeping goes by.
@@ -149,18 +143,28 @@ impl Worker {
         now: Timestamp,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Answer<'_, T> {
-        self.hand_over(port, Some(now), work)
+        self.hand_over(port, Some(now), false, work)
+    }
+
+    /// Has a job done, and answers when what it has deleted or overwritten stands in no file any more.
+    pub(super) fn ask_to_wipe<T: Send + 'static>(
+        &self,
+        port: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Answer<'_, T> {
+        self.hand_over(port, None, true, work)
     }
 
     fn hand_over<T: Send + 'static>(
         &self,
         port: &'static str,
         now: Option<Timestamp>,
+        wipes: bool,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Answer<'_, T> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
-            let job = Box::new(Ask { port, now, work: Some(work), found: None, answer });
+            let job = Box::new(Ask { port, now, wipes, work: Some(work), found: None, answer });
             let jobs = self.jobs.as_ref().ok_or_else(|| Outage::new(port, "the store is closed"))?;
             jobs.try_send(job).map_err(|error| match error {
                 TrySendError::Full(_) => Outage::new(port, "as many jobs wait for the disk as may"),
@@ -185,82 +189,117 @@ impl Drop for Worker {
     }
 }
 
-fn prepare(path: &Path) -> Result<Connection, Fault> {
-    // Made beforehand, as SQLite would make it readable for others; its side files take after it.
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(Fault::new)?;
-    let mut connection = Connection::open(path)?;
-    connection.busy_timeout(OPEN_WAIT)?;
-    // Two processes on one file would each believe in their own limits and leases of a moment ago.
-    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.set_prepared_statement_cache_capacity(32);
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-    match transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
-        0 => {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        }
-        SCHEMA_VERSION => {}
-        other => {
-            return Err(Fault::new(format!("the file is of version {other}, this program knows {SCHEMA_VERSION}")));
-        }
-    }
-    transaction.commit()?;
-    Ok(connection)
+/// What the thread works at.
+struct Desk {
+    connection: Connection,
+    retention: Retention,
+    jobs_since_sweep: u32,
+    /// Whether something may stand in no file any more, and perhaps does.
+    wipe_due: bool,
+    /// Locked as long as the file is ours: two gateways on one file would each believe in its own limits.
+    _lock: File,
 }
 
-fn serve(mut connection: Connection, waiting: &Receiver<Box<dyn Job>>) {
-    let mut jobs_since_sweep = 0;
-    while let Ok(first) = waiting.recv() {
-        let mut batch = vec![first];
-        batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
-        let committed =
-            work_through(&mut connection, &mut batch, &mut jobs_since_sweep).map_err(|error| error.to_string());
-        if let Err(cause) = &committed {
-            tracing::error!("the store could not commit {} jobs: {cause}", batch.len());
-        }
-        for job in batch {
-            job.answer(committed.as_ref().copied().map_err(String::as_str));
-        }
+impl Desk {
+    fn open(path: &Path, retention: Retention) -> Result<Self, Fault> {
+        // Made beforehand, as SQLite would make it readable for others; its side files take after it.
+        private(path)?;
+        let lock = lock(path)?;
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(OTHERS_WAIT)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "secure_delete", "ON")?;
+        connection.set_prepared_statement_cache_capacity(64);
+        schema::migrate(&mut connection, Clock::system().now())?;
+        Ok(Self { connection, retention, jobs_since_sweep: 0, wipe_due: false, _lock: lock })
     }
-}
 
-fn work_through(
-    connection: &mut Connection,
-    batch: &mut [Box<dyn Job>],
-    jobs_since_sweep: &mut u32,
-) -> Result<(), rusqlite::Error> {
-    let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for job in batch.iter_mut() {
-        // A savepoint that is not committed is undone, and nothing else with it.
-        {
-            let savepoint = transaction.savepoint()?;
-            if job.work(&savepoint) {
-                savepoint.commit()?;
+    fn serve(mut self, waiting: &Receiver<Box<dyn Job>>) {
+        while let Ok(first) = waiting.recv() {
+            let mut batch = vec![first];
+            batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
+            let committed = self.work_through(&mut batch).map_err(|error| error.to_string());
+            if let Err(cause) = &committed {
+                tracing::error!("the store could not commit {} jobs: {cause}", batch.len());
+            }
+            self.wipe_due |= batch.iter().any(|job| job.wipes());
+            let wiped = if self.wipe_due { self.wipe() } else { Ok(()) };
+            for job in batch {
+                let done = if job.wipes() { committed.as_ref().and(wiped.as_ref()) } else { committed.as_ref() };
+                job.answer(done.copied().map_err(String::as_str));
             }
         }
-        *jobs_since_sweep += 1;
-        if let Some(now) = job.now().filter(|_| *jobs_since_sweep >= JOBS_PER_SWEEP) {
-            *jobs_since_sweep = 0;
-            sweep(&transaction, now)?;
-        }
     }
-    transaction.commit()
+
+    fn work_through(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
+        let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for job in batch.iter_mut() {
+            // A savepoint that is not committed is undone, and nothing else with it.
+            {
+                let savepoint = transaction.savepoint()?;
+                if job.work(&savepoint) {
+                    savepoint.commit()?;
+                }
+            }
+            self.jobs_since_sweep += 1;
+            if let Some(now) = job.now().filter(|_| self.jobs_since_sweep >= JOBS_PER_SWEEP) {
+                self.jobs_since_sweep = 0;
+                sweep(&transaction, self.retention, now)?;
+            }
+        }
+        transaction.commit()
+    }
+
+    /// Writes the log back and cuts it, so that nothing overwritten stands there any more.
+    ///
+    /// Somebody who reads the file just now is waited for; if they take longer, it is tried again after the next jobs.
+    fn wipe(&mut self) -> Result<(), String> {
+        let cut = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        let cut = match cut {
+            Ok(0) => Ok(()),
+            Ok(_) => Err("what is destroyed may still stand in the log, as somebody reads it; try again".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        self.wipe_due = cut.is_err();
+        if let Err(cause) = &cut {
+            tracing::error!("the store's log could not be cut: {cause}");
+        }
+        cut
+    }
 }
 
-fn sweep(connection: &Connection, now: Timestamp) -> Result<(), rusqlite::Error> {
-    for table in ["replays", "claims", "spends"] {
-        let rows = format!("SELECT rowid FROM {table} WHERE until <= ?1 LIMIT ?2");
-        let mut statement = connection.prepare_cached(&format!("DELETE FROM {table} WHERE rowid IN ({rows})"))?;
-        statement.execute(params![now.millis(), ROWS_PER_SWEEP])?;
+fn private(path: &Path) -> Result<File, Fault> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(Fault::new)
+}
+
+fn lock(path: &Path) -> Result<File, Fault> {
+    let mut name = OsString::from(path);
+    name.push(".lock");
+    let file = private(&PathBuf::from(name))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Fault::new("the file is in use by another gateway")),
+        Err(TryLockError::Error(error)) => Err(Fault::new(error)),
     }
-    let mut statement = connection.prepare_cached(
-        "DELETE FROM verifications
-         WHERE rowid IN (SELECT rowid FROM verifications WHERE expires <= ?1 LIMIT ?2)",
-    )?;
-    statement.execute(params![(now - VERIFICATIONS_KEPT).millis(), ROWS_PER_SWEEP])?;
-    Ok(())
+}
+
+fn sweep(connection: &Connection, retention: Retention, now: Timestamp) -> Result<(), rusqlite::Error> {
+    let delete = |table: &str, over: &str, until: Timestamp| {
+        let rows = format!("SELECT rowid FROM {table} WHERE {over} LIMIT ?2");
+        let mut statement = connection.prepare_cached(&format!("DELETE FROM {table} WHERE rowid IN ({rows})"))?;
+        statement.execute(params![until.millis(), ROWS_PER_SWEEP]).map(|_| ())
+    };
+    delete("replays", "until <= ?1", now)?;
+    // What nobody knows the outcome of stays until somebody does.
+    delete("claims", "until <= ?1 AND ask_at IS NULL", now)?;
+    delete("spends", "until <= ?1", now)?;
+    delete("verifications", "expires <= ?1", now - retention.verifications)?;
+    delete("events", "at <= ?1", now - retention.events)?;
+    // A set is over when the next one was entered; the newest is in force.
+    let followed = "EXISTS (SELECT 1 FROM generations AS next
+        WHERE next.number = generations.number + 1 AND next.entered <= ?1)";
+    delete("generations", followed, now - retention.generations)
 }
 
 #[cfg(test)]

@@ -1,56 +1,14 @@
-//! Rows: how values are written into the file and read back. A row that cannot be read is a fault, never a guess.
+//! Rows of verifications.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use policies::id::{ClientId, IdError, IdempotencyKey, ProviderId, VerificationId};
-use policies::once::StoredReply;
+use policies::event::NewEvent;
+use policies::id::{ClientId, IdError, ProviderId, VerificationId};
 use policies::time::Timestamp;
 use policies::verification::{Binding, State, Verification};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::super::kept::Kept;
+use super::outbox;
 use super::worker::Fault;
-
-/// Finds the claim under a key.
-pub(super) fn kept(connection: &Connection, key: &IdempotencyKey) -> Result<Option<Kept>, Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT digest, reference, token, lease_ends, until, status, headers, body FROM claims
-         WHERE client = ?1 AND operation = ?2 AND key = ?3",
-    )?;
-    let key = params![key.client().as_str(), key.operation().as_str(), key.key()];
-    let found = statement.query_row(key, |row| {
-        let kept = Kept {
-            digest: row.get(0)?,
-            reference: row.get(1)?,
-            token: row.get(2)?,
-            lease_ends: Timestamp::from_millis(row.get(3)?),
-            until: Timestamp::from_millis(row.get(4)?),
-            reply: None,
-        };
-        Ok((kept, row.get::<_, Option<u16>>(5)?, row.get::<_, Option<String>>(6)?, row.get::<_, Option<Vec<u8>>>(7)?))
-    });
-    match found.optional()? {
-        None => Ok(None),
-        Some((kept, None, None, None)) => Ok(Some(kept)),
-        Some((kept, Some(status), Some(headers), Some(body))) => {
-            let reply = StoredReply { status, headers: headers_from_text(&headers)?, body };
-            Ok(Some(Kept { reply: Some(reply), ..kept }))
-        }
-        Some(_) => Err(Fault::new("a kept answer is not whole")),
-    }
-}
-
-/// Writes headers as a JSON list of pairs, values in base64 as they need not be text.
-pub(super) fn headers_to_text(headers: &[(String, Vec<u8>)]) -> Result<String, Fault> {
-    let pairs: Vec<_> = headers.iter().map(|(name, value)| (name, STANDARD.encode(value))).collect();
-    serde_json::to_string(&pairs).map_err(Fault::new)
-}
-
-fn headers_from_text(text: &str) -> Result<Vec<(String, Vec<u8>)>, Fault> {
-    let pairs: Vec<(String, String)> = serde_json::from_str(text).map_err(Fault::new)?;
-    pairs.into_iter().map(|(name, value)| Ok((name, STANDARD.decode(value).map_err(Fault::new)?))).collect()
-}
 
 /// Adds a verification; its id and its provider's session must be new.
 pub(super) fn insert(connection: &Connection, verification: &Verification) -> Result<(), Fault> {
@@ -81,7 +39,12 @@ pub(super) fn insert(connection: &Connection, verification: &Verification) -> Re
 }
 
 /// Puts a verification in place of the one with its id, if that one is in the state `expected`.
-pub(super) fn replace(connection: &Connection, verification: &Verification, expected: State) -> Result<bool, Fault> {
+pub(super) fn replace(
+    connection: &Connection,
+    verification: &Verification,
+    expected: State,
+    event: Option<&NewEvent>,
+) -> Result<bool, Fault> {
     let mut statement = connection.prepare_cached(
         "UPDATE verifications SET client = ?3, subject = ?4, sealed_subject = ?5, purpose = ?6, level = ?7, binding = ?8,
              state = ?9, provider = ?10, session = ?11, capture_url = ?12, created = ?13, expires = ?14, decided = ?15,
@@ -107,6 +70,9 @@ pub(super) fn replace(connection: &Connection, verification: &Verification, expe
         decided,
         verification.acr,
     ])?;
+    if let Some(event) = event.filter(|_| changed == 1) {
+        outbox::append(connection, event)?;
+    }
     Ok(changed == 1)
 }
 

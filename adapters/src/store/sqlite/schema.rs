@@ -1,0 +1,110 @@
+//! The schema, as steps that were released one after another; a step that was released never changes.
+
+use policies::jose::sha256;
+use policies::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::worker::Fault;
+
+/// The steps, the first being version 1.
+const STEPS: [&str; 2] = [FIRST, LASTING];
+
+const FIRST: &str = "
+CREATE TABLE replays (key BLOB PRIMARY KEY, until INTEGER NOT NULL) STRICT;
+CREATE INDEX replays_until ON replays (until);
+CREATE TABLE claims (
+    client TEXT NOT NULL, operation TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, reference TEXT NOT NULL,
+    token BLOB NOT NULL, lease_ends INTEGER NOT NULL, until INTEGER NOT NULL,
+    status INTEGER, headers TEXT, body BLOB, PRIMARY KEY (client, operation, key)) STRICT;
+CREATE INDEX claims_until ON claims (until);
+CREATE TABLE spends (
+    name TEXT PRIMARY KEY, client TEXT NOT NULL, operation TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL,
+    until INTEGER NOT NULL) STRICT;
+CREATE INDEX spends_until ON spends (until);
+CREATE TABLE verifications (
+    id TEXT PRIMARY KEY, client TEXT NOT NULL, subject TEXT NOT NULL, sealed_subject BLOB NOT NULL,
+    purpose TEXT NOT NULL, level TEXT NOT NULL, binding TEXT, state TEXT NOT NULL, provider TEXT NOT NULL,
+    session TEXT NOT NULL, capture_url TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL,
+    decided INTEGER, acr TEXT, UNIQUE (provider, session)) STRICT;
+CREATE INDEX verifications_expires ON verifications (expires);
+";
+
+// Claims of version 1 were kept for a day and have no organisation; whoever holds one has given no word. An answer of
+// status 202 said that the outcome is unknown. Keys of persons are only ever added at the end and overwritten in place by
+// as many zeros: a row that was deleted could leave copies where its neighbours were moved about.
+const LASTING: &str = "
+ALTER TABLE claims ADD COLUMN organisation TEXT;
+ALTER TABLE claims ADD COLUMN settles INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE claims ADD COLUMN keep INTEGER NOT NULL DEFAULT 86400000;
+ALTER TABLE claims ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE claims ADD COLUMN ask_at INTEGER;
+ALTER TABLE claims ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE claims ADD COLUMN held INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE claims ADD COLUMN doubt INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE claims ADD COLUMN outcome TEXT NOT NULL DEFAULT 'open';
+UPDATE claims SET since = until - 86400000;
+UPDATE claims SET held = 0, outcome = CASE status WHEN 202 THEN 'unknown' ELSE 'answered' END WHERE status IS NOT NULL;
+CREATE INDEX claims_reference ON claims (client, operation, reference);
+CREATE INDEX claims_ask_at ON claims (ask_at) WHERE ask_at IS NOT NULL;
+CREATE TABLE positions (client TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;
+CREATE TABLE events (
+    client TEXT NOT NULL, position INTEGER NOT NULL, id TEXT NOT NULL, subject TEXT NOT NULL, kind TEXT NOT NULL,
+    at INTEGER NOT NULL, data TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'waiting',
+    due_at INTEGER NOT NULL, PRIMARY KEY (client, position)) STRICT;
+CREATE INDEX events_at ON events (at);
+CREATE INDEX events_due ON events (due_at) WHERE state = 'waiting';
+CREATE INDEX events_waiting ON events (client, subject, position) WHERE state = 'waiting';
+CREATE TABLE subject_keys (
+    number INTEGER PRIMARY KEY, subject BLOB NOT NULL, id BLOB NOT NULL UNIQUE, wrapped BLOB NOT NULL,
+    made INTEGER NOT NULL, destroyed INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE UNIQUE INDEX subject_keys_subject ON subject_keys (subject) WHERE destroyed = 0;
+CREATE TABLE generations (
+    number INTEGER PRIMARY KEY, digest BLOB NOT NULL, entered INTEGER NOT NULL, bundle BLOB NOT NULL) STRICT;
+CREATE INDEX generations_entered ON generations (entered);
+";
+
+/// Brings a file to the newest version, all steps or none.
+///
+/// A file of a later version, or with another history than ours, is refused: whatever it holds, this program would read
+/// it wrongly.
+pub(super) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(), Fault> {
+    migrate_by(connection, &STEPS, now)
+}
+
+fn migrate_by(connection: &mut Connection, steps: &[&str], now: Timestamp) -> Result<(), Fault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    let version = transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
+    let known = i64::try_from(steps.len()).map_err(Fault::new)?;
+    if version > known {
+        return Err(Fault::new(format!("the file is of version {version}, this program knows {known}; use a later one")));
+    }
+    transaction.execute_batch(
+        "CREATE TABLE IF NOT EXISTS migrations (
+            version INTEGER PRIMARY KEY, checksum BLOB NOT NULL, applied INTEGER NOT NULL) STRICT",
+    )?;
+    for (number, step) in (1_i64..).zip(steps) {
+        let checksum = sha256(step.as_bytes());
+        if number <= version {
+            check(&transaction, number, checksum)?;
+        } else {
+            transaction.execute_batch(step).map_err(|error| Fault::new(format!("migration {number}: {error}")))?;
+        }
+        // Files of version 1 are older than this table.
+        let add = "INSERT OR IGNORE INTO migrations (version, checksum, applied) VALUES (?1, ?2, ?3)";
+        transaction.execute(add, params![number, checksum, now.millis()])?;
+    }
+    transaction.pragma_update(None, "user_version", known)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn check(connection: &Connection, number: i64, checksum: [u8; 32]) -> Result<(), Fault> {
+    let find = "SELECT checksum FROM migrations WHERE version = ?1";
+    let found = connection.query_row(find, [number], |row| row.get::<_, [u8; 32]>(0)).optional()?;
+    match found {
+        Some(found) if found == checksum => Ok(()),
+        None if number == 1 => Ok(()),
+        Some(_) => Err(Fault::new(format!("version {number} of the file was made by another program than this one"))),
+        None => Err(Fault::new(format!("the file does not tell how it came to version {number}"))),
+    }
+}
