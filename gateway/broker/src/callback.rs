@@ -39,7 +39,7 @@ pub async fn receive(
     let finding = assure(&evidence, offered, &verification.level, now);
     let Some(mut decided) = verification.decide(finding, now) else { return Ok(()) };
     decided.session = evidence.session;
-    let replaced = broker.verifications.replace(&decided, State::CapturePending).await;
+    let replaced = broker.verifications.replace(&decided, State::CapturePending, None).await;
     // `false`: another callback was quicker, and the first word is final.
     replaced.map(|_| ()).map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))
 }

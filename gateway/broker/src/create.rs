@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use spine::error::{PointedFault, Rejection};
 
 use crate::Broker;
+use crate::payer::purpose;
 
 /// The one purpose whose result can be bound to a payment; the step-up challenge names it.
 const PAYMENT_PURPOSE: &str = policies::rule::step_up::PURPOSE;
@@ -44,15 +45,17 @@ pub async fn create(
     let subject = Secret::new(iin.as_str().to_owned());
     let binding = binding(body)?;
     let level = text("/level");
-    let purpose = text("/purpose");
+    let reason = text("/purpose");
     let mut last_outage = Outage::new("identity providers", "none is offered for this level");
+    let down = |outage: Outage| Rejection::outage(Code::DependencyDown, &outage);
+    let key = broker.subjects.key(&subject, now).await.map_err(down)?;
     for offered in broker.offered.iter().filter(|provider| policies::evidence::may_serve(provider, level)) {
         let id = VerificationId::parse(&entropy::uuid_v7(now)).map_err(|error| defect(&error))?;
         let begun = Verification {
             subject: pairwise(broker, client, &subject),
-            sealed_subject: broker.sealer.seal(subject.expose().as_bytes()),
+            sealed_subject: broker.subjects.seal(&key, &purpose(&id), subject.expose().as_bytes()).map_err(down)?,
             client: client.id.clone(),
-            purpose: purpose.to_owned(),
+            purpose: reason.to_owned(),
             level: level.to_owned(),
             binding: binding.clone(),
             state: State::CapturePending,
@@ -106,7 +109,8 @@ async fn start(
             // Nobody will call back for it: it ends here, and the next provider gets a record of its own.
             let mut ended = begun;
             ended.state = State::Inconclusive;
-            broker.verifications.replace(&ended, State::CapturePending).await.map_err(down)?;
+            // No event: the client never learns of this record.
+            broker.verifications.replace(&ended, State::CapturePending, None).await.map_err(down)?;
             return Ok(Err(outage));
         }
     };
@@ -114,7 +118,7 @@ async fn start(
     verification.session = started.session;
     verification.capture_url = started.capture_url;
     // If the provider has called back already, the decided record stays as it is.
-    broker.verifications.replace(&verification, State::CapturePending).await.map_err(down)?;
+    broker.verifications.replace(&verification, State::CapturePending, None).await.map_err(down)?;
     Ok(Ok(verification))
 }
 
