@@ -1,6 +1,11 @@
 //! What is written down of a request: facts and decisions, never a token, a body or a person's number.
 
-use crate::id::{AdminId, ClientId, InteractionId, OperationId, OrganisationId, ProviderId};
+use std::sync::Arc;
+
+use crate::binding::BoundToken;
+use crate::id::{AdminId, InteractionId, OperationId, ProviderId, VerificationId};
+use crate::national::money::Money;
+use crate::rulebook::Client;
 use crate::time::Timestamp;
 
 /// What one stage decided.
@@ -10,6 +15,8 @@ pub struct Step {
     pub stage: &'static str,
     /// `pass`, or the stable name of the refusal.
     pub decision: &'static str,
+    /// When, in microseconds since the request was received.
+    pub micros: u32,
 }
 
 /// Which of the two records of a request this is.
@@ -21,6 +28,17 @@ pub enum RecordKind {
     Outcome,
 }
 
+impl RecordKind {
+    /// Returns the word that records have for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            RecordKind::Intent => "intent",
+            RecordKind::Outcome => "outcome",
+        }
+    }
+}
+
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -30,6 +48,61 @@ pub enum Ending {
     Answered,
     /// The client went away, or the request was dropped.
     Abandoned,
+}
+
+impl Ending {
+    /// Returns the word that records have for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Ending::Pending => "pending",
+            Ending::Answered => "answered",
+            Ending::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// An identity result that a rule judged, without whom it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JudgedIdentity {
+    /// The verification it came from.
+    pub verification: VerificationId,
+    /// The context class that was reached.
+    pub acr: Arc<str>,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// Data that names a person, sealed under that person's own key: it can be destroyed while the record stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonalData {
+    /// The id of the key.
+    pub key: [u8; 16],
+    /// What was sealed; of no use without the key.
+    pub sealed: Arc<[u8]>,
+}
+
+/// What the rules judged, so that a decision can be judged again with the policies of its generation.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The client, once known; it tells the organisation, its roles and its limits.
+    pub client: Option<Arc<Client>>,
+    /// The token, once it was shown to be in its client's hands; it tells the scopes.
+    pub token: Option<BoundToken>,
+    /// The administrator, once known.
+    pub administrator: Option<AdminId>,
+    /// The identity provider that called back, once known.
+    pub provider: Option<ProviderId>,
+    /// The limit of the plan that had no room, by its id.
+    pub exhausted: Option<Arc<str>>,
+    /// The amount that rules judged.
+    pub amount: Option<Money>,
+    /// The identity result that came with the request.
+    pub identity: Option<JudgedIdentity>,
+    /// The state of the consent that was relied on.
+    pub consent: Option<&'static str>,
+    /// What names a person, sealed.
+    pub personal: Option<PersonalData>,
 }
 
 /// One record of the audit trail.
@@ -45,20 +118,12 @@ pub struct Record {
     pub at: Timestamp,
     /// The operation, once routed.
     pub operation: Option<OperationId>,
-    /// The client, once known.
-    pub client: Option<ClientId>,
-    /// The organisation, once known.
-    pub organisation: Option<OrganisationId>,
-    /// The administrator, once known.
-    pub administrator: Option<AdminId>,
-    /// The identity provider that called back, once known.
-    pub provider: Option<ProviderId>,
     /// What the stages decided, in order.
     pub steps: Vec<Step>,
-    /// The amount that rules judged, for example `250000.00 KZT`.
-    pub amount: Option<String>,
+    /// What they judged.
+    pub facts: Facts,
     /// The reference under which the backend knows the deed.
-    pub reference: Option<String>,
+    pub reference: Option<Arc<str>>,
     /// The status that was answered.
     pub status: Option<u16>,
     /// How it ended.

@@ -5,7 +5,8 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 
-use policies::audit::{Ending, Record, RecordKind, Step};
+use policies::audit::{Ending, Facts, Record, RecordKind, Step};
+use policies::national::money::Money;
 use policies::id::{AdminId, InteractionId, ProviderId};
 use policies::time::Timestamp;
 use serde_json::Value;
@@ -23,12 +24,8 @@ fn record(interaction: &str) -> Record {
         received: Timestamp::from_seconds(1_800_000_000),
         at: Timestamp::from_seconds(1_800_000_001),
         operation: None,
-        client: None,
-        organisation: None,
-        administrator: None,
-        provider: None,
-        steps: vec![Step { stage: "route", decision: "pass" }],
-        amount: Some("250000.00 KZT".to_owned()),
+        steps: vec![Step { stage: "route", decision: "pass", micros: 7 }],
+        facts: Facts { amount: Money::parse("250000.00", "KZT").ok(), ..Facts::default() },
         reference: None,
         status: Some(201),
         ending: Ending::Answered,
@@ -165,8 +162,8 @@ fn a_line_names_the_administrator_or_provider_who_asked() {
         let line: Value = serde_json::from_slice(&line).unwrap();
         ["administrator", "provider"].map(|member| line.get(member).unwrap().as_str().map(str::to_owned))
     };
-    let administrator = Record { administrator: Some(AdminId::parse("daniyar").unwrap()), ..record("a") };
-    let provider = Record { provider: Some(ProviderId::parse("sandbox-face").unwrap()), ..record("b") };
+    let administrator = Record { facts: Facts { administrator: AdminId::parse("daniyar").ok(), ..Facts::default() }, ..record("a") };
+    let provider = Record { facts: Facts { provider: ProviderId::parse("sandbox-face").ok(), ..Facts::default() }, ..record("b") };
     assert_eq!(named(&administrator), [Some("daniyar".to_owned()), None]);
     assert_eq!(named(&provider), [None, Some("sandbox-face".to_owned())]);
     assert_eq!(named(&record("c")), [None, None]);
@@ -176,7 +173,7 @@ fn a_line_names_the_administrator_or_provider_who_asked() {
 async fn a_record_that_is_too_long_for_a_line_is_told_as_lost() {
     let folder = Folder::new();
     let audit = Audit::open(&folder.0).unwrap();
-    let long = Record { reference: Some("r".repeat(LINE_BYTES_MAX)), ..record("a") };
+    let long = Record { reference: Some("r".repeat(LINE_BYTES_MAX).into()), ..record("a") };
     assert!(audit.record_durably(long).await.is_err());
     assert_eq!(audit.lost(), 1);
     audit.record_durably(record("b")).await.unwrap();

@@ -1,21 +1,22 @@
 //! The trail of one request: what each stage decided, kept in memory until the end.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use policies::audit::{Ending, Record, RecordKind, Step};
-use policies::id::{AdminId, ClientId, InteractionId, OperationId, OrganisationId, ProviderId};
+use policies::audit::{Ending, Facts, JudgedIdentity, PersonalData, Record, RecordKind, Step};
+use policies::binding::BoundToken;
+use policies::id::{AdminId, InteractionId, OperationId, ProviderId};
+use policies::national::money::Money;
+use policies::result::IdentityResult;
+use policies::rulebook::Client;
 use policies::time::Timestamp;
 
 #[derive(Debug)]
 struct State {
     operation: Option<OperationId>,
-    client: Option<ClientId>,
-    organisation: Option<OrganisationId>,
-    administrator: Option<AdminId>,
-    provider: Option<ProviderId>,
     steps: Vec<Step>,
-    amount: Option<String>,
-    reference: Option<String>,
+    facts: Facts,
+    reference: Option<Arc<str>>,
 }
 
 /// The trail, shared between the frame that seals it and the stages that write on it.
@@ -23,6 +24,8 @@ struct State {
 pub struct Trail {
     interaction: InteractionId,
     received: Timestamp,
+    // How long stages take is told by a clock that nobody sets.
+    began: Instant,
     generation: u64,
     state: Arc<Mutex<State>>,
 }
@@ -34,17 +37,9 @@ impl Trail {
     /// Opens the trail of a request that policy generation `generation` will decide.
     #[must_use]
     pub fn open(interaction: InteractionId, received: Timestamp, generation: u64) -> Self {
-        let state = State {
-            operation: None,
-            client: None,
-            organisation: None,
-            administrator: None,
-            provider: None,
-            steps: Vec::with_capacity(STEPS),
-            amount: None,
-            reference: None,
-        };
-        Self { interaction, received, generation, state: Arc::new(Mutex::new(state)) }
+        let steps = Vec::with_capacity(STEPS);
+        let state = State { operation: None, steps, facts: Facts::default(), reference: None };
+        Self { interaction, received, began: Instant::now(), generation, state: Arc::new(Mutex::new(state)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -57,42 +52,68 @@ impl Trail {
         self.state().operation = Some(operation.clone());
     }
 
-    /// Notes that a client asks.
-    pub fn note_client(&self, client: &ClientId, organisation: &OrganisationId) {
-        let mut state = self.state();
-        state.client = Some(client.clone());
-        state.organisation = Some(organisation.clone());
+    /// Notes that a client asks; its roles and limits are told with it.
+    pub fn note_client(&self, client: &Arc<Client>) {
+        self.state().facts.client = Some(Arc::clone(client));
+    }
+
+    /// Notes which token the client showed; its scopes are told, not its text.
+    pub fn note_token(&self, token: &BoundToken) {
+        self.state().facts.token = Some(token.clone());
     }
 
     /// Notes that an administrator asks.
     pub fn note_administrator(&self, administrator: &AdminId) {
-        self.state().administrator = Some(administrator.clone());
+        self.state().facts.administrator = Some(administrator.clone());
     }
 
     /// Notes that an identity provider calls back.
     pub fn note_provider(&self, provider: &ProviderId) {
-        self.state().provider = Some(provider.clone());
+        self.state().facts.provider = Some(provider.clone());
+    }
+
+    /// Notes which limit had no room.
+    pub fn note_exhausted(&self, limit: &Arc<str>) {
+        self.state().facts.exhausted = Some(Arc::clone(limit));
     }
 
     /// Notes the amount that rules judged.
-    pub fn note_amount(&self, amount: String) {
-        self.state().amount = Some(amount);
+    pub fn note_amount(&self, amount: Money) {
+        self.state().facts.amount = Some(amount);
+    }
+
+    /// Notes the identity result that came with the request, without whom it is about.
+    pub fn note_identity(&self, result: &IdentityResult) {
+        let verification = result.verification().clone();
+        let identity = JudgedIdentity { verification, acr: Arc::from(result.acr()), expires: result.expires() };
+        self.state().facts.identity = Some(identity);
+    }
+
+    /// Notes the state of the consent that was relied on.
+    pub fn note_consent(&self, state: &'static str) {
+        self.state().facts.consent = Some(state);
+    }
+
+    /// Notes what names a person, sealed under that person's own key.
+    pub fn note_personal(&self, personal: PersonalData) {
+        self.state().facts.personal = Some(personal);
     }
 
     /// Notes the reference under which the backend knows the deed.
     pub fn note_reference(&self, reference: &str) {
-        self.state().reference = Some(reference.to_owned());
+        self.state().reference = Some(Arc::from(reference));
     }
 
     /// Notes that `stage` let the request pass, or the name of its refusal.
     pub fn note_step(&self, stage: &'static str, decision: &'static str) {
-        self.state().steps.push(Step { stage, decision });
+        let micros = u32::try_from(self.began.elapsed().as_micros()).unwrap_or(u32::MAX);
+        self.state().steps.push(Step { stage, decision, micros });
     }
 
     /// Tells whether nobody has shown who they are.
     #[must_use]
     pub fn is_stranger(&self) -> bool {
-        self.state().client.is_none()
+        self.state().facts.client.is_none()
     }
 
     /// Returns the operation, once noted.
@@ -115,19 +136,19 @@ impl Trail {
 
     fn record(&self, kind: RecordKind, ending: Ending, status: Option<u16>, now: Timestamp) -> Record {
         let mut state = self.state();
-        let steps = if kind == RecordKind::Outcome { std::mem::take(&mut state.steps) } else { state.steps.clone() };
+        let (steps, facts) = match kind {
+            RecordKind::Intent => (state.steps.clone(), state.facts.clone()),
+            // The last record takes what there is.
+            RecordKind::Outcome => (std::mem::take(&mut state.steps), std::mem::take(&mut state.facts)),
+        };
         Record {
             kind,
             interaction: self.interaction.clone(),
             received: self.received,
             at: now,
             operation: state.operation.clone(),
-            client: state.client.clone(),
-            organisation: state.organisation.clone(),
-            administrator: state.administrator.clone(),
-            provider: state.provider.clone(),
             steps,
-            amount: state.amount.clone(),
+            facts,
             reference: state.reference.clone(),
             status,
             ending,
@@ -147,13 +168,13 @@ mod tests {
     #[test]
     fn both_records_name_the_administrator_and_the_provider_who_asked() {
         let trail = Trail::open(InteractionId::parse("a").unwrap(), NOW, 1);
-        assert_eq!((trail.intent(NOW).administrator, trail.intent(NOW).provider), (None, None));
+        assert_eq!((trail.intent(NOW).facts.administrator, trail.intent(NOW).facts.provider), (None, None));
         let (administrator, provider) = (AdminId::parse("daniyar").unwrap(), ProviderId::parse("face").unwrap());
         trail.note_administrator(&administrator);
         trail.note_provider(&provider);
         for record in [trail.intent(NOW), trail.outcome(Ending::Answered, Some(200), NOW)] {
             assert_eq!(
-                (record.administrator.as_ref(), record.provider.as_ref()),
+                (record.facts.administrator.as_ref(), record.facts.provider.as_ref()),
                 (Some(&administrator), Some(&provider))
             );
         }

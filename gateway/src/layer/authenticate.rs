@@ -195,11 +195,11 @@ impl Authenticate {
 fn note_caller(trail: &Trail, caller: &Caller) {
     match caller {
         Caller::Public => {}
-        Caller::Bound { client, .. } => trail.note_client(&client.id, &client.organisation.id),
-        Caller::Client(authenticated) => {
-            let client = authenticated.client();
-            trail.note_client(&client.id, &client.organisation.id);
+        Caller::Bound { client, token } => {
+            trail.note_client(client);
+            trail.note_token(token);
         }
+        Caller::Client(authenticated) => trail.note_client(authenticated.client()),
         Caller::Provider(callback) => trail.note_provider(callback.provider()),
         Caller::Administrator(administrator) => trail.note_administrator(administrator.id()),
     }

@@ -39,6 +39,7 @@ impl Meter {
                 Metering::Within { .. } => {}
                 // The rest is not asked: a client that has used up its own room takes none of its organisation's.
                 Metering::Exceeded { retry_after } => {
+                    identified.trail.note_exhausted(&limit.id);
                     let detail = format!("The plan `{}` has no room for this request now.", client.plan.id);
                     let rejection = Rejection::new(Code::RateLimited, detail).violated(vec![limit.id.to_string()]);
                     return Err(rejection.retry_after(retry_after));
