@@ -46,6 +46,7 @@ fn client(keys: KeySet) -> Arc<Client> {
         scopes: ScopeSet::of(["a"]),
         plan: Arc::new(Plan { id: PlanId::parse("plan").unwrap(), limits: vec![] }),
         suspended: false,
+        webhook: None,
     })
 }
 

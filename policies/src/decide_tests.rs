@@ -46,6 +46,7 @@ fn client() -> Client {
         scopes: ScopeSet::of(["payments:write", "payments:read"]),
         plan: Arc::new(Plan { id: PlanId::parse("standard").unwrap(), limits: vec![] }),
         suspended: false,
+        webhook: None,
     }
 }
 

@@ -44,6 +44,7 @@ impl Fixture {
             scopes: ScopeSet::of(["accounts:read", "payments:write"]),
             plan: Arc::new(Plan { id: PlanId::parse("standard").unwrap(), limits: vec![] }),
             suspended: false,
+            webhook: None,
         }
     }
 

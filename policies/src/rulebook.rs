@@ -5,11 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::event::EventKind;
 use crate::facts::Security;
 use crate::id::{ApiId, ClientId, OperationId, OrganisationId, PlanId, ProviderId, UpstreamId};
 use crate::jose::KeySet;
+use crate::language::decode::SecretReference;
 use crate::limit::Limit;
 use crate::national::money::Money;
+use crate::network::Endpoint;
 use crate::time::Timestamp;
 
 /// What an organisation is licensed to do in the open platform.
@@ -176,6 +179,21 @@ pub struct Client {
     pub plan: Arc<Plan>,
     /// Whether an administrator has stopped it.
     pub suspended: bool,
+    /// Where it is told of events, if it wants to be told and not only to ask.
+    pub webhook: Option<Webhook>,
+}
+
+/// Where a client is told of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// The endpoint.
+    pub url: Endpoint,
+    /// Where the secrets are kept that messages are signed under: the current one first, during a rotation one more.
+    pub secrets: Vec<SecretReference>,
+    /// What it is told of.
+    pub events: BTreeSet<EventKind>,
+    /// Where this stands, `file:line`.
+    pub origin: String,
 }
 
 /// A set of limits, shared by the clients that have the plan.

@@ -123,6 +123,11 @@ pub const CODES: &[Explanation] = &[
         "`private_key_jwt` needs `keys`, `tls_client_auth` needs `certificate`, and neither has a use for the other's.",
     ),
     code(
+        "P0205",
+        "endpoint not usable",
+        "Events are sent over https to a public name or address, so that whoever chose the endpoint cannot make the gateway call into networks that trust it. Private addresses need the operator's `webhooks: {privateAddresses: allow}`.",
+    ),
+    code(
         "P0301",
         "who answers",
         "An operation is either answered by the gateway itself or proxied to an upstream; the contract says which are the gateway's own.",

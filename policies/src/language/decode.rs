@@ -71,7 +71,7 @@ pub struct Fields<'n> {
 }
 
 /// Where a secret is kept; the secret itself is fetched by who may read files and the environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SecretReference {
     /// The content of a file, `secret:file:/run/secrets/name`.
     File(String),

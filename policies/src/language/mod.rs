@@ -16,7 +16,7 @@ mod render;
 mod shipped;
 mod syntax;
 
-pub use compile::{Compiled, compile};
+pub use compile::{Allowed, Compiled, compile, compile_where};
 pub use problem::{Faults, Place, Problem, Severity, Source, tally};
 pub use render::{LINE_CHARACTERS_MAX, render};
 pub use shipped::shipped;

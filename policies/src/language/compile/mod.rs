@@ -2,11 +2,13 @@
 //!
 //! All faults are told at once; names in scope make the suggestions. Must never read a file or a clock.
 
+mod lists;
 mod names;
 mod operations;
 mod parties;
 mod services;
 mod settling;
+mod webhook;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,6 +16,7 @@ use self::names::Section;
 pub use self::operations::{BODY_BYTES_DEFAULT, BODY_BYTES_MAX, TIMEOUT_MAX};
 pub use self::parties::{BURST_MAX, LICENCE_WARNING};
 pub use self::services::{CONNECT_MAX, POINTER_BYTES_MAX, REQUESTS_MAX, RESPONSE_MAX};
+pub use self::webhook::Allowed;
 use super::decode::Value;
 use super::document;
 use super::problem::{Faults, Problem, Source};
@@ -30,21 +33,34 @@ pub struct Compiled {
     pub warnings: Vec<Problem>,
 }
 
-/// Compiles a policy set for the operations of the contracts.
+/// Compiles a policy set for the operations of the contracts; the operator allows nothing that is not safe everywhere.
+///
+/// # Errors
+/// As of [`compile_where`].
+pub fn compile(files: &[Source], operations: &[OperationFacts], now: Timestamp) -> Result<Compiled, Vec<Problem>> {
+    compile_where(files, operations, Allowed::default(), now)
+}
+
+/// Compiles a policy set for the operations of the contracts, where an operator has allowed more.
 ///
 /// `files` are read in this order: problems are told in it, and providers are tried in it. `now` only decides which
 /// licences are warned of. No file at all is a rulebook that exposes nothing.
 ///
 /// # Errors
 /// Every problem, warnings included, sorted by file and place; at least one of them is an error.
-pub fn compile(files: &[Source], operations: &[OperationFacts], now: Timestamp) -> Result<Compiled, Vec<Problem>> {
+pub fn compile_where(
+    files: &[Source],
+    operations: &[OperationFacts],
+    allowed: Allowed,
+    now: Timestamp,
+) -> Result<Compiled, Vec<Problem>> {
     let faults = Faults::new();
     let nodes: Vec<_> = files.iter().filter_map(|file| document::parse(file, &faults)).collect();
     let mut sections = Sections { whole: nodes.len() == files.len(), ..Sections::default() };
     for node in &nodes {
         sections.collect(Value::root(node, &faults));
     }
-    let rulebook = sections.compile(operations, now);
+    let rulebook = sections.compile(operations, allowed, now);
     let (rulebook, warnings) = faults.finish(files, Some(rulebook))?;
     Ok(Compiled { rulebook, warnings })
 }
@@ -84,7 +100,7 @@ impl<'n> Sections<'n> {
         }
     }
 
-    fn compile(&self, operations: &[OperationFacts], now: Timestamp) -> Rulebook {
+    fn compile(&self, operations: &[OperationFacts], allowed: Allowed, now: Timestamp) -> Rulebook {
         let upstreams = self.upstreams.read(self.whole, services::upstream);
         let providers = self.providers.read(self.whole, services::provider);
         let step_ups = self.step_ups.read(self.whole, |_, value| services::step_up(value, &providers));
@@ -104,7 +120,7 @@ impl<'n> Sections<'n> {
         let plans = self.plans.read(self.whole, |key, value| parties::plan(&key.text, value));
         let clients = self
             .clients
-            .read(self.whole, |key, value| parties::client(&key.text, value, &organisations, &plans, &scopes));
+            .read(self.whole, |key, value| parties::client(&key.text, value, &organisations, &plans, &scopes, allowed));
         Rulebook {
             organisations: organisations.into_values().map(|found| (found.id.clone(), found)).collect(),
             clients: clients.into_values().map(|found| (found.id.clone(), found)).collect(),

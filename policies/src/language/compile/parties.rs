@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
+use super::lists::distinct;
 use super::names::Names;
+use super::webhook::{Allowed, webhook};
 use crate::id::{ClientId, OrganisationId, PlanId};
 use crate::jose::{KeyError, KeySet, VerifyingKey};
 use crate::language::decode::{Fields, Value};
@@ -67,24 +69,6 @@ pub(super) fn scopes<'n>(value: Value<'n>) -> Option<Vec<(&'n str, Value<'n>)>> 
     let distinct = distinct(value, scopes.clone(), "scope");
     // One that stands twice is reported; each may still be looked up.
     (distinct.is_some() || !scopes.is_empty()).then_some(scopes)
-}
-
-fn distinct<T: Ord>(list: Value<'_>, items: Vec<(T, Value<'_>)>, what: &str) -> Option<BTreeSet<T>> {
-    if items.is_empty() {
-        list.report(list.fault("P0111", format!("{} names no {what}", list.name())).label("at least one belongs here"));
-        return None;
-    }
-    let mut found = BTreeSet::new();
-    let mut sound = true;
-    for (item, value) in items {
-        if !found.insert(item) {
-            value.report(
-                value.fault("P0110", format!("the same {what} stands twice in {}", list.name())).label("again"),
-            );
-            sound = false;
-        }
-    }
-    sound.then_some(found)
 }
 
 // Valid through the last day, so the licence ends when the next one begins.
@@ -162,9 +146,10 @@ pub(super) fn client(
     organisations: &Names<Arc<Organisation>>,
     plans: &Names<Arc<Plan>>,
     known_scopes: &BTreeSet<String>,
+    allowed: Allowed,
 ) -> Option<Arc<Client>> {
-    const KNOWN: [&str; 8] =
-        ["organisation", "plan", "authentication", "keys", "certificate", "tokens", "scopes", "suspended"];
+    const KNOWN: [&str; 9] =
+        ["organisation", "plan", "authentication", "keys", "certificate", "tokens", "scopes", "suspended", "webhook"];
     let fields = value.fields(&KNOWN)?;
     let organisation = fields.required("organisation").and_then(|value| organisations.resolve(value, "organisation"));
     let plan = fields.required("plan").and_then(|value| plans.resolve(value, "plan"));
@@ -181,6 +166,7 @@ pub(super) fn client(
         value.unknown("P0314", "scope", scope, known_scopes.iter().map(String::as_str));
     }
     let suspended = fields.optional("suspended").map_or(Some(false), Value::boolean);
+    let webhook = fields.optional("webhook").map_or(Some(None), |value| webhook(value, allowed).map(Some));
     Some(Arc::new(Client {
         id: ClientId::parse(id).ok()?,
         organisation: Arc::clone(organisation?),
@@ -189,6 +175,7 @@ pub(super) fn client(
         scopes: ScopeSet::of(scopes?.into_iter().map(|(scope, _)| scope)),
         plan: Arc::clone(plan?),
         suspended: suspended?,
+        webhook: webhook?,
     }))
 }
 

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
+use crate::event::EventKind;
 use crate::facts::Security;
 use crate::id::{ClientId, OperationId, OrganisationId, UpstreamId};
 use crate::language::codes::CODES;
+use crate::language::decode::SecretReference;
 use crate::language::problem::Severity;
 use crate::language::{render, shipped, tally};
 use crate::limit::Dimension;
@@ -41,6 +43,7 @@ admin getMetrics GET /metrics administrator -
 admin listRoutes GET /v1/admin/routes administrator -
 admin getGeneration GET /v1/admin/generation administrator -
 admin listAuditRecords GET /v1/admin/audit-records administrator -
+admin eraseSubject POST /v1/admin/erasures administrator - body
 ";
 
 fn contracts() -> Vec<OperationFacts> {
@@ -363,4 +366,33 @@ fn warnings_alone_stop_nothing() {
     let compiled = compile(&[file], &contracts(), today()).unwrap();
     assert!(compiled.warnings.iter().all(|problem| problem.severity == Severity::Warning));
     assert_eq!((compiled.warnings.len(), compiled.rulebook.organisations.len()), (1, 1));
+}
+
+#[test]
+fn a_client_may_be_told_of_events() {
+    let file = |webhook: &str| {
+        Source::new(
+            "parties.yaml",
+            format!(
+                "qaqpa: v1\norganisations: {{demo: {{title: Demo, roles: [PISP], licence: {{authority: NBK, id: 1, validUntil: 2027-06-30}}}}}}\n\
+                 clients: {{demo: {{organisation: demo, plan: standard, authentication: tls_client_auth, certificate: {{sanDns: client.demo.kz}}, tokens: {{bind: mtls}}, scopes: [payments:write]{webhook}}}}}\n"
+            ),
+        )
+    };
+    let files = |webhook: &str| -> Vec<Source> { shipped().into_iter().chain([file(webhook)]).collect() };
+    let found = |rulebook: Rulebook| rulebook.clients.values().next().unwrap().webhook.clone();
+    assert_eq!(found(compiled(&files(""))), None);
+    let webhook =
+        found(compiled(&files(", webhook: {url: https://hooks.demo.kz/in, secret: secret:env:HOOK}"))).unwrap();
+    assert_eq!((webhook.url.url(), webhook.origin.as_str()), ("https://hooks.demo.kz/in", "parties.yaml:3"));
+    assert_eq!((webhook.secrets.len(), webhook.events), (1, EventKind::ALL.into_iter().collect()));
+    // What only a sandbox needs is there only where its operator says so.
+    let near = files(
+        ", webhook: {url: 'http://127.0.0.1:9/in', secret: [secret:env:B, secret:env:A], events: [kz.qaqpa.payment.settled.v1]}",
+    );
+    assert!(compile(&near, &contracts(), today()).is_err());
+    let allowed = Allowed { private_endpoints: true };
+    let webhook = found(compile_where(&near, &contracts(), allowed, today()).unwrap().rulebook).unwrap();
+    assert_eq!(webhook.secrets.first(), Some(&SecretReference::Environment("B".to_owned())));
+    assert_eq!(webhook.events, BTreeSet::from([EventKind::PaymentSettled]));
 }
