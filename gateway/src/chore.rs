@@ -1,6 +1,7 @@
 //! What is done beside requests: one thread that goes round its chores for as long as the gateway serves.
 
 pub mod enter;
+pub mod settle;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -25,12 +25,20 @@ struct Reason {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Listener {
     listener: &'static str,
 }
 
 /// From half a millisecond to ten seconds.
 const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// How an unknown outcome can be settled: the backend knows the deed, or never heard of it.
+pub(crate) const SETTLED: [&str; 2] = ["answered", "not_received"];
 
 /// Everything that is counted.
 pub struct Metrics {
@@ -46,6 +54,8 @@ pub struct Metrics {
     audit_suppressed: Counter,
     generation: Gauge,
     reloads_rejected: Counter,
+    undecided: Gauge,
+    settled: Family<Outcome, Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -77,6 +87,8 @@ impl Metrics {
             audit_suppressed: Counter::default(),
             generation: Gauge::default(),
             reloads_rejected: Counter::default(),
+            undecided: Gauge::default(),
+            settled: Family::default(),
             registry: Registry::default(),
         };
         registry.register("requests", "Requests answered, by listener and status", metrics.answered.clone());
@@ -108,6 +120,12 @@ impl Metrics {
         registry.register("audit_lost", "Audit records that could not be queued", metrics.audit_lost.clone());
         registry.register("config_generation", "The policy generation that decides", metrics.generation.clone());
         registry.register("config_rejected", "Reloads that were refused", metrics.reloads_rejected.clone());
+        let undecided = "Deeds whose outcome was asked for in vain, by this process";
+        registry.register("undecided", undecided, metrics.undecided.clone());
+        registry.register("settled", "Deeds whose unknown outcome was found out", metrics.settled.clone());
+        for outcome in SETTLED {
+            drop(metrics.settled.get_or_create(&Outcome { outcome }));
+        }
         Self { registry, ..metrics }
     }
 
@@ -150,6 +168,14 @@ impl Metrics {
 
     pub(crate) fn reload_rejected(&self) {
         self.reloads_rejected.inc();
+    }
+
+    pub(crate) fn undecided(&self, count: usize) {
+        self.undecided.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn settled(&self, outcome: &'static str) {
+        self.settled.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Writes everything in the OpenMetrics text format.

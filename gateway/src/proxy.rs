@@ -3,13 +3,17 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use adapters::upstream::{OutgoingRequest, SendError};
+use adapters::store::port::Claims;
+use adapters::upstream::{OutgoingRequest, PooledBody, SendError};
+use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::uri::PathAndQuery;
 use http_body::Body as _;
 use policies::code::Code;
-use policies::id::UpstreamId;
+use policies::id::{ClientId, OperationId, UpstreamId};
 use policies::rulebook::Rulebook;
+use policies::settle::shown;
+use policies::time::Timestamp;
 use spine::Reply;
 use spine::body::{Body, BodyFailure};
 use spine::error::Rejection;
@@ -19,12 +23,12 @@ use crate::bounded::{Bounded, Broken};
 use crate::layer::read;
 use crate::layer::trace::INTERACTION;
 use crate::reach::Reach;
-use crate::reply::unknown_outcome;
+use crate::reply::{json_reply, unknown_outcome};
 
 /// Whose request it is, by the gateway's word.
-const ORGANISATION: HeaderName = HeaderName::from_static("x-qaqpa-organisation");
+pub(crate) const ORGANISATION: HeaderName = HeaderName::from_static("x-qaqpa-organisation");
 /// Which client's.
-const CLIENT: HeaderName = HeaderName::from_static("x-qaqpa-client");
+pub(crate) const CLIENT: HeaderName = HeaderName::from_static("x-qaqpa-client");
 /// Under which reference the backend does it once.
 const REFERENCE: HeaderName = HeaderName::from_static("x-qaqpa-reference");
 /// The verified payer's number, to be compared with the account's owner.
@@ -36,6 +40,7 @@ static FROM_CLIENT: [HeaderName; 4] =
 
 /// Sends a cleared request to its backend.
 pub async fn forward(
+    claims: &dyn Claims,
     reach: &Reach,
     rulebook: &Rulebook,
     upstream: &UpstreamId,
@@ -48,8 +53,10 @@ pub async fn forward(
     let broken = Arc::new(OnceLock::new());
     let body = body(&mut cleared, &broken);
     let pools = reach.pools.get(cleared.worker).ok_or_else(|| defect("a serving thread has no connections"))?;
-    let undecided = cleared.reference().map(|reference| reference.0.clone());
+    let reference = cleared.reference().map(|reference| reference.0.clone());
     let (deadline, received) = (cleared.deadline, cleared.received);
+    let policy = Arc::clone(cleared.policy());
+    let unknown = |reference: &str| Ok(unknown_outcome(reference, policy.settled_by.as_ref(), received));
     let mut sending = std::pin::pin!(pools.send(upstream, OutgoingRequest::new(method, target, headers, body)));
     let backend_may = rulebook.upstreams.get(upstream).map_or(Duration::ZERO, |known| known.connect + known.response);
     let sent = if deadline.saturating_duration_since(Instant::now()) > backend_may {
@@ -59,7 +66,7 @@ pub async fn forward(
         let in_time = tokio::time::timeout_at(deadline.into(), sending.as_mut()).await;
         in_time.unwrap_or(Err(SendError::TimedOut { sent: true }))
     };
-    match (sent, undecided) {
+    match (sent, reference) {
         // A backend that refuses us, or puts us off, has done nothing: that is no answer to the client's request, and must
         // not be kept as one.
         (Ok(reply), _) if matches!(reply.status().as_u16(), 401 | 407) => {
@@ -74,20 +81,63 @@ pub async fn forward(
                 .retry_after(Duration::from_secs(after.unwrap_or(1))))
         }
         // A backend that fails at moving money may have moved it all the same.
-        (Ok(reply), Some(reference)) if reply.status().is_server_error() => Ok(unknown_outcome(&reference, received)),
-        (Ok(reply), _) => {
-            let (mut head, body) = reply.into_parts();
-            head.version = http::Version::HTTP_11;
-            Ok(Reply::from_parts(head, Body::stream(Box::pin(Answer(body)))))
+        (Ok(reply), Some(reference)) if reply.status().is_server_error() => unknown(&reference),
+        // Boxed: it is rare, and every request would carry it.
+        (Ok(reply), None) if reply.status() == StatusCode::NOT_FOUND => {
+            let wanted = Wanted::of(rulebook, &cleared);
+            Ok(match wanted {
+                Some(wanted) => Box::pin(wanted.fate(claims)).await?.unwrap_or_else(|| passed_on(reply)),
+                None => passed_on(reply),
+            })
         }
-        (Err(SendError::TimedOut { sent: true } | SendError::Lost(_)), Some(reference)) => {
-            Ok(unknown_outcome(&reference, received))
-        }
+        (Ok(reply), _) => Ok(passed_on(reply)),
+        (Err(SendError::TimedOut { sent: true } | SendError::Lost(_)), Some(reference)) => unknown(&reference),
         (Err(error), _) => Err(match broken.get() {
             Some(Broken::Size) => read::too_large(cleared.policy().body_bytes_max),
             Some(Broken::Time) => Rejection::new(Code::BodyTooSlow, "The body came too slowly."),
             None => refuse(error),
         }),
+    }
+}
+
+/// Takes over the answer of a backend as it is; its body streams on.
+pub(crate) fn passed_on(reply: http::Response<PooledBody<Body>>) -> Reply {
+    let (mut head, body) = reply.into_parts();
+    head.version = http::Version::HTTP_11;
+    Reply::from_parts(head, Body::stream(Box::pin(Answer(body))))
+}
+
+/// A deed that is read under its reference, by the client that asked for it.
+struct Wanted {
+    client: ClientId,
+    reference: String,
+    // What it may have been.
+    operations: Vec<OperationId>,
+    received: Timestamp,
+}
+
+impl Wanted {
+    /// Tells what is read, if it is the state of a deed.
+    fn of(rulebook: &Rulebook, cleared: &Cleared) -> Option<Self> {
+        let client = cleared.caller().client()?.id.clone();
+        let settled = || rulebook.settled_by(&cleared.policy().operation);
+        let parameter = &settled().next()?.settled_by.as_ref()?.parameter;
+        let reference = cleared.matched().parameter(parameter)?.to_owned();
+        let operations = settled().map(|policy| policy.operation.clone()).collect();
+        Some(Self { client, reference, operations, received: cleared.received })
+    }
+
+    /// Answers for a backend that does not know the deed (yet), if that is all that anybody knows.
+    async fn fate(self, claims: &dyn Claims) -> Result<Option<Reply>, Rejection> {
+        for operation in &self.operations {
+            let fate = claims.fate(&self.client, operation, &self.reference, self.received).await;
+            // A backend's "not found" alone could make a client pay again.
+            let fate = fate.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
+            if let Some(body) = fate.and_then(|fate| shown(&self.reference, fate)) {
+                return Ok(Some(json_reply(StatusCode::OK, &body)));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -24,6 +24,7 @@ pub struct Reach {
     pub pools: Vec<Arc<Pools<Body>>>,
     /// Identity providers, by id.
     pub providers: HashMap<ProviderId, Arc<dyn IdentityProvider>>,
+    targets: Vec<Target>,
     upstreams: BTreeMap<UpstreamId, Upstream>,
     offered: Vec<Provider>,
     trust: Trust,
@@ -58,7 +59,13 @@ impl Reach {
         let targets: Vec<Target> = rulebook.upstreams.values().filter_map(target).collect();
         let pools = (0..workers).map(|_| Arc::new(Pools::new(targets.clone(), &trust))).collect();
         let (upstreams, offered) = (rulebook.upstreams.clone(), rulebook.providers.clone());
-        Ok(Self { pools, providers, upstreams, offered, trust })
+        Ok(Self { pools, providers, targets, upstreams, offered, trust })
+    }
+
+    /// Makes connections to the same backends for a thread that does not serve; what is under way counts together.
+    #[must_use]
+    pub fn more_pools(&self) -> Pools<Body> {
+        Pools::new(self.targets.clone(), &self.trust)
     }
 
     /// Gives what `rulebook` needs: this, if nothing of it has changed.

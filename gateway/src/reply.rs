@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
+use policies::rulebook::StatusOperation;
+use policies::settle::{Fate, shown};
 use policies::time::Timestamp;
 use serde_json::{Value, json};
 use spine::Reply;
@@ -15,16 +17,23 @@ pub(crate) fn json_reply(status: StatusCode, body: &Value) -> Reply {
     reply
 }
 
-/// Answers a money call of `at` whose outcome is not known, and says where it can be read.
-pub(crate) fn unknown_outcome(reference: &str, at: Timestamp) -> Reply {
-    let place = format!("/v1/domestic-payments/{reference}");
-    let body =
-        json!({"paymentId": reference, "status": "unknown", "createdAt": at.to_string(), "links": {"self": place}});
+/// Marks an answer that says that the outcome is not known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OutcomeUnknown;
+
+/// Answers a money call of `at` whose outcome is not known, and says where it can be read, if it can.
+pub(crate) fn unknown_outcome(reference: &str, settled_by: Option<&StatusOperation>, at: Timestamp) -> Reply {
+    let mut body = shown(reference, Fate::Undecided { since: at }).unwrap_or_default();
+    let place = settled_by.map(|status| status.path(reference));
+    if let Some(place) = &place {
+        body["links"] = json!({"self": place});
+    }
     let mut reply = json_reply(StatusCode::ACCEPTED, &body);
-    if let Ok(place) = HeaderValue::from_str(&place) {
+    if let Some(place) = place.and_then(|place| HeaderValue::from_str(&place).ok()) {
         reply.headers_mut().insert(LOCATION, place);
     }
     // It may be made on the way out, where `redact` no longer sees it.
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply.extensions_mut().insert(OutcomeUnknown);
     reply
 }

@@ -1,23 +1,29 @@
 //! `once`: an operation with an idempotency key is done once; a repetition gets the stored answer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use adapters::store::port::{ClaimAnswer, ClaimTicket, NewClaim};
+use adapters::store::port::{ClaimAnswer, ClaimTicket, Finish, NewClaim};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use policies::code::Code;
+use policies::event::{EventKind, NewEvent};
 use policies::id::IdempotencyKey;
 use policies::once::{Repeat, StoredReply, judge};
+use policies::rulebook::OperationPolicy;
+use policies::settle::{self, Fate};
+use policies::time::Timestamp;
 use spine::Reply;
 use spine::body::Body;
 use spine::error::Rejection;
 use spine::refine::Refine;
 use spine::stage::Sound;
+use tokio::time::timeout_at;
 use tower::Layer;
 
 use crate::house::House;
+use crate::reply::{OutcomeUnknown, unknown_outcome};
 
 /// How long an answer is kept for repetitions (Open Banking: 24 hours).
 pub const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -74,7 +80,8 @@ impl<S: Refine<Claimed, Out = Reply>> Once<S> {
     async fn once(&self, sound: Sound) -> Result<Reply, Rejection> {
         let trail = sound.trail.clone();
         let claim = new_claim(&self.house, &sound)?;
-        let now = sound.received;
+        let (policy, now, deadline) = (Arc::clone(sound.policy()), sound.received, sound.deadline);
+        let fresh = claim.reference.clone();
         let answer = self.house.claims.claim(claim, now).await;
         match answer.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))? {
             ClaimAnswer::Earlier(earlier) => {
@@ -87,41 +94,88 @@ impl<S: Refine<Claimed, Out = Reply>> Once<S> {
                 trail.note_step("once", "pass");
                 trail.note_reference(ticket.reference());
                 let claimed = Claimed { sound, ticket: Some(ticket.clone()) };
+                let taken_over = ticket.reference() != fresh;
+                let holder = Holder { house: &self.house, ticket, taken_over, policy, received: now, deadline };
                 match self.inner.refine(claimed).await {
-                    Ok(reply) => self.keep(&ticket, reply).await,
-                    Err(rejection) => {
-                        // The same body may try again at once. If the store is gone, the end of the lease lets it.
-                        if let Err(outage) = self.house.claims.release(&ticket, self.house.clock.now()).await {
-                            tracing::warn!("a claim could not be released and stays until its lease ends: {outage}");
-                        }
-                        Err(rejection)
-                    }
+                    Ok(reply) => holder.keep(reply).await,
+                    Err(rejection) => holder.give_back(rejection).await,
                 }
             }
         }
     }
+}
 
+/// Who holds a claim, and has done the deed or given it up.
+struct Holder<'a> {
+    house: &'a House,
+    ticket: ClaimTicket,
+    // Whether an earlier holder may have sent the deed.
+    taken_over: bool,
+    policy: Arc<OperationPolicy>,
+    received: Timestamp,
+    deadline: Instant,
+}
+
+impl Holder<'_> {
     /// Stores what the way out let through, then gives it.
-    async fn keep(&self, ticket: &ClaimTicket, reply: Reply) -> Result<Reply, Rejection> {
-        let (head, bytes) = match whole(reply).await {
+    async fn keep(&self, reply: Reply) -> Result<Reply, Rejection> {
+        // A backend that dribbles its answer does not hold the claim beyond its lease.
+        let read = timeout_at(self.deadline.into(), whole(reply)).await.ok().flatten();
+        let (head, bytes) = match read {
             Some(read) => read,
-            // The deed is done, its answer broke off: the backend knows the outcome under the same reference. That is
-            // the answer for repetitions too, so that the deed is never sent again.
-            None => {
-                let unknown = whole(crate::reply::unknown_outcome(ticket.reference(), self.house.clock.now())).await;
-                unknown.ok_or_else(|| {
-                    Rejection::new(Code::Internal, "The outcome cannot be told.").because("a body of ours broke off")
-                })?
-            }
+            // The deed is done, its answer broke off: the backend knows the outcome under the same reference.
+            None => whole(self.unknown()).await.ok_or_else(|| {
+                Rejection::new(Code::Internal, "The outcome cannot be told.").because("a body of ours broke off")
+            })?,
         };
         let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
         let stored = StoredReply { status: head.status.as_u16(), headers: headers.collect(), body: bytes.to_vec() };
-        if let Err(outage) = self.house.claims.finish(ticket, stored, self.house.clock.now()).await {
-            // The deed is done and must be told. A repetition after the lease reaches the backend under the same
-            // reference, and the backend does it once.
+        let now = self.house.clock.now();
+        let finish = if head.extensions.get::<OutcomeUnknown>().is_some() {
+            Finish::Unknown(stored, self.unknown_event(now))
+        } else {
+            Finish::Answered(stored)
+        };
+        if let Err(outage) = self.house.claims.finish(&self.ticket, finish, now).await {
+            // The deed is done and must be told. When the lease is over the backend is asked what became of it, and a
+            // repetition that comes earlier reaches the backend under the same reference, which does it once.
             tracing::error!("an answer could not be stored for repetitions: {outage}");
         }
         Ok(Reply::from_parts(head, Body::whole(bytes)))
+    }
+
+    /// Gives the claim back: this holder has sent nothing, and the same body may try again at once.
+    async fn give_back(&self, rejection: Rejection) -> Result<Reply, Rejection> {
+        if let Err(outage) = self.house.claims.release(&self.ticket, self.house.clock.now()).await {
+            // If the store is gone, the end of the lease lets it try again.
+            tracing::warn!("a claim could not be released and stays until its lease ends: {outage}");
+        }
+        if !self.taken_over || !rejection.status().is_server_error() || self.policy.settled_by.is_none() {
+            return Err(rejection);
+        }
+        // An earlier holder may have reached the backend: then "it failed" would be more than anybody knows.
+        let (key, now) = (self.ticket.key(), self.house.clock.now());
+        let fate = self.house.claims.fate(key.client(), key.operation(), self.ticket.reference(), now).await;
+        match fate {
+            Ok(Some(Fate::Undecided { .. })) => Ok(self.unknown()),
+            Ok(_) | Err(_) => Err(rejection),
+        }
+    }
+
+    fn unknown(&self) -> Reply {
+        unknown_outcome(self.ticket.reference(), self.policy.settled_by.as_ref(), self.received)
+    }
+
+    fn unknown_event(&self, now: Timestamp) -> NewEvent {
+        let reference = self.ticket.reference();
+        NewEvent {
+            id: self.house.new_reference(),
+            client: self.ticket.key().client().clone(),
+            subject: reference.to_owned(),
+            kind: EventKind::PaymentUnknown,
+            at: now,
+            data: settle::told(reference, settle::UNKNOWN),
+        }
     }
 }
 
@@ -139,10 +193,17 @@ fn new_claim(house: &House, sound: &Sound) -> Result<NewClaim, Rejection> {
     let header =
         sound.head.headers.get("x-idempotency-key").and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
     let client = sound.caller().client().ok_or_else(missing)?;
-    let key = IdempotencyKey::bind(&client.id, &sound.policy().operation, header)
-        .map_err(|error| missing().because(error))?;
-    let lease = sound.policy().timeout + LEASE_MARGIN;
-    Ok(NewClaim { key, digest: *sound.digest(), reference: house.new_reference(), lease, keep: KEEP })
+    let policy = sound.policy();
+    let key = IdempotencyKey::bind(&client.id, &policy.operation, header).map_err(|error| missing().because(error))?;
+    Ok(NewClaim {
+        key,
+        organisation: client.organisation.id.clone(),
+        digest: *sound.digest(),
+        reference: house.new_reference(),
+        lease: policy.timeout + LEASE_MARGIN,
+        keep: KEEP,
+        settles: policy.settled_by.is_some(),
+    })
 }
 
 fn repeated(repeat: Repeat) -> Result<Reply, Rejection> {

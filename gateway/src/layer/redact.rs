@@ -1,5 +1,7 @@
 //! `redact`: the way out. Only headers that clients may see leave, and a backend's answer must be what was promised.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
@@ -45,20 +47,18 @@ impl<S: Refine<Cleared, Out = Reply>> Refine<Cleared> for Redact<S> {
         let from_backend = matches!(cleared.policy().service, Service::Upstream(_));
         let received = cleared.received;
         let reference = cleared.reference().map(|reference| reference.0.clone());
+        let policy = Arc::clone(cleared.policy());
         let mut reply = self.inner.refine(cleared).await?;
         if from_backend {
-            if let Err(rejection) = noted(&trail, "redact", promised(&reply)) {
+            let cleaned = clean(&mut reply, reference.is_some());
+            if let Err(rejection) = noted(&trail, "redact", cleaned) {
                 // A money call never ends undecided: the backend has answered, so it may have acted.
                 return match reference {
-                    Some(reference) => Ok(crate::reply::unknown_outcome(&reference, received)),
+                    Some(reference) => {
+                        Ok(crate::reply::unknown_outcome(&reference, policy.settled_by.as_ref(), received))
+                    }
                     None => Err(rejection),
                 };
-            }
-            keep_only(reply.headers_mut());
-            // A place of ours, never one that a backend sends clients to.
-            let elsewhere = |place: &HeaderValue| !place.as_bytes().starts_with(b"/v1/");
-            if reply.headers().get(LOCATION).is_some_and(elsewhere) {
-                reply.headers_mut().remove(LOCATION);
             }
         }
         let headers = reply.headers_mut();
@@ -69,9 +69,23 @@ impl<S: Refine<Cleared, Out = Reply>> Refine<Cleared> for Redact<S> {
     }
 }
 
-fn promised(reply: &Reply) -> Result<(), Rejection> {
+/// Takes out of a backend's answer what clients may not see, if it is what was promised.
+///
+/// `once` tells that it answers something that is done once, of which nobody can have an earlier state.
+pub(crate) fn clean(reply: &mut Reply, once: bool) -> Result<(), Rejection> {
+    promised(reply, once)?;
+    keep_only(reply.headers_mut());
+    // A place of ours, never one that a backend sends clients to.
+    let elsewhere = |place: &HeaderValue| !place.as_bytes().starts_with(b"/v1/");
+    if reply.headers().get(LOCATION).is_some_and(elsewhere) {
+        reply.headers_mut().remove(LOCATION);
+    }
+    Ok(())
+}
+
+fn promised(reply: &Reply, once: bool) -> Result<(), Rejection> {
     let broken = |why: &str| Rejection::new(Code::BackendBroken, "The backend's answer is not usable.").because(why);
-    if reply.status() == StatusCode::NOT_MODIFIED {
+    if reply.status() == StatusCode::NOT_MODIFIED && !once {
         return Ok(());
     }
     if reply.status().is_redirection() || reply.status().is_informational() {
