@@ -1,16 +1,20 @@
 //! What the administrators' listener answers.
 
+use adapters::keys::Subjects;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use policies::admin::AdminRole;
 use policies::caller::Caller;
 use policies::code::{Code, Outage};
 use policies::id::VerificationId;
+use policies::jose::base64url;
+use policies::national::iin::Iin;
+use policies::secret::Secret;
 use serde_json::{Value, json};
 use spine::Reply;
 use spine::body::Body;
-use spine::error::Rejection;
-use spine::stage::Cleared;
+use spine::error::{PointedFault, Rejection};
+use spine::stage::{Cleared, SoundBody};
 
 use crate::generation::Generation;
 use crate::house::House;
@@ -64,7 +68,41 @@ pub(crate) async fn reply(
             lines.reverse();
             Ok(json_reply(StatusCode::OK, &json!({"records": lines})))
         }
+        Question::EraseSubject => {
+            allow(cleared, &[AdminRole::Eraser])?;
+            erase(house, cleared).await
+        }
     }
+}
+
+/// Why somebody may be erased, in the words of the contract: free text could itself name the person.
+const REASONS: [&str; 4] = ["request", "order", "purpose_ended", "recorded_wrongly"];
+
+/// Destroys a person's key; the trail learns its name, the reason and the administrator, and nothing of the person.
+async fn erase(house: &House, cleared: &Cleared) -> Result<Reply, Rejection> {
+    let SoundBody::Checked { value, .. } = cleared.sound_body() else {
+        return Err(Rejection::new(Code::Internal, "Nothing was erased.").because("an operation has no body rule"));
+    };
+    let text = |pointer: &str| value.value().pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let iin = Iin::parse(text("/subject/value")).map_err(|error| {
+        let fault =
+            PointedFault { pointer: "/subject/value".into(), keyword: "iin".into(), message: error.to_string() };
+        Rejection::new(Code::IdentifierInvalid, "The number is no IIN.").faults(vec![fault])
+    })?;
+    let reason = REASONS.into_iter().find(|known| *known == text("/reason")).ok_or_else(|| {
+        Rejection::new(Code::Internal, "Nothing was erased.").because("the contract knows a reason that nobody else does")
+    })?;
+    let subjects = Subjects::new(&house.sealer, &*house.subject_keys);
+    let destroyed = subjects.erase(&Secret::new(iin.as_str().to_owned())).await;
+    let destroyed = destroyed.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
+    let mut body = json!({"erased": destroyed.is_some(), "at": cleared.received.to_string()});
+    cleared.trail.note_step("erase", reason);
+    if let (Some(id), Some(body)) = (destroyed, body.as_object_mut()) {
+        let receipt = base64url(&id);
+        cleared.trail.note_reference(&receipt);
+        body.insert("receipt".to_owned(), Value::String(receipt));
+    }
+    Ok(json_reply(StatusCode::OK, &body))
 }
 
 /// Lists the exposed operations.

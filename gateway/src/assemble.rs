@@ -9,7 +9,7 @@ use adapters::clock::Clock;
 use adapters::entropy::Namer;
 use adapters::files::private_directory;
 use adapters::http::trust::Trust;
-use adapters::keys::{Keyring, Sealer};
+use adapters::keys::{Keyring, Sealer, TokenKey, WrapSource, open_wrapping};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
 use adapters::store::memory::MemoryStore;
@@ -24,8 +24,9 @@ use policies::secret::Secret;
 use spine::stage::{Door, Entrance};
 
 use crate::chore::enter::Enter;
+use crate::chore::settle::Settle;
 use crate::chore::{Chore, Chores};
-use crate::config::{AdministratorConfig, Config, ListenerConfig};
+use crate::config::{AdministratorConfig, Config, ListenerConfig, WrapConfig};
 use crate::house::{House, ProcessLimits, Strangers};
 use crate::listen::tls::TlsDoor;
 use crate::listen::{self, Bound, Census, ConnectionLimits, Listener};
@@ -108,7 +109,12 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
 
 fn chores(_config: &Config, house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>) -> Chores {
     let (house, stack) = (Arc::clone(house), Arc::clone(stack));
-    Arc::new(move || -> Vec<Box<dyn Chore>> { vec![Box::new(Enter::new(&house, &stack))] })
+    Chores::new(move || -> Vec<Box<dyn Chore>> {
+        vec![
+            Box::new(Enter::new(&house, &stack)),
+            Box::new(Settle::new(Arc::clone(&house), Arc::clone(&stack))),
+        ]
+    })
 }
 
 type DoorParts = (Bound, Entrance, Option<TlsDoor>);
@@ -198,7 +204,7 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
         issuer,
         mtls_external: doors.mtls_api.as_ref().map(|(_, entrance, _)| entrance.external.clone()),
         keyring: Keyring::load_or_create(&keys).map_err(|outage| machine(&outage))?,
-        sealer: Sealer::load_or_create(&keys).map_err(|outage| machine(&outage))?,
+        sealer: sealer(config)?,
         // Proofs and assertions live for minutes: what a restart forgets, their own times refuse.
         replays: Arc::new(MemoryStore::new()),
         claims: Arc::clone(&durable) as Arc<dyn Claims>,
@@ -225,6 +231,45 @@ fn durable(config: &Config) -> Result<Arc<dyn Durable>, AssemblyError> {
     let path = config.state.join("qaqpa.sqlite");
     let store = SqliteStore::open(&path).map_err(|outage| machine(&outage))?;
     Ok(Arc::new(store))
+}
+
+/// Opens what seals, under the wrapping key wherever the operator keeps it: a token may take seconds to answer.
+pub(crate) fn sealer(config: &Config) -> Result<Sealer, AssemblyError> {
+    let wrong = |text: String| AssemblyError::Configuration(format!("error: the wrapping key: {text}\n"));
+    let source = match &config.wrap {
+        WrapConfig::OwnFile => WrapSource::Generated,
+        WrapConfig::Secret(reference) => WrapSource::Given(secrets::read(reference).map_err(wrong)?),
+        WrapConfig::Pkcs11(token) => WrapSource::Token(TokenKey {
+            module: token.module.clone(),
+            token: token.token.clone(),
+            key: token.key.clone(),
+            pin: secrets::read(&token.pin).map_err(wrong)?,
+        }),
+    };
+    let keys = config.state.join("keys");
+    let wrapping = open_wrapping(&keys, &source).map_err(|outage| machine(&outage))?;
+    Sealer::load_or_create(&keys, &*wrapping).map_err(|outage| machine(&outage))
+}
+
+/// Opens the key that seals personal data, with the key that wraps it, wherever the operator keeps that.
+///
+/// # Errors
+/// A wrapping key that cannot be had, or that is not the one under which the other was wrapped.
+pub(crate) fn sealer(config: &Config) -> Result<Sealer, AssemblyError> {
+    let keys = config.state.join("keys");
+    let wrong = |text: String| AssemblyError::Configuration(format!("error: the wrapping key: {text}\n"));
+    let source = match &config.wrap {
+        WrapConfig::OwnFile => WrapSource::Generated,
+        WrapConfig::Secret(reference) => WrapSource::Given(secrets::read(reference).map_err(wrong)?),
+        WrapConfig::Pkcs11(token) => WrapSource::Token(TokenKey {
+            module: token.module.clone(),
+            token: token.token.clone(),
+            key: token.key.clone(),
+            pin: secrets::read(&token.pin).map_err(wrong)?,
+        }),
+    };
+    let wrapping = open_wrapping(&keys, &source).map_err(|outage| machine(&outage))?;
+    Sealer::load_or_create(&keys, &*wrapping).map_err(|outage| machine(&outage))
 }
 
 fn trust(config: &Config) -> Result<Trust, AssemblyError> {

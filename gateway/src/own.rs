@@ -40,10 +40,12 @@ pub enum Question {
     Generation,
     /// What was recorded last?
     AuditRecords,
+    /// May what is known of this person be erased?
+    EraseSubject,
 }
 
 /// Every operation that is ours, by its `operationId`.
-const OWN: [(&str, Own); 15] = [
+const OWN: [(&str, Own); 16] = [
     ("issueToken", Own::IssueToken),
     ("getKeys", Own::Keys),
     ("getAuthorizationServerMetadata", Own::ServerMetadata),
@@ -59,6 +61,7 @@ const OWN: [(&str, Own); 15] = [
     ("listRoutes", Own::Admin(Question::Routes)),
     ("getGeneration", Own::Admin(Question::Generation)),
     ("listAuditRecords", Own::Admin(Question::AuditRecords)),
+    ("eraseSubject", Own::Admin(Question::EraseSubject)),
 ];
 
 /// Finds the flow of an operation; none if a backend has to answer it.

@@ -3,10 +3,11 @@
 use crate::fault::Source;
 
 /// The files of `openapi/apis/`, as they were when this was built.
-const APIS: [(&str, &str); 6] = [
+const APIS: [(&str, &str); 7] = [
     ("openapi/apis/accounts.yaml", include_str!("../apis/accounts.yaml")),
     ("openapi/apis/admin.yaml", include_str!("../apis/admin.yaml")),
     ("openapi/apis/discovery.yaml", include_str!("../apis/discovery.yaml")),
+    ("openapi/apis/events.yaml", include_str!("../apis/events.yaml")),
     ("openapi/apis/identity.yaml", include_str!("../apis/identity.yaml")),
     ("openapi/apis/oauth.yaml", include_str!("../apis/oauth.yaml")),
     ("openapi/apis/payments.yaml", include_str!("../apis/payments.yaml")),
@@ -170,6 +171,7 @@ mod tests {
                 "accounts getAccountBalances GET /v1/accounts/{accountId}/balances [accessToken(balances:read)]",
                 "accounts listAccountTransactions GET /v1/accounts/{accountId}/transactions [accessToken(transactions:read)]",
                 "accounts listAccounts GET /v1/accounts [accessToken(accounts:read)]",
+                "admin eraseSubject POST /admin/erasures [administrator()]",
                 "admin getGeneration GET /admin/generation [administrator()]",
                 "admin getLiveness GET /livez []",
                 "admin getMetrics GET /metrics []",
@@ -177,6 +179,8 @@ mod tests {
                 "admin listAuditRecords GET /admin/audit/records [administrator()]",
                 "admin listRoutes GET /admin/routes [administrator()]",
                 "discovery getStatus GET /v1/discovery/status []",
+                "events listEvents GET /v1/events [accessToken(events:read)]",
+                "events redeliverEvents POST /v1/events/redeliveries [accessToken(events:write)]",
                 "identity createIdentityVerification POST /v1/identity-verifications [accessToken(identity:verify)]",
                 "identity getIdentityVerification GET /v1/identity-verifications/{verificationId} [accessToken(identity:verify)]",
                 "identity receiveIdentityCallback POST /v1/identity-callbacks/{provider} [signedCallback()]",

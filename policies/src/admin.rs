@@ -28,11 +28,14 @@ pub enum AdminRole {
     Approver,
     /// Reads the audit trail.
     Auditor,
+    /// Erases what is known of a person.
+    Eraser,
 }
 
 impl AdminRole {
     /// Every role.
-    pub const ALL: [AdminRole; 4] = [AdminRole::Viewer, AdminRole::Editor, AdminRole::Approver, AdminRole::Auditor];
+    pub const ALL: [AdminRole; 5] =
+        [AdminRole::Viewer, AdminRole::Editor, AdminRole::Approver, AdminRole::Auditor, AdminRole::Eraser];
 
     /// Returns the word of the configuration.
     #[must_use]
@@ -42,6 +45,7 @@ impl AdminRole {
             AdminRole::Editor => "editor",
             AdminRole::Approver => "approver",
             AdminRole::Auditor => "auditor",
+            AdminRole::Eraser => "eraser",
         }
     }
 

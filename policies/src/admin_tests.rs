@@ -49,7 +49,7 @@ fn an_administrator_has_their_own_roles_and_no_others() {
     let aru = identify(&entries, first).unwrap();
     assert_eq!(aru.id().as_str(), "aru");
     let roles: Vec<bool> = AdminRole::ALL.into_iter().map(|role| aru.has(role)).collect();
-    assert_eq!(roles, [true, false, false, true]);
+    assert_eq!(roles, [true, false, false, true, false]);
     assert!(!identify(&entries, second).unwrap().has(AdminRole::Editor));
 }
 

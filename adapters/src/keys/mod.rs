@@ -1,19 +1,27 @@
 //! The keys of this process: what it signs with, what it seals with, and a small authority for development.
 //!
 //! Private keys are files of mode 0600 in a directory of mode 0700, written by rename, so that a crash leaves either the
-//! old file or the new one. This module must not know what is signed or sealed.
+//! old file or the new one. The data key, which seals, rests wrapped under a key that may be elsewhere, and each person's
+//! key is wrapped under the data key. This module must not know what is signed or sealed.
 
 mod authority;
 mod client_key;
+mod data_key;
+mod pkcs11;
 mod provider;
 mod seal;
 mod signing;
+mod subject;
+mod wrap;
 
 pub use authority::{AUTHORITY_LIFE, CertificateFiles, DevelopmentAuthority, LEAF_LIFE, RENEW_BEFORE};
 pub use client_key::{private_jwk, public_part};
+pub use pkcs11::TOKEN_TIME;
 pub use provider::{install, provider};
 pub use seal::Sealer;
 pub use signing::{Keyring, SigningKey};
+pub use subject::{Opened, Subjects};
+pub use wrap::{KeyBytes, TokenKey, WrapSource, Wrapped, Wrapping, open_wrapping};
 
 /// The name of this port in outages.
 const PORT: &str = "keys";

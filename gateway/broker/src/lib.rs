@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use adapters::keys::Sealer;
+use adapters::keys::{Sealer, Subjects};
 use adapters::provider::port::IdentityProvider;
 use adapters::store::port::Verifications;
 use policies::id::ProviderId;
@@ -12,10 +12,12 @@ use policies::rulebook::Provider;
 
 mod callback;
 mod create;
+mod payer;
 mod read;
 
 pub use callback::receive;
 pub use create::{CAPTURE_TIME, create};
+pub use payer::payer;
 pub use read::{RESULT_TTL, read};
 
 /// What the flows work with.
@@ -27,8 +29,10 @@ pub struct Broker<'a> {
     pub providers: &'a HashMap<ProviderId, Arc<dyn IdentityProvider>>,
     /// Where verifications rest.
     pub verifications: &'a dyn Verifications,
-    /// Seals what names a person.
+    /// Names people by keyed hashes.
     pub sealer: &'a Sealer,
+    /// Seals what names a person, so that it can be erased.
+    pub subjects: Subjects<'a>,
     /// Signs results.
     pub signer: &'a dyn Signer,
     /// The issuer of results, and the base URL that providers call back.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use adapters::keys::Subjects;
 use adapters::store::port::ClaimTicket;
 use policies::code::Code;
 use policies::decide::{self, Clearance, Refusal};
 use policies::facts::RequestFacts;
-use policies::id::{ClientId, VerificationId};
+use policies::id::ClientId;
 use policies::result::{self, IdentityResult};
-use policies::secret::Secret;
 use serde_json::json;
 use spine::error::{Rejection, StepUpOffer};
 use spine::refine::Refine;
@@ -62,6 +62,9 @@ impl Assess {
         let client = sound.caller().client().cloned();
         let client = client.as_ref().map(|client| &client.id);
         let identity = self.identity(&sound, client)?;
+        if let Some(identity) = &identity {
+            sound.trail.note_identity(identity);
+        }
         let operation = sound.policy().operation.clone();
         let facts = RequestFacts { client, operation: &operation, body: sound.facts(), body_digest: sound.digest() };
         let clearance =
@@ -80,7 +83,10 @@ impl Assess {
             return Err(Rejection::new(Code::VerificationFailed, detail));
         }
         let payer = match clearance.verification() {
-            Some(id) => Some(self.payer(id).await?),
+            Some(id) => {
+                let subjects = Subjects::new(&self.0.sealer, &*self.0.subject_keys);
+                Some(Payer(broker::payer(&*self.0.verifications, subjects, id).await?))
+            }
             None => None,
         };
         Ok(Cleared::judged(sound, clearance, reference, payer))
@@ -93,19 +99,6 @@ impl Assess {
         result::check(raw, self.0.keyring.published(), &self.0.issuer, client, sound.received)
             .map(Some)
             .map_err(|error| refuse().because(&error))
-    }
-
-    /// Opens the verified person's number, so that the backend can compare it with the account's owner.
-    async fn payer(&self, id: &VerificationId) -> Result<Payer, Rejection> {
-        let found = self.0.verifications.get(id).await;
-        let found = found.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
-        let refuse =
-            |why: &str| Rejection::new(Code::VerificationFailed, "The identity result is not accepted.").because(why);
-        let verification = found.ok_or_else(|| refuse("the verification is not in the store"))?;
-        let opened =
-            self.0.sealer.open(&verification.sealed_subject).map_err(|_| refuse("the subject cannot be opened"))?;
-        let text = String::from_utf8(opened.expose().clone()).map_err(|_| refuse("the subject is not text"))?;
-        Ok(Payer(Secret::new(text)))
     }
 }
 

@@ -12,8 +12,11 @@ use super::files;
 use crate::cli::client::{SandboxAdmin, SandboxClient as Told, SandboxSubject};
 
 /// The administrators and their roles.
-pub(super) const ADMINS: [(&str, &[&str]); 2] =
-    [("aigerim", &["viewer", "editor", "approver"]), ("daniyar", &["viewer", "auditor"])];
+pub(super) const ADMINS: [(&str, &[&str]); 3] = [
+    ("aigerim", &["viewer", "editor", "approver"]),
+    ("daniyar", &["viewer", "auditor"]),
+    ("saule", &["eraser"]),
+];
 
 /// How a client of the sandbox shows who it is.
 enum Credential {
