@@ -112,7 +112,7 @@ fn chores(_config: &Config, house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>) -> 
     Chores::new(move || -> Vec<Box<dyn Chore>> {
         vec![
             Box::new(Enter::new(&house, &stack)),
-            Box::new(Settle::new(Arc::clone(&house), Arc::clone(&stack))),
+            Box::new(Settle::new(&house, &stack)),
         ]
     })
 }
@@ -247,27 +247,6 @@ pub(crate) fn sealer(config: &Config) -> Result<Sealer, AssemblyError> {
         }),
     };
     let keys = config.state.join("keys");
-    let wrapping = open_wrapping(&keys, &source).map_err(|outage| machine(&outage))?;
-    Sealer::load_or_create(&keys, &*wrapping).map_err(|outage| machine(&outage))
-}
-
-/// Opens the key that seals personal data, with the key that wraps it, wherever the operator keeps that.
-///
-/// # Errors
-/// A wrapping key that cannot be had, or that is not the one under which the other was wrapped.
-pub(crate) fn sealer(config: &Config) -> Result<Sealer, AssemblyError> {
-    let keys = config.state.join("keys");
-    let wrong = |text: String| AssemblyError::Configuration(format!("error: the wrapping key: {text}\n"));
-    let source = match &config.wrap {
-        WrapConfig::OwnFile => WrapSource::Generated,
-        WrapConfig::Secret(reference) => WrapSource::Given(secrets::read(reference).map_err(wrong)?),
-        WrapConfig::Pkcs11(token) => WrapSource::Token(TokenKey {
-            module: token.module.clone(),
-            token: token.token.clone(),
-            key: token.key.clone(),
-            pin: secrets::read(&token.pin).map_err(wrong)?,
-        }),
-    };
     let wrapping = open_wrapping(&keys, &source).map_err(|outage| machine(&outage))?;
     Sealer::load_or_create(&keys, &*wrapping).map_err(|outage| machine(&outage))
 }

@@ -3,6 +3,7 @@
 pub mod enter;
 pub mod settle;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -35,8 +36,28 @@ pub trait Chore: Send {
     fn round(&mut self) -> Round<'_>;
 }
 
-/// Makes the chores of a house; each life of the chores' thread gets new ones.
-pub type Chores = Arc<dyn Fn() -> Vec<Box<dyn Chore>> + Send + Sync>;
+/// Makes the chores of a house, once for whoever goes round them.
+#[derive(Clone)]
+pub struct Chores(Arc<dyn Fn() -> Vec<Box<dyn Chore>> + Send + Sync>);
+
+impl Chores {
+    /// Makes of a function what makes the chores.
+    pub fn new(make: impl Fn() -> Vec<Box<dyn Chore>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
+    /// Makes the chores.
+    #[must_use]
+    pub fn make(&self) -> Vec<Box<dyn Chore>> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Chores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Chores")
+    }
+}
 
 /// Goes round `chores` until told to stop.
 pub async fn serve(chores: Vec<Box<dyn Chore>>, mut told: flag::Receiver<bool>) {

@@ -29,8 +29,8 @@ pub struct Running {
 pub fn start(assembled: &mut Assembled) -> std::io::Result<Running> {
     let mut running = serve(assembled)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (chores, told) = (Arc::clone(&assembled.chores), running.stop.subscribe());
-    let go_round = move || runtime.block_on(async { chore::serve(chores(), told).await });
+    let (chores, told) = (assembled.chores.clone(), running.stop.subscribe());
+    let go_round = move || runtime.block_on(async { chore::serve(chores.make(), told).await });
     running.threads.push(std::thread::Builder::new().name("qaqpa-chores".to_owned()).spawn(go_round)?);
     Ok(running)
 }

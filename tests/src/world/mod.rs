@@ -298,7 +298,7 @@ impl World {
     /// # Errors
     /// What a chore could not reach; the others were done all the same.
     pub async fn round(&self) -> Result<usize, Outage> {
-        let mut chores = (self.assembled().chores)();
+        let mut chores = self.assembled().chores.make();
         let (mut done, mut failed) = (0, None);
         for chore in &mut chores {
             match chore.round().await {
