@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use adapters::keys::Subjects;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use oauth::metadata::Endpoints;
@@ -20,7 +21,7 @@ use crate::house::House;
 pub use crate::own::{Own, own};
 use crate::reach::Reach;
 use crate::reply::json_reply;
-use crate::{admin, proxy};
+use crate::{admin, events, proxy};
 
 /// The stage.
 #[derive(Debug, Clone)]
@@ -92,6 +93,17 @@ impl Deed {
                 *reply.status_mut() = StatusCode::NO_CONTENT;
                 Ok(reply)
             }
+            Own::ListEvents => {
+                let client = cleared.caller().client().ok_or_else(no_client)?;
+                let (status, body) = events::list(&*house.outbox, &house.issuer, client, &cleared).await?;
+                Ok(json_reply(status, &body))
+            }
+            Own::RedeliverEvents => {
+                let client = cleared.caller().client().ok_or_else(no_client)?;
+                let (status, body) =
+                    events::redeliver(&*house.outbox, client, checked(&cleared)?, cleared.received).await?;
+                Ok(json_reply(status, &body))
+            }
             Own::Admin(question) => admin::reply(house, &self.generation, question, &cleared).await,
         }
     }
@@ -125,6 +137,7 @@ impl Deed {
             providers: &self.reach.providers,
             verifications: &*self.house.verifications,
             sealer: &self.house.sealer,
+            subjects: Subjects::new(&self.house.sealer, &*self.house.subject_keys),
             signer: self.house.keyring.signer(),
             issuer: &self.house.issuer,
         }
