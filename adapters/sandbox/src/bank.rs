@@ -18,7 +18,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use desk::Desk;
-use fault::Fault;
+use fault::{Fault, Faults};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header::LOCATION};
 use hyper::body::Incoming;
@@ -27,6 +27,7 @@ use policies::national::{Iban, Iin, Money};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 use wire::PaymentOrder;
@@ -72,7 +73,7 @@ pub async fn start_bank(config: BankConfig) -> Result<Running, SandboxError> {
     let ledger = opening.await.map_err(|error| SandboxError::Thread(error.into()))??;
     let (desk, behind) = Desk::open(ledger)?;
     let organisations = personas::organisations().into_iter().map(|organisation| organisation.id).collect();
-    let bank = Arc::new(Bank { desk, organisations });
+    let bank = Arc::new(Bank { desk, organisations, faults: Faults::default() });
     let (stop, _) = watch::channel(false);
     Ok(server::serve(door, bank, stop, Some(behind)))
 }
@@ -80,6 +81,7 @@ pub async fn start_bank(config: BankConfig) -> Result<Running, SandboxError> {
 struct Bank {
     desk: Desk,
     organisations: Vec<&'static str>,
+    faults: Faults,
 }
 
 /// What a request leads to.
@@ -102,7 +104,7 @@ impl Site for Bank {
 }
 
 impl Bank {
-    async fn route(&self, parts: &Parts, body: Incoming) -> Result<Outcome, Problem> {
+    async fn route(self: &Arc<Self>, parts: &Parts, body: Incoming) -> Result<Outcome, Problem> {
         let path: Vec<&str> = parts.uri.path().split('/').skip(1).collect();
         let reads = reply::reads(&parts.method);
         let answer = match path.as_slice() {
@@ -165,11 +167,15 @@ impl Bank {
         let organisation = self.organisation(parts)?;
         let unknown = || Problem::not_found("There is no such payment of this organisation.");
         let id = Uuid::try_parse(id).map_err(|_| unknown())?;
+        if self.faults.happens(id) {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Err(Problem::new(status, "fault_switch", "The fault switch asked to tell nothing yet."));
+        }
         let row = self.desk.ask(move |ledger| ledger.payment(organisation, id)).await.map_err(problem_of)?;
         Ok(reply::json(StatusCode::OK, &wire::payment(row.ok_or_else(unknown)?)))
     }
 
-    async fn pay(&self, parts: &Parts, body: Incoming) -> Result<Outcome, Problem> {
+    async fn pay(self: &Arc<Self>, parts: &Parts, body: Incoming) -> Result<Outcome, Problem> {
         let organisation = self.organisation(parts)?;
         let reference = header(parts, REFERENCE)?
             .and_then(|text| Uuid::try_parse(text).ok())
@@ -183,10 +189,22 @@ impl Bank {
             return Ok(Outcome::Answer(problem.reply()));
         }
         let order = order(wanted, organisation, reference, payer, &bytes)?;
+        match fault {
+            Some(Fault::Dropped) if self.faults.note(reference, 0) => return Ok(Outcome::HangUp),
+            Some(Fault::Late(delay)) if self.faults.note(reference, 0) => {
+                self.book_later(order, delay);
+                return Ok(Outcome::HangUp);
+            }
+            _ => {}
+        }
         let booked = self.desk.ask(move |ledger| ledger.book(&order)).await.map_err(problem_of)?;
         let row = match (booked, fault) {
             (Booked::Before(row), _) => row,
             (Booked::Now(_), Some(Fault::Lost)) => return Ok(Outcome::HangUp),
+            (Booked::Now(_), Some(Fault::Mute(count))) => {
+                self.faults.note(reference, count);
+                return Ok(Outcome::HangUp);
+            }
             (Booked::Now(row), Some(Fault::Delay(delay))) => {
                 tokio::time::sleep(delay).await;
                 row
@@ -199,6 +217,18 @@ impl Bank {
             reply.headers_mut().insert(LOCATION, location);
         }
         Ok(Outcome::Answer(reply))
+    }
+
+    /// Books when nobody waits for it any more; a bank that stops before does not.
+    fn book_later(self: &Arc<Self>, order: Order, delay: Duration) {
+        let bank = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            if let Some(bank) = bank.upgrade() {
+                // What a refusal is worth, the ledger's reader sees: there is no such payment.
+                let _ = bank.desk.ask(move |ledger| ledger.book(&order)).await;
+            }
+        });
     }
 
     /// Who calls, as the gateway says.

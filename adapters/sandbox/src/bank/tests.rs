@@ -493,6 +493,43 @@ async fn a_lost_answer_leaves_a_booked_payment() {
 }
 
 #[tokio::test]
+async fn a_dropped_payment_is_booked_when_it_comes_again() {
+    let town = Town::new().await;
+    let dropped = changed("/remittanceInformation", "SBX:dropped");
+    assert!(pay(&dropped).send(town.bank.address()).await.is_err());
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn);
+    let place = format!("/v1/domestic-payments/{REFERENCE}");
+    assert_eq!(town.send(get(&place)).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(town.send(pay(&dropped)).await.status, StatusCode::CREATED);
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
+}
+
+#[tokio::test]
+async fn a_late_payment_is_booked_when_nobody_waits_any_more() {
+    let town = Town::new().await;
+    let late = changed("/remittanceInformation", "SBX:late=40");
+    let began = std::time::Instant::now();
+    assert!(pay(&late).send(town.bank.address()).await.is_err());
+    let place = format!("/v1/domestic-payments/{REFERENCE}");
+    while town.send(get(&place)).await.status == StatusCode::NOT_FOUND {}
+    assert!(began.elapsed().as_millis() >= 40);
+    assert_eq!(town.send(pay(&late)).await.status, StatusCode::CREATED);
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
+}
+
+#[tokio::test]
+async fn a_muted_payment_is_told_after_so_many_questions() {
+    let town = Town::new().await;
+    let mute = changed("/remittanceInformation", "SBX:mute=2");
+    assert!(pay(&mute).send(town.bank.address()).await.is_err());
+    let place = format!("/v1/domestic-payments/{REFERENCE}");
+    for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK] {
+        assert_eq!(town.send(get(&place)).await.status, status);
+    }
+    assert_eq!(town.balance(0).await, account(0).opening_tiyn - 100_000);
+}
+
+#[tokio::test]
 async fn a_status_switch_books_nothing_and_a_delay_books() {
     let town = Town::new().await;
     let unavailable = changed("/remittanceInformation", "SBX:status=503");
