@@ -7,6 +7,7 @@ pub mod chore;
 pub mod cli;
 pub mod config;
 pub mod deed;
+mod events;
 mod findings;
 pub mod generation;
 pub mod house;

@@ -21,6 +21,10 @@ pub enum Own {
     GetVerification,
     /// Takes a provider's word.
     ReceiveCallback,
+    /// Tells a client what has happened.
+    ListEvents,
+    /// Has events posted again.
+    RedeliverEvents,
     /// Answers an administrator.
     Admin(Question),
 }
@@ -45,7 +49,7 @@ pub enum Question {
 }
 
 /// Every operation that is ours, by its `operationId`.
-const OWN: [(&str, Own); 16] = [
+const OWN: [(&str, Own); 18] = [
     ("issueToken", Own::IssueToken),
     ("getKeys", Own::Keys),
     ("getAuthorizationServerMetadata", Own::ServerMetadata),
@@ -55,6 +59,8 @@ const OWN: [(&str, Own); 16] = [
     ("createIdentityVerification", Own::CreateVerification),
     ("getIdentityVerification", Own::GetVerification),
     ("receiveIdentityCallback", Own::ReceiveCallback),
+    ("listEvents", Own::ListEvents),
+    ("redeliverEvents", Own::RedeliverEvents),
     ("getLiveness", Own::Admin(Question::Liveness)),
     ("getReadiness", Own::Admin(Question::Readiness)),
     ("getMetrics", Own::Admin(Question::Metrics)),

@@ -18,6 +18,7 @@ const FILES: &[(&str, &str)] = files! {
     "apis/accounts.yaml"
     "apis/admin.yaml"
     "apis/discovery.yaml"
+    "apis/events.yaml"
     "apis/identity.yaml"
     "apis/oauth.yaml"
     "apis/payments.yaml"

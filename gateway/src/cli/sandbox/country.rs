@@ -40,8 +40,16 @@ struct Plan {
     algorithm: Option<Algorithm>,
 }
 
-const AISP_AND_PISP: &[&str] =
-    &["accounts:read", "balances:read", "transactions:read", "payments:read", "payments:write", "identity:verify"];
+const AISP_AND_PISP: &[&str] = &[
+    "accounts:read",
+    "balances:read",
+    "transactions:read",
+    "payments:read",
+    "payments:write",
+    "identity:verify",
+    "events:read",
+    "events:write",
+];
 const AISP: &[&str] = &["accounts:read", "balances:read", "transactions:read"];
 
 static PLANS: [Plan; 5] = [
@@ -64,14 +72,14 @@ static PLANS: [Plan; 5] = [
         id: "demo-bank-app",
         organisation: "demo-bank",
         plan: "standard",
-        scopes: &["identity:verify"],
+        scopes: &["identity:verify", "events:read", "events:write"],
         algorithm: Some(Algorithm::EdDsa),
     },
     Plan {
         id: "demo-mfo-app",
         organisation: "demo-mfo",
         plan: "standard",
-        scopes: &["identity:verify"],
+        scopes: &["identity:verify", "events:read", "events:write"],
         algorithm: Some(Algorithm::EdDsa),
     },
 ];

@@ -28,6 +28,8 @@ accounts listAccountTransactions GET /v1/accounts/{id}/transactions token transa
 accounts pingAccounts GET /v1/accounts/ping token -
 payments createDomesticPayment POST /v1/domestic-payments token payments:write body idempotent
 payments getDomesticPayment GET /v1/domestic-payments/{id} token payments:read
+events listEvents GET /v1/events token events:read
+events redeliverEvents POST /v1/events/redeliveries token events:write body
 identity createIdentityVerification POST /v1/identity-verifications token identity:verify body idempotent
 identity getIdentityVerification GET /v1/identity-verifications/{id} token identity:verify
 identity receiveIdentityCallback POST /v1/identity-callbacks/{provider} signature - body
