@@ -6,5 +6,6 @@ mod kept;
 pub mod memory;
 pub mod port;
 pub mod retention;
+pub mod redis;
 mod shares;
 pub mod sqlite;

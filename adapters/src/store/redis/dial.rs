@@ -6,9 +6,9 @@
 
 use std::cell::OnceCell;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use policies::code::Outage;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::{ClusterConnection, Connect};
@@ -225,7 +225,7 @@ async fn open(address: &Address, login: &RedisConnectionInfo, trust: &Trust) -> 
     // Redis has no name among the protocols that are agreed on by ALPN.
     config.alpn_protocols.clear();
     let name = ServerName::try_from(address.host.clone()).map_err(io::Error::other)?;
-    let stream = TlsConnector::from(std::sync::Arc::new(config)).connect(name, stream).await?;
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
     speak(stream, login).await
 }
 
@@ -301,11 +301,6 @@ impl ConnectionLike for Node {
     fn get_db(&self) -> i64 {
         self.0.get_db()
     }
-}
-
-/// Tells of servers that cannot be used.
-pub(super) fn outage(cause: impl ToString) -> Outage {
-    Outage::new("redis", cause)
 }
 
 #[cfg(test)]
