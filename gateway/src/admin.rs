@@ -6,7 +6,6 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use policies::admin::AdminRole;
 use policies::caller::Caller;
 use policies::code::{Code, Outage};
-use policies::id::VerificationId;
 use policies::jose::base64url;
 use policies::national::iin::Iin;
 use policies::secret::Secret;
@@ -37,15 +36,13 @@ pub(crate) async fn reply(
     match question {
         Question::Liveness => Ok(json_reply(StatusCode::OK, &json!({"status": "live"}))),
         Question::Readiness => {
-            // A question with a known answer: that it is answered is what counts.
-            let nobody = VerificationId::parse("readiness")
-                .map_err(|error| Rejection::new(Code::Internal, "Readiness cannot be told.").because(error))?;
-            let asked = house.verifications.get(&nobody).await;
-            asked.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
+            house.durable.probe().await.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
             Ok(json_reply(StatusCode::OK, &json!({"status": "ready", "generation": generation.number})))
         }
         Question::Metrics => {
-            let mut reply = Reply::new(Body::whole(house.metrics.render(generation.number, house.audit.lost())));
+            let redis = house.remembrance.readings();
+            let text = house.metrics.render(generation.number, house.audit.lost(), redis);
+            let mut reply = Reply::new(Body::whole(text));
             let text = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
             reply.headers_mut().insert(CONTENT_TYPE, text);
             Ok(reply)

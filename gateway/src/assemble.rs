@@ -8,13 +8,10 @@ use adapters::audit::Audit;
 use adapters::clock::Clock;
 use adapters::entropy::Namer;
 use adapters::files::private_directory;
-use adapters::http::trust::Trust;
 use adapters::keys::{Keyring, Sealer, TokenKey, WrapSource, open_wrapping};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
-use adapters::store::memory::MemoryStore;
-use adapters::store::port::{Claims, Durable, Outbox, SubjectKeys, Verifications};
-use adapters::store::sqlite::SqliteStore;
+use adapters::store::port::{Claims, Outbox, SubjectKeys, Verifications};
 use arc_swap::ArcSwap;
 use policies::admin::AdminEntry;
 use policies::code::Outage;
@@ -35,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::reach::Reach;
 use crate::secrets;
 use crate::stack::Stack;
+use crate::stores;
 
 /// Why the house cannot be put together, as text for people.
 #[derive(Debug)]
@@ -53,7 +51,7 @@ impl std::fmt::Display for AssemblyError {
     }
 }
 
-fn machine(outage: &Outage) -> AssemblyError {
+pub(crate) fn machine(outage: &Outage) -> AssemblyError {
     AssemblyError::Machine(format!("error: {outage}\n"))
 }
 
@@ -98,7 +96,7 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
     private_directory(&config.state).map_err(|outage| machine(&outage))?;
     let doors = doors(config, workers)?;
     let issuer = config.issuer.clone().unwrap_or_else(|| doors.api.1.external.clone());
-    let reach = Reach::prepare(config, &generation.rulebook, trust(config)?, workers)
+    let reach = Reach::prepare(config, &generation.rulebook, stores::trust(config.trust.as_deref())?, workers)
         .map_err(|error| AssemblyError::Configuration(format!("error: an identity provider: {error}\n")))?;
     let house = Arc::new(house(config, clock, issuer, &doors)?);
     let stack = Arc::new(ArcSwap::from_pointee(Stack::build(&house, Arc::new(generation), Arc::new(reach))));
@@ -192,7 +190,8 @@ fn hosts(external: &str, port: u16, loopback: bool) -> Vec<String> {
 
 fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result<House, AssemblyError> {
     let keys = config.state.join("keys");
-    let durable = durable(config)?;
+    let durable = stores::durable(config)?;
+    let remembrance = stores::remembrance(config)?;
     let mut webhook_secrets = HashMap::new();
     for provider in &config.providers {
         let secret = webhook_secret(&provider.webhook_secret).map_err(|error| {
@@ -205,8 +204,8 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
         mtls_external: doors.mtls_api.as_ref().map(|(_, entrance, _)| entrance.external.clone()),
         keyring: Keyring::load_or_create(&keys).map_err(|outage| machine(&outage))?,
         sealer: sealer(config)?,
-        // Proofs and assertions live for minutes: what a restart forgets, their own times refuse.
-        replays: Arc::new(MemoryStore::new()),
+        replays: Arc::clone(&remembrance.replays),
+        remembrance,
         claims: Arc::clone(&durable) as Arc<dyn Claims>,
         verifications: Arc::clone(&durable) as Arc<dyn Verifications>,
         outbox: Arc::clone(&durable) as Arc<dyn Outbox>,
@@ -226,13 +225,6 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
     })
 }
 
-/// Opens the store of all that must last.
-fn durable(config: &Config) -> Result<Arc<dyn Durable>, AssemblyError> {
-    let path = config.state.join("qaqpa.sqlite");
-    let store = SqliteStore::open(&path).map_err(|outage| machine(&outage))?;
-    Ok(Arc::new(store))
-}
-
 /// Opens what seals, under the wrapping key wherever the operator keeps it: a token may take seconds to answer.
 pub(crate) fn sealer(config: &Config) -> Result<Sealer, AssemblyError> {
     let wrong = |text: String| AssemblyError::Configuration(format!("error: the wrapping key: {text}\n"));
@@ -249,13 +241,6 @@ pub(crate) fn sealer(config: &Config) -> Result<Sealer, AssemblyError> {
     let keys = config.state.join("keys");
     let wrapping = open_wrapping(&keys, &source).map_err(|outage| machine(&outage))?;
     Sealer::load_or_create(&keys, &*wrapping).map_err(|outage| machine(&outage))
-}
-
-fn trust(config: &Config) -> Result<Trust, AssemblyError> {
-    let Some(path) = &config.trust else { return Trust::nobody().map_err(|outage| machine(&outage)) };
-    let wrong = |cause: String| AssemblyError::Configuration(format!("error: {}: {cause}\n", path.display()));
-    let bundle = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    Trust::from_pem(&bundle, None).map_err(|outage| wrong(outage.cause))
 }
 
 fn webhook_secret(reference: &SecretReference) -> Result<Secret<Vec<u8>>, String> {

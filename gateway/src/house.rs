@@ -18,6 +18,7 @@ use policies::secret::Secret;
 use policies::time::Timestamp;
 
 use crate::metrics::Metrics;
+use crate::stores::Remembrance;
 
 /// What bounds the whole process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct House {
     pub sealer: Sealer,
     /// Proofs and assertions that were shown.
     pub replays: Arc<dyn Replays>,
+    /// What stands behind them.
+    pub remembrance: Remembrance,
     /// Idempotent requests.
     pub claims: Arc<dyn Claims>,
     /// Identity verifications.

@@ -22,3 +22,4 @@ mod reply;
 pub mod run;
 pub mod secrets;
 pub mod stack;
+pub mod stores;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use adapters::store::redis::{BreakerState, Readings};
 use http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -56,6 +57,47 @@ pub struct Metrics {
     reloads_rejected: Counter,
     undecided: Gauge,
     settled: Family<Outcome, Counter>,
+    redis: Redis,
+}
+
+/// What the link to Redis counts for itself; it is read when somebody asks.
+#[derive(Default)]
+struct Redis {
+    calls: Counter,
+    slow: Counter,
+    failures: Counter,
+    refused: Counter,
+    dials: Counter,
+    connections: Gauge,
+    breaker: Gauge,
+}
+
+impl Redis {
+    fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("redis");
+        registry.register("calls", "Calls of Redis", self.calls.clone());
+        registry.register("slow", "Calls that took longer than the soft time-out", self.slow.clone());
+        registry.register("failures", "Calls that failed or took longer than the hard time-out", self.failures.clone());
+        registry.register("refused", "Calls that the open breaker answered", self.refused.clone());
+        registry.register("dials", "Connections that were tried", self.dials.clone());
+        registry.register("connections", "Connections open", self.connections.clone());
+        registry.register("breaker", "The breaker: 0 closed, 1 probing, 2 open", self.breaker.clone());
+    }
+
+    fn read(&self, readings: &Readings) {
+        let up = |counter: &Counter, count: u64| counter.inc_by(count.saturating_sub(counter.get()));
+        up(&self.calls, readings.calls);
+        up(&self.slow, readings.slow);
+        up(&self.failures, readings.failures);
+        up(&self.refused, readings.refused);
+        up(&self.dials, readings.dials);
+        self.connections.set(i64::try_from(readings.connections).unwrap_or(i64::MAX));
+        self.breaker.set(match readings.breaker {
+            BreakerState::Closed => 0,
+            BreakerState::Probing => 1,
+            BreakerState::Open => 2,
+        });
+    }
 }
 
 impl fmt::Debug for Metrics {
@@ -89,6 +131,7 @@ impl Metrics {
             reloads_rejected: Counter::default(),
             undecided: Gauge::default(),
             settled: Family::default(),
+            redis: Redis::default(),
             registry: Registry::default(),
         };
         registry.register("requests", "Requests answered, by listener and status", metrics.answered.clone());
@@ -126,6 +169,7 @@ impl Metrics {
         for outcome in SETTLED {
             drop(metrics.settled.get_or_create(&Outcome { outcome }));
         }
+        metrics.redis.register(&mut registry);
         Self { registry, ..metrics }
     }
 
@@ -180,7 +224,10 @@ impl Metrics {
 
     /// Writes everything in the OpenMetrics text format.
     #[must_use]
-    pub fn render(&self, generation: u64, audit_lost: u64) -> String {
+    pub fn render(&self, generation: u64, audit_lost: u64, redis: Option<Readings>) -> String {
+        if let Some(readings) = redis {
+            self.redis.read(&readings);
+        }
         self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
         let counted = self.audit_lost.get();
         self.audit_lost.inc_by(audit_lost.saturating_sub(counted));

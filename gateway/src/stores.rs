@@ -1,0 +1,86 @@
+//! Opens the stores that `qaqpa.yaml` names: where what must last stands, and where what may be forgotten.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use adapters::http::trust::Trust;
+use adapters::store::memory::MemoryStore;
+use adapters::store::port::{Durable, Replays};
+use adapters::store::redis::{Budget, Credentials, Prefix, Readings, RedisStore, Servers};
+use adapters::store::retention::Retention;
+use adapters::store::sqlite::SqliteStore;
+
+use crate::assemble::{AssemblyError, machine};
+use crate::config::{Config, RedisConfig, RedisKind};
+use crate::secrets;
+
+/// Where proofs and assertions that were shown are remembered.
+#[derive(Clone)]
+pub struct Remembrance {
+    /// The port.
+    pub replays: Arc<dyn Replays>,
+    redis: Option<Arc<RedisStore>>,
+}
+
+impl fmt::Debug for Remembrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remembrance").field("redis", &self.redis.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Remembrance {
+    /// Tells how the Redis behind it does; none if there is none.
+    #[must_use]
+    pub fn readings(&self) -> Option<Readings> {
+        self.redis.as_ref().map(|redis| redis.readings())
+    }
+}
+
+/// Opens the store of all that must last.
+pub(crate) fn durable(config: &Config) -> Result<Arc<dyn Durable>, AssemblyError> {
+    let kept = config.retention;
+    let retention =
+        Retention { verifications: kept.verifications, events: kept.events, generations: kept.generations };
+    let path = config.state.join("qaqpa.sqlite");
+    let store = SqliteStore::open_keeping(&path, retention).map_err(|outage| machine(&outage))?;
+    Ok(Arc::new(store))
+}
+
+/// Opens what remembers proofs and assertions. They live for minutes: what a restart forgets, their own times refuse.
+pub(crate) fn remembrance(config: &Config) -> Result<Remembrance, AssemblyError> {
+    let Some(redis) = &config.stores.redis else {
+        return Ok(Remembrance { replays: Arc::new(MemoryStore::new()), redis: None });
+    };
+    let store = Arc::new(open_redis(redis)?);
+    Ok(Remembrance { replays: Arc::clone(&store) as Arc<dyn Replays>, redis: Some(store) })
+}
+
+fn open_redis(config: &RedisConfig) -> Result<RedisStore, AssemblyError> {
+    let wrong = |text: String| AssemblyError::Configuration(format!("error: the Redis of `stores`: {text}\n"));
+    let servers = match &config.kind {
+        RedisKind::Single => Servers::single(&config.nodes),
+        RedisKind::Sentinel { master } => Servers::sentinel(master, &config.nodes),
+        RedisKind::Cluster => Servers::cluster(&config.nodes),
+    };
+    let password = config.password.as_ref().map(secrets::read_text).transpose().map_err(wrong)?;
+    let credentials = password.map(|password| Credentials { user: config.user.clone(), password });
+    let budget = Budget { soft: config.soft, hard: config.hard, ..Budget::PRODUCT };
+    RedisStore::open(adapters::store::redis::RedisConfig {
+        servers: servers.map_err(|error| wrong(error.to_string()))?,
+        trust: trust(config.trust.as_deref())?,
+        credentials,
+        sentinel_credentials: None,
+        prefix: Prefix::parse(&config.prefix).map_err(|error| wrong(error.to_string()))?,
+        budget: budget.check().map_err(|error| wrong(error.to_string()))?,
+    })
+    .map_err(|outage| machine(&outage))
+}
+
+/// Reads the authorities of a PEM bundle; nobody is trusted without one.
+pub(crate) fn trust(bundle: Option<&Path>) -> Result<Trust, AssemblyError> {
+    let Some(path) = bundle else { return Trust::nobody().map_err(|outage| machine(&outage)) };
+    let wrong = |cause: String| AssemblyError::Configuration(format!("error: {}: {cause}\n", path.display()));
+    let bundle = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    Trust::from_pem(&bundle, None).map_err(|outage| wrong(outage.cause))
+}
