@@ -123,3 +123,7 @@ fn remove(path: &Path) -> Result<(), Outage> {
     });
     removed.map_err(|error| Outage::new(PORT, format!("{} cannot be removed: {error}", path.display())))
 }
+
+#[cfg(test)]
+#[path = "data_key_tests.rs"]
+mod tests;

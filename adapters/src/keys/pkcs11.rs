@@ -37,13 +37,14 @@ static EXCHANGE: Mutex<()> = Mutex::new(());
 /// A wrapping key in a token.
 pub(super) struct TokenWrapping {
     place: Arc<Place>,
+    patience: Duration,
 }
 
 struct Place(TokenKey);
 
 impl TokenWrapping {
     pub(super) fn new(key: TokenKey) -> Self {
-        Self { place: Arc::new(Place(key)) }
+        Self { place: Arc::new(Place(key)), patience: TOKEN_TIME }
     }
 
     /// Does `deed` with a session that is logged in, within the time.
@@ -57,9 +58,9 @@ impl TokenWrapping {
         let run = move || drop(told.send(place.session(deed)));
         let begun = thread::Builder::new().name("qaqpa-token".to_owned()).spawn(run);
         begun.map_err(|error| Outage::new(PORT, format!("no thread for the token: {error}")))?;
-        heard.recv_timeout(TOKEN_TIME).unwrap_or_else(|error| {
+        heard.recv_timeout(self.patience).unwrap_or_else(|error| {
             let why = match error {
-                RecvTimeoutError::Timeout => format!("gave no answer within {} s", TOKEN_TIME.as_secs()),
+                RecvTimeoutError::Timeout => format!("gave no answer within {:?}", self.patience),
                 RecvTimeoutError::Disconnected => "failed while it was used".to_owned(),
             };
             Err(self.place.outage(&format!("the module {why}")))
@@ -83,8 +84,7 @@ impl Wrapping for TokenWrapping {
             let mut iv = nonce;
             let failed = |error: Error| place.failed("encrypting with the key", &error);
             let parameters = GcmParams::new(&mut iv, &purpose, TAG_BITS.into()).map_err(failed)?;
-            let ciphertext =
-                session.encrypt(&Mechanism::AesGcm(parameters), handle, key.expose()).map_err(failed)?;
+            let ciphertext = session.encrypt(&Mechanism::AesGcm(parameters), handle, key.expose()).map_err(failed)?;
             Ok(Wrapped { nonce, ciphertext })
         })
     }
@@ -176,7 +176,8 @@ impl Place {
             _ => return Err(self.outage("the token has more than one AES key of this label")),
         };
         let length = session.get_attributes(handle, &[AttributeType::ValueLen]).map_err(failed)?;
-        let long = length.iter().any(|attribute| matches!(attribute, Attribute::ValueLen(bytes) if u64::from(*bytes) == 32));
+        let long =
+            length.iter().any(|attribute| matches!(attribute, Attribute::ValueLen(bytes) if u64::from(*bytes) == 32));
         if long { Ok(handle) } else { Err(self.outage("the key of this label is not of 256 bits")) }
     }
 
@@ -189,3 +190,7 @@ impl Place {
         self.outage(&format!("{doing} failed: {error}"))
     }
 }
+
+#[cfg(test)]
+#[path = "pkcs11_tests.rs"]
+mod tests;
