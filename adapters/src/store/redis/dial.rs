@@ -4,7 +4,7 @@
 //! server is talked to that might forget a key before its time. The crate's own connections are not taken: they read
 //! the system's list of authorities at every dial, and never give up one that has gone silent.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,8 @@ thread_local! {
     // The crate dials the nodes of a Cluster itself, from its own tasks, through a function without a receiver. All of
     // them run on the one thread of this link, which is where the trust can wait for them.
     static TRUST: OnceCell<Trust> = const { OnceCell::new() };
+    // Why a node could last not be dialled: the crate only tells that none could.
+    static NODE_CAUSE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// An open connection that carries any number of calls at once; clones share it.
@@ -126,7 +128,10 @@ async fn dial_cluster(config: &RedisConfig, nodes: &[Address]) -> Result<Cluster
         }
     }
     let client = builder.build().map_err(told)?;
-    client.get_async_generic_connection::<Node>().await.map_err(told)
+    client.get_async_generic_connection::<Node>().await.map_err(|error| {
+        let of_node = NODE_CAUSE.with(|cell| cell.borrow().clone()).map_or_else(String::new, |cause| format!("; {cause}"));
+        format!("{}{of_node}", told(error))
+    })
 }
 
 fn node_info(address: &Address) -> RedisResult<ConnectionInfo> {
@@ -279,7 +284,11 @@ impl Connect for Node {
             let trust = TRUST.with(|cell| cell.get().cloned()).ok_or_else(no_trust)?;
             let address = Address::of_node(host, port, tls);
             let login = info.redis_settings().clone().set_skip_set_lib_name();
-            open_server(&address, &login, &trust).await.map(Self)
+            let opened = open_server(&address, &login, &trust).await;
+            let told = |error: &RedisError| {
+                NODE_CAUSE.with(|cell| cell.replace(Some(format!("{address}: {}", cause(error)))));
+            };
+            opened.inspect_err(told).map(Self)
         })
     }
 }

@@ -1,8 +1,5 @@
 //! What an error of the crate means for a call, and what the log may read of it.
 
-use std::error::Error as _;
-use std::io;
-
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// The longest code of a server's error that is passed on, in bytes; the longest known has 14.
@@ -44,12 +41,9 @@ impl Fault {
 /// A server repeats what it was sent when it complains, be that a password: of its words only the first, the code, is
 /// passed on.
 pub(super) fn cause(error: &RedisError) -> String {
-    if let Some(error) = error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
-        return error.to_string();
-    }
     match (error.kind(), error.code()) {
-        // These texts are our own, or the crate's.
-        (ErrorKind::InvalidClientConfig, _) if error.detail().is_none() => own_text(error),
+        // These texts are ours, the crate's, or the system's; only a detail may be a server's.
+        (ErrorKind::Io | ErrorKind::InvalidClientConfig, _) => without_detail(error),
         (ErrorKind::AuthenticationFailed, _) => "the server does not take user and password".to_owned(),
         (_, Some(code)) if is_code(code) => format!("the server answers {code}"),
         (_, Some(_)) => "the server answers an error".to_owned(),
@@ -57,9 +51,10 @@ pub(super) fn cause(error: &RedisError) -> String {
     }
 }
 
-fn own_text(error: &RedisError) -> String {
+fn without_detail(error: &RedisError) -> String {
     let text = error.to_string();
-    text.rsplit_once(" - ").map_or_else(|| text.clone(), |(text, _kind)| text.to_owned())
+    let kind = format!(" - {:?}", error.kind());
+    text.split_once(&kind).map_or_else(|| text.clone(), |(text, _detail)| text.to_owned())
 }
 
 fn is_code(code: &str) -> bool {
@@ -70,6 +65,8 @@ fn is_code(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use std::io;
 
     use redis::{Value, parse_redis_value};
 
@@ -125,5 +122,7 @@ mod tests {
         assert_eq!(cause(&error), "this thread trusts nobody");
         let error = RedisError::from(io::Error::other("invalid peer certificate: UnknownIssuer"));
         assert_eq!(cause(&error), "invalid peer certificate: UnknownIssuer");
+        let error = RedisError::from((ErrorKind::Io, "Failed to create initial connections", "hunter2".to_owned()));
+        assert_eq!(cause(&error), "Failed to create initial connections");
     }
 }

@@ -16,6 +16,8 @@ mod line;
 mod link;
 mod news;
 mod servers;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;

@@ -42,6 +42,9 @@ pub enum ServersError {
     /// Neither one server nor one kind of servers.
     #[error("between 1 and {SERVERS_MAX} servers, all with TLS or all without")]
     Servers,
+    /// More servers, or none, where one is meant.
+    #[error("exactly one server; more belong together as a Cluster or behind Sentinels")]
+    Single,
     /// A number of a database where there is only one.
     #[error("only a single server, or that behind a Sentinel, has numbered databases, 0 to {DATABASE_MAX}")]
     Database,
@@ -173,12 +176,15 @@ impl fmt::Display for Address {
 }
 
 impl Servers {
-    /// Reads the address of one server.
+    /// Reads the address of one server; exactly one.
     ///
     /// # Errors
     /// [`ServersError`] says what is wrong with it.
-    pub fn single(url: &str) -> Result<Self, ServersError> {
-        Address::parse(url, REDIS_PORT).map(Self::Single)
+    pub fn single(urls: &[String]) -> Result<Self, ServersError> {
+        match urls {
+            [url] => Address::parse(url, REDIS_PORT).map(Self::Single),
+            _ => Err(ServersError::Single),
+        }
     }
 
     /// Reads the addresses of Sentinels that watch over `master`; the first one's database is that of the master.
@@ -373,15 +379,19 @@ mod tests {
         let address = Address::parse("redis://[::1]:7000/3", REDIS_PORT).unwrap();
         assert_eq!((address.to_string().as_str(), address.tls), ("[::1]:7000", false));
         assert_eq!(Servers::Single(address).database(), 3);
-        assert_eq!(Servers::single("redis://localhost/1023").unwrap().database(), DATABASE_MAX);
-        assert_eq!(Servers::single("redis://localhost/1024").unwrap_err(), ServersError::Database);
-        assert_eq!(Servers::single("redis://localhost/x").unwrap_err(), ServersError::Database);
+        let single = |url: &str| Servers::single(&[url.to_owned()]);
+        assert_eq!(single("redis://localhost/1023").unwrap().database(), DATABASE_MAX);
+        assert_eq!(single("redis://localhost/1024").unwrap_err(), ServersError::Database);
+        assert_eq!(single("redis://localhost/x").unwrap_err(), ServersError::Database);
     }
 
     #[test]
     fn servers_of_one_kind_stand_together() {
         let urls = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         assert_eq!(Servers::cluster(&[]).unwrap_err(), ServersError::Servers);
+        assert_eq!(Servers::single(&[]).unwrap_err(), ServersError::Single);
+        let two = urls(&["rediss://one.example", "rediss://two.example"]);
+        assert_eq!(Servers::single(&two).unwrap_err(), ServersError::Single);
         let mixed = urls(&["rediss://one.example", "redis://127.0.0.1"]);
         assert_eq!(Servers::cluster(&mixed).unwrap_err(), ServersError::Servers);
         let numbered = urls(&["rediss://one.example/1"]);
