@@ -20,6 +20,7 @@ use policies::language::decode::SecretReference;
 use policies::secret::Secret;
 use spine::stage::{Door, Entrance};
 
+use crate::chore::deliver::Deliver;
 use crate::chore::enter::Enter;
 use crate::chore::settle::Settle;
 use crate::chore::{Chore, Chores};
@@ -27,7 +28,7 @@ use crate::config::{AdministratorConfig, Config, ListenerConfig, WrapConfig};
 use crate::house::{House, ProcessLimits, Strangers};
 use crate::listen::tls::TlsDoor;
 use crate::listen::{self, Bound, Census, ConnectionLimits, Listener};
-use crate::load::{Findings, Loaded, addressed, load};
+use crate::load::{Findings, Loaded, addressed, allowed, load};
 use crate::metrics::Metrics;
 use crate::reach::Reach;
 use crate::secrets;
@@ -88,7 +89,8 @@ impl Assembled {
 pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled, AssemblyError> {
     let now = clock.now();
     let wrong = |findings: Findings| AssemblyError::Configuration(findings.render(colour));
-    let Loaded { generation, warnings } = load(&config.policies, &config.contracts, 1, now).map_err(wrong)?;
+    let Loaded { generation, warnings } =
+        load(&config.policies, &config.contracts, allowed(config), 1, now).map_err(wrong)?;
     addressed(&generation.rulebook, config).map_err(wrong)?;
     let warnings = warnings.render(colour);
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
@@ -105,12 +107,13 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
     Ok(Assembled { house, stack, listeners, warnings, workers, chores })
 }
 
-fn chores(_config: &Config, house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>) -> Chores {
-    let (house, stack) = (Arc::clone(house), Arc::clone(stack));
+fn chores(config: &Config, house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>) -> Chores {
+    let (house, stack, private) = (Arc::clone(house), Arc::clone(stack), config.webhooks_private);
     Chores::new(move || -> Vec<Box<dyn Chore>> {
         vec![
             Box::new(Enter::new(&house, &stack)),
             Box::new(Settle::new(&house, &stack)),
+            Box::new(Deliver::new(&house, &stack, private)),
         ]
     })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use openapi::Contract;
 use policies::id::UpstreamId;
-use policies::language::{self, Place, Problem, Severity, Source};
+use policies::language::{self, Allowed, Place, Problem, Severity, Source};
 use policies::rulebook::Rulebook;
 use policies::time::Timestamp;
 
@@ -32,9 +32,17 @@ pub struct Loaded {
 
 /// Loads contracts and policies and joins them; no folders mean what ships.
 ///
+/// `allowed` is what the operator's configuration lets administrators write.
+///
 /// # Errors
 /// Every fault of every file.
-pub fn load(policies: &[PathBuf], contracts: &[PathBuf], number: u64, now: Timestamp) -> Result<Loaded, Findings> {
+pub fn load(
+    policies: &[PathBuf],
+    contracts: &[PathBuf],
+    allowed: Allowed,
+    number: u64,
+    now: Timestamp,
+) -> Result<Loaded, Findings> {
     let contracts = match texts(contracts)? {
         None => openapi::shipped(),
         Some(found) => found.into_iter().map(|(name, text)| openapi::Source { name, text }).collect(),
@@ -45,7 +53,7 @@ pub fn load(policies: &[PathBuf], contracts: &[PathBuf], number: u64, now: Times
         None => language::shipped(),
         Some(found) => found.into_iter().map(|(name, text)| Source::new(name, text)).collect(),
     };
-    match language::compile(&sources, &facts, now) {
+    match language::compile_where(&sources, &facts, allowed, now) {
         Err(problems) => Err(Findings::new(problems, sources)),
         Ok(compiled) => {
             let contracts = contracts.iter().map(|source| (source.name.as_str(), source.text.as_str()));
@@ -70,6 +78,12 @@ fn faulty(faults: Vec<openapi::Fault>, contracts: &[openapi::Source]) -> Finding
     };
     let sources = contracts.iter().map(|source| Source::new(source.name.as_str(), source.text.as_str()));
     Findings::new(faults.into_iter().map(problem).collect(), sources.collect())
+}
+
+/// Tells what a configuration lets administrators write.
+#[must_use]
+pub fn allowed(config: &Config) -> Allowed {
+    Allowed { private_endpoints: config.webhooks_private }
 }
 
 /// Tells which backends the policies name and the configuration has no address for.

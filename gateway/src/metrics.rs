@@ -57,6 +57,7 @@ pub struct Metrics {
     reloads_rejected: Counter,
     undecided: Gauge,
     settled: Family<Outcome, Counter>,
+    deliveries: Family<Outcome, Counter>,
     redis: Redis,
 }
 
@@ -131,6 +132,7 @@ impl Metrics {
             reloads_rejected: Counter::default(),
             undecided: Gauge::default(),
             settled: Family::default(),
+            deliveries: Family::default(),
             redis: Redis::default(),
             registry: Registry::default(),
         };
@@ -168,6 +170,11 @@ impl Metrics {
         registry.register("settled", "Deeds whose unknown outcome was found out", metrics.settled.clone());
         for outcome in SETTLED {
             drop(metrics.settled.get_or_create(&Outcome { outcome }));
+        }
+        let deliveries = "Attempts to post an event, by what became of it";
+        registry.register("event_deliveries", deliveries, metrics.deliveries.clone());
+        for outcome in ["taken", "again", "parked"] {
+            drop(metrics.deliveries.get_or_create(&Outcome { outcome }));
         }
         metrics.redis.register(&mut registry);
         Self { registry, ..metrics }
@@ -216,6 +223,10 @@ impl Metrics {
 
     pub(crate) fn undecided(&self, count: usize) {
         self.undecided.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn delivered(&self, outcome: &'static str) {
+        self.deliveries.get_or_create(&Outcome { outcome }).inc();
     }
 
     pub(crate) fn settled(&self, outcome: &'static str) {

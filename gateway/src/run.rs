@@ -12,7 +12,7 @@ use crate::chore;
 use crate::config::Config;
 use crate::house::House;
 use crate::listen::{self, Listener};
-use crate::load::{addressed, load};
+use crate::load::{addressed, allowed, load};
 use crate::stack::Stack;
 
 /// A gateway that serves; it stops when told, or when dropped.
@@ -112,7 +112,7 @@ impl Drop for Running {
 pub fn reload(config: &Config, house: &Arc<House>, stack: &arc_swap::ArcSwap<Stack>) -> Result<u64, String> {
     let running = stack.load_full();
     let number = running.generation().number + 1;
-    let renewed = load(&config.policies, &config.contracts, number, house.clock.now())
+    let renewed = load(&config.policies, &config.contracts, allowed(config), number, house.clock.now())
         .and_then(|loaded| addressed(&loaded.generation.rulebook, config).map(|()| loaded.generation))
         .map_err(|findings| findings.render(false))
         .and_then(|generation| {

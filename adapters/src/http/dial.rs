@@ -42,6 +42,11 @@ impl Dialler {
     /// Connects; the caller bounds the time.
     pub(crate) async fn connect(&self) -> Result<Connection, io::Error> {
         let stream = self.dial().await?;
+        self.secure(stream).await
+    }
+
+    /// Makes a connection of a stream that somebody else opened: over TLS, if the origin wants it.
+    pub(crate) async fn secure(&self, stream: TcpStream) -> Result<Connection, io::Error> {
         let Some((connector, name)) = &self.tls else { return Ok(Connection::Plain(TokioIo::new(stream))) };
         let stream = connector.connect(name.clone(), stream).await?;
         match stream.get_ref().1.alpn_protocol() {

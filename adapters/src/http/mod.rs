@@ -1,6 +1,7 @@
 //! Calls to other services: only to addresses that an operator allowed, only with our own trust, always bounded.
 
 pub mod client;
+pub mod courier;
 pub(crate) mod dial;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::Uri;
 use http::uri::PathAndQuery;
+use policies::network::Endpoint;
 use thiserror::Error;
 
 /// The longest URL, in bytes: longer ones are refused by common servers.
@@ -39,7 +40,8 @@ pub struct Origin {
 #[derive(Debug, Clone, Default)]
 pub struct AllowList(Vec<Origin>);
 
-/// A URL that the configuration allows to be called; made only by [`AllowList::permit`] and [`AllowedUrl::configured`].
+/// A URL that the configuration allows to be called; made only by [`AllowList::permit`], [`AllowedUrl::configured`]
+/// and, for the courier, of an [`Endpoint`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedUrl {
     origin: Origin,
@@ -72,6 +74,14 @@ impl AllowedUrl {
     /// [`UrlError`], but never [`UrlError::NotAllowed`].
     pub fn configured(text: &str) -> Result<Self, UrlError> {
         parse(text)
+    }
+
+    /// Takes an endpoint that a client chose and a policy names: whoever calls it looks at its addresses first.
+    ///
+    /// # Errors
+    /// [`UrlError`], but never [`UrlError::NotAllowed`].
+    pub(crate) fn chosen(endpoint: &Endpoint) -> Result<Self, UrlError> {
+        parse(endpoint.url())
     }
 
     /// Returns another path of the same origin, for example `/v1/sessions`.

@@ -1,12 +1,15 @@
 //! `POST /v1/identity-callbacks/{provider}`: a provider's signed word is judged and written down.
 
+use adapters::entropy;
 use adapters::provider::webhook;
 use policies::callback::VerifiedCallback;
 use policies::code::Code;
+use policies::event::{EventKind, NewEvent};
 use policies::evidence::{Evidence, assure};
 use policies::id::VerificationId;
 use policies::time::Timestamp;
-use policies::verification::State;
+use policies::verification::{State, Verification};
+use serde_json::json;
 use spine::error::Rejection;
 
 use crate::Broker;
@@ -39,7 +42,23 @@ pub async fn receive(
     let finding = assure(&evidence, offered, &verification.level, now);
     let Some(mut decided) = verification.decide(finding, now) else { return Ok(()) };
     decided.session = evidence.session;
-    let replaced = broker.verifications.replace(&decided, State::CapturePending, None).await;
+    let event = decision(&decided, now);
+    let replaced = broker.verifications.replace(&decided, State::CapturePending, Some(event)).await;
     // `false`: another callback was quicker, and the first word is final.
     replaced.map(|_| ()).map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))
+}
+
+// What a client may know without asking: who it was about and how sure anybody is stays behind the verification itself.
+fn decision(decided: &Verification, now: Timestamp) -> NewEvent {
+    let id = decided.id.as_str();
+    let at = decided.decided.unwrap_or(now);
+    let data = json!({"verificationId": id, "status": decided.state.word(), "decidedAt": at.to_string()});
+    NewEvent {
+        id: entropy::uuid_v7(now),
+        client: decided.client.clone(),
+        subject: id.to_owned(),
+        kind: EventKind::VerificationDecided,
+        at,
+        data: data.to_string(),
+    }
 }

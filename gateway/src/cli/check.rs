@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::process::{CONFIGURATION, FINE};
 use super::terminal::{colour, complain, say};
-use crate::load::{Findings, addressed, load};
+use crate::load::{Findings, addressed, allowed, load};
 
 /// What is checked.
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &CheckArguments) -> u8 {
     let contracts = named(&arguments.contracts, config.as_ref().map(|config| config.contracts.clone()));
     let (mut described, mut exposed) = (0, 0);
     let mut warnings = Findings::default();
-    match load(&policies, &contracts, 1, Clock::system().now()) {
+    match load(&policies, &contracts, config.as_ref().map(allowed).unwrap_or_default(), 1, Clock::system().now()) {
         Ok(loaded) => {
             described = loaded.generation.contract.operations().len();
             exposed = loaded.generation.rulebook.operations.len();

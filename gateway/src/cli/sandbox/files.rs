@@ -117,7 +117,8 @@ pub(super) fn configuration(
          mtls_api: {{address: \"{mtls}\", tls: {tls}, clientAuthorities: {authority}}}\n  \
          admin: {{address: \"{admin}\"}}\npolicies: {policies}\ncontracts: {contracts}\n\
          upstreams:\n  core-bank: {{endpoints: [\"http://{bank}\"]}}\n\
-         identity:\n  providers:\n    {provider_id}: {{url: \"http://{provider}\", webhookSecret: {secret}}}\nadministrators:\n",
+         identity:\n  providers:\n    {provider_id}: {{url: \"http://{provider}\", webhookSecret: {secret}}}\n\
+         # Nobody but this machine is near: endpoints for events may be here.\nwebhooks: {{privateAddresses: allow}}\nadministrators:\n",
         state = quoted(state),
         api = at.api,
         mtls = at.mtls_api,
