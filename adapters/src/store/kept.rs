@@ -159,7 +159,8 @@ impl Kept {
 
     /// Keeps the answer that its holder gives, and hands out what the client is to be told of it.
     pub(super) fn finish(&mut self, finish: Finish, now: Timestamp) -> Option<NewEvent> {
-        self.lease_ends = self.lease_ends.min(now);
+        // From now on nobody sends it, also if the lease ended before and nobody else came.
+        self.lease_ends = now;
         self.held = false;
         match finish {
             Finish::Answered(reply) => {

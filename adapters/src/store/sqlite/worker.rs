@@ -309,28 +309,14 @@ mod tests {
     use super::*;
     use crate::store::conformance::Folder;
 
-    #[test]
-    fn what_is_over_is_swept_out_and_nothing_else() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(SCHEMA).unwrap();
-        for until in [999, 1000, 1001] {
-            connection.execute("INSERT INTO replays VALUES (?1, ?2)", params![[0_u8; 4], until]).unwrap_or(0);
-            connection
-                .execute("INSERT INTO spends VALUES (?1, 'c', 'o', 'k', x'00', ?2)", params![until.to_string(), until])
-                .unwrap();
-        }
-        sweep(&connection, Timestamp::from_millis(1000)).unwrap();
-        let left: Vec<i64> = {
-            let mut statement = connection.prepare("SELECT until FROM spends").unwrap();
-            statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
-        };
-        assert_eq!(left, [1001]);
+    fn opened(folder: &Folder) -> Worker {
+        Worker::open(&folder.0.join("state.db"), Retention::default()).unwrap()
     }
 
     #[tokio::test]
     async fn a_job_that_fails_fails_alone() {
         let folder = Folder::new();
-        let worker = Worker::open(&folder.0.join("state.db")).unwrap();
+        let worker = opened(&folder);
         let good = worker.ask("a", |connection| Ok(connection.execute("INSERT INTO replays VALUES (x'01', 1)", [])?));
         let bad = worker.ask("b", |connection| {
             connection.execute("INSERT INTO replays VALUES (x'02', 1)", [])?;
