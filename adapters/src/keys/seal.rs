@@ -65,6 +65,12 @@ impl Sealer {
         sealed(&self.sealing, &[FORM], &[FORM], text)
     }
 
+    /// Tells whether something has the form of what [`seal`](Self::seal) makes.
+    #[must_use]
+    pub fn is_sealed(sealed: &[u8]) -> bool {
+        sealed.first() == Some(&FORM)
+    }
+
     /// Opens what this key sealed.
     ///
     /// # Errors

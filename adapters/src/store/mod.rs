@@ -7,5 +7,6 @@ pub mod memory;
 pub mod port;
 pub mod retention;
 pub mod redis;
+pub mod sealed;
 mod shares;
 pub mod sqlite;

@@ -1,0 +1,310 @@
+//! A store before the durable one: what clients sent and were answered rests in it sealed.
+//!
+//! An answer may name a person or an account, and whoever has a body's plain hash can try numbers until one fits: so
+//! answers are encrypted, and hashes are keyed. This module must not know what an answer says.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use policies::code::Outage;
+use policies::event::{Event, NewEvent};
+use policies::id::{ClientId, OperationId, ProviderId, VerificationId};
+use policies::once::{ClaimState, EarlierClaim, StoredReply};
+use policies::settle::{Fate, Settlement, Undecided};
+use policies::time::Timestamp;
+use policies::verification::{State, Verification};
+
+use super::port::{
+    Answer, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, SubjectKey, SubjectKeys,
+    Telling, Verifications,
+};
+use crate::keys::Sealer;
+
+/// The domain of the keyed hashes that stand for the bodies of claims.
+const DOMAIN: &str = "claim digest";
+
+/// A durable store that keeps no answer and no body's hash in the clear.
+pub struct SealedStore {
+    inner: Arc<dyn Durable>,
+    sealer: Arc<Sealer>,
+}
+
+impl SealedStore {
+    /// Puts sealing before a store.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Durable>, sealer: Arc<Sealer>) -> Self {
+        Self { inner, sealer }
+    }
+
+    async fn claim_sealed(&self, claim: NewClaim, now: Timestamp) -> Result<ClaimAnswer, Outage> {
+        let plain = claim.digest;
+        let keyed = self.sealer.keyed_hash(DOMAIN, &plain);
+        match self.inner.claim(NewClaim { digest: keyed, ..claim.clone() }, now).await? {
+            ClaimAnswer::Taken(ticket) => Ok(ClaimAnswer::Taken(ticket)),
+            ClaimAnswer::Earlier(earlier) if earlier.digest == keyed => {
+                let state = self.opened(earlier.state)?;
+                Ok(ClaimAnswer::Earlier(EarlierClaim { digest: plain, state }))
+            }
+            // Version 0.1 kept the hash as it was: under that one the claim may be taken over, as its client expects.
+            ClaimAnswer::Earlier(earlier) if earlier.digest == plain => match self.inner.claim(claim, now).await? {
+                ClaimAnswer::Earlier(earlier) => {
+                    let state = self.opened(earlier.state)?;
+                    Ok(ClaimAnswer::Earlier(EarlierClaim { state, ..earlier }))
+                }
+                ClaimAnswer::Taken(ticket) => Ok(ClaimAnswer::Taken(ticket)),
+            },
+            // Another body: nothing of the first is told, so nothing is opened.
+            ClaimAnswer::Earlier(earlier) => Ok(ClaimAnswer::Earlier(earlier)),
+        }
+    }
+
+    fn sealed(&self, reply: StoredReply) -> StoredReply {
+        StoredReply { body: self.sealer.seal(&reply.body), ..reply }
+    }
+
+    fn opened(&self, state: ClaimState) -> Result<ClaimState, Outage> {
+        match state {
+            // What version 0.1 stored is JSON or nothing, which is never taken for something sealed.
+            ClaimState::Answered(reply) if Sealer::is_sealed(&reply.body) => {
+                let body = self.sealer.open(&reply.body)?.expose().clone();
+                Ok(ClaimState::Answered(StoredReply { body, ..reply }))
+            }
+            other => Ok(other),
+        }
+    }
+}
+
+impl fmt::Debug for SealedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealedStore")
+    }
+}
+
+impl Claims for SealedStore {
+    fn claim(&self, claim: NewClaim, now: Timestamp) -> Answer<'_, ClaimAnswer> {
+        Box::pin(self.claim_sealed(claim, now))
+    }
+
+    fn clear<'a>(&'a self, ticket: &'a ClaimTicket, spends: &'a [String], now: Timestamp) -> Answer<'a, bool> {
+        self.inner.clear(ticket, spends, now)
+    }
+
+    fn finish<'a>(&'a self, ticket: &'a ClaimTicket, finish: Finish, now: Timestamp) -> Answer<'a, ()> {
+        let finish = match finish {
+            Finish::Answered(reply) => Finish::Answered(self.sealed(reply)),
+            Finish::Unknown(reply, event) => Finish::Unknown(self.sealed(reply), event),
+        };
+        self.inner.finish(ticket, finish, now)
+    }
+
+    fn release<'a>(&'a self, ticket: &'a ClaimTicket, now: Timestamp) -> Answer<'a, ()> {
+        self.inner.release(ticket, now)
+    }
+
+    fn undecided(&self, most: usize, lease: Duration, now: Timestamp) -> Answer<'_, Vec<Undecided>> {
+        self.inner.undecided(most, lease, now)
+    }
+
+    fn settle<'a>(
+        &'a self,
+        undecided: &'a Undecided,
+        settlement: Settlement,
+        event: Option<NewEvent>,
+        now: Timestamp,
+    ) -> Answer<'a, bool> {
+        let settlement = match settlement {
+            Settlement::Answered(reply) => Settlement::Answered(self.sealed(reply)),
+            other @ (Settlement::NotReceived | Settlement::AskAgain(_)) => other,
+        };
+        self.inner.settle(undecided, settlement, event, now)
+    }
+
+    fn fate<'a>(
+        &'a self,
+        client: &'a ClientId,
+        operation: &'a OperationId,
+        reference: &'a str,
+        now: Timestamp,
+    ) -> Answer<'a, Option<Fate>> {
+        self.inner.fate(client, operation, reference, now)
+    }
+}
+
+impl Verifications for SealedStore {
+    fn insert(&self, verification: Verification) -> Answer<'_, ()> {
+        self.inner.insert(verification)
+    }
+
+    fn get<'a>(&'a self, id: &'a VerificationId) -> Answer<'a, Option<Verification>> {
+        self.inner.get(id)
+    }
+
+    fn by_session<'a>(&'a self, provider: &'a ProviderId, session: &'a str) -> Answer<'a, Option<Verification>> {
+        self.inner.by_session(provider, session)
+    }
+
+    fn replace<'a>(
+        &'a self,
+        verification: &'a Verification,
+        expected: State,
+        event: Option<NewEvent>,
+    ) -> Answer<'a, bool> {
+        self.inner.replace(verification, expected, event)
+    }
+}
+
+impl Outbox for SealedStore {
+    fn after<'a>(&'a self, client: &'a ClientId, after: u64, most: usize) -> Answer<'a, Vec<Event>> {
+        self.inner.after(client, after, most)
+    }
+
+    fn due<'a>(
+        &'a self,
+        clients: &'a [ClientId],
+        most: usize,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<Event>> {
+        self.inner.due(clients, most, lease, now)
+    }
+
+    fn told<'a>(&'a self, client: &'a ClientId, position: u64, telling: Telling) -> Answer<'a, ()> {
+        self.inner.told(client, position, telling)
+    }
+
+    fn redeliver<'a>(&'a self, client: &'a ClientId, after: u64, now: Timestamp) -> Answer<'a, u64> {
+        self.inner.redeliver(client, after, now)
+    }
+
+    fn waiting<'a>(&'a self, clients: &'a [ClientId]) -> Answer<'a, u64> {
+        self.inner.waiting(clients)
+    }
+}
+
+impl SubjectKeys for SealedStore {
+    fn obtain<'a>(&'a self, subject: [u8; 32], fresh: SubjectKey, now: Timestamp) -> Answer<'a, SubjectKey> {
+        self.inner.obtain(subject, fresh, now)
+    }
+
+    fn find<'a>(&'a self, id: [u8; 16]) -> Answer<'a, Option<SubjectKey>> {
+        self.inner.find(id)
+    }
+
+    fn destroy<'a>(&'a self, subject: [u8; 32]) -> Answer<'a, Option<[u8; 16]>> {
+        self.inner.destroy(subject)
+    }
+}
+
+impl Generations for SealedStore {
+    fn enter<'a>(&'a self, digest: [u8; 32], bundle: &'a [u8], now: Timestamp) -> Answer<'a, u64> {
+        self.inner.enter(digest, bundle, now)
+    }
+
+    fn bundle(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
+        self.inner.bundle(number)
+    }
+}
+
+impl Durable for SealedStore {
+    fn probe(&self) -> Answer<'_, ()> {
+        self.inner.probe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
+    use policies::id::{IdempotencyKey, OrganisationId};
+    use policies::once::{Repeat, judge};
+
+    use super::*;
+    use crate::files::testing::Scratch;
+    use crate::keys::{WrapSource, open_wrapping};
+    use crate::store::memory::MemoryStore;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+    const LEASE: Duration = Duration::from_secs(30);
+
+    fn stores() -> (Arc<MemoryStore>, Arc<SealedStore>, Scratch) {
+        let scratch = Scratch::new();
+        let wrapping = open_wrapping(&scratch.0, &WrapSource::Generated).unwrap();
+        let sealer = Arc::new(Sealer::load_or_create(&scratch.0, &*wrapping).unwrap());
+        let inner = Arc::new(MemoryStore::new());
+        let sealed = SealedStore::new(Arc::clone(&inner) as Arc<dyn Durable>, sealer);
+        (inner, Arc::new(sealed), scratch)
+    }
+
+    async fn open() -> (Arc<SealedStore>, Scratch) {
+        let (_, sealed, scratch) = stores();
+        (sealed, scratch)
+    }
+
+    crate::store::conformance::durable_promises! { super::open }
+
+    fn claim(digest: [u8; 32]) -> NewClaim {
+        let client = ClientId::parse("demo-app").unwrap();
+        let operation = OperationId::parse("createDomesticPayment").unwrap();
+        NewClaim {
+            key: IdempotencyKey::bind(&client, &operation, "order-1").unwrap(),
+            organisation: OrganisationId::parse("demo-fintech").unwrap(),
+            digest,
+            reference: "reference".to_owned(),
+            lease: LEASE,
+            keep: Duration::from_secs(86_400),
+            settles: false,
+        }
+    }
+
+    fn reply() -> StoredReply {
+        StoredReply { status: 201, headers: vec![], body: br#"{"name":"Aisulu"}"#.to_vec() }
+    }
+
+    fn ticket(answer: ClaimAnswer) -> ClaimTicket {
+        match answer {
+            ClaimAnswer::Taken(ticket) => ticket,
+            ClaimAnswer::Earlier(earlier) => panic!("{earlier:?}"),
+        }
+    }
+
+    fn earlier(answer: ClaimAnswer) -> EarlierClaim {
+        match answer {
+            ClaimAnswer::Earlier(earlier) => earlier,
+            ClaimAnswer::Taken(ticket) => panic!("{ticket:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn neither_the_answer_nor_the_bodys_hash_rests_in_the_clear() {
+        let (inner, sealed, _scratch) = stores();
+        let taken = ticket(sealed.claim(claim([1; 32]), NOW).await.unwrap());
+        sealed.finish(&taken, Finish::Answered(reply()), NOW).await.unwrap();
+        let rests = earlier(inner.claim(claim([1; 32]), NOW).await.unwrap());
+        assert_ne!(rests.digest, [1; 32]);
+        let ClaimState::Answered(stored) = rests.state else { panic!("{rests:?}") };
+        assert!(!stored.body.windows(6).any(|window| window == b"Aisulu"));
+        let other = earlier(sealed.claim(claim([2; 32]), NOW).await.unwrap());
+        assert_eq!(judge(other, &[2; 32]), Repeat::Mismatch);
+        let same = earlier(sealed.claim(claim([1; 32]), NOW).await.unwrap());
+        assert_eq!(judge(same, &[1; 32]), Repeat::Replay(reply()));
+    }
+
+    #[tokio::test]
+    async fn what_version_0_1_stored_is_found_and_taken_over_as_before() {
+        let (inner, sealed, _scratch) = stores();
+        let taken = ticket(inner.claim(claim([1; 32]), NOW).await.unwrap());
+        let other = earlier(sealed.claim(claim([2; 32]), NOW).await.unwrap());
+        assert_eq!(judge(other, &[2; 32]), Repeat::Mismatch);
+        let in_flight = earlier(sealed.claim(claim([1; 32]), NOW).await.unwrap());
+        assert!(matches!(judge(in_flight, &[1; 32]), Repeat::InProgress { .. }));
+        drop(taken);
+        let later = NOW + LEASE;
+        let again = NewClaim { reference: "another".to_owned(), ..claim([1; 32]) };
+        let taken = ticket(sealed.claim(again, later).await.unwrap());
+        assert_eq!(taken.reference(), "reference");
+        inner.finish(&taken, Finish::Answered(reply()), later).await.unwrap();
+        let same = earlier(sealed.claim(claim([1; 32]), later).await.unwrap());
+        assert_eq!(judge(same, &[1; 32]), Repeat::Replay(reply()));
+    }
+}
