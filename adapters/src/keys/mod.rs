@@ -20,7 +20,7 @@ pub use pkcs11::TOKEN_TIME;
 pub use provider::{install, provider};
 pub use seal::Sealer;
 pub use signing::{Keyring, SigningKey};
-pub use subject::{Opened, Subjects};
+pub use subject::{Opened, Subjects, record_purpose};
 pub use wrap::{KeyBytes, TokenKey, WrapSource, Wrapped, Wrapping, open_wrapping};
 
 /// The name of this port in outages.

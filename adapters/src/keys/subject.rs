@@ -6,6 +6,7 @@
 use std::fmt;
 
 use policies::code::Outage;
+use policies::id::InteractionId;
 use policies::secret::Secret;
 use policies::time::Timestamp;
 
@@ -15,11 +16,17 @@ use crate::store::port::{SubjectKey, SubjectKeys};
 /// The domain of the keyed hashes that people's keys are found by.
 const DOMAIN: &str = "subject key";
 
+/// Returns what personal data of the record of an interaction is sealed for: it cannot be put into another record.
+#[must_use]
+pub fn record_purpose(interaction: &InteractionId) -> String {
+    format!("record {interaction}")
+}
+
 /// What became of a wish to open what was sealed for a person.
 #[derive(Debug)]
 pub enum Opened {
-    /// Here it is.
-    Text(Secret<Vec<u8>>),
+    /// Here it is, with the key it was sealed under; none for what was sealed before people had keys of their own.
+    Text(Secret<Vec<u8>>, Option<SubjectKey>),
     /// The key of the person was destroyed: nobody can open it any more.
     Erased,
 }
@@ -66,9 +73,11 @@ impl<'a> Subjects<'a> {
     /// # Errors
     /// An [`Outage`] if the store cannot be asked, or the text was changed or sealed for another purpose.
     pub async fn open(&self, purpose: &str, sealed: &[u8]) -> Result<Opened, Outage> {
-        let Some(id) = Sealer::key_id_of(sealed) else { return self.sealer.open(sealed).map(Opened::Text) };
+        let Some(id) = Sealer::key_id_of(sealed) else {
+            return self.sealer.open(sealed).map(|text| Opened::Text(text, None));
+        };
         match self.keys.find(id).await? {
-            Some(key) => self.sealer.open_with(&key, purpose, sealed).map(Opened::Text),
+            Some(key) => self.sealer.open_with(&key, purpose, sealed).map(|text| Opened::Text(text, Some(key))),
             None => Ok(Opened::Erased),
         }
     }

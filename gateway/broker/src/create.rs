@@ -15,9 +15,10 @@ use policies::time::Timestamp;
 use policies::verification::{Binding, State, Verification};
 use serde_json::{Value, json};
 use spine::error::{PointedFault, Rejection};
+use spine::trail::Trail;
 
 use crate::Broker;
-use crate::payer::purpose;
+use crate::payer::{note, purpose};
 
 /// The one purpose whose result can be bound to a payment; the step-up challenge names it.
 const PAYMENT_PURPOSE: &str = policies::rule::step_up::PURPOSE;
@@ -25,7 +26,7 @@ const PAYMENT_PURPOSE: &str = policies::rule::step_up::PURPOSE;
 /// How long a person has to come to the camera (the practice of local providers).
 pub const CAPTURE_TIME: Duration = Duration::from_secs(30 * 60);
 
-/// Begins a verification for `client`; `body` has been checked against the contract.
+/// Begins a verification for `client`; `body` has been checked against the contract. The trail learns of whom, sealed.
 ///
 /// # Errors
 /// [`Code::IdentifierInvalid`] for a number that is none, [`Code::ProviderUnavailable`] if no provider of the level can be
@@ -34,6 +35,7 @@ pub async fn create(
     broker: &Broker<'_>,
     client: &Client,
     body: &Value,
+    trail: &Trail,
     now: Timestamp,
 ) -> Result<(StatusCode, Value), Rejection> {
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -49,6 +51,7 @@ pub async fn create(
     let mut last_outage = Outage::new("identity providers", "none is offered for this level");
     let down = |outage: Outage| Rejection::outage(Code::DependencyDown, &outage);
     let key = broker.subjects.key(&subject, now).await.map_err(down)?;
+    note(broker.subjects, &key, &subject, trail).map_err(down)?;
     for offered in broker.offered.iter().filter(|provider| policies::evidence::may_serve(provider, level)) {
         let id = VerificationId::parse(&entropy::uuid_v7(now)).map_err(|error| defect(&error))?;
         let begun = Verification {

@@ -47,6 +47,12 @@ impl Trail {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the interaction.
+    #[must_use]
+    pub fn interaction(&self) -> &InteractionId {
+        &self.interaction
+    }
+
     /// Notes which operation it is.
     pub fn note_operation(&self, operation: &OperationId) {
         self.state().operation = Some(operation.clone());

@@ -85,7 +85,7 @@ impl Assess {
         let payer = match clearance.verification() {
             Some(id) => {
                 let subjects = Subjects::new(&self.0.sealer, &*self.0.subject_keys);
-                Some(Payer(broker::payer(&*self.0.verifications, subjects, id).await?))
+                Some(Payer(broker::payer(&*self.0.verifications, subjects, id, &sound.trail).await?))
             }
             None => None,
         };
