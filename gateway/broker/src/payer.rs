@@ -6,7 +6,6 @@ use policies::audit::PersonalData;
 use policies::code::{Code, Outage};
 use policies::id::VerificationId;
 use policies::secret::Secret;
-use serde_json::json;
 use spine::error::Rejection;
 use spine::trail::Trail;
 
@@ -50,7 +49,8 @@ pub(crate) fn note(
     number: &Secret<String>,
     trail: &Trail,
 ) -> Result<(), Outage> {
-    let text = Secret::new(json!({"iin": number.expose()}).to_string());
+    // Twelve digits need no escaping, and a JSON tree would leave a copy that nobody wipes.
+    let text = Secret::new(format!("{{\"iin\":\"{}\"}}", number.expose()));
     let sealed = subjects.seal(key, &record_purpose(trail.interaction()), text.expose().as_bytes())?;
     trail.note_personal(PersonalData { key: key.id, sealed: sealed.into() });
     Ok(())
