@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -41,12 +42,36 @@ pub struct Backend {
 impl Backend {
     /// Starts a backend that gives these bytes to every request, then closes.
     pub async fn answering(bytes: &str) -> Self {
+        let bytes = bytes.to_owned();
+        Self::scripted(move |_| bytes.clone()).await
+    }
+
+    /// Starts a backend that gives each request what `script` says, then closes.
+    pub async fn scripted(script: impl Fn(&Received) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let backend = Self { address: listener.local_addr().unwrap(), received: Arc::default() };
-        let (received, bytes) = (Arc::clone(&backend.received), bytes.to_owned());
+        let (received, script) = (Arc::clone(&backend.received), Arc::new(script));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream, Arc::clone(&received), bytes.clone()));
+                tokio::spawn(answer(stream, Arc::clone(&received), Arc::clone(&script)));
+            }
+        });
+        backend
+    }
+
+    /// Starts a backend that answers the first request by one byte at a time, with a pause after each.
+    pub async fn dribbling(bytes: &str, pause: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let backend = Self { address: listener.local_addr().unwrap(), received: Arc::default() };
+        let bytes = bytes.to_owned();
+        tokio::spawn(async move {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let _ = stream.read(&mut [0; 64 * 1024]).await;
+            for byte in bytes.bytes() {
+                if stream.write_all(&[byte]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(pause).await;
             }
         });
         backend
@@ -94,24 +119,29 @@ impl Backend {
     }
 }
 
-async fn answer(mut stream: TcpStream, received: Arc<Mutex<Vec<Received>>>, bytes: String) {
+async fn answer<S: Fn(&Received) -> String>(
+    mut stream: TcpStream,
+    received: Arc<Mutex<Vec<Received>>>,
+    script: Arc<S>,
+) {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
-    loop {
+    let bytes = loop {
         let whole = String::from_utf8_lossy(&text).into_owned();
         if let Some((head, body)) = whole.split_once("\r\n\r\n") {
             let request = Received { head: head.to_owned(), body: body.to_owned() };
             let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
             if body.len() >= length {
+                let bytes = script(&request);
                 received.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-                break;
+                break bytes;
             }
         }
         match stream.read(&mut buffer).await {
             Ok(count) if count > 0 => text.extend_from_slice(buffer.get(..count).unwrap()),
             _ => return,
         }
-    }
+    };
     let _ = stream.write_all(bytes.as_bytes()).await;
     let _ = stream.shutdown().await;
 }

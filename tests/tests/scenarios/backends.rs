@@ -1,5 +1,7 @@
 //! What a backend may tell a client, and what stays here.
 
+use std::time::{Duration, Instant};
+
 use scenarios::actors::Session;
 use scenarios::actors::app::fresh;
 use scenarios::actors::backend::Backend;
@@ -13,6 +15,8 @@ scenarios! {
     a_backend_that_answers_something_else_is_broken,
     a_broken_answer_to_a_payment_leaves_its_outcome_unknown,
     a_backend_that_stops_in_the_middle_leaves_the_outcome_unknown,
+    a_backend_that_dribbles_leaves_the_outcome_unknown_in_time,
+    a_payment_goes_to_another_address_only_if_nothing_was_sent,
     a_payment_reaches_the_backend_with_our_words_only,
 }
 
@@ -127,7 +131,18 @@ async fn a_backend_that_answers_something_else_is_broken(kind: Kind) {
 }
 
 async fn a_broken_answer_to_a_payment_leaves_its_outcome_unknown(kind: Kind) {
+    let oversize = format!("HTTP/1.1 201 Created\r\ncontent-type: application/json\r\n\r\n{}", " ".repeat(257 * 1024));
+    let long_head = format!("HTTP/1.1 201 Created\r\nx-long: {}\r\n\r\n", "x".repeat(80 * 1024));
     for bytes in [
+        "HTTP/1.1 2oo Created\r\n\r\n",
+        "SSH-2.0-core\r\n\r\n",
+        "HTTP/1.1 201 Created\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\n\r\n",
+        "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+        "HTTP/1.1 201 Cre",
+        &oversize,
+        &long_head,
         "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\r\n<h1>",
         "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"paymentId\":",
         "HTTP/1.1 302 Found\r\nlocation: https://thief.example/\r\ncontent-length: 0\r\n\r\n",
@@ -156,6 +171,38 @@ async fn a_backend_that_stops_in_the_middle_leaves_the_outcome_unknown(kind: Kin
     let app = Session::of(&world, "demo-app").await;
     let answer = app.pay(&fresh("order"), &payment("1.00")).await;
     assert_eq!(answer.succeeded(202).at("/status"), "unknown");
+}
+
+async fn a_backend_that_dribbles_leaves_the_outcome_unknown_in_time(kind: Kind) {
+    let head = "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n";
+    // Never silent for as long as an answer may be, and never done before the time of the operation is over.
+    let backend = Backend::dribbling(&format!("{head}{}", " ".repeat(1000)), Duration::from_millis(20)).await;
+    let setup = Setup { backend: Some(backend.address), ..Setup::default() };
+    let setup = setup.replacing("policies/national/apis/payments.yaml", "timeout: 5s", "timeout: 4s");
+    let world = World::with(kind, setup).await;
+    let app = Session::of(&world, "demo-app").await;
+    let begun = Instant::now();
+    let answer = app.pay(&fresh("order"), &payment("1.00")).await;
+    assert_eq!(answer.succeeded(202).at("/status"), "unknown");
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
+async fn a_payment_goes_to_another_address_only_if_nothing_was_sent(kind: Kind) {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let answer = "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    let (sound, losing) = (Backend::answering(answer).await, Backend::answering("").await);
+    for (first, second, status) in [(nobody, sound.address, 201), (losing.address, losing.address, 202)] {
+        let both = |last: &str| format!("\"http://{first}\", \"http://{last}\"");
+        let setup = Setup { backend: Some(second), ..Setup::default() };
+        let one = format!("\"http://{second}\"");
+        let world = World::with(kind, setup.replacing("qaqpa.yaml", &one, both(&second.to_string()))).await;
+        let app = Session::of(&world, "demo-app").await;
+        // The addresses take turns: each is the first once.
+        for _ in 0..2 {
+            app.pay(&fresh("order"), &payment("1.00")).await.succeeded(status);
+        }
+    }
+    assert_eq!((sound.received().len(), losing.received().len()), (2, 2), "each was sent once");
 }
 
 async fn a_payment_reaches_the_backend_with_our_words_only(kind: Kind) {
