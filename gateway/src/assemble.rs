@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use adapters::audit::Audit;
+use adapters::audit::{Audit, Options};
 use adapters::clock::Clock;
 use adapters::entropy::Namer;
 use adapters::files::private_directory;
 use adapters::keys::{Keyring, Sealer, TokenKey, WrapSource, open_wrapping};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
-use adapters::store::port::{Claims, Outbox, SubjectKeys, Verifications};
+use adapters::store::port::{Claims, Durable, Outbox, SubjectKeys, Verifications};
+use adapters::store::sealed::SealedStore;
 use arc_swap::ArcSwap;
 use policies::admin::AdminEntry;
 use policies::code::Outage;
@@ -193,8 +194,11 @@ fn hosts(external: &str, port: u16, loopback: bool) -> Vec<String> {
 
 fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result<House, AssemblyError> {
     let keys = config.state.join("keys");
-    let durable = stores::durable(config)?;
+    let sealer = Arc::new(sealer(config)?);
+    let durable: Arc<dyn Durable> = Arc::new(SealedStore::new(stores::durable(config)?, Arc::clone(&sealer)));
     let remembrance = stores::remembrance(config)?;
+    let keyring = Keyring::load_or_create(&keys).map_err(|outage| machine(&outage))?;
+    let trail = Options::of(&keyring, &sealer, clock.clone());
     let mut webhook_secrets = HashMap::new();
     for provider in &config.providers {
         let secret = webhook_secret(&provider.webhook_secret).map_err(|error| {
@@ -205,8 +209,8 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
     Ok(House {
         issuer,
         mtls_external: doors.mtls_api.as_ref().map(|(_, entrance, _)| entrance.external.clone()),
-        keyring: Keyring::load_or_create(&keys).map_err(|outage| machine(&outage))?,
-        sealer: sealer(config)?,
+        keyring,
+        sealer,
         replays: Arc::clone(&remembrance.replays),
         remembrance,
         claims: Arc::clone(&durable) as Arc<dyn Claims>,
@@ -217,7 +221,7 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
         webhook_secrets,
         limiter: LocalLimiter::new(),
         peers: PeerGuard::new(config.per_peer.0, config.per_peer.1),
-        audit: Audit::open(&config.state.join("audit")).map_err(|outage| machine(&outage))?,
+        audit: Audit::open(&config.state.join("audit"), trail).map_err(|outage| machine(&outage))?,
         administrators: administrators(&config.administrators)?,
         strangers: Strangers::default(),
         metrics: Metrics::new(),

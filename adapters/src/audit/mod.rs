@@ -1,49 +1,156 @@
-//! The audit trail: an append-only log whose lines are chained by hash, written by a thread of its own.
+//! The audit trail: an append-only log whose records are chained by hash, stand in a Merkle tree, and are signed for.
 //!
-//! A line is one JSON object. Its `previous` is the `hash` of the line before, and its `hash`, always last, is SHA-256 over
-//! the bytes of the line up to the comma before `"hash"`. So a line that was changed, left out or put in is found by
-//! [`verify`]; lines cut off at the very end are not, unless the last hash was told to somebody else.
+//! A thread of its own writes it. What was changed, left out, put in or moved is found by [`inspect`]; what was cut off at
+//! the end is found as far as a head was signed over it, and beyond if a head was kept elsewhere. See the README of this
+//! package for the form on the disk.
 
+mod book;
 mod broken;
-mod files;
+mod copy;
 mod folder;
 mod frame;
-mod line;
+mod heads;
+mod legacy;
+mod log;
+mod prove;
+mod prune;
 pub mod read;
+mod record;
+#[cfg(test)]
+mod tamper;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use policies::audit::Record;
 use policies::code::Outage;
+use policies::jose::hmac_sha256;
+use policies::secret::Secret;
+use policies::time::Timestamp;
+use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use self::book::Book;
 pub use self::broken::Broken;
-use self::files::Log;
-use self::writer::{Entry, SYNC_WAIT, Writer};
+pub use self::copy::copy_to;
+pub use self::frame::TrailId;
+pub use self::heads::{HEAD_EVERY, HEAD_TYPE, Head, HeadSigner};
+use self::heads::Heads;
+pub use self::log::SEGMENT_BYTES_MAX;
+use self::log::Log;
+pub use self::prove::{Proof, prove};
+pub use self::record::LimitHash;
+use self::record::{Note, Scribe};
+pub use self::verify::{Report, Trust, inspect, verify};
+use self::writer::{Entry, SYNC_WAIT, Shared, Writer};
+use crate::clock::Clock;
+use crate::keys::{Keyring, Sealer};
 use crate::store::port::Answer;
+
+/// What a trail needs besides its folder.
+#[derive(Clone)]
+pub struct Options {
+    /// The time.
+    pub clock: Clock,
+    /// Who signs heads; without one, none are signed.
+    pub signer: Option<Arc<dyn HeadSigner>>,
+    /// Hashes the keys of limits; without it, limits are not recorded.
+    pub limit_hash: Option<LimitHash>,
+    /// From which size on a new segment is begun: [`SEGMENT_BYTES_MAX`].
+    pub segment_bytes_max: u64,
+}
+
+impl Options {
+    /// Signs nothing and hashes nothing.
+    #[must_use]
+    pub fn plain(clock: Clock) -> Self {
+        Self { clock, signer: None, limit_hash: None, segment_bytes_max: SEGMENT_BYTES_MAX }
+    }
+
+    /// Signs heads with the current key of a ring, and hashes limits under a key that is derived from the sealing key.
+    #[must_use]
+    pub fn of(keyring: &Keyring, sealer: &Sealer, clock: Clock) -> Self {
+        let key = Secret::new(sealer.keyed_hash("audit", b"keys of limits"));
+        let hash = move |limit: &[u8]| hmac_sha256(key.expose(), limit);
+        Self::plain(clock).signed_by(Arc::new(keyring.clone())).hashing(Arc::new(hash))
+    }
+
+    /// Has heads signed by this signer.
+    #[must_use]
+    pub fn signed_by(mut self, signer: Arc<dyn HeadSigner>) -> Self {
+        self.signer = Some(signer);
+        self
+    }
+
+    /// Records limits, their keys hashed.
+    #[must_use]
+    pub fn hashing(mut self, hash: LimitHash) -> Self {
+        self.limit_hash = Some(hash);
+        self
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("signs", &self.signer.is_some()).finish_non_exhaustive()
+    }
+}
 
 /// The way into the audit trail; clones lead into the same one, and when the last is dropped all is written out.
 #[derive(Debug, Clone)]
 pub struct Audit {
     writer: Arc<Writer>,
     dir: PathBuf,
+    /// Held while segments are let go.
+    pruning: Arc<Mutex<()>>,
 }
 
 impl Audit {
-    /// Opens the trail in `dir`, or begins one; a torn last line is cut off, as it was never promised.
+    /// Opens the trail in `dir`, or begins one; half a record at its end is cut off, as it was never promised.
     ///
     /// # Errors
-    /// An [`Outage`] if the directory cannot be written, another process writes to it, or its last line is broken.
-    pub fn open(dir: &Path) -> Result<Self, Outage> {
-        let log = Log::open(dir).map_err(|error| Outage::new("audit", error))?;
-        let writer = Writer::start(log).map_err(|error| Outage::new("audit", error))?;
-        Ok(Self { writer: Arc::new(writer), dir: dir.to_owned() })
+    /// An [`Outage`] if the directory cannot be written, another process writes to it, its last segment is broken, or
+    /// records are missing that a head was signed over.
+    pub fn open(dir: &Path, options: Options) -> Result<Self, Outage> {
+        let outage = |error: std::io::Error| Outage::new("audit", error);
+        let log = Log::open(dir, options.segment_bytes_max).map_err(outage)?;
+        let heads = Heads::open(dir, options.signer, options.clock.now()).map_err(outage)?;
+        let size = log.link.tree.size();
+        if heads.size > size {
+            let cause = format!("the trail is broken: it ends at record {size}, and was signed for {}", heads.size);
+            return Err(Outage::new("audit", cause));
+        }
+        let mut notes = Vec::new();
+        if size == 0 {
+            let end = legacy::verify(dir).map_err(|broken| Outage::new("audit", format!("the old trail is broken: {broken}")))?;
+            notes.extend(end.map(|end| Note::Begin { file: end.file, sequence: end.lines, hash: end.hash }));
+        }
+        if let Some(last) = &heads.last {
+            // It may not have been noted before the end.
+            notes.push(Note::Head { number: last.number, hash: last.hash() });
+        }
+        let shared = Arc::new(Shared::default());
+        shared.durable.store(size, Ordering::Release);
+        shared.written.store(size, Ordering::Release);
+        let book = Book {
+            log,
+            heads,
+            scribe: Scribe::new(options.limit_hash),
+            clock: options.clock,
+            shared: Arc::clone(&shared),
+            notes,
+            told_lost: 0,
+            frames: Vec::new(),
+            unsynced_since: None,
+        };
+        let writer = Writer::start(book, shared).map_err(outage)?;
+        Ok(Self { writer: Arc::new(writer), dir: dir.to_owned(), pruning: Arc::default() })
     }
 
     /// Hands over a record to be written when the thread gets to it; never waits.
@@ -60,32 +167,71 @@ impl Audit {
     /// In the answer, an [`Outage`] if it is not known to be there.
     #[must_use]
     pub fn record_durably(&self, record: Record) -> Answer<'_, ()> {
-        Box::pin(self.durable(|answer| Entry::Durable(Box::new(record), answer)))
+        Box::pin(self.answered(|answer| Entry::Durable(Box::new(record), answer)))
     }
 
     /// Answers when everything handed over before is on the disk.
     #[must_use]
     pub fn flush(&self) -> Answer<'_, ()> {
-        Box::pin(self.durable(Entry::Flush))
+        Box::pin(self.answered(Entry::Flush))
+    }
+
+    /// Makes everything handed over before durable, and signs a head over it.
+    ///
+    /// # Errors
+    /// In the answer, an [`Outage`] if nobody signs, or nothing was ever written.
+    #[must_use]
+    pub fn sign(&self) -> Answer<'_, Head> {
+        Box::pin(self.answered(Entry::Sign))
     }
 
     /// Returns how many records were lost since the trail was opened, to a full queue or a disk that refused them.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.writer.lost().load(Ordering::Relaxed)
+        self.writer.shared().lost.load(Ordering::Relaxed)
     }
 
-    /// Reads the last `lines_max` records, oldest first; blocks on the disk, so not for a serving thread.
+    /// Returns up to which number records were written; what is beyond [`Audit::durable`] may be gone after a power cut.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.writer.shared().written.load(Ordering::Acquire)
+    }
+
+    /// Returns up to which number records are known to be on the disk.
+    #[must_use]
+    pub fn durable(&self) -> u64 {
+        self.writer.shared().durable.load(Ordering::Acquire)
+    }
+
+    /// Returns the folder of the trail, for a [`Reader`](read::Reader).
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Reads the last `count` records, oldest first, each with its `sequence`, and the hash of the chain before and with
+    /// it (`previous`, `hash`); blocks on the disk, so not for a serving thread.
     ///
     /// # Errors
     /// An [`Outage`] if the trail cannot be read.
-    pub fn tail(&self, lines_max: usize) -> Result<Vec<serde_json::Value>, Outage> {
-        let lines = files::tail(&self.dir, lines_max).map_err(|error| Outage::new("audit", error))?;
-        let values = lines.iter().map(|line| serde_json::from_slice(line)).collect::<Result<_, _>>();
-        values.map_err(|_| Outage::new("audit", "a line is not JSON"))
+    pub fn tail(&self, count: usize) -> Result<Vec<Value>, Outage> {
+        read::Reader::open(&self.dir)?.tail(count)
     }
 
-    async fn durable(&self, entry: impl FnOnce(oneshot::Sender<Result<(), Outage>>) -> Entry) -> Result<(), Outage> {
+    /// Lets go of whole segments whose records are all older than `older_than` and before record `keep_from`; tells how
+    /// many segments went.
+    ///
+    /// The hashes of their leaves are kept, so that roots and proofs of the records that remain can still be computed.
+    /// The segment that is written is never let go. Blocks on the disk, so not for a serving thread.
+    ///
+    /// # Errors
+    /// An [`Outage`] if a segment cannot be read or its leaves cannot be written; it is still there then.
+    pub fn prune(&self, older_than: Timestamp, keep_from: u64) -> Result<usize, Outage> {
+        let _alone = self.pruning.lock().unwrap_or_else(PoisonError::into_inner);
+        prune::prune(&self.dir, older_than, keep_from).map_err(|error| Outage::new("audit", error))
+    }
+
+    async fn answered<T>(&self, entry: impl FnOnce(oneshot::Sender<Result<T, Outage>>) -> Entry) -> Result<T, Outage> {
         let (answer, answered) = oneshot::channel();
         self.writer.put(entry(answer))?;
         match timeout(SYNC_WAIT, answered).await {
@@ -94,12 +240,4 @@ impl Audit {
             Err(_) => Err(Outage::new("audit", "the disk did not answer in time")),
         }
     }
-}
-
-/// Checks every line of the trail in `dir` and returns how many there are.
-///
-/// # Errors
-/// [`Broken`] at the first line that does not follow from the one before.
-pub fn verify(dir: &Path) -> Result<u64, Broken> {
-    files::verify(dir)
 }

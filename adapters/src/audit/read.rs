@@ -9,10 +9,11 @@ use bytes::{Bytes, BytesMut};
 use policies::code::Outage;
 use policies::merkle::Hash;
 use policies::time::Timestamp;
+use serde_json::Value;
 
 pub use super::frame::TrailId;
 use super::folder::{Piece, broken, pieces};
-use super::frame::{Frame, LEAD_BYTES, NoFrame, Shape, chained};
+use super::frame::{Frame, LEAD_BYTES, NoFrame, Shape, chained, hex};
 
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 256 * 1024;
@@ -28,8 +29,25 @@ pub struct Entry {
     pub payload: Bytes,
     /// Its leaf in the tree: SHA-256 of a zero byte and the text.
     pub leaf: Hash,
+    /// The hash of the chain before it.
+    pub previous: Hash,
     /// The hash of the chain up to and with it.
     pub chain: Hash,
+}
+
+impl Entry {
+    /// Reads the record, with its `sequence`, and the hash of the chain before and with it (`previous`, `hash`).
+    ///
+    /// # Errors
+    /// An [`Outage`] if it is no JSON object.
+    pub fn to_value(&self) -> Result<Value, Outage> {
+        let mut value: Value = serde_json::from_slice(&self.payload).map_err(|_| outage("a record is not JSON"))?;
+        let members = value.as_object_mut().ok_or_else(|| outage("a record is no object"))?;
+        members.insert("sequence".to_owned(), Value::from(self.sequence));
+        members.insert("previous".to_owned(), Value::from(hex(&self.previous)));
+        members.insert("hash".to_owned(), Value::from(hex(&self.chain)));
+        Ok(value)
+    }
 }
 
 /// A way to read the trail of a folder.
@@ -74,6 +92,20 @@ impl Reader {
         Ok(self.from(self.size()?.saturating_sub(count).saturating_add(1)))
     }
 
+    /// Reads the last `count` records, oldest first, each with its `sequence`, and the hash of the chain before and with
+    /// it (`previous`, `hash`).
+    ///
+    /// # Errors
+    /// An [`Outage`] if the trail cannot be read.
+    pub fn tail(&self, count: usize) -> Result<Vec<Value>, Outage> {
+        let mut found = Vec::new();
+        for entry in self.last(count as u64)? {
+            found.push(entry?.to_value()?);
+        }
+        // More may have been written since they were counted.
+        Ok(found.split_off(found.len().saturating_sub(count)))
+    }
+
     /// Tells how many records were written until now.
     ///
     /// # Errors
@@ -101,6 +133,22 @@ pub struct Records {
 }
 
 impl Records {
+    /// Tells how many bytes of files stand behind what was given, as they are now.
+    ///
+    /// # Errors
+    /// An [`Outage`] if the folder cannot be read.
+    pub fn behind(&self) -> Result<u64, Outage> {
+        let (number, given) =
+            self.open.as_ref().map_or((0, 0), |segment| (segment.number, segment.at - segment.ready.len() as u64));
+        let mut bytes: u64 = 0;
+        for piece in pieces(&self.dir).map_err(outage)? {
+            if piece.number >= number && piece.shape == Shape::Frames {
+                bytes += std::fs::metadata(&piece.path).map_err(outage)?.len();
+            }
+        }
+        Ok(bytes.saturating_sub(given))
+    }
+
     fn step(&mut self) -> Result<Option<Entry>, io::Error> {
         loop {
             let Some(segment) = &mut self.open else {
@@ -164,7 +212,7 @@ impl Iterator for Records {
 
 /// A segment that is being read.
 #[derive(Debug)]
-struct Segment {
+pub(super) struct Segment {
     path: PathBuf,
     number: u64,
     file: File,
@@ -176,14 +224,14 @@ struct Segment {
 }
 
 impl Segment {
-    fn open(piece: &Piece) -> Result<Self, io::Error> {
+    pub(super) fn open(piece: &Piece) -> Result<Self, io::Error> {
         let (file, header, at) = piece.open()?;
         let (next, chain) = (header.first(), header.link.chain);
         let ready = BytesMut::new();
         Ok(Self { path: piece.path.clone(), number: piece.number, file, at, ready, next, chain })
     }
 
-    fn step(&mut self) -> Result<Option<Entry>, io::Error> {
+    pub(super) fn step(&mut self) -> Result<Option<Entry>, io::Error> {
         loop {
             let (leaf, chain, payload_bytes, length) = match Frame::decode(&self.ready) {
                 Ok((frame, length)) => (frame.leaf, frame.chain, frame.payload.len(), length),
@@ -205,8 +253,9 @@ impl Segment {
             payload.truncate(payload_bytes);
             let at = instant(&payload).ok_or_else(|| self.refused("it does not begin with its time"))?;
             let sequence = self.next;
-            (self.next, self.chain) = (sequence.saturating_add(1), chain);
-            return Ok(Some(Entry { sequence, at, payload, leaf, chain }));
+            let previous = std::mem::replace(&mut self.chain, chain);
+            self.next = sequence.saturating_add(1);
+            return Ok(Some(Entry { sequence, at, payload, leaf, previous, chain }));
         }
     }
 

@@ -4,19 +4,20 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use policies::audit::Record;
 use policies::code::Outage;
 use tokio::sync::oneshot;
 
-use super::files::Log;
+use super::book::Book;
+use super::heads::Head;
 
 /// How many records may wait: half a second of a busy process, some 16 MiB.
 pub(super) const QUEUE_MAX: usize = 16_384;
 
 /// How many more may wait that somebody waits for: records nobody waits for never keep those out.
-const URGENT_MAX: usize = 1024;
+pub(super) const URGENT_MAX: usize = 1024;
 
 /// How long records gather that nobody waits for: one wake-up of the thread then serves many, where one each would cost
 /// more than writing them.
@@ -24,6 +25,13 @@ const GATHER: Duration = Duration::from_millis(20);
 
 /// How many gathered records are reason enough to begin at once.
 const GATHERED_MAX: usize = 1024;
+
+/// How long records gather that are waited for, when there were several of them the last time: they share one visit to
+/// the disk. A single one never waits for others.
+const GROUP: Duration = Duration::from_millis(1);
+
+/// How often the thread looks whether something has to be made durable or signed, while there is.
+pub(super) const TICK: Duration = Duration::from_secs(1);
 
 /// How long a caller waits for the disk.
 pub(super) const SYNC_WAIT: Duration = Duration::from_secs(5);
@@ -36,6 +44,8 @@ pub(super) enum Entry {
     Durable(Box<Record>, oneshot::Sender<Result<(), Outage>>),
     /// Who is told when all before it is durable.
     Flush(oneshot::Sender<Result<(), Outage>>),
+    /// Who is told the head that is signed over all before it.
+    Sign(oneshot::Sender<Result<Head, Outage>>),
 }
 
 /// The queue and its thread; dropping it writes out what waits.
@@ -45,33 +55,45 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug)]
-struct Shared {
+#[derive(Debug, Default)]
+pub(super) struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
-    lost: AtomicU64,
+    /// Records that were lost since the trail was opened.
+    pub(super) lost: AtomicU64,
+    /// Up to which number records were written.
+    pub(super) written: AtomicU64,
+    /// Up to which number records are known to be on the disk.
+    pub(super) durable: AtomicU64,
 }
 
 #[derive(Default)]
 struct Queue {
     waiting: Vec<Entry>,
-    /// Somebody waits for what is in the queue.
-    urgent: bool,
+    /// How many in the queue are waited for.
+    urgent: usize,
     /// The thread sleeps until something comes.
     asleep: bool,
     closed: bool,
 }
 
 impl Writer {
-    pub(super) fn start(log: Log) -> Result<Self, io::Error> {
-        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new(), lost: AtomicU64::new(0) });
+    pub(super) fn start(mut book: Book, shared: Arc<Shared>) -> Result<Self, io::Error> {
         let theirs = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || write(log, &theirs))?;
+        let run = move || {
+            let mut several = false;
+            while let Some(entries) = theirs.next(book.is_behind(), several) {
+                several = book.write(entries) > 1;
+                book.keep_up();
+            }
+            book.close();
+        };
+        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(run)?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    pub(super) fn lost(&self) -> &AtomicU64 {
-        &self.shared.lost
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     pub(super) fn put(&self, entry: Entry) -> Result<(), Outage> {
@@ -79,12 +101,12 @@ impl Writer {
         let mut queue = self.shared.lock();
         if queue.waiting.len() >= QUEUE_MAX + if urgent { URGENT_MAX } else { 0 } {
             drop(queue);
-            let records = u64::from(!matches!(entry, Entry::Flush(_)));
+            let records = u64::from(matches!(entry, Entry::Record(_) | Entry::Durable(..)));
             self.shared.lost.fetch_add(records, Ordering::Relaxed);
             return Err(Outage::new("audit", "as many records wait for the disk as may"));
         }
         queue.waiting.push(entry);
-        queue.urgent |= urgent;
+        queue.urgent += usize::from(urgent);
         if queue.asleep || urgent || queue.waiting.len() == GATHERED_MAX {
             queue.asleep = false;
             self.shared.wake.notify_one();
@@ -110,63 +132,36 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for work and takes all of it; `None` when the queue was closed and is empty.
-    fn next(&self) -> Option<Vec<Entry>> {
+    /// Waits for work and takes all of it; nothing, now and then, while something is `behind`; `None` when the queue was
+    /// closed and is empty.
+    fn next(&self, behind: bool, several: bool) -> Option<Vec<Entry>> {
         let mut queue = self.lock();
+        let ticks = Instant::now() + TICK;
         while queue.waiting.is_empty() && !queue.closed {
             queue.asleep = true;
-            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        queue.asleep = false;
-        let gathers = |queue: &mut Queue| !queue.urgent && !queue.closed && queue.waiting.len() < GATHERED_MAX;
-        let (mut queue, _) =
-            self.wake.wait_timeout_while(queue, GATHER, gathers).unwrap_or_else(PoisonError::into_inner);
-        queue.urgent = false;
-        let waiting = std::mem::take(&mut queue.waiting);
-        (!waiting.is_empty()).then_some(waiting)
-    }
-}
-
-fn write(mut log: Log, shared: &Shared) {
-    let mut lines = Vec::new();
-    while let Some(entries) = shared.next() {
-        lines.clear();
-        let mut records = 0;
-        let mut too_long = false;
-        let mut told = Vec::new();
-        let mut link = log.link.clone();
-        for entry in entries {
-            let (record, answer) = match entry {
-                Entry::Record(record) => (Some(record), None),
-                Entry::Durable(record, answer) => (Some(record), Some(answer)),
-                Entry::Flush(answer) => (None, Some(answer)),
-            };
-            told.extend(answer);
-            let Some(record) = record else { continue };
-            records += 1;
-            match link.append(&record, &mut lines) {
-                Some(next) => link = next,
-                None => too_long = true,
+            if behind {
+                let left = ticks.saturating_duration_since(Instant::now());
+                let (woken, waited) = self.wake.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner);
+                queue = woken;
+                if waited.timed_out() && queue.waiting.is_empty() && !queue.closed {
+                    queue.asleep = false;
+                    return Some(Vec::new());
+                }
+            } else {
+                queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
         }
-        let durable = !told.is_empty();
-        let written = match lines.len() {
-            _ if too_long => Err(io::Error::other("a record is longer than a line may be")),
-            0 => log.sync(),
-            _ => log.append(&lines, link, durable),
-        };
-        let answer = written.map_err(|error| {
-            shared.lost.fetch_add(records, Ordering::Relaxed);
-            tracing::error!("the audit trail lost {records} records: {error}");
-            Outage::new("audit", error)
-        });
-        for waiting in told {
-            // Who waited may have gone.
-            let _ = waiting.send(answer.clone());
+        queue.asleep = false;
+        let gathers = |queue: &mut Queue| queue.urgent == 0 && !queue.closed && queue.waiting.len() < GATHERED_MAX;
+        let (mut queue, _) =
+            self.wake.wait_timeout_while(queue, GATHER, gathers).unwrap_or_else(PoisonError::into_inner);
+        if several && queue.urgent > 0 && !queue.closed {
+            let grows = |queue: &mut Queue| !queue.closed && queue.waiting.len() < GATHERED_MAX;
+            (queue, _) = self.wake.wait_timeout_while(queue, GROUP, grows).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-    if let Err(error) = log.sync() {
-        tracing::error!("the end of the audit trail may not be durable: {error}");
+        queue.urgent = 0;
+        let waiting = std::mem::take(&mut queue.waiting);
+        (!waiting.is_empty()).then_some(waiting)
     }
 }
 
@@ -180,43 +175,24 @@ impl std::fmt::Debug for Queue {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-    use policies::audit::{Ending, RecordKind};
-    use policies::id::InteractionId;
-    use policies::time::Timestamp;
-
+    use super::super::tests::record;
     use super::*;
-
-    fn record() -> Box<Record> {
-        Box::new(Record {
-            kind: RecordKind::Outcome,
-            interaction: InteractionId::parse("a").unwrap(),
-            received: Timestamp::from_seconds(0),
-            at: Timestamp::from_seconds(0),
-            operation: None,
-                            steps: vec![],
-            facts: policies::audit::Facts::default(),
-            reference: None,
-            status: None,
-            ending: Ending::Abandoned,
-            generation: 1,
-        })
-    }
 
     #[test]
     fn records_beyond_the_queue_are_refused_and_counted_and_durable_ones_have_room_left() {
         // A thread that never gets to it, as over a disk that hangs.
-        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new(), lost: AtomicU64::new(0) });
-        let writer = Writer { shared, thread: None };
+        let writer = Writer { shared: Arc::default(), thread: None };
+        let record = || Box::new(record("a"));
         for _ in 0..QUEUE_MAX {
             writer.put(Entry::Record(record())).unwrap();
         }
         assert!(writer.put(Entry::Record(record())).is_err());
-        assert_eq!(writer.lost().load(Ordering::Relaxed), 1);
+        assert_eq!(writer.shared().lost.load(Ordering::Relaxed), 1);
         for _ in 0..URGENT_MAX {
             writer.put(Entry::Durable(record(), oneshot::channel().0)).unwrap();
         }
         assert!(writer.put(Entry::Durable(record(), oneshot::channel().0)).is_err());
         assert!(writer.put(Entry::Flush(oneshot::channel().0)).is_err());
-        assert_eq!(writer.lost().load(Ordering::Relaxed), 2);
+        assert_eq!(writer.shared().lost.load(Ordering::Relaxed), 2);
     }
 }

@@ -1,0 +1,275 @@
+//! What is written of a record: one JSON object, and the notes that the trail makes of itself.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use policies::audit::{Facts, Record};
+use policies::id::{ClientId, OperationId};
+use policies::jose::base64url;
+use policies::limit::LimitKey;
+use policies::merkle::Hash;
+use policies::rulebook::Client;
+use policies::time::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::frame::hex;
+
+/// Hashes the key of a limit, so that two records show the same caller without naming a key.
+pub type LimitHash = Arc<dyn Fn(&[u8]) -> Hash + Send + Sync>;
+
+/// For how many pairs of client and operation hashed keys are kept: some megabytes. Beyond, all are made anew.
+const PAIRS_MAX: usize = 4096;
+
+/// How much of a hashed key is written, in bytes: two keys in ten billion billion look the same.
+const KEY_BYTES: usize = 16;
+
+/// What the trail tells of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Note {
+    /// This trail goes on from one of another form.
+    Begin { file: String, sequence: u64, hash: String },
+    /// So many records were lost before this one.
+    Gap { lost: u64 },
+    /// A head was signed: whoever takes it away later is found out.
+    Head { number: u64, hash: Hash },
+}
+
+impl Note {
+    pub(super) fn write(&self, at: Timestamp, out: &mut Vec<u8>) -> bool {
+        let at = Shown(at);
+        let wire = match self {
+            Note::Begin { file, sequence, hash } => {
+                NoteWire { before: Some(Before { file, sequence: *sequence, hash }), ..NoteWire::of(at, "begin") }
+            }
+            Note::Gap { lost } => NoteWire { lost: Some(*lost), ..NoteWire::of(at, "gap") },
+            Note::Head { number, hash } => {
+                NoteWire { number: Some(*number), hash: Some(hex(hash)), ..NoteWire::of(at, "head") }
+            }
+        };
+        serde_json::to_writer(out, &wire).is_ok()
+    }
+}
+
+/// Reads the number and the hash of the head that a payload notes, if it notes one.
+pub(super) fn noted_head(payload: &[u8]) -> Option<(u64, String)> {
+    let marked = payload.windows(MARK.len()).take(SEARCHED).any(|window| window == MARK);
+    let value: serde_json::Value = marked.then(|| serde_json::from_slice(payload).ok()).flatten()?;
+    (value.get("kind")? == "head").then_some(())?;
+    Some((value.get("number")?.as_u64()?, value.get("hash")?.as_str()?.to_owned()))
+}
+
+// The kind stands right behind the time.
+const MARK: &[u8] = b"\"kind\":\"head\"";
+const SEARCHED: usize = 48;
+
+#[derive(Serialize)]
+struct NoteWire<'a> {
+    at: Shown<Timestamp>,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<Before<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
+}
+
+impl NoteWire<'_> {
+    fn of(at: Shown<Timestamp>, kind: &'static str) -> Self {
+        Self { at, kind, before: None, lost: None, number: None, hash: None }
+    }
+}
+
+#[derive(Serialize)]
+struct Before<'a> {
+    file: &'a str,
+    sequence: u64,
+    hash: &'a str,
+}
+
+/// Writes records; keeps what is dear to make of them.
+pub(super) struct Scribe {
+    hash: Option<LimitHash>,
+    known: HashMap<(ClientId, OperationId), (Arc<Client>, Arc<[Limit]>)>,
+}
+
+impl Scribe {
+    pub(super) fn new(hash: Option<LimitHash>) -> Self {
+        Self { hash, known: HashMap::new() }
+    }
+
+    /// Appends the JSON of a record; tells whether it could.
+    pub(super) fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> bool {
+        let limits = self.limits(record);
+        serde_json::to_writer(out, &wire(record, limits.as_deref())).is_ok()
+    }
+
+    /// The limits that the request was counted against: a function of its client and operation.
+    fn limits(&mut self, record: &Record) -> Option<Arc<[Limit]>> {
+        let hash = self.hash.as_ref()?;
+        let (client, operation) = (record.facts.client.as_ref()?, record.operation.as_ref()?);
+        if client.plan.limits.is_empty() || !record.steps.iter().any(|step| step.stage == "meter") {
+            return None;
+        }
+        let pair = (client.id.clone(), operation.clone());
+        if let Some((same, limits)) = self.known.get(&pair)
+            && Arc::ptr_eq(same, client)
+        {
+            return Some(Arc::clone(limits));
+        }
+        let limit = |limit: &policies::limit::Limit| {
+            let key = LimitKey::of(limit, client.id.as_str(), client.organisation.id.as_str(), operation.as_str());
+            let key = hash(key.as_str().as_bytes());
+            Limit { id: limit.id.to_string(), key: base64url(key.get(..KEY_BYTES).unwrap_or_default()) }
+        };
+        let limits: Arc<[Limit]> = client.plan.limits.iter().map(limit).collect();
+        if self.known.len() >= PAIRS_MAX {
+            self.known.clear();
+        }
+        self.known.insert(pair, (Arc::clone(client), Arc::clone(&limits)));
+        Some(limits)
+    }
+}
+
+impl fmt::Debug for Scribe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scribe").field("known", &self.known.len()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<'a> {
+    at: Shown<Timestamp>,
+    kind: &'static str,
+    interaction: &'a str,
+    received: Shown<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organisation: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<Words<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scopes: Option<Shown<&'a policies::rulebook::ScopeSet>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_expires: Option<Shown<Timestamp>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<&'a [Limit]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exhausted: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    administrator: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    steps: Steps<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<Shown<policies::national::money::Money>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<Identity<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    personal: Option<Personal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    ending: &'static str,
+    generation: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Limit {
+    id: String,
+    key: String,
+}
+
+#[derive(Serialize)]
+struct Step {
+    stage: &'static str,
+    decision: &'static str,
+    micros: u32,
+}
+
+#[derive(Serialize)]
+struct Identity<'a> {
+    verification: &'a str,
+    acr: &'a str,
+    expires: Shown<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Personal {
+    key: String,
+    sealed: String,
+}
+
+fn wire<'a>(record: &'a Record, limits: Option<&'a [Limit]>) -> Wire<'a> {
+    let facts: &Facts = &record.facts;
+    let client = facts.client.as_ref();
+    let token = facts.token.as_ref().map(|bound| bound.token());
+    Wire {
+        at: Shown(record.at),
+        kind: record.kind.word(),
+        interaction: record.interaction.as_str(),
+        received: Shown(record.received),
+        operation: record.operation.as_ref().map(OperationId::as_str),
+        client: client.map(|client| client.id.as_str()),
+        organisation: client.map(|client| client.organisation.id.as_str()),
+        roles: client.map(|client| Words(&client.organisation.roles)),
+        scopes: token.map(|token| Shown(token.scopes())),
+        token_expires: token.map(|token| Shown(token.expires())),
+        limits,
+        exhausted: facts.exhausted.as_deref(),
+        administrator: facts.administrator.as_ref().map(policies::id::AdminId::as_str),
+        provider: facts.provider.as_ref().map(policies::id::ProviderId::as_str),
+        steps: Steps(&record.steps),
+        amount: facts.amount.map(Shown),
+        identity: facts.identity.as_ref().map(|identity| Identity {
+            verification: identity.verification.as_str(),
+            acr: &identity.acr,
+            expires: Shown(identity.expires),
+        }),
+        consent: facts.consent,
+        personal: facts
+            .personal
+            .as_ref()
+            .map(|personal| Personal { key: hex(&personal.key), sealed: base64url(&personal.sealed) }),
+        reference: record.reference.as_deref(),
+        status: record.status,
+        ending: record.ending.word(),
+        generation: record.generation,
+    }
+}
+
+/// Written as it shows itself, without a copy.
+struct Shown<T>(T);
+
+impl<T: fmt::Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+struct Words<'a>(&'a std::collections::BTreeSet<policies::rulebook::Role>);
+
+impl Serialize for Words<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|role| role.word()))
+    }
+}
+
+struct Steps<'a>(&'a [policies::audit::Step]);
+
+impl Serialize for Steps<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let step = |step: &policies::audit::Step| Step { stage: step.stage, decision: step.decision, micros: step.micros };
+        serializer.collect_seq(self.0.iter().map(step))
+    }
+}
