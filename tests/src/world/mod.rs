@@ -403,7 +403,9 @@ impl World {
     #[must_use]
     pub fn metric(&self, line: &str) -> f64 {
         let house = &self.assembled().house;
-        let text = house.metrics.render(self.assembled().stack.load().generation().number, house.audit.lost());
+        let redis = house.remembrance.readings();
+        let number = self.assembled().stack.load().generation().number;
+        let text = house.metrics.render(number, house.audit.lost(), redis);
         let found = text.lines().find_map(|known| known.strip_prefix(line)?.strip_prefix(' '));
         found.map_or(0.0, |value| value.parse().unwrap())
     }
