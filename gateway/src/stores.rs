@@ -7,6 +7,7 @@ use std::sync::Arc;
 use adapters::http::trust::Trust;
 use adapters::store::memory::MemoryStore;
 use adapters::store::port::{Durable, Replays};
+use adapters::store::postgres::{PostgresSettings, PostgresStore};
 use adapters::store::redis::{Budget, Credentials, Prefix, Readings, RedisStore, Servers};
 use adapters::store::retention::Retention;
 use adapters::store::sqlite::SqliteStore;
@@ -42,8 +43,21 @@ pub(crate) fn durable(config: &Config) -> Result<Arc<dyn Durable>, AssemblyError
     let kept = config.retention;
     let retention =
         Retention { verifications: kept.verifications, events: kept.events, generations: kept.generations };
-    let path = config.state.join("qaqpa.sqlite");
-    let store = SqliteStore::open_keeping(&path, retention).map_err(|outage| machine(&outage))?;
+    let Some(postgres) = &config.stores.postgres else {
+        let path = config.state.join("qaqpa.sqlite");
+        let store = SqliteStore::open_keeping(&path, retention).map_err(|outage| machine(&outage))?;
+        return Ok(Arc::new(store));
+    };
+    let wrong =
+        |text: String| AssemblyError::Configuration(format!("error: the PostgreSQL of `stores`: {text}\n"));
+    let settings = PostgresSettings {
+        url: secrets::read_text(&postgres.url).map_err(wrong)?,
+        schema: postgres.schema.clone(),
+        connections: postgres.connections,
+        statement: postgres.statement,
+        trust: postgres.trust.as_deref().map(|bundle| trust(Some(bundle))).transpose()?,
+    };
+    let store = PostgresStore::connect(settings, retention).map_err(|outage| wrong(outage.cause))?;
     Ok(Arc::new(store))
 }
 
