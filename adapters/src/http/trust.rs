@@ -50,6 +50,11 @@ impl Trust {
         Arc::new(config)
     }
 
+    /// Returns the TLS configuration that names no protocol, for servers that speak theirs before TLS begins.
+    pub(crate) fn without_protocol(&self) -> ClientConfig {
+        ClientConfig::clone(&self.0)
+    }
+
     fn build(roots: RootCertStore, identity: Option<&Identity<'_>>) -> Result<Self, Outage> {
         // Named outright: rustls must never choose between two providers.
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
