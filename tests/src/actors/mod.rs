@@ -9,10 +9,12 @@ pub mod jws;
 pub mod key;
 pub mod program;
 pub mod provider;
+pub mod receiver;
 pub mod wire;
 
 pub use administrator::Administrator;
 pub use app::{App, Session};
 pub use jws::Jws;
 pub use key::Key;
+pub use receiver::Receiver;
 pub use wire::Wire;
