@@ -38,7 +38,7 @@ pub struct House {
     /// Keys that sign tokens and results, and verify them.
     pub keyring: Keyring,
     /// Seals what names a person.
-    pub sealer: Sealer,
+    pub sealer: Arc<Sealer>,
     /// Proofs and assertions that were shown.
     pub replays: Arc<dyn Replays>,
     /// What stands behind them.
