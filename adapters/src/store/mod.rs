@@ -5,6 +5,7 @@ pub(crate) mod conformance;
 mod kept;
 pub mod memory;
 pub mod port;
+pub mod postgres;
 pub mod retention;
 pub mod redis;
 pub mod sealed;

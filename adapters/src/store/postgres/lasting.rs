@@ -1,0 +1,88 @@
+//! Rows of persons' keys and of policy sets.
+
+use policies::time::Timestamp;
+use tokio_postgres::Row;
+
+use super::super::port::SubjectKey;
+use super::session::{Fault, Session, bytes, column};
+
+const FIND_OF: &str = "SELECT id, wrapped FROM subject_keys WHERE subject = $1";
+
+const FIND: &str = "SELECT id, wrapped FROM subject_keys WHERE id = $1";
+
+const ADD: &str = "INSERT INTO subject_keys (subject, id, wrapped, made) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (subject) DO NOTHING";
+
+const DESTROY: &str = "DELETE FROM subject_keys WHERE subject = $1 RETURNING id";
+
+const NEWEST: &str = "SELECT number, digest FROM generations ORDER BY number DESC LIMIT 1";
+
+const ENTER: &str = "INSERT INTO generations (number, digest, entered, bundle) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (number) DO NOTHING";
+
+const BUNDLE: &str = "SELECT bundle FROM generations WHERE number = $1";
+
+/// Gives the key of a person, or makes `fresh` their key.
+pub(super) async fn obtain(
+    session: &Session,
+    subject: [u8; 32],
+    fresh: &SubjectKey,
+    now: Timestamp,
+) -> Result<SubjectKey, Fault> {
+    if let Some(found) = session.row(FIND_OF, &[&subject.as_slice()]).await? {
+        return key(&found);
+    }
+    let (id, made) = (fresh.id.as_slice(), now.millis());
+    if session.change(ADD, &[&subject.as_slice(), &id, &fresh.wrapped, &made]).await? == 1 {
+        return Ok(fresh.clone());
+    }
+    // Somebody was quicker; if it is gone again, the next try is.
+    session.row(FIND_OF, &[&subject.as_slice()]).await?.map_or(Err(Fault::Clash), |found| key(&found))
+}
+
+/// Finds a key by its id.
+pub(super) async fn find(session: &Session, id: [u8; 16]) -> Result<Option<SubjectKey>, Fault> {
+    session.row(FIND, &[&id.as_slice()]).await?.map(|row| key(&row)).transpose()
+}
+
+/// Destroys the key of a person.
+///
+/// The server keeps a deleted row on its page until that is cleaned up, and in its log until that is written over. So it
+/// is asked to clean up at once; what stands in its log and in copies of it is of no use without the data key.
+pub(super) async fn destroy(session: &Session, subject: [u8; 32]) -> Result<Option<[u8; 16]>, Fault> {
+    let Some(gone) = session.row(DESTROY, &[&subject.as_slice()]).await? else { return Ok(None) };
+    if let Err(fault) = session.batch("VACUUM subject_keys").await {
+        tracing::warn!("the database did not clean up after a key that was destroyed: {}", fault.cause());
+    }
+    bytes(&gone, "id").map(Some)
+}
+
+/// Enters a policy set, if the newest is another.
+pub(super) async fn enter(session: &Session, digest: [u8; 32], bundle: &[u8], now: Timestamp) -> Result<u64, Fault> {
+    let newest = session.row(NEWEST, &[]).await?;
+    let number = match newest {
+        Some(newest) => {
+            let number: i64 = column(&newest, "number")?;
+            if bytes::<32>(&newest, "digest")? == digest {
+                return u64::try_from(number).map_err(Fault::new);
+            }
+            number + 1
+        }
+        None => 1,
+    };
+    match session.change(ENTER, &[&number, &digest.as_slice(), &now.millis(), &bundle]).await? {
+        1 => u64::try_from(number).map_err(Fault::new),
+        // Somebody entered one meanwhile, perhaps this one.
+        _ => Err(Fault::Clash),
+    }
+}
+
+/// Finds the text of a policy set.
+pub(super) async fn bundle(session: &Session, number: u64) -> Result<Option<Vec<u8>>, Fault> {
+    let Ok(number) = i64::try_from(number) else { return Ok(None) };
+    session.row(BUNDLE, &[&number]).await?.map(|row| column(&row, "bundle")).transpose()
+}
+
+fn key(row: &Row) -> Result<SubjectKey, Fault> {
+    Ok(SubjectKey { id: bytes(row, "id")?, wrapped: column(row, "wrapped")? })
+}

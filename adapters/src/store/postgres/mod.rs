@@ -1,0 +1,247 @@
+//! A store in PostgreSQL, or in what speaks its protocol: for what must last, shared by any number of gateways.
+//!
+//! Every call is one statement, or one transaction that locks the rows it judges; nothing is held between calls, and no
+//! gateway knows of another. Of PostgreSQL only what CockroachDB and YugabyteDB have as well is used.
+
+mod claims;
+mod lasting;
+mod migrate;
+mod outbox;
+mod session;
+mod sweep;
+#[cfg(test)]
+mod tests;
+pub(crate) mod tls;
+mod verifications;
+mod worker;
+
+use std::time::Duration;
+
+use policies::code::Outage;
+use policies::event::{Event, NewEvent};
+use policies::id::{ClientId, OperationId, ProviderId, VerificationId};
+use policies::secret::Secret;
+use policies::settle::{Fate, Settlement, Undecided};
+use policies::time::Timestamp;
+use policies::verification::{State, Verification};
+
+use self::session::Session;
+use self::worker::Worker;
+use super::port::{
+    Answer, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, Replays, SubjectKey,
+    SubjectKeys, Telling, Verifications,
+};
+use super::retention::Retention;
+use crate::http::trust::Trust;
+
+/// The longest name of a schema that PostgreSQL keeps whole.
+const SCHEMA_BYTES_MAX: usize = 63;
+
+/// Where the database is, and how it is used.
+#[derive(Debug, Clone)]
+pub struct PostgresSettings {
+    /// `postgres://user:password@host:port/name`; what it says about TLS does not count.
+    pub url: Secret<String>,
+    /// The schema that the tables stand in: small letters, digits and `_`, a letter first; it is made if it is not there.
+    pub schema: String,
+    /// How many connections are held at most; at least one.
+    pub connections: usize,
+    /// How long the server may take for one statement.
+    pub statement: Duration,
+    /// Who may vouch for the server; without it there is no TLS, and the server must be on this machine.
+    pub trust: Option<Trust>,
+}
+
+/// A store in a PostgreSQL schema; dropping it waits until its connections are closed.
+#[derive(Debug)]
+pub struct PostgresStore(Worker);
+
+impl PostgresStore {
+    /// Makes the store; the database need not be there yet.
+    ///
+    /// Until it is, and whenever it is away, every call gives an outage at once, and the store tries to reach it by
+    /// itself. The schema is brought up to date when it is first reached.
+    ///
+    /// # Errors
+    /// An [`Outage`] if the settings can never work: a URL that cannot be read, a server elsewhere without `trust`, a
+    /// schema whose name would need quotes, no connections, or no time for a statement.
+    pub fn connect(settings: PostgresSettings, retention: Retention) -> Result<Self, Outage> {
+        let refused = |why: &str| Err(Outage::new("store", why));
+        let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let name = settings.schema.as_bytes();
+        if !name.first().is_some_and(u8::is_ascii_lowercase)
+            || !name.iter().copied().all(fine)
+            || name.len() > SCHEMA_BYTES_MAX
+        {
+            return refused("the schema is named by small letters, digits and `_`, a letter first");
+        }
+        if settings.connections == 0 || settings.statement < Duration::from_millis(1) {
+            return refused("the database needs at least one connection and a millisecond for a statement");
+        }
+        Worker::start(settings, retention).map(Self)
+    }
+}
+
+impl Replays for PostgresStore {
+    // The room is that of the disk, so no owner has a share of it.
+    fn claim<'a>(&'a self, _owner: &'a str, key: [u8; 32], keep_until: Timestamp, now: Timestamp) -> Answer<'a, bool> {
+        const SPEND: &str = "INSERT INTO replays (key, until) VALUES ($1, $2)
+            ON CONFLICT (key) DO UPDATE SET until = $2 WHERE replays.until <= $3";
+        self.0.ask_at("replays", now, async move |session: &Session| {
+            let values: session::Values<'_> = &[&key.as_slice(), &keep_until.millis(), &now.millis()];
+            Ok(session.change(SPEND, values).await? == 1)
+        })
+    }
+}
+
+impl Claims for PostgresStore {
+    fn claim(&self, claim: NewClaim, now: Timestamp) -> Answer<'_, ClaimAnswer> {
+        self.0.ask_at("claims", now, async move |session: &Session| claims::claim(session, &claim, now).await)
+    }
+
+    fn clear<'a>(&'a self, ticket: &'a ClaimTicket, spends: &'a [String], now: Timestamp) -> Answer<'a, bool> {
+        let (ticket, spends) = (ticket.clone(), spends.to_vec());
+        self.0.ask_at("claims", now, async move |session: &Session| claims::clear(session, &ticket, &spends, now).await)
+    }
+
+    fn finish<'a>(&'a self, ticket: &'a ClaimTicket, finish: Finish, now: Timestamp) -> Answer<'a, ()> {
+        let ticket = ticket.clone();
+        self.0
+            .ask_at("claims", now, async move |session: &Session| claims::finish(session, &ticket, &finish, now).await)
+    }
+
+    fn release<'a>(&'a self, ticket: &'a ClaimTicket, now: Timestamp) -> Answer<'a, ()> {
+        let ticket = ticket.clone();
+        self.0.ask_at("claims", now, async move |session: &Session| claims::release(session, &ticket, now).await)
+    }
+
+    fn undecided(&self, most: usize, lease: Duration, now: Timestamp) -> Answer<'_, Vec<Undecided>> {
+        self.0.ask_at("claims", now, async move |session: &Session| claims::undecided(session, most, lease, now).await)
+    }
+
+    fn settle<'a>(
+        &'a self,
+        undecided: &'a Undecided,
+        settlement: Settlement,
+        event: Option<NewEvent>,
+        now: Timestamp,
+    ) -> Answer<'a, bool> {
+        let undecided = undecided.clone();
+        self.0.ask_at("claims", now, async move |session: &Session| {
+            claims::settle(session, &undecided, &settlement, event.as_ref(), now).await
+        })
+    }
+
+    fn fate<'a>(
+        &'a self,
+        client: &'a ClientId,
+        operation: &'a OperationId,
+        reference: &'a str,
+        now: Timestamp,
+    ) -> Answer<'a, Option<Fate>> {
+        let (client, operation, reference) = (client.clone(), operation.clone(), reference.to_owned());
+        self.0.ask("claims", async move |session: &Session| {
+            claims::fate(session, &client, &operation, &reference, now).await
+        })
+    }
+}
+
+impl Verifications for PostgresStore {
+    fn insert(&self, verification: Verification) -> Answer<'_, ()> {
+        let now = verification.created;
+        self.0.ask_at("verifications", now, async move |session: &Session| {
+            verifications::insert(session, &verification).await
+        })
+    }
+
+    fn get<'a>(&'a self, id: &'a VerificationId) -> Answer<'a, Option<Verification>> {
+        let id = id.clone();
+        self.0.ask("verifications", async move |session: &Session| verifications::get(session, &id).await)
+    }
+
+    fn by_session<'a>(&'a self, provider: &'a ProviderId, session: &'a str) -> Answer<'a, Option<Verification>> {
+        let (provider, named) = (provider.clone(), session.to_owned());
+        self.0.ask("verifications", async move |session: &Session| {
+            verifications::by_session(session, &provider, &named).await
+        })
+    }
+
+    fn replace<'a>(
+        &'a self,
+        verification: &'a Verification,
+        expected: State,
+        event: Option<NewEvent>,
+    ) -> Answer<'a, bool> {
+        let verification = verification.clone();
+        self.0.ask("verifications", async move |session: &Session| {
+            verifications::replace(session, &verification, expected, event.as_ref()).await
+        })
+    }
+}
+
+impl Outbox for PostgresStore {
+    fn after<'a>(&'a self, client: &'a ClientId, after: u64, most: usize) -> Answer<'a, Vec<Event>> {
+        let client = client.clone();
+        self.0.ask("outbox", async move |session: &Session| outbox::after(session, &client, after, most).await)
+    }
+
+    fn due<'a>(
+        &'a self,
+        clients: &'a [ClientId],
+        most: usize,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<Event>> {
+        let clients = clients.to_vec();
+        self.0.ask_at("outbox", now, async move |session: &Session| {
+            outbox::due(session, &clients, most, lease, now).await
+        })
+    }
+
+    fn told<'a>(&'a self, client: &'a ClientId, position: u64, telling: Telling) -> Answer<'a, ()> {
+        let client = client.clone();
+        self.0.ask("outbox", async move |session: &Session| outbox::told(session, &client, position, telling).await)
+    }
+
+    fn redeliver<'a>(&'a self, client: &'a ClientId, after: u64, now: Timestamp) -> Answer<'a, u64> {
+        let client = client.clone();
+        self.0.ask("outbox", async move |session: &Session| outbox::redeliver(session, &client, after, now).await)
+    }
+
+    fn waiting<'a>(&'a self, clients: &'a [ClientId]) -> Answer<'a, u64> {
+        let clients = clients.to_vec();
+        self.0.ask("outbox", async move |session: &Session| outbox::waiting(session, &clients).await)
+    }
+}
+
+impl SubjectKeys for PostgresStore {
+    fn obtain<'a>(&'a self, subject: [u8; 32], fresh: SubjectKey, now: Timestamp) -> Answer<'a, SubjectKey> {
+        self.0.ask("subject keys", async move |session: &Session| lasting::obtain(session, subject, &fresh, now).await)
+    }
+
+    fn find<'a>(&'a self, id: [u8; 16]) -> Answer<'a, Option<SubjectKey>> {
+        self.0.ask("subject keys", async move |session: &Session| lasting::find(session, id).await)
+    }
+
+    fn destroy<'a>(&'a self, subject: [u8; 32]) -> Answer<'a, Option<[u8; 16]>> {
+        self.0.ask("subject keys", async move |session: &Session| lasting::destroy(session, subject).await)
+    }
+}
+
+impl Generations for PostgresStore {
+    fn enter<'a>(&'a self, digest: [u8; 32], bundle: &'a [u8], now: Timestamp) -> Answer<'a, u64> {
+        let bundle = bundle.to_vec();
+        self.0.ask("generations", async move |session: &Session| lasting::enter(session, digest, &bundle, now).await)
+    }
+
+    fn bundle(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
+        self.0.ask("generations", async move |session: &Session| lasting::bundle(session, number).await)
+    }
+}
+
+impl Durable for PostgresStore {
+    // Also the word to try a database again that was away.
+    fn probe(&self) -> Answer<'_, ()> {
+        self.0.knock()
+    }
+}
