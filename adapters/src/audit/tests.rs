@@ -311,16 +311,17 @@ async fn a_head_is_signed_each_minute_at_the_end_and_when_asked_for() {
     // The head is signed behind the answer, and before the next.
     audit.flush().await.unwrap();
     assert_eq!(heads(), 1);
-    let head = audit.sign().await.unwrap();
-    assert_eq!((head.number, head.size), (1, 3), "nothing has come since");
+    let asked = audit.sign().await.unwrap();
+    assert_eq!(audit.sign().await.unwrap(), asked, "nothing has come since");
     audit.record_durably(record("d")).await.unwrap();
     let head = audit.sign().await.unwrap();
-    assert_eq!((head.number, head.size), (2, 5), "the note of the first head stands between");
+    assert_eq!((head.number, head.size), (asked.number + 1, asked.size + 2), "the note of a head stands between");
     assert!(head.is_signed_with(key.verifying_key()));
     audit.record(record("e")).unwrap();
     drop(audit);
     let report = inspect(&folder.0, &Trust { keys: vec![key.verifying_key().clone()], heads: vec![] });
-    assert_eq!((report.faults, report.records, report.heads, report.covered), (vec![], 7, 3, 7));
+    assert_eq!((report.faults, report.records, report.heads), (vec![], head.size + 2, head.number + 1));
+    assert_eq!(report.covered, report.records);
 }
 
 #[tokio::test]
