@@ -16,6 +16,7 @@ mod prove;
 mod prune;
 pub mod read;
 mod record;
+pub mod ship;
 #[cfg(test)]
 mod tamper;
 #[cfg(test)]
