@@ -380,3 +380,53 @@ impl Durable for MemoryStore {
         Box::pin(ready(Ok(())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+    use crate::store::conformance::verifications::verification;
+    use crate::store::conformance::{KEEP, NOW, TICK, event, reply, taken, things, wish};
+    use crate::store::port::EVENTS_KEPT;
+
+    #[tokio::test]
+    async fn a_full_memory_refuses_and_never_forgets_what_is_valid() {
+        let store = MemoryStore::with_limits(1, 1);
+        let one = taken(&store, wish("k1", 1, "ref-1"), NOW).await;
+        assert!(Claims::claim(&store, wish("k2", 1, "ref-2"), NOW + KEEP - TICK).await.is_err());
+        assert!(store.clear(&one, &things(&["a"]), NOW).await.unwrap());
+        assert!(store.clear(&one, &things(&["b"]), NOW).await.is_err());
+        taken(&store, wish("k2", 1, "ref-2"), NOW + KEEP).await;
+
+        store.insert(verification("v-1", "s-1")).await.unwrap();
+        assert!(store.insert(verification("v-2", "s-2")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_full_memory_forgets_no_claim_that_is_undecided() {
+        let store = MemoryStore::with_limits(1, 1);
+        taken(&store, NewClaim { settles: true, ..wish("k1", 1, "ref-1") }, NOW).await;
+        assert!(Claims::claim(&store, wish("k2", 1, "ref-2"), NOW + KEEP + KEEP).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_full_memory_refuses_events_keys_and_policy_sets() {
+        let store = MemoryStore::with_limits(1, 1);
+        let told = async |name: &str, at: Timestamp| {
+            let ticket = taken(&store, wish(name, 1, name), at).await;
+            let event = NewEvent { at, ..event("fintech", "s") };
+            store.finish(&ticket, Finish::Unknown(reply(202), event), at).await
+        };
+        told("k1", NOW).await.unwrap();
+        let late = NOW + EVENTS_KEPT;
+        assert!(told("k2", late - TICK).await.is_err());
+        told("k3", late + KEEP).await.unwrap();
+        assert_eq!(store.after(&ClientId::parse("fintech").unwrap(), 0, 9).await.unwrap().len(), 1);
+
+        store.obtain([1; 32], SubjectKey { id: [1; 16], wrapped: vec![] }, NOW).await.unwrap();
+        assert!(store.obtain([2; 32], SubjectKey { id: [2; 16], wrapped: vec![] }, NOW).await.is_err());
+        assert_eq!(store.enter([1; 32], b"one", NOW).await.unwrap(), 1);
+        assert!(store.enter([2; 32], b"two", NOW).await.is_err());
+    }
+}

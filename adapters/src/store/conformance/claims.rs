@@ -27,7 +27,9 @@ pub(crate) async fn a_claim_in_flight_tells_how_long_its_lease_lasts(store: &Arc
     assert_eq!(found, EarlierClaim { digest: [1; 32], state: ClaimState::InFlight { lease_left } });
 }
 
-pub(crate) async fn a_claim_whose_lease_is_over_is_taken_over_under_its_first_reference(store: &Arc<impl Claims + 'static>) {
+pub(crate) async fn a_claim_whose_lease_is_over_is_taken_over_under_its_first_reference(
+    store: &Arc<impl Claims + 'static>,
+) {
     let first = taken(&**store, wish("k", 1, "ref-1"), NOW).await;
     assert_eq!(first.reference(), "ref-1");
     earlier(&**store, wish("k", 1, "ref-2"), NOW + LEASE - TICK).await;

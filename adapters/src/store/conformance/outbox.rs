@@ -201,7 +201,10 @@ pub(crate) async fn events_are_delivered_again_from_a_position_on(store: &Arc<im
         tell(&**store, event("one", "s")).await;
         let found = due(&**store, NOW).await;
         let position = found.first().unwrap().position;
-        store.told(&client("one"), position, if position == 2 { Telling::Parked } else { Telling::Delivered }).await.unwrap();
+        store
+            .told(&client("one"), position, if position == 2 { Telling::Parked } else { Telling::Delivered })
+            .await
+            .unwrap();
     }
     tell(&**store, event("two", "s")).await;
     assert_eq!(store.redeliver(&client("one"), 3, NOW).await.unwrap(), 0);

@@ -203,11 +203,7 @@ pub(crate) async fn an_answer_settles_for_good(store: &Arc<impl Durable + 'stati
     let found = earlier(&**store, wish("k", 1, "ref-2"), NOW).await;
     assert_eq!(found.state, ClaimState::Answered(reply(201)));
     assert_eq!(fate(&**store, NOW).await, Some(Fate::Answered));
-    for settlement in [
-        Settlement::Answered(reply(500)),
-        Settlement::NotReceived,
-        Settlement::AskAgain(NOW),
-    ] {
+    for settlement in [Settlement::Answered(reply(500)), Settlement::NotReceived, Settlement::AskAgain(NOW)] {
         assert!(!settle(&**store, &undecided, settlement, NOW).await);
     }
     assert_eq!(due(&**store, a_while_later()).await, []);
@@ -276,11 +272,7 @@ pub(crate) async fn nothing_is_settled_while_a_repetition_is_at_it(store: &Arc<i
     taken(&**store, settling("k", 1, "ref-1"), NOW).await;
     let undecided = the_one_due(&**store, NOW + LEASE).await;
     let second = taken(&**store, settling("k", 1, "ref-2"), NOW + LEASE).await;
-    for settlement in [
-        Settlement::Answered(reply(201)),
-        Settlement::NotReceived,
-        Settlement::AskAgain(NOW),
-    ] {
+    for settlement in [Settlement::Answered(reply(201)), Settlement::NotReceived, Settlement::AskAgain(NOW)] {
         assert!(!settle(&**store, &undecided, settlement, NOW + LEASE + LEASE - TICK).await);
     }
     assert_eq!(due(&**store, NOW + LEASE + LEASE - TICK).await, []);
@@ -288,9 +280,7 @@ pub(crate) async fn nothing_is_settled_while_a_repetition_is_at_it(store: &Arc<i
     assert_eq!(events(&**store).await, Vec::<String>::new());
 }
 
-pub(crate) async fn what_was_asked_before_a_repetition_settles_nothing_after_it(
-    store: &Arc<impl Durable + 'static>,
-) {
+pub(crate) async fn what_was_asked_before_a_repetition_settles_nothing_after_it(store: &Arc<impl Durable + 'static>) {
     // The backend says "not received", and then the repetition sends it: the word is old.
     taken(&**store, settling("silent", 1, "ref-1"), NOW).await;
     let silent = the_one_due(&**store, NOW + LEASE).await;
@@ -347,8 +337,7 @@ pub(crate) async fn a_fate_is_found_by_its_reference_alone(store: &Arc<impl Dura
     assert_eq!(fate(&**store, NOW).await, None);
     let ticket = taken(&**store, settling("k", 1, "ref-1"), NOW).await;
     assert_eq!(fate(&**store, NOW).await, Some(UNDECIDED));
-    let (other, pay, read) =
-        (client("other"), OperationId::parse("pay").unwrap(), OperationId::parse("read").unwrap());
+    let (other, pay, read) = (client("other"), OperationId::parse("pay").unwrap(), OperationId::parse("read").unwrap());
     let fate_of = async |client: &ClientId, operation: &OperationId, reference: &str| {
         store.fate(client, operation, reference, NOW).await.unwrap()
     };

@@ -51,7 +51,9 @@ pub(crate) async fn a_verification_is_there_once(store: &Arc<impl Verifications 
     assert!(store.by_session(&ProviderId::parse("demo").unwrap(), "s-2").await.unwrap().is_none());
 }
 
-pub(crate) async fn a_verification_changes_only_from_the_state_that_was_expected(store: &Arc<impl Verifications + Outbox + 'static>) {
+pub(crate) async fn a_verification_changes_only_from_the_state_that_was_expected(
+    store: &Arc<impl Verifications + Outbox + 'static>,
+) {
     let pending = verification("v-1", "s-1");
     let acr = Some("urn:qaqpa:acr:L2".to_owned());
     let passed = Verification { state: State::Passed, decided: Some(NOW), acr, ..pending.clone() };

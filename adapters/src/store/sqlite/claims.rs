@@ -91,7 +91,8 @@ pub(super) fn undecided(
         "SELECT client, operation, key FROM claims WHERE ask_at <= ?1 AND lease_ends <= ?1 AND organisation IS NOT NULL
          ORDER BY ask_at LIMIT ?2",
     )?;
-    let keys: Vec<_> = statement.query_map(params![now.millis(), rows(most)], |row| Ok(key(row)))?.collect::<Result<_, _>>()?;
+    let keys: Vec<_> =
+        statement.query_map(params![now.millis(), rows(most)], |row| Ok(key(row)))?.collect::<Result<_, _>>()?;
     let mut found = Vec::new();
     for key in keys {
         let key = key?;

@@ -41,13 +41,9 @@ pub(super) fn destroy(connection: &Connection, subject: [u8; 32]) -> Result<Opti
 }
 
 /// Enters a policy set, if the newest is another.
-pub(super) fn enter(
-    connection: &Connection,
-    digest: [u8; 32],
-    bundle: &[u8],
-    now: Timestamp,
-) -> Result<u64, Fault> {
-    let mut newest = connection.prepare_cached("SELECT number, digest FROM generations ORDER BY number DESC LIMIT 1")?;
+pub(super) fn enter(connection: &Connection, digest: [u8; 32], bundle: &[u8], now: Timestamp) -> Result<u64, Fault> {
+    let mut newest =
+        connection.prepare_cached("SELECT number, digest FROM generations ORDER BY number DESC LIMIT 1")?;
     let newest = newest.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 32]>(1)?))).optional()?;
     let number = match newest {
         Some((number, found)) if found == digest => return u64::try_from(number).map_err(Fault::new),

@@ -10,6 +10,8 @@ mod claims;
 mod lasting;
 mod outbox;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod verifications;
 mod worker;
 
@@ -112,9 +114,7 @@ impl Claims for SqliteStore {
         now: Timestamp,
     ) -> Answer<'a, Option<Fate>> {
         let (client, operation, reference) = (client.clone(), operation.clone(), reference.to_owned());
-        self.0.ask_at("claims", now, move |connection| {
-            claims::fate(connection, &client, &operation, &reference, now)
-        })
+        self.0.ask_at("claims", now, move |connection| claims::fate(connection, &client, &operation, &reference, now))
     }
 }
 

@@ -29,12 +29,7 @@ pub(super) fn append(connection: &Connection, event: &NewEvent) -> Result<(), Fa
 }
 
 /// Gives events beyond a position, in order.
-pub(super) fn after(
-    connection: &Connection,
-    client: &ClientId,
-    after: u64,
-    most: usize,
-) -> Result<Vec<Event>, Fault> {
+pub(super) fn after(connection: &Connection, client: &ClientId, after: u64, most: usize) -> Result<Vec<Event>, Fault> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM events WHERE client = ?1 AND position > ?2 ORDER BY position LIMIT ?3"
     ))?;
@@ -66,19 +61,13 @@ pub(super) fn due(
     let mut take = connection.prepare_cached(&format!(
         "UPDATE events SET attempts = attempts + 1, due_at = ?3 WHERE client = ?1 AND position = ?2 RETURNING {COLUMNS}"
     ))?;
-    let take = |(client, position)| {
-        take.query_row(params![client, position, (now + lease).millis()], |row| Ok(event(row)))?
-    };
+    let take =
+        |(client, position)| take.query_row(params![client, position, (now + lease).millis()], |row| Ok(event(row)))?;
     found.into_iter().map(take).collect()
 }
 
 /// Writes down what became of an attempt.
-pub(super) fn told(
-    connection: &Connection,
-    client: &ClientId,
-    position: u64,
-    telling: Telling,
-) -> Result<(), Fault> {
+pub(super) fn told(connection: &Connection, client: &ClientId, position: u64, telling: Telling) -> Result<(), Fault> {
     let (state, due_at) = match telling {
         Telling::Delivered => ("delivered", None),
         Telling::Again(at) => ("waiting", Some(at.millis())),
@@ -93,12 +82,7 @@ pub(super) fn told(
 }
 
 /// Makes events due again.
-pub(super) fn redeliver(
-    connection: &Connection,
-    client: &ClientId,
-    after: u64,
-    now: Timestamp,
-) -> Result<u64, Fault> {
+pub(super) fn redeliver(connection: &Connection, client: &ClientId, after: u64, now: Timestamp) -> Result<u64, Fault> {
     let mut statement = connection.prepare_cached(
         "UPDATE events SET state = 'waiting', attempts = 0, due_at = ?3 WHERE client = ?1 AND position > ?2",
     )?;

@@ -76,7 +76,9 @@ fn migrate_by(connection: &mut Connection, steps: &[&str], now: Timestamp) -> Re
     let version = transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
     let known = i64::try_from(steps.len()).map_err(Fault::new)?;
     if version > known {
-        return Err(Fault::new(format!("the file is of version {version}, this program knows {known}; use a later one")));
+        return Err(Fault::new(format!(
+            "the file is of version {version}, this program knows {known}; use a later one"
+        )));
     }
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS migrations (
@@ -106,5 +108,87 @@ fn check(connection: &Connection, number: i64, checksum: [u8; 32]) -> Result<(),
         None if number == 1 => Ok(()),
         Some(_) => Err(Fault::new(format!("version {number} of the file was made by another program than this one"))),
         None => Err(Fault::new(format!("the file does not tell how it came to version {number}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+    use crate::store::conformance::Folder;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    fn of_version_1(folder: &Folder) -> Connection {
+        let connection = Connection::open(folder.0.join("state.db")).unwrap();
+        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+        connection.execute_batch(include_str!("version_1.sql")).unwrap();
+        connection
+    }
+
+    fn tables(connection: &Connection) -> Vec<String> {
+        let mut statement =
+            connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    fn version(connection: &Connection) -> i64 {
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_file_as_it_was() {
+        let folder = Folder::new();
+        let mut connection = of_version_1(&folder);
+        let before = tables(&connection);
+        let broken = [FIRST, LASTING, "CREATE TABLE more (x) STRICT; CREATE TABLE claims (x)"];
+        let fault = migrate_by(&mut connection, &broken, NOW).unwrap_err();
+        assert!(format!("{fault:?}").contains("migration 3"), "{fault:?}");
+        assert_eq!((version(&connection), tables(&connection)), (1, before));
+        migrate(&mut connection, NOW).unwrap();
+        assert_eq!(version(&connection), 2);
+    }
+
+    #[test]
+    fn a_process_that_dies_in_the_middle_leaves_the_file_as_it_was() {
+        let (folder, left) = (Folder::new(), Folder::new());
+        let connection = of_version_1(&folder);
+        let before = tables(&connection);
+        // So few pages that what was not committed is in the log already.
+        connection.pragma_update(None, "cache_size", 1).unwrap();
+        connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        connection.execute_batch(LASTING).unwrap();
+        connection.execute_batch("PRAGMA user_version = 2").unwrap();
+        for entry in std::fs::read_dir(&folder.0).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), left.0.join(entry.file_name())).unwrap();
+        }
+        let mut connection = Connection::open(left.0.join("state.db")).unwrap();
+        assert_eq!((version(&connection), tables(&connection)), (1, before));
+        migrate(&mut connection, NOW).unwrap();
+        assert_eq!(version(&connection), 2);
+    }
+
+    #[test]
+    fn a_file_brought_up_is_as_one_made_anew() {
+        let (old, new) = (Folder::new(), Folder::new());
+        let mut old = of_version_1(&old);
+        let mut new = Connection::open(new.0.join("state.db")).unwrap();
+        for connection in [&mut old, &mut new] {
+            migrate(connection, NOW).unwrap();
+            migrate(connection, NOW).unwrap();
+        }
+        assert_eq!(tables(&old), tables(&new));
+    }
+
+    #[test]
+    fn the_released_steps_have_not_changed() {
+        let hex = |step: &str| sha256(step.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let released = [
+            "1d25ab73ed88cd6fe7be52cfb8985794c13b3e582f548e388fc9c6b111d247a0",
+            "8b397fd279982ebda2d7da2d8148547bfc094c3ca426a433631b7d3cef7ae056",
+        ];
+        assert_eq!(STEPS.map(hex), released);
     }
 }

@@ -32,7 +32,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(5);
 const OTHERS_WAIT: Duration = Duration::from_secs(1);
 
 /// After how many jobs what is over is swept out, and how many rows of each table at most.
-const JOBS_PER_SWEEP: u32 = 1024;
+pub(super) const JOBS_PER_SWEEP: u32 = 1024;
 const ROWS_PER_SWEEP: u32 = 4096;
 
 /// Why a job could not be done; only that job is undone then.
@@ -212,7 +212,10 @@ impl Desk {
         connection.pragma_update(None, "secure_delete", "ON")?;
         connection.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut connection, Clock::system().now())?;
-        Ok(Self { connection, retention, jobs_since_sweep: 0, wipe_due: false, _lock: lock })
+        // An earlier process may have ended before it could cut the log after a destruction.
+        let mut desk = Self { connection, retention, jobs_since_sweep: 0, wipe_due: true, _lock: lock };
+        desk.wipe_due = desk.wipe(Duration::ZERO).is_err();
+        Ok(desk)
     }
 
     fn serve(mut self, waiting: &Receiver<Box<dyn Job>>) {
@@ -223,8 +226,11 @@ impl Desk {
             if let Err(cause) = &committed {
                 tracing::error!("the store could not commit {} jobs: {cause}", batch.len());
             }
-            self.wipe_due |= batch.iter().any(|job| job.wipes());
-            let wiped = if self.wipe_due { self.wipe() } else { Ok(()) };
+            let wanted = batch.iter().any(|job| job.wipes());
+            self.wipe_due |= wanted;
+            // Somebody who reads the file just now is waited for once; then it is tried again after each batch.
+            let wiped =
+                if self.wipe_due { self.wipe(if wanted { OTHERS_WAIT } else { Duration::ZERO }) } else { Ok(()) };
             for job in batch {
                 let done = if job.wipes() { committed.as_ref().and(wiped.as_ref()) } else { committed.as_ref() };
                 job.answer(done.copied().map_err(String::as_str));
@@ -252,20 +258,23 @@ impl Desk {
     }
 
     /// Writes the log back and cuts it, so that nothing overwritten stands there any more.
-    ///
-    /// Somebody who reads the file just now is waited for; if they take longer, it is tried again after the next jobs.
-    fn wipe(&mut self) -> Result<(), String> {
-        let cut = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-        let cut = match cut {
-            Ok(0) => Ok(()),
-            Ok(_) => Err("what is destroyed may still stand in the log, as somebody reads it; try again".to_owned()),
-            Err(error) => Err(error.to_string()),
-        };
+    fn wipe(&mut self, wait: Duration) -> Result<(), String> {
+        let cut = self.cut_log(wait).map_err(|error| error.to_string()).and_then(|cut| {
+            let still = "what is destroyed may still stand in the log as long as somebody reads the file";
+            if cut { Ok(()) } else { Err(still.to_owned()) }
+        });
         self.wipe_due = cut.is_err();
-        if let Err(cause) = &cut {
+        if let (Err(cause), false) = (&cut, wait.is_zero()) {
             tracing::error!("the store's log could not be cut: {cause}");
         }
         cut
+    }
+
+    fn cut_log(&self, wait: Duration) -> Result<bool, rusqlite::Error> {
+        self.connection.busy_timeout(wait)?;
+        let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        self.connection.busy_timeout(OTHERS_WAIT)?;
+        Ok(busy? == 0)
     }
 }
 
