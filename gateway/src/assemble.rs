@@ -23,7 +23,9 @@ use spine::stage::{Door, Entrance};
 
 use crate::chore::deliver::Deliver;
 use crate::chore::enter::Enter;
+use crate::chore::prune::Prune;
 use crate::chore::settle::Settle;
+use crate::chore::ship::{Place, Ship};
 use crate::chore::{Chore, Chores};
 use crate::config::{AdministratorConfig, Config, ListenerConfig, WrapConfig};
 use crate::house::{House, ProcessLimits, Strangers};
@@ -104,19 +106,24 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
     let house = Arc::new(house(config, clock, issuer, &doors)?);
     let stack = Arc::new(ArcSwap::from_pointee(Stack::build(&house, Arc::new(generation), Arc::new(reach))));
     let listeners = doors.into_listeners(&house, &stack, config.connection);
-    let chores = chores(config, &house, &stack);
+    let chores = chores(config, &house, &stack)?;
     Ok(Assembled { house, stack, listeners, warnings, workers, chores })
 }
 
-fn chores(config: &Config, house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>) -> Chores {
+fn chores(config: &Config, house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>) -> Result<Chores, AssemblyError> {
     let (house, stack, private) = (Arc::clone(house), Arc::clone(stack), config.webhooks_private);
-    Chores::new(move || -> Vec<Box<dyn Chore>> {
-        vec![
+    let places = config.ships.iter().map(Place::prepare).collect::<Result<Vec<_>, _>>()?;
+    let keep = config.retention.audit;
+    Ok(Chores::new(move || -> Vec<Box<dyn Chore>> {
+        let mut chores: Vec<Box<dyn Chore>> = vec![
             Box::new(Enter::new(&house, &stack)),
             Box::new(Settle::new(&house, &stack)),
             Box::new(Deliver::new(&house, &stack, private)),
-        ]
-    })
+            Box::new(Prune::new(&house, &places, keep)),
+        ];
+        chores.extend(places.iter().map(|place| -> Box<dyn Chore> { Box::new(Ship::new(&house, place)) }));
+        chores
+    }))
 }
 
 type DoorParts = (Bound, Entrance, Option<TlsDoor>);

@@ -2,7 +2,9 @@
 
 pub mod deliver;
 pub mod enter;
+pub mod prune;
 pub mod settle;
+pub mod ship;
 
 use std::fmt;
 use std::future::Future;

@@ -30,6 +30,12 @@ struct Outcome {
     outcome: &'static str,
 }
 
+// The places are those of the configuration.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Shipped {
+    place: String,
+}
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Listener {
     listener: &'static str,
@@ -53,6 +59,8 @@ pub struct Metrics {
     panics: Counter,
     audit_lost: Counter,
     audit_suppressed: Counter,
+    ship_lag: Family<Shipped, Gauge>,
+    ship_lag_bytes: Family<Shipped, Gauge>,
     generation: Gauge,
     reloads_rejected: Counter,
     undecided: Gauge,
@@ -128,6 +136,8 @@ impl Metrics {
             panics: Counter::default(),
             audit_lost: Counter::default(),
             audit_suppressed: Counter::default(),
+            ship_lag: Family::default(),
+            ship_lag_bytes: Family::default(),
             generation: Gauge::default(),
             reloads_rejected: Counter::default(),
             undecided: Gauge::default(),
@@ -163,6 +173,10 @@ impl Metrics {
         let suppressed = "Refusals of strangers that were counted instead of recorded";
         registry.register("audit_suppressed", suppressed, metrics.audit_suppressed.clone());
         registry.register("audit_lost", "Audit records that could not be queued", metrics.audit_lost.clone());
+        let lag = "Audit records that a place has not got yet";
+        registry.register("audit_ship_lag", lag, metrics.ship_lag.clone());
+        let lag = "Bytes of the audit trail that a place has not got yet";
+        registry.register("audit_ship_lag_bytes", lag, metrics.ship_lag_bytes.clone());
         registry.register("config_generation", "The policy generation that decides", metrics.generation.clone());
         registry.register("config_rejected", "Reloads that were refused", metrics.reloads_rejected.clone());
         let undecided = "Deeds whose outcome was asked for in vain, by this process";
@@ -215,6 +229,15 @@ impl Metrics {
 
     pub(crate) fn audit_lost(&self) {
         self.audit_lost.inc();
+    }
+
+    pub(crate) fn shipping(&self, place: &str, records: u64, bytes: u64) {
+        let place = Shipped { place: place.to_owned() };
+        let set = |gauge: &Family<Shipped, Gauge>, count: u64| {
+            gauge.get_or_create(&place).set(i64::try_from(count).unwrap_or(i64::MAX));
+        };
+        set(&self.ship_lag, records);
+        set(&self.ship_lag_bytes, bytes);
     }
 
     pub(crate) fn reload_rejected(&self) {
