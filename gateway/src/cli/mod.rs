@@ -1,5 +1,6 @@
 //! The command line: what a person types, and what they get to read.
 
+mod audit;
 mod call;
 mod check;
 pub mod client;
@@ -36,6 +37,7 @@ First steps:
                              make one call yourself; token and proof are made for you
   qaqpa check policies/      is this policy set right? every problem with file, line and column
   qaqpa routes               what is exposed, to whom, and which file says so
+  qaqpa audit verify         was anything in the audit trail changed, removed or cut off?
 
 Exit codes: 0 fine, 1 a check failed, 2 wrong usage, 78 wrong configuration.";
 
@@ -74,6 +76,8 @@ enum Command {
     ///
     /// Prints the request and the answer like `curl -v`, with secrets shortened.
     Call(call::CallArguments),
+    /// Check the audit trail, read it, and prove what stands in it.
+    Audit(audit::AuditArguments),
 }
 
 /// How a tour is taken.
@@ -99,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Routes(arguments) => routes::run(&arguments),
         Command::Tour(arguments) => tour(&arguments),
         Command::Call(arguments) => told(in_runtime(call::run(arguments))),
+        Command::Audit(arguments) => audit::run(arguments),
     };
     ExitCode::from(code)
 }

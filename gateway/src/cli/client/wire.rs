@@ -157,7 +157,15 @@ impl Client {
     /// # Errors
     /// A sentence for people if the authority's certificate cannot be read.
     pub fn new(sandbox: &SandboxFile) -> Result<Self, String> {
-        Self::build(sandbox, None)
+        Self::build(Some(Path::new(&sandbox.ca_cert)), None)
+    }
+
+    /// Makes a client that trusts servers of one authority (a PEM file); without one, it can only speak clear text.
+    ///
+    /// # Errors
+    /// A sentence for people if the authority's certificate cannot be read.
+    pub fn trusting(authority: Option<&Path>) -> Result<Self, String> {
+        Self::build(authority, None)
     }
 
     /// Makes a client that shows the certificate of `record` to servers that ask for one.
@@ -174,13 +182,15 @@ impl Client {
                 with.join(", ")
             ));
         };
-        Self::build(sandbox, Some((Path::new(chain), Path::new(key))))
+        Self::build(Some(Path::new(&sandbox.ca_cert)), Some((Path::new(chain), Path::new(key))))
     }
 
-    fn build(sandbox: &SandboxFile, identity: Option<(&Path, &Path)>) -> Result<Self, String> {
+    fn build(authority: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(Path::new(&sandbox.ca_cert))? {
-            roots.add(certificate).map_err(|error| format!("{}: {error}.", sandbox.ca_cert))?;
+        if let Some(authority) = authority {
+            for certificate in certificates(authority)? {
+                roots.add(certificate).map_err(|error| format!("{}: {error}.", authority.display()))?;
+            }
         }
         // Named outright: rustls must never choose between two providers.
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

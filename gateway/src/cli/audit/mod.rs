@@ -1,0 +1,109 @@
+//! `qaqpa audit`: checks the trail, reads it, proves what stands in it, and has a person erased from it.
+//!
+//! All but `erase` read files only, so they work while the gateway runs and when it does not.
+
+mod erase;
+mod find;
+mod prove;
+mod show;
+mod tail;
+mod verify;
+
+use std::path::PathBuf;
+
+use adapters::audit::read::Reader;
+use clap::{Args, Subcommand};
+
+use super::client::STATE;
+use super::process::CONFIGURATION;
+use super::terminal::complain;
+
+/// What is done with the trail.
+#[derive(Debug, Args)]
+pub(super) struct AuditArguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check every record, segment and signed head; tell every fault with file and record.
+    ///
+    /// Exit 1 if anything was changed, removed, moved or cut off. What was cut off together with its heads shows only
+    /// against a head that was kept elsewhere: give it with --head.
+    Verify(verify::VerifyArguments),
+    /// Tell the life of one call: what each stage decided, and when.
+    Show(show::ShowArguments),
+    /// Print the newest records, one a line.
+    Tail(tail::TailArguments),
+    /// Print records as JSON lines, oldest first.
+    Export(tail::ExportArguments),
+    /// Prove that a record stands in the trail, for somebody who has only a signed head and our public keys.
+    ///
+    /// Prints one JSON object; `tests/clients/prove.py` checks it without this program.
+    Prove(prove::ProveArguments),
+    /// Destroy the key under which everything that names a person is sealed; the trail still proves itself.
+    ///
+    /// The running gateway does it, for an administrator with the role `eraser`. It cannot be undone.
+    Erase(erase::EraseArguments),
+}
+
+/// Which trail.
+#[derive(Debug, Args)]
+struct Place {
+    /// The state folder that holds the trail
+    #[arg(long, default_value = STATE, value_name = "DIR")]
+    state: PathBuf,
+    /// The configuration that names the state folder
+    #[arg(long, value_name = "FILE", conflicts_with = "state")]
+    config: Option<PathBuf>,
+}
+
+/// Why a command ended without doing what it is for: its exit code, and a text for people.
+struct Failed(u8, String);
+
+impl From<String> for Failed {
+    fn from(text: String) -> Self {
+        Self(super::FAILED, text)
+    }
+}
+
+impl From<policies::code::Outage> for Failed {
+    fn from(outage: policies::code::Outage) -> Self {
+        Self(super::FAILED, format!("error: {outage}"))
+    }
+}
+
+impl Place {
+    fn state(&self) -> Result<PathBuf, Failed> {
+        let Some(path) = &self.config else { return Ok(self.state.clone()) };
+        let config = crate::config::load(path);
+        config.map(|config| config.state).map_err(|findings| Failed(CONFIGURATION, findings.render(false)))
+    }
+
+    /// Finds the folder of the trail, which has to be there.
+    fn trail(&self) -> Result<PathBuf, Failed> {
+        let dir = self.state()?.join("audit");
+        if dir.is_dir() { Ok(dir) } else { Err(format!("error: there is no trail in {}", dir.display()).into()) }
+    }
+
+    fn reader(&self) -> Result<Reader, Failed> {
+        Ok(Reader::open(&self.trail()?)?)
+    }
+}
+
+/// Does what was typed.
+pub(super) fn run(arguments: AuditArguments) -> u8 {
+    let done = match arguments.command {
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
+        Command::Tail(arguments) => tail::run(&arguments),
+        Command::Export(arguments) => tail::export(&arguments),
+        Command::Prove(arguments) => prove::run(&arguments),
+        Command::Erase(arguments) => erase::run(&arguments),
+    };
+    done.unwrap_or_else(|Failed(code, text)| {
+        complain(&text);
+        code
+    })
+}
