@@ -147,11 +147,3 @@ async fn an_attempt_has_its_time() {
     assert!(post(&format!("http://{}/", listener.local_addr().unwrap()), true).await.is_err());
     assert_eq!(begun.elapsed(), ATTEMPT_MAX);
 }
-
-#[tokio::test]
-async fn a_server_that_nobody_vouches_for_is_not_told_anything() {
-    let (url, seen) = endpoint(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), false).await;
-    let outage = post(&url.replace("http://", "https://"), true).await;
-    assert!(outage.is_err());
-    assert!(seen.lock().unwrap().iter().all(|read| !read.contains("webhook-id")));
-}

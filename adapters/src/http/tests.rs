@@ -9,7 +9,9 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use http_body_util::{BodyExt, Full};
+use policies::delivery::{SigningSecret, sign};
 use policies::id::UpstreamId;
+use policies::network::Endpoint;
 use policies::rulebook::{Protocol, Upstream};
 use policies::secret::Secret;
 use rustls::RootCertStore;
@@ -21,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::client::{ANSWER_BYTES_MAX, Client, Reply};
+use super::courier::Courier;
 use super::trust::{Identity, Trust};
 use super::url::AllowedUrl;
 use crate::clock::Clock;
@@ -161,6 +164,27 @@ fn certificates(name: &str, asks: bool, protocol: &[u8]) -> Certificates {
     config.alpn_protocols = vec![protocol.to_vec()];
     let client = (std::fs::read(&client.certificate).unwrap(), Secret::new(std::fs::read(&client.key).unwrap()));
     Certificates { ca, client, acceptor: TlsAcceptor::from(Arc::new(config)), _folder: folder }
+}
+
+#[tokio::test]
+async fn an_endpoint_is_told_nothing_before_it_is_believed() {
+    let good = certificates("localhost", false, b"http/1.1");
+    let (url, seen) = service(answer("200 OK", b"ok"), Some(good.acceptor.clone())).await;
+    let endpoint = Endpoint::parse(&format!("https://{}/in", url.authority()), true).unwrap();
+    let secret = SigningSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    let signed = sign(&[secret], "e-1", b"{}", Clock::system().now()).unwrap();
+    let post = async |trust: Trust, private: bool| {
+        let courier = Courier::new(&trust, private);
+        courier.post(&endpoint, "application/json", &signed, Bytes::from_static(b"{}")).await
+    };
+    assert!(post(Trust::nobody().unwrap(), true).await.is_err());
+    let other = certificates("localhost", false, b"http/1.1");
+    assert!(post(Trust::from_pem(&other.ca, None).unwrap(), true).await.is_err());
+    // Whom one believes is one thing, whom one may call another.
+    assert!(post(Trust::from_pem(&good.ca, None).unwrap(), false).await.is_err());
+    assert!(seen.lock().unwrap().is_empty());
+    assert_eq!(post(Trust::from_pem(&good.ca, None).unwrap(), true).await.unwrap().status, 200);
+    assert_eq!(seen.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
