@@ -129,7 +129,8 @@ async fn dial_cluster(config: &RedisConfig, nodes: &[Address]) -> Result<Cluster
     }
     let client = builder.build().map_err(told)?;
     client.get_async_generic_connection::<Node>().await.map_err(|error| {
-        let of_node = NODE_CAUSE.with(|cell| cell.borrow().clone()).map_or_else(String::new, |cause| format!("; {cause}"));
+        let of_node =
+            NODE_CAUSE.with(|cell| cell.borrow().clone()).map_or_else(String::new, |cause| format!("; {cause}"));
         format!("{}{of_node}", told(error))
     })
 }
@@ -319,7 +320,9 @@ mod tests {
     #[test]
     fn a_server_that_forgets_is_refused() {
         let memory = |max: &str, policy: &str| {
-            format!("# Memory\r\nused_memory:1\r\nmaxmemory:{max}\r\nmaxmemory_human:1B\r\nmaxmemory_policy:{policy}\r\n")
+            format!(
+                "# Memory\r\nused_memory:1\r\nmaxmemory:{max}\r\nmaxmemory_human:1B\r\nmaxmemory_policy:{policy}\r\n"
+            )
         };
         for policy in ["allkeys-lru", "volatile-ttl", "volatile-lru", "allkeys-random", "of-tomorrow"] {
             assert!(keeps_what_it_is_told(&memory("1048576", policy)).is_err(), "{policy}");

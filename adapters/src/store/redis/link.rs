@@ -207,7 +207,8 @@ async fn serve(shared: Arc<Shared>, job: Job) {
     let deadline = job.begun + shared.budget.hard;
     // Who comes too late was held up by ourselves: the servers did nothing wrong, and nothing is sent for nobody.
     let late = deadline <= Instant::now();
-    let answer = if late { Err("the call came too late to be sent".to_owned()) } else { shared.run(&job, deadline).await };
+    let answer =
+        if late { Err("the call came too late to be sent".to_owned()) } else { shared.run(&job, deadline).await };
     let now = Instant::now();
     if now.duration_since(job.begun) > shared.budget.soft {
         shared.slow.fetch_add(1, Ordering::Relaxed);

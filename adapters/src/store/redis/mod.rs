@@ -9,6 +9,7 @@
 //! Everything else is an outage: no connection, no answer in time, a replica, a full memory, a Cluster without this slot.
 //! Nothing of it is ever answered from the memory of this process.
 
+mod allowance;
 mod breaker;
 mod dial;
 mod fault;
@@ -28,9 +29,11 @@ use policies::code::Outage;
 use policies::time::Timestamp;
 use redis::Value;
 
+use self::allowance::Allowance;
+pub use self::allowance::OWNER_KEYS_MAX;
 pub use self::breaker::BreakerState;
-use self::link::{Call, Link, Script};
 pub use self::link::{CALLS_MAX, Readings};
+use self::link::{Call, Link, Script};
 pub use self::servers::{
     ADDRESS_BYTES_MAX, Address, Budget, CONNECTIONS_MAX, Credentials, DATABASE_MAX, PREFIX_BYTES_MAX, Prefix,
     REDIS_PORT, RedisConfig, SENTINEL_PORT, SERVERS_MAX, Servers, ServersError,
@@ -70,6 +73,7 @@ static CLAIM: Script = Script::new(CLAIM_TEXT, LazyLock::new(|| Script::hash_of(
 pub struct RedisStore {
     link: Link,
     prefix: Prefix,
+    allowance: Allowance,
     /// Tells the calls of this process from those of all others.
     process: String,
     calls: AtomicU64,
@@ -82,8 +86,13 @@ impl RedisStore {
     /// An [`Outage`] if the budget makes no sense or the system gives no thread.
     pub fn open(config: RedisConfig) -> Result<Self, Outage> {
         config.budget.check().map_err(|error| Outage::new("redis", error))?;
-        let prefix = config.prefix.clone();
-        Ok(Self { link: Link::open(config)?, prefix, process: entropy::token_128bit(), calls: AtomicU64::new(0) })
+        Ok(Self {
+            prefix: config.prefix.clone(),
+            link: Link::open(config)?,
+            allowance: Allowance::new(OWNER_KEYS_MAX),
+            process: entropy::token_128bit(),
+            calls: AtomicU64::new(0),
+        })
     }
 
     /// Returns what the connections have seen, for metrics.
@@ -128,8 +137,15 @@ impl RedisStore {
 }
 
 impl Replays for RedisStore {
-    /// As promised; a key is shared out to no owner, since the room is the server's: see its `maxmemory`.
-    fn claim<'a>(&'a self, _owner: &'a str, key: [u8; 32], keep_until: Timestamp, now: Timestamp) -> Answer<'a, bool> {
-        Box::pin(self.remember(key, keep_until, now))
+    /// As promised; the room is the servers', and each gateway gives an owner no more than its share of keys.
+    fn claim<'a>(&'a self, owner: &'a str, key: [u8; 32], keep_until: Timestamp, now: Timestamp) -> Answer<'a, bool> {
+        Box::pin(async move {
+            self.allowance.ask(owner, now)?;
+            let fresh = self.remember(key, keep_until, now).await?;
+            if fresh {
+                self.allowance.add(owner, keep_until);
+            }
+            Ok(fresh)
+        })
     }
 }

@@ -34,7 +34,9 @@ pub const CONNECTIONS_MAX: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ServersError {
     /// It is no address of a server; the text is not shown, since a password may stand in it.
-    #[error("an address must be redis://HOST[:PORT][/DATABASE], or rediss:// for TLS; user and password stand elsewhere")]
+    #[error(
+        "an address must be redis://HOST[:PORT][/DATABASE], or rediss:// for TLS; user and password stand elsewhere"
+    )]
     Address,
     /// Clear text to another machine.
     #[error("{0}: redis:// is clear text and only for this machine (127.0.0.1, [::1], localhost): use rediss://")]

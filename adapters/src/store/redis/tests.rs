@@ -113,9 +113,14 @@ async fn what_is_no_memory_of_ours_is_an_outage() {
     let mut raw = raw().await;
     for (number, foreign) in ["", "1", "yes", "later x", " 1 x"].into_iter().enumerate() {
         let key = [u8::try_from(number).unwrap(); 32];
-        let () = cmd("SET").arg(store.replay(&key)).arg(foreign).arg("PX").arg(60_000).query_async(&mut raw).await.unwrap();
+        let () =
+            cmd("SET").arg(store.replay(&key)).arg(foreign).arg("PX").arg(60_000).query_async(&mut raw).await.unwrap();
         let outage = store.claim("one", key, NOW + KEEP, NOW).await.unwrap_err();
-        assert_eq!((outage.port.as_str(), outage.cause.as_str()), ("replays", "the server answers FOREIGN"), "{foreign}");
+        assert_eq!(
+            (outage.port.as_str(), outage.cause.as_str()),
+            ("replays", "the server answers FOREIGN"),
+            "{foreign}"
+        );
     }
     let () = cmd("LPUSH").arg(store.replay(&[99; 32])).arg("x").query_async(&mut raw).await.unwrap();
     let () = cmd("PEXPIRE").arg(store.replay(&[99; 32])).arg(60_000).query_async(&mut raw).await.unwrap();
