@@ -1,1 +1,8 @@
-//! Redis down, slow, half-open, restarted.
+//! Redis down, slow, half-open, a replica, full, restarted: what it remembers is asked of it, or the request is refused.
+//!
+//! `store` looks at the adapter alone, `gateway` at whole requests; `failover` kills masters, in the full run.
+
+mod failover;
+mod gateway;
+mod server;
+mod store;
