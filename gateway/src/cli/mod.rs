@@ -1,10 +1,12 @@
 //! The command line: what a person types, and what they get to read.
 
 mod audit;
+mod backup;
 mod call;
 mod check;
 pub mod client;
 mod process;
+mod restore;
 mod routes;
 mod run;
 #[cfg(feature = "sandbox")]
@@ -38,6 +40,7 @@ First steps:
   qaqpa check policies/      is this policy set right? every problem with file, line and column
   qaqpa routes               what is exposed, to whom, and which file says so
   qaqpa audit verify         was anything in the audit trail changed, removed or cut off?
+  qaqpa backup --to DIR      copy the state folder while a gateway works on it
 
 Exit codes: 0 fine, 1 a check failed, 2 wrong usage, 78 wrong configuration.";
 
@@ -78,6 +81,13 @@ enum Command {
     Call(call::CallArguments),
     /// Check the audit trail, read it, and prove what stands in it.
     Audit(audit::AuditArguments),
+    /// Copy the state folder of a gateway, while it runs.
+    ///
+    /// Everything in it belongs together: answers, events, the audit trail, keys. Whoever has the copy has the keys; keep it
+    /// as safe as the original. Policies, contracts and the configuration are copied if they lie in the state folder.
+    Backup(backup::BackupArguments),
+    /// Put a backup into an empty folder, after every file of it was checked.
+    Restore(restore::RestoreArguments),
 }
 
 /// How a tour is taken.
@@ -104,6 +114,8 @@ pub fn main() -> ExitCode {
         Command::Tour(arguments) => tour(&arguments),
         Command::Call(arguments) => told(in_runtime(call::run(arguments))),
         Command::Audit(arguments) => audit::run(arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
     };
     ExitCode::from(code)
 }
