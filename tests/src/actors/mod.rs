@@ -7,6 +7,7 @@ pub mod bank;
 pub mod certificate;
 pub mod jws;
 pub mod key;
+pub mod log;
 pub mod program;
 pub mod provider;
 pub mod receiver;

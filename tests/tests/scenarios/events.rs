@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gateway::chore::deliver::LEASE;
+use gateway::chore::deliver::{LEASE, PER_ENDPOINT_MAX};
 use policies::delivery::{JITTER_DIVISOR, SCHEDULE};
 use policies::id::ClientId;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank;
+use scenarios::actors::log::Log;
 use scenarios::actors::provider::{self, Callback};
 use scenarios::actors::receiver::{Receiver, Says, is_signed};
 use scenarios::actors::{App, Session};
@@ -443,4 +444,51 @@ async fn a_private_address_needs_the_operators_word(kind: Kind) {
     round(&world).await;
     assert!(hook.receiver.received().is_empty());
     assert_eq!(waiting(&world, "demo-app").await, 1);
+}
+
+#[tokio::test]
+async fn so_many_are_under_way_to_one_endpoint_and_not_one_more() {
+    let hook = Hook::new().await;
+    let world = World::with(Kind::Memory, hook.of("demo-app")).await;
+    let app = Session::of(&world, "demo-app").await;
+    hook.receiver.says(|_| Says::Nothing);
+    for _ in 0..=PER_ENDPOINT_MAX {
+        decide(&app).await;
+    }
+    round(&world).await;
+    assert_eq!(hook.receiver.received().len(), PER_ENDPOINT_MAX);
+    // All of them were taken for this batch: nobody else is to send them meanwhile.
+    hook.receiver.says(|_| Says::Taken);
+    round(&world).await;
+    assert_eq!(hook.receiver.received().len(), PER_ENDPOINT_MAX);
+    world.advance(LEASE);
+    round(&world).await;
+    assert_eq!(hook.receiver.received().len(), 2 * PER_ENDPOINT_MAX + 1);
+    assert_eq!(waiting(&world, "demo-app").await, 0);
+}
+
+#[tokio::test]
+async fn the_log_knows_neither_secrets_nor_paths() {
+    let log = Log::default();
+    let listening = log.listen("warn,gateway=trace,adapters=trace,broker=trace,policies=trace");
+    let hook = Hook::new().await;
+    let world = World::with(Kind::Memory, hook.of("demo-app")).await;
+    let app = Session::of(&world, "demo-app").await;
+    for says in [Says::Refused(500, ""), Says::Refused(410, ""), Says::Nothing, Says::Taken] {
+        hook.receiver.says(move |_| says);
+        decide(&app).await;
+        round(&world).await;
+    }
+    hook.keep("secret", "whsec_canary-that-cannot-be-read");
+    decide(&app).await;
+    round(&world).await;
+    drop(listening);
+    let log = log.text();
+    assert!(log.contains("it answered 500") && log.contains("is not posted again"), "{log}");
+    assert!(log.contains("no event is posted to client demo-app (") && log.contains("was taken by"), "{log}");
+    let key = hook.secret.strip_prefix("whsec_").unwrap();
+    for canary in [key, "canary-of-the-path", "canary-that-cannot-be-read", "v1,"] {
+        assert!(!log.contains(canary), "{canary} in {log}");
+    }
+    assert!(!format!("{:?}", world.assembled().stack.load().generation().rulebook).contains("canary"));
 }
