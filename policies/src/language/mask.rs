@@ -33,7 +33,21 @@ pub(super) fn masked(source: &Source, number: usize) -> Vec<char> {
         }
         at += blanks + length;
     }
+    star_assigned(&mut characters);
     characters
+}
+
+// What databases and web addresses write as `password=...`.
+fn star_assigned(characters: &mut [char]) {
+    let mut at = 0;
+    while let Some(sign) = characters.iter().skip(at).position(|character| *character == '=').map(|found| found + at) {
+        at = sign + 1;
+        let word: String = characters.iter().take(sign).collect();
+        if holds_secret(last_word(&word)) {
+            let ends = |character: &&mut char| !matches!(character, ' ' | '&' | '"' | ',' | '}' | ']');
+            characters.iter_mut().skip(at).take_while(ends).for_each(star);
+        }
+    }
 }
 
 fn nth_line(source: &Source, number: usize) -> &str {
@@ -97,7 +111,8 @@ fn star(character: &mut char) {
 // The private members of a JSON Web Key (RFC 7518, 6.2.2, 6.3.2 and 6.4) and what secrets are usually called.
 fn holds_secret(key: &str) -> bool {
     let folded: String = key.to_lowercase().chars().filter(|character| !matches!(character, '_' | '-')).collect();
-    matches!(folded.as_str(), "d" | "p" | "q" | "dp" | "dq" | "qi" | "oth" | "k" | "pin" | "token" | "apikey")
+    matches!(folded.as_str(), "d" | "p" | "q" | "dp" | "dq" | "qi" | "oth" | "k" | "pin" | "wrap" | "apikey")
+        || folded.ends_with("token")
         || ["secret", "passw", "passphrase", "privatekey", "credential"].iter().any(|part| folded.contains(part))
 }
 
@@ -130,6 +145,9 @@ mod tests {
             "secret: hunter2 # not so secret",
             "url: https://user:hunter2@host/",
             "password: hunter2,hunter2",
+            "keys: {wrap: hunter2}",
+            "url: host=db password=hunter2 user=gateway",
+            "url: 'https://host/path?user=x&access_token=hunter2&clientSecret=hunter2'",
         ] {
             let line = shown(text, 1);
             assert!(!line.contains("hunter2") && !line.contains("ter2"), "{line}");

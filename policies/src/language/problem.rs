@@ -201,7 +201,9 @@ impl Faults {
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let plain = text.chars().all(|character| !character.is_control());
-    if plain && !text.is_empty() && text.chars().count() <= QUOTED_CHARACTERS_MAX && !looks_opaque(text) {
+    // What stands before the `@` of an address, or after a `password=`, may be a password.
+    let shown = !looks_opaque(text) && !text.contains(['@', '=']);
+    if plain && !text.is_empty() && text.chars().count() <= QUOTED_CHARACTERS_MAX && shown {
         format!("`{text}`")
     } else {
         "this value".to_owned()
