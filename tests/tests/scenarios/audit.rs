@@ -2,10 +2,11 @@
 
 mod canary;
 mod chain;
+mod shell;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use adapters::audit::read::Reader;
 use gateway::layer::once::LEASE_MARGIN;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::{self, payment, payment_with};
@@ -28,6 +29,7 @@ scenarios! {
     a_client_that_goes_away_leaves_an_abandoned_request,
     what_the_guard_sheds_is_counted_and_not_recorded,
     without_a_trail_no_money_moves,
+    a_record_tells_what_the_rules_judged,
 }
 
 /// The policy of the shipped payments: how long one may take.
@@ -83,8 +85,8 @@ async fn an_answered_request_leaves_one_record(kind: Kind) {
     // What a record may hold, and nothing more: a new member is a decision.
     let mut names: Vec<&str> = record.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
-    let known = "administrator amount at client ending generation hash interaction kind operation organisation \
-                 previous provider received reference sequence status steps";
+    let known = "at client ending generation hash interaction kind limits operation organisation previous received \
+                 roles scopes sequence status steps tokenExpires";
     assert_eq!(names.join(" "), known);
 }
 
@@ -252,10 +254,6 @@ async fn a_repetition_is_recorded_and_intends_nothing(kind: Kind) {
     assert_eq!(recorded(&world, refused.named()).await.len(), 1);
 }
 
-fn trail(world: &World) -> PathBuf {
-    world.file("audit/audit-000001.jsonl")
-}
-
 /// Words a request that can be found in the trail before it is answered.
 fn slow_order(interaction: &str, key: &str) -> Ask {
     Ask::post("/v1/domestic-payments")
@@ -273,8 +271,8 @@ async fn an_intent_is_on_the_disk_before_the_bank_answers(kind: Kind) {
         answer = app.send(slow_order(interaction, &fresh("order"))) => panic!("it is answered: {answer:?}"),
         () = booked(&world, before) => {
             // The bank has it, so the file has it: nobody has asked for the queue to be written out.
-            let text = std::fs::read_to_string(trail(&world)).unwrap();
-            let own: Vec<Value> = text.lines().filter(|line| line.contains(interaction)).map(|l| serde_json::from_str(l).unwrap()).collect();
+            let trail = Reader::open(&world.file("audit")).unwrap().from(1).map(|entry| entry.unwrap().to_value().unwrap());
+            let own: Vec<Value> = trail.filter(|record| record["interaction"] == interaction).collect();
             let [intent] = own.as_slice() else { panic!("{own:?}") };
             assert_eq!((&intent["kind"], &intent["amount"]), (&json!("intent"), &json!("1.00 KZT")));
             assert!(intent["reference"].is_string(), "{intent}");
@@ -323,15 +321,16 @@ async fn what_the_guard_sheds_is_counted_and_not_recorded(kind: Kind) {
     assert!((world.metric("qaqpa_refusals_total{reason=\"rate_limited\"}") - 1.0).abs() < f64::EPSILON);
 }
 
-/// Starts a world whose disk takes no line of the trail. `/dev/full` refuses everybody, root included.
+/// Starts a world whose trail cannot be begun: something stands where its first segment is written.
 async fn with_a_full_disk(kind: Kind) -> World {
     let rest = World::start(kind).await.stop().await;
     let trail = rest.state().join("audit");
     std::fs::remove_dir_all(&trail).unwrap();
-    std::fs::create_dir(&trail).unwrap();
-    std::os::unix::fs::symlink("/dev/full", trail.join("audit-000001.jsonl")).unwrap();
+    std::fs::create_dir_all(trail.join(IN_THE_WAY)).unwrap();
     World::again(rest, Setup::default()).await.map_err(|(error, _)| error).unwrap()
 }
+
+const IN_THE_WAY: &str = "audit-000001.seg.new";
 
 async fn without_a_trail_no_money_moves(kind: Kind) {
     let world = with_a_full_disk(kind).await;
@@ -353,4 +352,55 @@ async fn without_a_trail_no_money_moves(kind: Kind) {
     };
     tokio::time::timeout(PATIENCE, counted).await.unwrap();
     assert_eq!(bank::balance(&world, 1).await, before);
+    // When there is room again, all goes on, and the trail tells what it has lost.
+    std::fs::remove_dir(world.file("audit").join(IN_THE_WAY)).unwrap();
+    app.pay(&key, &payment("1.00")).await.succeeded(201);
+    let records = world.audit().await;
+    assert_eq!(records[0]["kind"], "gap", "{records:?}");
+    assert!(records[0]["lost"].as_u64().unwrap() >= 5, "{records:?}");
+    assert_eq!(adapters::audit::verify(&world.file("audit")), Ok(records.len() as u64));
+    assert_eq!(bank::balance(&world, 1).await, before - 100);
+}
+
+async fn a_record_tells_what_the_rules_judged(kind: Kind) {
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "demo-app").await;
+    let paid = app.pay(&fresh("order"), &payment("1500.00")).await;
+    paid.succeeded(201);
+    let records = recorded(&world, paid.named()).await;
+    let other = app.get("/v1/accounts?limit=1").await;
+    let other = outcome(&world, &other).await;
+    for record in &records {
+        let roles: Vec<&str> = record["roles"].as_array().unwrap().iter().map(|role| role.as_str().unwrap()).collect();
+        assert!(roles.contains(&"PISP"), "{record}");
+        assert!(record["scopes"].as_str().unwrap().split(' ').any(|scope| scope == "payments:write"), "{record}");
+        assert!(record["tokenExpires"].is_string(), "{record}");
+    }
+    // The time of each stage, since the request was received; in the order of the stack.
+    let micros = |record: &Value| -> Vec<u64> {
+        record["steps"].as_array().unwrap().iter().map(|step| step["micros"].as_u64().unwrap()).collect()
+    };
+    assert!(micros(&records[1]).is_sorted() && micros(&records[1]).starts_with(&micros(&records[0])), "{records:?}");
+    // One caller's limits can be told from another's, and not read.
+    let keys = |record: &Value| -> Vec<(String, String)> {
+        let limits = record["limits"].as_array().unwrap().iter();
+        let text = |limit: &Value, name: &str| limit[name].as_str().unwrap().to_owned();
+        limits.map(|limit| (text(limit, "id"), text(limit, "key"))).collect()
+    };
+    assert!(!keys(&other).is_empty() && keys(&other).iter().all(|(_, key)| key.len() == 22), "{other}");
+    let shared = keys(&other).into_iter().filter(|limit| keys(&records[0]).contains(limit)).count();
+    assert!(shared > 0, "{other} {records:?}");
+    let trial = Session::of(&world, "trial-app").await;
+    let limited = async {
+        loop {
+            let answer = trial.get("/v1/accounts?limit=1").await;
+            if answer.status == 429 {
+                return outcome(&world, &answer).await;
+            }
+        }
+    };
+    let limited = tokio::time::timeout(PATIENCE, limited).await.unwrap();
+    let exhausted = limited["exhausted"].as_str().unwrap();
+    assert!(keys(&limited).iter().any(|(id, _)| id == exhausted), "{limited}");
+    assert!(keys(&limited).iter().all(|limit| !keys(&other).contains(limit)), "{limited}");
 }

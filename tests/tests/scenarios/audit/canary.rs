@@ -96,8 +96,8 @@ async fn no_secret_is_found_in_files_logs_or_counts() {
     assert!(log.contains("refused: token_binding_failed") && log.contains("refused: schema_violation"), "{log}");
     silent(&log, "the log", cage.secrets.iter().chain(&cage.personal));
     silent(&metrics, "the counts", cage.secrets.iter().chain(&cage.personal));
-    let trail = std::fs::read_to_string(world.file("audit/audit-000001.jsonl")).unwrap();
-    assert!(trail.lines().count() > 15, "{trail}");
+    let trail = String::from_utf8_lossy(&std::fs::read(world.file("audit/audit-000001.seg")).unwrap()).into_owned();
+    assert!(trail.matches("\"interaction\"").count() > 15, "{trail}");
     silent(&trail, "the trail", cage.secrets.iter().chain(&cage.personal));
     files_are_silent(world.state(), &cage.secrets);
     // Once more when everything was written out.
@@ -250,7 +250,7 @@ fn files_are_silent(state: &Path, secrets: &[Canary]) {
     let mut found = Vec::new();
     files(state, &mut found);
     found.retain(|path| !OWN_PLACES.iter().any(|own| path.starts_with(state.join(own))));
-    for name in ["qaqpa.sqlite", "audit/audit-000001.jsonl", "qaqpa.yaml", "policies/sandbox.yaml"] {
+    for name in ["qaqpa.sqlite", "audit/audit-000001.seg", "qaqpa.yaml", "policies/sandbox.yaml"] {
         assert!(found.contains(&state.join(name)), "{name} is not there: {found:?}");
     }
     for path in found {
@@ -317,7 +317,7 @@ async fn a_talkative_process_tells_no_secret() {
     personal.push(("a signed object", "eyJhbGci".to_owned()));
     personal.push(("a signed object", "eyJ0eXAi".to_owned()));
     silent(&ended.err, "the log", secrets.iter().chain(&personal));
-    let trail = std::fs::read_to_string(state.join("audit/audit-000001.jsonl")).unwrap();
+    let trail = String::from_utf8_lossy(&std::fs::read(state.join("audit/audit-000001.seg")).unwrap()).into_owned();
     silent(&trail, "the trail", secrets.iter().chain(&personal));
     files_are_silent(state, &secrets);
 }

@@ -1,19 +1,20 @@
 //! The chain of the trail: whole when it is left alone, broken at the right place when it is not, and continued.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use adapters::audit::{Audit, verify};
+use adapters::audit::{Audit, HEAD_EVERY, Options, Trust, inspect, verify};
+use adapters::clock::Clock;
 use gateway::assemble::AssemblyError;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::payment;
-use scenarios::actors::key::sha256;
 use scenarios::actors::{Session, bank};
-use scenarios::world::{Ask, Folder, Kind, Rest, Setup, World};
+use scenarios::world::{Ask, Kind, PATIENCE, Rest, Setup, World};
 use serde_json::Value;
 
 scenarios! {
     the_trail_of_a_busy_day_is_whole,
     the_trail_goes_on_after_a_restart,
+    the_trail_is_signed_each_minute,
 }
 
 async fn busy(world: &World) {
@@ -67,7 +68,37 @@ async fn the_trail_goes_on_after_a_restart(kind: Kind) {
     numbered(&second);
 }
 
-// What follows is about the file alone; how the requests came in changes nothing.
+async fn the_trail_is_signed_each_minute(kind: Kind) {
+    let world = World::start(kind).await;
+    let heads = async |world: &World| {
+        world.audit().await;
+        inspect(&world.file("audit"), &Trust::default())
+    };
+    busy(&world).await;
+    assert_eq!(heads(&world).await.heads, 0);
+    world.advance(HEAD_EVERY);
+    busy(&world).await;
+    let signed = async {
+        loop {
+            let report = heads(&world).await;
+            if report.heads > 0 {
+                return report;
+            }
+        }
+    };
+    let report = tokio::time::timeout(PATIENCE, signed).await.unwrap();
+    assert_eq!(report.faults, vec![]);
+    // The next record notes the head, so that it cannot be taken away unseen.
+    busy(&world).await;
+    let records = world.audit().await;
+    assert_eq!(records.iter().filter(|record| record["kind"] == "head").count() as u64, heads(&world).await.heads);
+    std::fs::remove_file(world.file("audit/heads.jsonl")).unwrap();
+    let broken = verify(&world.file("audit")).unwrap_err();
+    assert!(broken.cause.contains("notes head 1, which heads.jsonl does not have"), "{broken}");
+}
+
+// What follows is about the files alone; how the requests came in changes nothing. What else a forger may try is tried on
+// the trail itself, in `adapters`.
 
 async fn left() -> Rest {
     let world = World::start(Kind::Memory).await;
@@ -75,89 +106,46 @@ async fn left() -> Rest {
     world.stop().await
 }
 
-fn trail_of(rest: &Rest) -> std::path::PathBuf {
-    rest.state().join("audit/audit-000001.jsonl")
-}
-
-/// Says what the check finds when the lines are changed: the line and the cause.
-fn found(lines: &[String], change: impl FnOnce(&mut Vec<String>)) -> Result<u64, (u64, String)> {
-    let mut lines = lines.to_vec();
-    change(&mut lines);
-    let folder = Folder::new();
-    std::fs::write(folder.path().join("audit-000001.jsonl"), lines.concat()).unwrap();
-    verify(folder.path()).map_err(|broken| {
-        assert!(broken.file.ends_with("audit-000001.jsonl"), "{broken}");
-        (broken.line, broken.cause)
-    })
-}
-
-fn line(lines: &mut [String], number: usize) -> &mut String {
-    lines.get_mut(number - 1).unwrap()
-}
-
-/// Gives a line the hash of what it says now, as a forger would.
-fn rehash(line: &mut String) {
-    let body = line.rsplit_once(",\"hash\":\"").unwrap().0.to_owned();
-    let hash: String = sha256(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    *line = format!("{body},\"hash\":\"{hash}\"}}\n");
+fn segment_of(rest: &Rest) -> PathBuf {
+    rest.state().join("audit/audit-000001.seg")
 }
 
 #[tokio::test]
 async fn what_was_done_to_the_trail_is_found_with_its_place() {
     let rest = left().await;
-    let text = std::fs::read_to_string(trail_of(&rest)).unwrap();
-    let lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
-    let count = lines.len() as u64;
-    assert!(count >= 6, "{text}");
-    assert_eq!(found(&lines, |_| {}), Ok(count));
-    let at = |result: Result<u64, (u64, String)>| result.unwrap_err().0;
-    let changed =
-        |lines: &mut Vec<String>| *line(lines, 2) = line(lines, 2).replace("\"status\":200", "\"status\":500");
-    assert_eq!(found(&lines, changed), Err((2, "its hash is not that of its bytes".to_owned())));
-    let forged = |lines: &mut Vec<String>| {
-        changed(lines);
-        rehash(line(lines, 2));
+    let folder = rest.state().join("audit");
+    let whole = std::fs::read(segment_of(&rest)).unwrap();
+    let records = verify(&folder).unwrap();
+    assert!(records >= 6, "{records}");
+    let place = whole.windows(12).position(|text| text == b"\"status\":200").unwrap();
+    let found = |bytes: &[u8]| {
+        std::fs::write(segment_of(&rest), bytes).unwrap();
+        verify(&folder).unwrap_err()
     };
-    // The changed line fits itself now, but the next one holds on to what it was.
-    assert_eq!(found(&lines, forged), Err((3, "it does not follow from the line before".to_owned())));
-    let recounted = |lines: &mut Vec<String>| {
-        lines.remove(1);
-        for number in 2..=lines.len() {
-            let (is, was) = (format!("{{\"sequence\":{number},"), format!("{{\"sequence\":{},", number + 1));
-            *line(lines, number) = line(lines, number).replace(&was, &is);
-            rehash(line(lines, number));
-        }
-    };
-    assert_eq!(at(found(&lines, recounted)), 2);
-    assert_eq!(at(found(&lines, |lines| drop(lines.remove(1)))), 2);
-    assert_eq!(at(found(&lines, |lines| drop(lines.remove(0)))), 1);
-    assert_eq!(at(found(&lines, |lines| lines.swap(1, 2))), 2);
-    assert_eq!(at(found(&lines, |lines| lines.insert(3, lines.get(2).unwrap().clone()))), 4);
-    assert_eq!(at(found(&lines, |lines| lines.insert(2, "\n".to_owned()))), 3);
-    assert_eq!(at(found(&lines, |lines| line(lines, 4).insert(0, ' '))), 4);
-    assert_eq!(at(found(&lines, |lines| line(lines, 4).insert_str(0, "{}"))), 4);
-    let half = |lines: &mut Vec<String>| {
-        let last = lines.last_mut().unwrap();
-        last.truncate(last.len() / 2);
-    };
-    assert_eq!(found(&lines, half), Err((count, "it is not whole".to_owned())));
-    // What is cut off at the very end is not seen from within; who needs to know keeps the last hash elsewhere.
-    assert_eq!(found(&lines, |lines| drop(lines.pop())), Ok(count - 1));
+    let mut changed = whole.clone();
+    changed[place + 9] = b'5';
+    let broken = found(&changed);
+    assert_eq!((broken.file.as_str(), broken.record), ("audit-000001.seg", 1), "{broken}");
+    // The gateway signed a head when it stopped, so that the end cannot be cut off either.
+    let broken = found(whole.get(..whole.len() - 1).unwrap());
+    assert_eq!((broken.record, broken.cause.as_str()), (records, "it is not whole"));
+    std::fs::write(segment_of(&rest), &whole).unwrap();
+    assert_eq!(verify(&folder), Ok(records));
+    std::fs::remove_file(segment_of(&rest)).unwrap();
+    let broken = verify(&folder).unwrap_err();
+    assert!(broken.to_string().contains(&format!("the last {records} are missing")), "{broken}");
 }
 
 async fn again(rest: Rest) -> Result<World, AssemblyError> {
     World::again(rest, Setup::default()).await.map_err(|(error, _)| error)
 }
 
-fn append(path: &Path, text: &str) {
-    let whole = std::fs::read_to_string(path).unwrap();
-    std::fs::write(path, format!("{whole}{text}")).unwrap();
-}
-
 #[tokio::test]
-async fn half_a_line_at_the_end_was_never_promised_and_is_cut_off() {
+async fn half_a_record_at_the_end_was_never_promised_and_is_cut_off() {
     let rest = left().await;
-    append(&trail_of(&rest), "{\"sequence\":7,\"previous\":\"ab");
+    let mut bytes = std::fs::read(segment_of(&rest)).unwrap();
+    bytes.extend_from_slice(b"\0\0\x01\x80\x01{\"at\":\"2026-");
+    std::fs::write(segment_of(&rest), bytes).unwrap();
     let world = again(rest).await.unwrap();
     busy(&world).await;
     let records = world.audit().await;
@@ -165,12 +153,12 @@ async fn half_a_line_at_the_end_was_never_promised_and_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_last_line_that_was_changed_stops_the_start() {
+async fn a_last_record_that_was_changed_stops_the_start() {
     let rest = left().await;
-    let text = std::fs::read_to_string(trail_of(&rest)).unwrap();
-    let at = text.rfind("\"client\":").unwrap();
-    let (kept, last) = text.split_at(at);
-    std::fs::write(trail_of(&rest), format!("{kept}{}", last.replacen("client", "tneilc", 1))).unwrap();
+    let mut bytes = std::fs::read(segment_of(&rest)).unwrap();
+    let place = bytes.len() - 60;
+    bytes[place] ^= 1;
+    std::fs::write(segment_of(&rest), bytes).unwrap();
     match again(rest).await {
         Err(AssemblyError::Machine(text)) => assert!(text.contains("audit") && text.contains("broken"), "{text}"),
         other => panic!("{other:?}"),
@@ -178,9 +166,19 @@ async fn a_last_line_that_was_changed_stops_the_start() {
 }
 
 #[tokio::test]
+async fn a_trail_that_was_cut_below_its_last_head_stops_the_start() {
+    let rest = left().await;
+    std::fs::remove_file(segment_of(&rest)).unwrap();
+    match again(rest).await {
+        Err(AssemblyError::Machine(text)) => assert!(text.contains("ends at record 0, and was signed for"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn two_processes_do_not_write_one_trail() {
     let world = World::start(Kind::Memory).await;
-    let second = Audit::open(&world.file("audit")).unwrap_err();
+    let second = Audit::open(&world.file("audit"), Options::plain(Clock::system())).unwrap_err();
     assert!(second.to_string().contains("another process"), "{second}");
     busy(&world).await;
     verify(&world.file("audit")).unwrap();
