@@ -8,6 +8,7 @@ use adapters::audit::{Audit, Options};
 use adapters::clock::Clock;
 use adapters::entropy::Namer;
 use adapters::files::private_directory;
+use adapters::http::courier::Courier;
 use adapters::keys::{Keyring, Sealer, TokenKey, WrapSource, open_wrapping};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
@@ -111,14 +112,15 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
 }
 
 fn chores(config: &Config, house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>) -> Result<Chores, AssemblyError> {
-    let (house, stack, private) = (Arc::clone(house), Arc::clone(stack), config.webhooks_private);
+    let (house, stack) = (Arc::clone(house), Arc::clone(stack));
+    let courier = Courier::new(&stores::trust(config.webhooks.trust.as_deref())?, config.webhooks.private);
     let places = config.ships.iter().map(Place::prepare).collect::<Result<Vec<_>, _>>()?;
     let keep = config.retention.audit;
     Ok(Chores::new(move || -> Vec<Box<dyn Chore>> {
         let mut chores: Vec<Box<dyn Chore>> = vec![
             Box::new(Enter::new(&house, &stack)),
             Box::new(Settle::new(&house, &stack)),
-            Box::new(Deliver::new(&house, &stack, private)),
+            Box::new(Deliver::new(&house, &stack, courier.clone())),
             Box::new(Prune::new(&house, &places, keep)),
         ];
         chores.extend(places.iter().map(|place| -> Box<dyn Chore> { Box::new(Ship::new(&house, place)) }));

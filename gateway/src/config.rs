@@ -16,7 +16,8 @@ use policies::language::{Faults, Problem, Source, document};
 use policies::limit::Rate;
 
 pub use self::keeping::{
-    Pkcs11Config, PostgresConfig, RedisConfig, RedisKind, RetentionConfig, ShipConfig, SinkConfig, StoresConfig, WrapConfig,
+    Pkcs11Config, PostgresConfig, RedisConfig, RedisKind, RetentionConfig, ShipConfig, SinkConfig, StoresConfig,
+    WebhooksConfig, WrapConfig,
 };
 use crate::findings::Findings;
 use crate::listen::ConnectionLimits;
@@ -125,8 +126,8 @@ pub struct Config {
     pub ships: Vec<ShipConfig>,
     /// How long things are kept.
     pub retention: RetentionConfig,
-    /// Whether webhooks may go to private addresses, as sandboxes need it.
-    pub webhooks_private: bool,
+    /// Where webhooks may go.
+    pub webhooks: WebhooksConfig,
 }
 
 const TOP: [&str; 18] = [
@@ -203,7 +204,9 @@ impl Reader<'_> {
         let wrap = fields.optional("keys").map_or(Some(WrapConfig::default()), |value| keeping::wrap(value, self.folder));
         let ships = fields.optional("audit").map_or(Some(Vec::new()), |value| keeping::audit(value, self.folder));
         let retention = fields.optional("retention").map_or(Some(RetentionConfig::default()), keeping::retention);
-        let webhooks_private = fields.optional("webhooks").map_or(Some(false), keeping::webhooks);
+        let webhooks = fields
+            .optional("webhooks")
+            .map_or(Some(WebhooksConfig::default()), |value| keeping::webhooks(value, self.folder));
         let (api, mtls_api, admin) = listeners?;
         let (requests_in_flight_max, per_peer) = limits?;
         Some(Config {
@@ -228,7 +231,7 @@ impl Reader<'_> {
             wrap: wrap?,
             ships: ships?,
             retention: retention?,
-            webhooks_private: webhooks_private?,
+            webhooks: webhooks?,
         })
     }
 

@@ -83,7 +83,7 @@ fn faulty(faults: Vec<openapi::Fault>, contracts: &[openapi::Source]) -> Finding
 /// Tells what a configuration lets administrators write.
 #[must_use]
 pub fn allowed(config: &Config) -> Allowed {
-    Allowed { private_endpoints: config.webhooks_private }
+    Allowed { private_endpoints: config.webhooks.private }
 }
 
 /// Tells which backends the policies name and the configuration has no address for.

@@ -68,12 +68,6 @@ impl Reach {
         Pools::new(self.targets.clone(), &self.trust)
     }
 
-    /// Returns whom calls to others are trusted by.
-    #[must_use]
-    pub fn trust(&self) -> &Trust {
-        &self.trust
-    }
-
     /// Gives what `rulebook` needs: this, if nothing of it has changed.
     ///
     /// # Errors

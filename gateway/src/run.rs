@@ -30,7 +30,11 @@ pub fn start(assembled: &mut Assembled) -> std::io::Result<Running> {
     let mut running = serve(assembled)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (chores, told) = (assembled.chores.clone(), running.stop.subscribe());
-    let go_round = move || runtime.block_on(async { chore::serve(chores.make(), told).await });
+    let go_round = move || {
+        runtime.block_on(async { chore::serve(chores.make(), told).await });
+        // Dropping it would wait for a name that is still being looked up, and so for as long as DNS takes.
+        runtime.shutdown_background();
+    };
     running.threads.push(std::thread::Builder::new().name("qaqpa-chores".to_owned()).spawn(go_round)?);
     Ok(running)
 }

@@ -57,7 +57,7 @@ const SECRETS_MAX_AGE: Duration = Duration::from_secs(60);
 pub struct Deliver {
     house: Arc<House>,
     stack: Arc<ArcSwap<Stack>>,
-    private: bool,
+    courier: Courier,
     targets: Option<Targets>,
     under_way: JoinSet<()>,
     // Whose events the tasks carry.
@@ -70,7 +70,6 @@ struct Targets {
     generation: Arc<Generation>,
     read: Timestamp,
     by_client: Arc<HashMap<ClientId, Arc<Target>>>,
-    courier: Courier,
 }
 
 #[derive(Debug)]
@@ -82,11 +81,11 @@ struct Target {
 }
 
 impl Deliver {
-    /// Makes the chore; `private` says whether the operator allows private addresses.
+    /// Makes the chore; `courier` goes where the operator allows, and believes whom the operator trusts.
     #[must_use]
-    pub fn new(house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>, private: bool) -> Self {
+    pub fn new(house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>, courier: Courier) -> Self {
         let (house, stack) = (Arc::clone(house), Arc::clone(stack));
-        Self { house, stack, private, targets: None, under_way: JoinSet::new(), busy: HashMap::new() }
+        Self { house, stack, courier, targets: None, under_way: JoinSet::new(), busy: HashMap::new() }
     }
 
     async fn once_round(&mut self) -> Result<usize, Outage> {
@@ -109,8 +108,8 @@ impl Deliver {
             self.end(ended);
         }
         let now = self.house.clock.now();
-        let targets = self.targets(now);
-        let (courier, targets) = (targets.courier.clone(), Arc::clone(&targets.by_client));
+        let targets = Arc::clone(&self.targets(now).by_client);
+        let courier = self.courier.clone();
         let busy: HashSet<&ClientId> = self.busy.values().collect();
         let room = ENDPOINTS_MAX.saturating_sub(busy.len()).min(EVENTS_MAX);
         let idle: Vec<ClientId> = targets.keys().filter(|client| !busy.contains(client)).cloned().collect();
@@ -154,7 +153,6 @@ impl Deliver {
                 generation: Arc::clone(generation),
                 read: now,
                 by_client: Arc::new(targets(generation, now)),
-                courier: Courier::new(stack.reach().trust(), self.private),
             },
         };
         self.targets.insert(renewed)

@@ -135,6 +135,15 @@ pub enum SinkConfig {
     },
 }
 
+/// Where webhooks may go, and whom they believe there.
+#[derive(Debug, Clone, Default)]
+pub struct WebhooksConfig {
+    /// Whether private addresses are allowed, as sandboxes need it.
+    pub private: bool,
+    /// The PEM bundle that endpoints' certificates are trusted by; not that of the backends, which trusts few.
+    pub trust: Option<PathBuf>,
+}
+
 /// How long each kind of record is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionConfig {
@@ -329,10 +338,12 @@ pub(super) fn retention(value: Value<'_>) -> Option<RetentionConfig> {
     Some(RetentionConfig { verifications: verifications?, events: events?, generations: generations?, audit: audit? })
 }
 
-/// Reads whether webhooks may go to private addresses.
-pub(super) fn webhooks(value: Value<'_>) -> Option<bool> {
-    let fields = value.fields(&["privateAddresses"])?;
-    fields.optional("privateAddresses").map_or(Some(false), |value| value.choice(&[("refuse", false), ("allow", true)]))
+pub(super) fn webhooks(value: Value<'_>, folder: &Path) -> Option<WebhooksConfig> {
+    let fields = value.fields(&["privateAddresses", "trust"])?;
+    let choices = [("refuse", false), ("allow", true)];
+    let private = fields.optional("privateAddresses").map_or(Some(false), |value| value.choice(&choices));
+    let trust = optional(&fields, "trust", |value| path(value, folder));
+    Some(WebhooksConfig { private: private?, trust: trust? })
 }
 
 // As a name in SQL and in a key it must need no quotes.
