@@ -16,7 +16,6 @@ use redis::{
     AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
     ProtocolVersion, RedisConnectionInfo, RedisError, RedisFuture, RedisResult, TlsMode, Value, cmd,
 };
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
@@ -52,7 +51,11 @@ thread_local! {
 /// An open connection that carries any number of calls at once; clones share it.
 #[derive(Clone)]
 pub(super) enum Wire {
+    /// To one server.
     Server(MultiplexedConnection),
+    /// To the server that Sentinels named.
+    Master(MultiplexedConnection, Address),
+    /// To all nodes of a Cluster.
     Cluster(ClusterConnection<Node>),
 }
 
@@ -60,7 +63,7 @@ impl Wire {
     /// Sends one command and waits for its answer, without bound: the caller has a deadline.
     pub(super) async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
         match self {
-            Wire::Server(connection) => command.query_async(connection).await,
+            Wire::Server(connection) | Wire::Master(connection, _) => command.query_async(connection).await,
             Wire::Cluster(connection) => command.query_async(connection).await,
         }
     }
@@ -85,6 +88,18 @@ pub(super) async fn dial(config: &RedisConfig) -> Result<Wire, String> {
     }
 }
 
+/// Tells whether the Sentinels name another master by now; not if none of them can be asked.
+///
+/// A master that is cut off from them, and not from us, goes on taking claims that nobody else will ever hear of.
+pub(super) async fn is_replaced(config: &RedisConfig, wire: &Wire) -> bool {
+    match (wire, &config.servers) {
+        (Wire::Master(_, known), Servers::Sentinel { master, sentinels, .. }) => {
+            master_of(config, master, sentinels).await.is_ok_and(|named| named != *known)
+        }
+        (Wire::Server(_) | Wire::Master(..) | Wire::Cluster(_), _) => false,
+    }
+}
+
 async fn dial_servers(config: &RedisConfig) -> Result<Wire, String> {
     let login = login(config.credentials.as_ref(), config.servers.database());
     match &config.servers {
@@ -100,7 +115,7 @@ async fn dial_servers(config: &RedisConfig) -> Result<Wire, String> {
             if !is_master(&mut connection).await.map_err(told)? {
                 return Err(format!("{address}, the master of the Sentinels, is a replica"));
             }
-            Ok(Wire::Server(connection))
+            Ok(Wire::Master(connection, address))
         }
         Servers::Cluster(nodes) => dial_cluster(config, nodes).await.map(Wire::Cluster),
     }
@@ -227,9 +242,8 @@ async fn open(address: &Address, login: &RedisConnectionInfo, trust: &Trust) -> 
     if !address.tls {
         return speak(stream, login).await;
     }
-    let mut config = ClientConfig::clone(&trust.config(b"redis"));
     // Redis has no name among the protocols that are agreed on by ALPN.
-    config.alpn_protocols.clear();
+    let config = trust.without_protocol();
     let name = ServerName::try_from(address.host.clone()).map_err(io::Error::other)?;
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
     speak(stream, login).await

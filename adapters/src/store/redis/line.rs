@@ -8,7 +8,7 @@ use redis::cmd;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::dial::{Wire, dial};
+use super::dial::{Wire, dial, is_replaced};
 use super::fault::Fault;
 use super::news::News;
 use super::servers::RedisConfig;
@@ -19,7 +19,7 @@ const WAIT_MIN: Duration = Duration::from_millis(100);
 /// How long the wait between two dials becomes at most: as long as a breaker is open.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// How often a connection is tried when nothing else is: what lies between may have forgotten it.
+/// How often a connection is tried, and Sentinels are asked: what lies between may have forgotten it, or they replaced it.
 const BEAT: Duration = Duration::from_secs(10);
 
 /// How long the answer to such a trial may take.
@@ -131,7 +131,7 @@ impl Line {
                     self.held.send_replace(Some(Held { number, wire: wire.clone() }));
                     news.reached();
                     let since = Instant::now();
-                    self.until_useless(number, wire).await;
+                    self.until_useless(number, wire, &config).await;
                     if since.elapsed() > WAIT_MAX {
                         wait = WAIT_MIN;
                         continue;
@@ -147,7 +147,7 @@ impl Line {
         }
     }
 
-    async fn until_useless(&self, number: u64, mut wire: Wire) {
+    async fn until_useless(&self, number: u64, mut wire: Wire, config: &RedisConfig) {
         let mut useless = self.useless.subscribe();
         loop {
             tokio::select! {
@@ -159,6 +159,9 @@ impl Line {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => self.failed(number, Fault::of(&error)),
                 Err(_) => self.failed(number, Fault::Gone),
+            }
+            if is_replaced(config, &wire).await {
+                self.failed(number, Fault::Gone);
             }
         }
     }

@@ -185,15 +185,18 @@ async fn where_nobody_listens_the_breaker_opens_and_calls_fail_at_once() {
     let open = Duration::from_secs(60);
     let budget = Budget { hard: Duration::from_millis(50), soft: Duration::from_millis(50), open, ..Budget::PRODUCT };
     let store = store(at(nobody), budget);
-    for _ in 0..budget.failures_max {
-        assert_eq!(store.readings().breaker, BreakerState::Closed);
-        assert!(store.claim("one", [1; 32], NOW + KEEP, NOW).await.is_err());
+    let mut claims = 0;
+    // What a busy machine makes too late to be sent does not count, or five would be enough.
+    while store.readings().breaker == BreakerState::Closed {
+        claims += 1;
+        assert!(claims <= 100 && store.claim("one", [1; 32], NOW + KEEP, NOW).await.is_err());
     }
+    assert!(claims >= budget.failures_max);
     let outage = store.claim("one", [1; 32], NOW + KEEP, NOW).await.unwrap_err();
     assert!(outage.cause.contains("nothing is sent") && outage.after.is_some_and(|after| after <= open), "{outage}");
     let readings = store.readings();
     let counted = (readings.calls, readings.failures, readings.refused, readings.connections, readings.breaker);
-    assert_eq!(counted, (6, 5, 1, 0, BreakerState::Open));
+    assert_eq!(counted, (u64::from(claims) + 1, u64::from(claims), 1, 0, BreakerState::Open));
 }
 
 fn at(address: SocketAddr) -> Servers {
@@ -264,8 +267,7 @@ async fn no_answer_but_our_own_lets_a_proof_pass() {
 #[tokio::test]
 async fn a_call_is_sent_twice_over_broken_connections_and_no_more() {
     let (address, scripts) = stand_in(b"").await;
-    let budget = Budget { hard: Duration::from_millis(400), soft: Duration::from_millis(400), ..Budget::PRODUCT };
-    let store = store(at(address), budget);
+    let store = store(at(address), PATIENT);
     assert!(store.claim("one", [1; 32], NOW + KEEP, NOW).await.is_err());
     assert!((1..=3).contains(&scripts.load(Ordering::SeqCst)));
 }

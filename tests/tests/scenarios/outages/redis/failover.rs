@@ -103,3 +103,32 @@ async fn the_replica_that_sentinels_choose_is_followed() {
     assert!(begun.elapsed() < PATIENCE);
     assert!(replica.ask("ROLE").starts_with('*'));
 }
+
+#[tokio::test]
+async fn a_master_that_sentinels_have_replaced_is_left_although_it_answers() {
+    if !is_full_run() {
+        return;
+    }
+    let (one, other) = (Server::start(&[]), Server::start(&[]));
+    let sentinel = Server::sentinel(one.address);
+    let servers = Servers::sentinel("qaqpa", &[format!("redis://{}", sentinel.address)]).unwrap();
+    let store = RedisStore::open(settings(servers, PATIENT)).unwrap();
+    recovers(&store).await;
+    sentinel.tell("SENTINEL REMOVE qaqpa");
+    sentinel.tell(&format!("SENTINEL MONITOR qaqpa 127.0.0.1 {} 1", other.address.port()));
+    until("the other one gets the claims", async || {
+        let _ = claim_new(&store).await;
+        other.ask("DBSIZE") != ":0"
+    })
+    .await;
+    let kept = one.ask("DBSIZE");
+    until("both connections lead there", async || {
+        let before = one.ask("DBSIZE");
+        for _ in 0..4 {
+            let _ = claim_new(&store).await;
+        }
+        one.ask("DBSIZE") == before
+    })
+    .await;
+    assert_ne!(kept, ":0");
+}
