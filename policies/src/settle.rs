@@ -184,8 +184,18 @@ mod tests {
     fn what_is_no_state_settles_nothing() {
         let long = format!(r#"{{"status":"{}"}}"#, "A".repeat(STATUS_BYTES_MAX + 1));
         for body in [
-            "", "{", "[]", "{}", r#"{"status":null}"#, r#"{"status":""}"#, r#"{"status":7}"#, r#"{"status":"unknown"}"#,
-            r#"{"status":"not_received"}"#, r#"{"status":"Aisulu Sandbaeva"}"#, "<h1>", &long,
+            "",
+            "{",
+            "[]",
+            "{}",
+            r#"{"status":null}"#,
+            r#"{"status":""}"#,
+            r#"{"status":7}"#,
+            r#"{"status":"unknown"}"#,
+            r#"{"status":"not_received"}"#,
+            r#"{"status":"Aisulu Sandbaeva"}"#,
+            "<h1>",
+            &long,
         ] {
             assert_eq!(judge(&undecided(0), Said::Known(body.as_bytes()), 0, NOW), again(ASK_AGAIN_MIN), "{body}");
         }

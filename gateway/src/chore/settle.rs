@@ -68,7 +68,13 @@ impl Settle {
     /// Makes the resolver of a house; `stack` tells which policies are in force.
     #[must_use]
     pub fn new(house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>) -> Self {
-        Self { house: Arc::clone(house), stack: Arc::clone(stack), connected: None, waiting: HashMap::new(), gone: HashSet::new() }
+        Self {
+            house: Arc::clone(house),
+            stack: Arc::clone(stack),
+            connected: None,
+            waiting: HashMap::new(),
+            gone: HashSet::new(),
+        }
     }
 
     async fn once_round(&mut self) -> Result<usize, Outage> {
@@ -200,9 +206,7 @@ async fn settled(
             let place = question.map(|question| question.status.path(&undecided.reference)).unwrap_or_default();
             (Settlement::Answered(stored(&media, &place, &body)), Some(event(&status)), Some("answered"))
         }
-        (Verdict::NotReceived, _) => {
-            (Settlement::NotReceived, Some(event(settle::NOT_RECEIVED)), Some("not_received"))
-        }
+        (Verdict::NotReceived, _) => (Settlement::NotReceived, Some(event(settle::NOT_RECEIVED)), Some("not_received")),
         (Verdict::AskAgain(at), _) => (Settlement::AskAgain(at), None, None),
         (Verdict::Settled(_), Heard::Unheard | Heard::Nothing) => {
             (Settlement::AskAgain(now + ASK_AGAIN_MAX), None, None)

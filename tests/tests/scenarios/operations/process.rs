@@ -191,6 +191,58 @@ async fn what_a_killed_sandbox_left_behind_misleads_nobody() {
 }
 
 #[tokio::test]
+async fn a_killed_sandbox_goes_on_where_it_was() {
+    let folder = Folder::new();
+    let state = folder.path();
+    let mut sandbox = running(state).await;
+    sandbox.complains("is policy set 1,").await;
+    let balances = format!("/v1/accounts/{}/balances", scenarios::actors::bank::account(1));
+    let balance =
+        async || answered(call(state, &["GET", &balances]).await.with(0))["body"]["balances"][0]["amount"].clone();
+    let pay = async |text: &str, key: &str| {
+        let body = scenarios::actors::bank::payment_with("1.00", text).to_string();
+        answered(call(state, &["POST", "/v1/domestic-payments", "--data", &body, "--key", key]).await.with(0))
+    };
+    let before = balance().await;
+    let paid = pay("order", "kill-1").await;
+    assert_eq!(paid["status"], 201);
+    // Its answer is lost; the gateway may die before it has asked what became of it.
+    let lost = pay("SBX:lost", "kill-2").await;
+    assert_eq!(lost["status"], 202);
+    let verification = serde_json::json!({
+        "subject": {"type": "iin", "value": scenarios::actors::bank::iin(6)}, "purpose": "loan", "level": "L2",
+        "binding": {"kind": "none"},
+    });
+    let verify = ["POST", "/v1/identity-verifications", "--data", &verification.to_string(), "--key", "kill-3"];
+    let begun = answered(call(state, &verify).await.with(0));
+    assert_eq!(begun["status"], 201, "{begun}");
+    sandbox.signal("KILL");
+    assert_eq!(sandbox.ended().await.code, None);
+    let mut sandbox = running(state).await;
+    sandbox.complains("is policy set 1,").await;
+    let again = pay("order", "kill-1").await;
+    assert_eq!((&again["status"], &again["body"]), (&Value::from(201), &paid["body"]));
+    let settled = async {
+        loop {
+            let again = pay("SBX:lost", "kill-2").await;
+            assert_eq!(again["body"]["paymentId"], lost["body"]["paymentId"]);
+            if again["status"] == 201 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, settled).await.unwrap();
+    let place = format!("/v1/identity-verifications/{}", begun["body"]["id"].as_str().unwrap());
+    let read = answered(call(state, &["GET", &place]).await.with(0));
+    assert_eq!(read["body"]["status"], "capture_pending", "{read}");
+    assert_eq!(answered(call(state, &verify).await.with(0))["body"], begun["body"]);
+    let tiyn = |amount: &Value| amount["amount"].as_str().unwrap().replace('.', "").parse::<i64>().unwrap();
+    assert_eq!(tiyn(&balance().await), tiyn(&before) - 200);
+    sandbox.signal("TERM");
+    sandbox.ended().await.with(0);
+}
+
+#[tokio::test]
 async fn a_state_that_cannot_be_used_is_told() {
     let folder = Folder::new();
     let file = folder.path().join("a-file");
