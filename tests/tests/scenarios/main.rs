@@ -44,6 +44,7 @@ mod callbacks;
 mod dice;
 mod events;
 mod http;
+mod kill;
 mod limits;
 mod oauth;
 mod operations;
