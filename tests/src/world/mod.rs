@@ -112,6 +112,12 @@ impl Rest {
     pub fn state(&self) -> &Path {
         self.folder.path()
     }
+
+    /// Goes on with the state in another folder, under the same addresses; what is left of this one is removed.
+    #[must_use]
+    pub fn moved(self, folder: Folder) -> Self {
+        Self { folder, ..self }
+    }
 }
 
 /// A gateway with its surroundings.
