@@ -157,7 +157,7 @@ const TOP: [&str; 18] = [
 /// Every problem at once.
 pub fn load(path: &Path) -> Result<Config, Findings> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        let help = "`qaqpa sandbox` needs no configuration; a first one of your own is in the README";
+        let help = "`qaqpa sandbox` needs no configuration; a first one of your own is in OPERATING.md";
         Findings::of_file("G0001", path, format!("it cannot be read: {error}"), Some(help.to_owned()))
     })?;
     let source = Source::new(path.display().to_string(), text);

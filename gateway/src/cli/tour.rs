@@ -101,7 +101,7 @@ fn next(sandbox: &SandboxFile) -> String {
         ("GET /v1/accounts --anonymous", "the same without a token"),
         (
             "POST /v1/domestic-payments --data @payment.json",
-            "pay; a payment.json stands in the README, --key KEY repeats it",
+            "pay; a payment.json stands in FINTECHS.md, --key KEY repeats it",
         ),
     ];
     let mut text = format!("Try next, with `qaqpa sandbox{flag}` running in another terminal:\n");

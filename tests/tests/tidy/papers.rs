@@ -2,8 +2,16 @@
 
 use super::tree::{files_below, packages, read, root};
 
-const AT_THE_ROOT: [&str; 6] =
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE"];
+const AT_THE_ROOT: [&str; 8] = [
+    "README.md",
+    "FINTECHS.md",
+    "OPERATING.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "LICENSE",
+];
 
 /// Folders that are no package and have a front page all the same.
 const FOLDERS: [&str; 2] = ["tests/clients", "tests/bench"];
