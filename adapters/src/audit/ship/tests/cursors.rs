@@ -102,3 +102,34 @@ async fn a_trail_without_records_is_nothing_to_send() {
     assert_eq!(shipper.round().await.unwrap(), trail.entries().len());
     assert!(!trail.cursor_path().exists() || !trail.entries().is_empty());
 }
+
+#[tokio::test]
+async fn what_a_place_has_not_got_is_kept_and_what_is_gone_nevertheless_is_passed_over() {
+    let folder = std::env::temp_dir().join(format!("qaqpa-ship-{}", entropy::token_128bit()));
+    fs::create_dir(&folder).unwrap();
+    let options = Options { segment_bytes_max: 4096, ..Options::plain(Clock::manual(NOW)) };
+    let audit = Audit::open(&folder.join("audit"), options).unwrap();
+    let trail = Trail { folder, audit, progress: Arc::default() };
+    for _ in 0..6 {
+        trail.grow(100).await;
+    }
+    let old = NOW + Duration::from_secs(1);
+    let keep_from = |trail: &Trail| trail.progress.got() + 1;
+    assert_eq!(trail.audit.prune(old, keep_from(&trail)).unwrap(), 0, "nobody knows yet what the place has");
+    let mut shipper = trail.to_file();
+    assert_eq!(shipper.round().await.unwrap(), BATCH_RECORDS_MAX);
+    let all = trail.expected();
+    assert!(trail.audit.prune(old, keep_from(&trail)).unwrap() > 0);
+    drop(shipper);
+    let first = trail.entries().first().unwrap().sequence;
+    assert!((2..=BATCH_RECORDS_MAX as u64 + 1).contains(&first), "{first}");
+    // Now one that it has not got goes too: the next process passes over it, and is not stopped by its cursor.
+    trail.grow(1).await;
+    assert!(trail.audit.prune(old, u64::MAX).unwrap() > 0);
+    let first = trail.entries().first().unwrap().sequence;
+    assert!(first > BATCH_RECORDS_MAX as u64 + 1, "{first}");
+    let rest = trail.entries().len();
+    assert!(rest < all.len() - BATCH_RECORDS_MAX);
+    assert_eq!(ship_all(&mut trail.to_file()).await, rest);
+    assert_eq!(sent(&trail), BATCH_RECORDS_MAX + rest);
+}
