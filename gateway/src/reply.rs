@@ -25,8 +25,8 @@ pub(crate) struct OutcomeUnknown;
 pub(crate) fn unknown_outcome(reference: &str, settled_by: Option<&StatusOperation>, at: Timestamp) -> Reply {
     let mut body = shown(reference, Fate::Undecided { since: at }).unwrap_or_default();
     let place = settled_by.map(|status| status.path(reference));
-    if let Some(place) = &place {
-        body["links"] = json!({"self": place});
+    if let (Some(place), Some(members)) = (&place, body.as_object_mut()) {
+        members.insert("links".to_owned(), json!({"self": place}));
     }
     let mut reply = json_reply(StatusCode::ACCEPTED, &body);
     if let Some(place) = place.and_then(|place| HeaderValue::from_str(&place).ok()) {

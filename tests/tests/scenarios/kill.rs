@@ -82,8 +82,8 @@ async fn what_is_killed_at_any_point_pays_everything_once() {
 #[expect(clippy::print_stderr, reason = "whoever runs it wants to know how much was tried")]
 fn tell(kills: u64, payments: usize, stormed: Duration, settled: &[(App, Vec<Order>)]) {
     let orders = settled.iter().flat_map(|(_, orders)| orders);
-    let sent: u32 = orders.map(|order| order.sent).sum();
-    eprintln!("{kills} kills, {payments} payments, {sent} requests, {:.1} s", stormed.as_secs_f64());
+    let heard: u32 = orders.map(|order| order.heard).sum();
+    eprintln!("{kills} kills, {payments} payments, {heard} answers, {:.1} s", stormed.as_secs_f64());
 }
 
 /// Lets clients pay while the gateway is killed over and over; gives back what each of them knows.

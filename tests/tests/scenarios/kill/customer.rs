@@ -48,8 +48,8 @@ pub struct Order {
     pub ids: BTreeSet<String>,
     /// The first final answer.
     pub answer: Option<Value>,
-    /// How often it was sent.
-    pub sent: u32,
+    /// How often it was answered.
+    pub heard: u32,
     due: Instant,
     rest: Duration,
 }
@@ -113,7 +113,7 @@ impl Customer {
         let fault = FAULTS.iter().find(|(_, share)| thrown.checked_sub(*share).map(|left| thrown = left).is_none());
         let amount = format!("0.{:02}", 1 + self.dice.below(99));
         let body = payment_with(&amount, &format!("{} {key}", fault.unwrap().0));
-        self.orders.push(Order { key, body, ids: BTreeSet::new(), answer: None, sent: 0, due: now, rest: REST });
+        self.orders.push(Order { key, body, ids: BTreeSet::new(), answer: None, heard: 0, due: now, rest: REST });
         Some(self.orders.len() - 1)
     }
 
@@ -124,7 +124,6 @@ impl Customer {
         let asking = self.pay(&key, if other_body { other(&body) } else { body });
         let heard = tokio::time::timeout(ANSWER_MAX, asking).await.unwrap_or(None);
         let order = &mut self.orders[at];
-        order.sent += 1;
         let Some((status, answer)) = heard else {
             // Nothing is known: the gateway was killed, or is not there yet.
             self.line = None;
@@ -132,6 +131,7 @@ impl Customer {
             tokio::time::sleep(Duration::from_millis(5)).await;
             return;
         };
+        order.heard += 1;
         if other_body {
             assert_eq!(status, 422, "{key}: another body: {answer}");
             assert_eq!(answer["type"], "urn:qaqpa:problem:idempotency_mismatch");
