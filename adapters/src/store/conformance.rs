@@ -102,6 +102,7 @@ macro_rules! durable_promises {
                 what_was_not_received_is_sure_until_it_is_tried_again
                 nothing_is_settled_while_a_repetition_is_at_it
                 what_was_asked_before_a_repetition_settles_nothing_after_it
+                a_repetition_begins_the_asking_anew
                 an_earlier_turn_settles_nothing_after_a_later_one
                 a_decided_claim_is_not_settled
                 a_fate_is_found_by_its_reference_alone

@@ -30,7 +30,7 @@ pub(super) struct Kept {
     pub(super) since: Timestamp,
     /// From when on the backend is to be asked; none if nobody needs to ask.
     pub(super) ask_at: Option<Timestamp>,
-    /// Counts questions to the backend and take-overs: what was asked before either is old news.
+    /// How often the backend was asked since the deed was sent last.
     pub(super) asked: u32,
     /// Whether somebody took the claim and has not told since what they did.
     pub(super) held: bool,
@@ -134,8 +134,6 @@ fn taken_over(kept: Kept, claim: &NewClaim, now: Timestamp) -> Kept {
         since: kept.since,
         settles,
         ask_at: settles.then_some(now + claim.lease),
-        // Who asked the backend before this holder sends anything knows nothing of what it sends.
-        asked: kept.asked.saturating_add(1),
         doubt: kept.doubt || kept.held,
         ..fresh(claim, now)
     }
@@ -210,8 +208,10 @@ impl Kept {
 
     /// Settles the claim; `false` if what was asked is not, or no longer, what is to be known.
     pub(super) fn settle(&mut self, undecided: &Undecided, settlement: Settlement, now: Timestamp) -> bool {
+        // Whoever asked before it was sent again, or before another was told, knows nothing of what is to be known now.
         let told = self.outcome.reply().is_some();
-        let same = (&self.reference, self.asked, told) == (&undecided.reference, undecided.asked, undecided.told);
+        let same = self.reference == undecided.reference
+            && (self.lease_ends, self.asked, told) == (undecided.quiet_since, undecided.asked, undecided.told);
         if !same || !self.is_undecided(now) {
             return false;
         }

@@ -297,6 +297,18 @@ pub(crate) async fn what_was_asked_before_a_repetition_settles_nothing_after_it(
     }
 }
 
+pub(crate) async fn a_repetition_begins_the_asking_anew(store: &Arc<impl Durable + 'static>) {
+    taken(&**store, settling("k", 1, "ref-1"), NOW).await;
+    let first = the_one_due(&**store, NOW + LEASE).await;
+    assert!(settle(&**store, &first, Settlement::AskAgain(NOW + LEASE), NOW + LEASE).await);
+    let second = the_one_due(&**store, NOW + LEASE).await;
+    assert_eq!((second.asked, second.quiet_since), (1, NOW + LEASE));
+    taken(&**store, settling("k", 1, "ref-2"), NOW + LEASE).await;
+    let third = the_one_due(&**store, NOW + LEASE + LEASE).await;
+    assert_eq!((third.asked, third.quiet_since), (0, NOW + LEASE + LEASE));
+    assert!(!settle(&**store, &first, Settlement::NotReceived, NOW + LEASE + LEASE).await);
+}
+
 pub(crate) async fn an_earlier_turn_settles_nothing_after_a_later_one(store: &Arc<impl Durable + 'static>) {
     let ticket = taken(&**store, settling("k", 1, "ref-1"), NOW).await;
     store.finish(&ticket, unknown(), NOW).await.unwrap();
