@@ -50,7 +50,7 @@ const ROUND_MAX: Duration = Duration::from_millis(1500);
 const LOOK: Duration = Duration::from_millis(250);
 
 /// How long what secrets say is believed: a file that was replaced counts a minute later, without a reload.
-const SECRETS_MAX_AGE: Duration = Duration::from_secs(60);
+pub const SECRETS_MAX_AGE: Duration = Duration::from_secs(60);
 
 /// The chore.
 #[derive(Debug)]

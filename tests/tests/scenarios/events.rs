@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gateway::chore::deliver::{LEASE, PER_ENDPOINT_MAX};
+use gateway::chore::Chore;
+use gateway::chore::deliver::{LEASE, PER_ENDPOINT_MAX, SECRETS_MAX_AGE};
 use policies::delivery::{JITTER_DIVISOR, SCHEDULE};
 use policies::id::ClientId;
 use scenarios::actors::app::fresh;
@@ -301,6 +302,52 @@ async fn a_dead_endpoint_holds_up_nobody(kind: Kind) {
     assert_eq!(alive.receiver.received().len(), 1);
     assert_eq!(waiting(&world, "demo-bank-app").await, 0);
     assert_eq!(waiting(&world, "demo-app").await, 3);
+}
+
+/// The one chore that posts events, as a serving process goes round it.
+fn poster(world: &World) -> Box<dyn Chore> {
+    world.assembled().chores.make().into_iter().find(|chore| chore.name() == "deliver events").unwrap()
+}
+
+#[tokio::test]
+async fn while_one_endpoint_is_silent_the_others_hear_on() {
+    let (dead, alive) = (Hook::new().await, Hook::new().await);
+    dead.receiver.says(|_| Says::Nothing);
+    let setup = alive.beside(dead.of("demo-app"), "demo-bank-app", &alive.policy(""));
+    let world = World::with(Kind::Memory, setup).await;
+    let (app, other) = (Session::of(&world, "demo-app").await, Session::of(&world, "demo-bank-app").await);
+    let mut poster = poster(&world);
+    for count in 1..=3 {
+        decide(&app).await;
+        decide(&other).await;
+        poster.round().await.unwrap();
+        assert_eq!(alive.receiver.received().len(), count);
+    }
+    // What came up while its batch is under way waits for the end of it.
+    assert_eq!((dead.receiver.received().len(), waiting(&world, "demo-app").await), (1, 3));
+}
+
+#[tokio::test]
+async fn a_secret_is_believed_for_a_minute() {
+    let hook = Hook::new().await;
+    let world = World::with(Kind::Memory, hook.of("demo-app")).await;
+    let app = Session::of(&world, "demo-app").await;
+    let mut poster = poster(&world);
+    poster.round().await.unwrap();
+    hook.keep("secret", &secret(2));
+    world.advance(SECRETS_MAX_AGE - Duration::from_millis(1));
+    for byte in [1, 2] {
+        decide(&app).await;
+        poster.round().await.unwrap();
+        assert!(is_signed(hook.receiver.received().last().unwrap(), &secret(byte)));
+        world.advance(Duration::from_millis(1));
+    }
+    // A reload does not wait for it.
+    hook.keep("secret", &secret(3));
+    world.reload().unwrap();
+    decide(&app).await;
+    poster.round().await.unwrap();
+    assert!(is_signed(hook.receiver.received().last().unwrap(), &secret(3)));
 }
 
 async fn what_was_under_way_in_a_crash_is_posted_again(kind: Kind) {
