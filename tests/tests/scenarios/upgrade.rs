@@ -32,7 +32,7 @@ fn of_version_0_1(state: &Path) {
     let digest = digest_of_parts(&[b"/v1/domestic-payments", b"", &serde_json::to_vec(&payment("7.00")).unwrap()]);
     let now = Clock::system().now().millis();
     let claims = "UPDATE claims SET client = 'demo-app', operation = 'createDomesticPayment', digest = ?1,
-        lease_ends = ?2, until = ?2 + 86400000";
+        lease_ends = ?2 - 60000, until = ?2 + 86400000";
     database.execute(claims, params![digest, now]).unwrap();
     database.execute("UPDATE claims SET body = ?1 WHERE key = 'answered'", [ANSWER.as_bytes()]).unwrap();
     database.execute("UPDATE claims SET reference = ?1 WHERE key = 'open'", [OPEN]).unwrap();
