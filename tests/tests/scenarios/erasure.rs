@@ -223,8 +223,8 @@ fn rests_nowhere(state: &Path, key: &SubjectKey) {
     }
 }
 
-/// Every file of ours; the bank and its customers are the other side of the wire.
-fn files(folder: &Path) -> Vec<PathBuf> {
+/// Every file of ours below a state folder; the bank and its customers are the other side of the wire.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -238,7 +238,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The bytes, in hexadecimal of both cases, and in base64 at each of the three places they may begin at.
-fn forms(bytes: &[u8]) -> Vec<Vec<u8>> {
+pub fn forms(bytes: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut forms = vec![bytes.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes()];
     for ahead in 0..3_usize {

@@ -63,3 +63,4 @@ mod stepup;
 mod streams;
 mod tokens;
 mod upgrade;
+mod vault;

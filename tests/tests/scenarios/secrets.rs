@@ -5,7 +5,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use gateway::assemble::AssemblyError;
+use scenarios::actors::Session;
+use scenarios::actors::app::fresh;
+use scenarios::actors::bank::{self, payment_with};
 use scenarios::world::{Kind, Setup, World};
+
+use crate::erasure::{files, forms};
 
 /// What every secret of these scenarios holds.
 const CANARY: &str = "canary-4711";
@@ -87,6 +92,28 @@ async fn what_was_read_and_assembled_shows_no_secret() {
     for secret in ["CQkJCQkJCQkJ", "[9, 9, 9, 9", webhook.trim(), token.trim()] {
         assert!(!shown.contains(secret), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn what_a_client_sent_and_was_answered_rests_sealed() {
+    let world = World::start(Kind::Memory).await;
+    let app = Session::of(&world, "demo-app").await;
+    let (key, wanted) = (fresh("order"), payment_with("1.00", "canary in the remittance"));
+    let paid = app.pay(&key, &wanted).await;
+    assert!(paid.succeeded(201).text().contains(bank::iban(1)), "nothing would be found: {}", paid.text());
+    assert_eq!(app.pay(&key, &wanted).await.succeeded(201).body, paid.body);
+    let rest = world.stop().await;
+    for text in [bank::iban(1), bank::iban(2), "Bolat Sandbaev", "canary in the remittance"] {
+        for file in files(rest.state()) {
+            let bytes = fs::read(&file).unwrap();
+            let found = |form: &Vec<u8>| bytes.windows(form.len()).any(|window| window == form.as_slice());
+            assert!(!forms(text.as_bytes()).iter().any(found), "{text} is in {}", file.display());
+        }
+    }
+    // The key to it is the data key of this state alone: the same repetition goes on finding its answer.
+    let world = World::again(rest, Setup::default()).await.unwrap();
+    let app = Session::of(&world, "demo-app").await;
+    assert_eq!(app.pay(&key, &wanted).await.succeeded(201).body, paid.body);
 }
 
 #[tokio::test]
