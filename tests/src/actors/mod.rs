@@ -5,6 +5,7 @@ pub mod app;
 pub mod backend;
 pub mod bank;
 pub mod certificate;
+pub mod disk;
 pub mod jws;
 pub mod key;
 pub mod log;
@@ -15,6 +16,7 @@ pub mod wire;
 
 pub use administrator::Administrator;
 pub use app::{App, Session};
+pub use disk::{SlowDisk, SmallDisk};
 pub use jws::Jws;
 pub use key::Key;
 pub use receiver::Receiver;

@@ -77,7 +77,17 @@ impl Program {
     /// Starts it.
     #[must_use]
     pub fn start<A: AsRef<OsStr>>(arguments: &[A]) -> Self {
-        let mut command = Command::new(path());
+        Self::begin(Command::new(path()), arguments)
+    }
+
+    /// Starts it by way of another program, which prepares its place and then becomes it.
+    #[must_use]
+    pub fn start_by<A: AsRef<OsStr>>(mut other: Command, arguments: &[A]) -> Self {
+        other.arg(path());
+        Self::begin(other, arguments)
+    }
+
+    fn begin<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Self {
         command.args(arguments).env("NO_COLOR", "1");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (id, out, err) = (child.id(), heard(child.stdout.take().unwrap()), heard(child.stderr.take().unwrap()));

@@ -59,6 +59,7 @@ mod races;
 mod sockets;
 mod secrets;
 mod settle;
+mod ship;
 mod stepup;
 mod streams;
 mod tokens;
