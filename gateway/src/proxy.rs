@@ -4,15 +4,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use adapters::store::port::Claims;
-use adapters::upstream::{OutgoingRequest, PooledBody, SendError};
-use http::StatusCode;
+use adapters::upstream::{OutgoingRequest, PooledBody, Pools, SendError};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::uri::PathAndQuery;
+use http::{Method, StatusCode};
 use http_body::Body as _;
 use policies::code::Code;
-use policies::id::{ClientId, OperationId, UpstreamId};
+use policies::id::{ClientId, InteractionId, OperationId, UpstreamId};
 use policies::rulebook::Rulebook;
-use policies::settle::shown;
+use policies::settle::{Undecided, shown};
 use policies::time::Timestamp;
 use spine::Reply;
 use spine::body::{Body, BodyFailure};
@@ -26,9 +26,9 @@ use crate::reach::Reach;
 use crate::reply::{json_reply, unknown_outcome};
 
 /// Whose request it is, by the gateway's word.
-pub(crate) const ORGANISATION: HeaderName = HeaderName::from_static("x-qaqpa-organisation");
+const ORGANISATION: HeaderName = HeaderName::from_static("x-qaqpa-organisation");
 /// Which client's.
-pub(crate) const CLIENT: HeaderName = HeaderName::from_static("x-qaqpa-client");
+const CLIENT: HeaderName = HeaderName::from_static("x-qaqpa-client");
 /// Under which reference the backend does it once.
 const REFERENCE: HeaderName = HeaderName::from_static("x-qaqpa-reference");
 /// The verified payer's number, to be compared with the account's owner.
@@ -100,8 +100,36 @@ pub async fn forward(
     }
 }
 
+/// Asks a backend for the state of a client's deed, as an interaction of its own; the answer as it came.
+///
+/// `place` is a path that policy names. None if nothing could be sent, or nothing came back.
+pub(crate) async fn ask_state(
+    pools: &Pools<Body>,
+    upstream: &UpstreamId,
+    place: &str,
+    undecided: &Undecided,
+    interaction: &InteractionId,
+) -> Option<Reply> {
+    let value = |text: &str| HeaderValue::from_str(text).ok();
+    let headers = [
+        (ACCEPT, HeaderValue::from_static("application/json")),
+        (INTERACTION, value(interaction.as_str())?),
+        (CLIENT, value(undecided.key.client().as_str())?),
+        (ORGANISATION, value(undecided.organisation.as_str())?),
+    ];
+    let place = PathAndQuery::try_from(place).ok()?;
+    let request = OutgoingRequest::new(Method::GET, place, HeaderMap::from_iter(headers), Body::empty());
+    match pools.send(upstream, request).await {
+        Ok(reply) => Some(passed_on(reply)),
+        Err(error) => {
+            tracing::debug!("what became of {} could not be asked: {error}", undecided.reference);
+            None
+        }
+    }
+}
+
 /// Takes over the answer of a backend as it is; its body streams on.
-pub(crate) fn passed_on(reply: http::Response<PooledBody<Body>>) -> Reply {
+fn passed_on(reply: http::Response<PooledBody<Body>>) -> Reply {
     let (mut head, body) = reply.into_parts();
     head.version = http::Version::HTTP_11;
     Reply::from_parts(head, Body::stream(Box::pin(Answer(body))))

@@ -7,12 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapters::upstream::{OutgoingRequest, Pools};
+use adapters::upstream::Pools;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, InvalidHeaderValue, LOCATION};
-use http::uri::PathAndQuery;
-use http::{Method, StatusCode};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use http_body_util::{BodyExt as _, Limited};
 use policies::code::Outage;
 use policies::event::{EventKind, NewEvent};
@@ -28,8 +27,7 @@ use super::Chore;
 use crate::house::House;
 use crate::layer::once::REPLY_BYTES_MAX;
 use crate::layer::redact;
-use crate::layer::trace::INTERACTION;
-use crate::proxy::{CLIENT, ORGANISATION, passed_on};
+use crate::proxy::ask_state;
 use crate::reach::Reach;
 use crate::stack::Stack;
 
@@ -222,17 +220,11 @@ async fn settled(
 
 /// Asks a backend by its status operation.
 async fn ask(house: &House, pools: &Pools<Body>, question: &Question, undecided: &Undecided) -> Heard {
-    let Ok(target) = PathAndQuery::try_from(question.status.path(&undecided.reference)) else { return Heard::Nothing };
-    let Ok(headers) = headers(house, undecided) else { return Heard::Nothing };
-    let request = OutgoingRequest::new(Method::GET, target, headers, Body::empty());
-    let reply = match pools.send(&question.upstream, request).await {
-        Ok(reply) => reply,
-        Err(error) => {
-            tracing::debug!("what became of {} could not be asked: {error}", undecided.reference);
-            return Heard::Nothing;
-        }
+    let place = question.status.path(&undecided.reference);
+    let interaction = house.new_interaction();
+    let Some(mut reply) = ask_state(pools, &question.upstream, &place, undecided, &interaction).await else {
+        return Heard::Nothing;
     };
-    let mut reply = passed_on(reply);
     // The same way out as of any answer: a page of some proxy in between tells nothing, whatever its status.
     if redact::clean(&mut reply, true).is_err() {
         return Heard::Nothing;
@@ -249,15 +241,6 @@ async fn ask(house: &House, pools: &Pools<Body>, question: &Question, undecided:
         StatusCode::NOT_FOUND => Heard::Unheard,
         _ => Heard::Nothing,
     }
-}
-
-fn headers(house: &House, undecided: &Undecided) -> Result<HeaderMap, InvalidHeaderValue> {
-    let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(INTERACTION, HeaderValue::from_str(house.new_interaction().as_str())?);
-    headers.insert(CLIENT, HeaderValue::from_str(undecided.key.client().as_str())?);
-    headers.insert(ORGANISATION, HeaderValue::from_str(undecided.organisation.as_str())?);
-    Ok(headers)
 }
 
 /// Makes the answer that repetitions get from now on: that of a deed that was taken on.

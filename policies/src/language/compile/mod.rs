@@ -112,7 +112,7 @@ impl<'n> Sections<'n> {
             upstreams: &upstreams,
             step_ups: &step_ups,
             contract_scopes: &contracts,
-            exposed: settling::Exposed::of(&self.apis, self.whole),
+            settling: settling::Settling::of(operations, &self.apis, self.whole),
         };
         let exposed = self.apis.read(self.whole, |key, value| context.api(&key.text, value, &mut scopes));
         let organisations =

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::names::Names;
 use super::parties;
-use super::settling::{Exposed, settled_by};
+use super::settling::{Settling, settled_by};
 use crate::facts::{OperationFacts, Security};
 use crate::id::{ApiId, OperationId};
 use crate::language::decode::{Fields, Value};
@@ -32,7 +32,7 @@ pub(super) struct Context<'a> {
     pub(super) upstreams: &'a Names<Upstream>,
     pub(super) step_ups: &'a Names<StepUp>,
     pub(super) contract_scopes: &'a BTreeSet<String>,
-    pub(super) exposed: Exposed<'a>,
+    pub(super) settling: Settling<'a>,
 }
 
 /// A value with the place that gave it.
@@ -131,7 +131,7 @@ impl Context<'_> {
         if let Some(value) = step_up_value {
             step_up_can_be_judged(facts, value)?;
         }
-        let settled_by = settled_by(self, api.service.as_ref(), facts, key, &fields);
+        let settled_by = settled_by(&self.settling, api.service.as_ref(), facts, key, &fields);
         let timeout = terms.timeout.as_ref().or(api.defaults.timeout.as_ref()).map(|(timeout, _)| *timeout);
         if timeout.is_none() && terms.sound && api.defaults.sound {
             value.report(

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::names::Section;
-use super::operations::Context;
 use crate::facts::OperationFacts;
 use crate::id::OperationId;
 use crate::language::decode::{Fields, Value};
@@ -11,31 +10,33 @@ use crate::language::document::{Content, Key, Node};
 use crate::language::problem::{Problem, quoted};
 use crate::rulebook::{Service, StatusOperation};
 
-/// Which operations the policies expose, and through which upstream, as it is written.
-pub(super) struct Exposed<'n> {
-    upstreams: HashMap<&'n str, Option<&'n str>>,
+/// What `settledBy` may name.
+pub(super) struct Settling<'a> {
+    operations: &'a [OperationFacts],
+    // Which operations the policies expose, and through which upstream, as it is written.
+    exposed: HashMap<&'a str, Option<&'a str>>,
     // Whether there may be no more than these.
     whole: bool,
 }
 
-impl<'n> Exposed<'n> {
+impl<'a> Settling<'a> {
     /// Looks through the APIs before they are read; faults are told when they are.
-    pub(super) fn of(apis: &Section<'n>, whole: bool) -> Self {
-        let mut upstreams = HashMap::new();
+    pub(super) fn of(operations: &'a [OperationFacts], apis: &Section<'a>, whole: bool) -> Self {
+        let mut exposed = HashMap::new();
         for value in apis.definitions() {
             let upstream = entry(value.node(), "upstream").and_then(text);
             let Some(Content::Mapping(operations)) = entry(value.node(), "operations").map(|node| &node.content) else {
                 continue;
             };
-            upstreams.extend(operations.iter().map(|operation| (operation.key.text.as_str(), upstream)));
+            exposed.extend(operations.iter().map(|operation| (operation.key.text.as_str(), upstream)));
         }
-        Self { upstreams, whole }
+        Self { operations, exposed, whole }
     }
 }
 
 /// Reads `settledBy` of an operation; `None` if it cannot work, which is told.
 pub(super) fn settled_by(
-    context: &Context<'_>,
+    settling: &Settling<'_>,
     service: Option<&Service>,
     facts: &OperationFacts,
     key: &Key,
@@ -49,7 +50,7 @@ pub(super) fn settled_by(
     };
     let Some(value) = owner.optional("settledBy") else {
         if upstream.is_some() && facts.idempotent {
-            warn_of_unknown_ends(context, facts, key, owner.owner());
+            warn_of_unknown_ends(settling, facts, key, owner.owner());
         }
         return Some(None);
     };
@@ -66,12 +67,12 @@ pub(super) fn settled_by(
     };
     let refuse = |label: String| {
         let problem = value.fault("P0303", "the outcome cannot be asked for by this operation");
-        value.report(problem.label(label).help(help(context, facts)));
+        value.report(problem.label(label).help(help(settling, facts)));
         None
     };
     let name = value.text()?;
-    let Some(status) = context.by_id.get(name) else {
-        let known = context.operations.iter().filter(|facts| facts.method == "GET" && !facts.own);
+    let Some(status) = settling.operations.iter().find(|facts| facts.id == name) else {
+        let known = settling.operations.iter().filter(|facts| facts.method == "GET" && !facts.own);
         let known = known.map(|facts| facts.id.as_str());
         value.unknown("P0107", "operation", name, known);
         return None;
@@ -83,10 +84,10 @@ pub(super) fn settled_by(
     let Some((before, parameter, after)) = around_the_parameter(&status.template) else {
         return refuse(format!("{shown} has not exactly one parameter in its path"));
     };
-    match context.exposed.upstreams.get(name) {
+    match settling.exposed.get(name) {
         Some(Some(other)) if *other == upstream => {}
         Some(_) => return refuse(format!("it does not go to {}", quoted(upstream))),
-        None if context.exposed.whole => return refuse("no policy exposes it".to_owned()),
+        None if settling.whole => return refuse("no policy exposes it".to_owned()),
         None => return None,
     }
     Some(Some(StatusOperation {
@@ -97,16 +98,16 @@ pub(super) fn settled_by(
     }))
 }
 
-fn warn_of_unknown_ends(context: &Context<'_>, facts: &OperationFacts, key: &Key, value: Value<'_>) {
+fn warn_of_unknown_ends(settling: &Settling<'_>, facts: &OperationFacts, key: &Key, value: Value<'_>) {
     value.report(
         Problem::warning("P0406", &key.place, format!("the outcome of {} may stay unknown", quoted(&key.text)))
             .label("the gateway does not know how to ask the backend what became of it")
-            .help(help(context, facts)),
+            .help(help(settling, facts)),
     );
 }
 
-fn help(context: &Context<'_>, facts: &OperationFacts) -> String {
-    match candidates(context, facts).next() {
+fn help(settling: &Settling<'_>, facts: &OperationFacts) -> String {
+    match candidates(settling, facts).next() {
         Some(status) => format!("write `settledBy: {}`  ({} {})", status.id, status.method, status.template),
         None => "name a GET of the same upstream whose one path parameter is the reference".to_owned(),
     }
@@ -114,7 +115,7 @@ fn help(context: &Context<'_>, facts: &OperationFacts) -> String {
 
 /// What could settle an operation, by the contract it stands in.
 fn candidates<'a>(
-    context: &'a Context<'_>,
+    settling: &'a Settling<'_>,
     facts: &'a OperationFacts,
 ) -> impl Iterator<Item = &'a OperationFacts> + Clone {
     let below = |status: &OperationFacts| {
@@ -122,7 +123,7 @@ fn candidates<'a>(
             after.is_empty() && before.trim_end_matches('/') == facts.template && status.method == "GET"
         })
     };
-    context.operations.iter().filter(move |status| status.api == facts.api && below(status))
+    settling.operations.iter().filter(move |status| status.api == facts.api && below(status))
 }
 
 /// Takes a template with exactly one parameter apart.
