@@ -25,6 +25,7 @@ scenarios! {
     a_lost_answer_is_told_as_unknown_and_never_pays_twice,
     a_failing_bank_leaves_the_outcome_unknown,
     a_late_bank_leaves_the_outcome_unknown,
+    a_request_whose_own_time_is_over_leaves_the_outcome_unknown,
     a_refusal_of_the_bank_reaches_the_client,
     a_bank_that_cannot_be_reached_leaves_the_key_to_its_body,
 }
@@ -200,6 +201,21 @@ async fn a_late_bank_leaves_the_outcome_unknown(kind: Kind) {
     answer.succeeded(202);
     let truth = app.get(answer.header("location").unwrap()).await;
     assert_eq!(truth.succeeded(200).at("/status"), "ACSC");
+    assert_eq!(bank::balance(&world, 1).await, before - 700);
+}
+
+async fn a_request_whose_own_time_is_over_leaves_the_outcome_unknown(kind: Kind) {
+    // Shorter than what the bank may take: the time of the operation ends first.
+    let shortened =
+        Setup::default().replacing("policies/national/apis/payments.yaml", "timeout: 5s", "timeout: 1500ms");
+    let world = World::with(kind, shortened).await;
+    let app = Session::of(&world, "demo-app").await;
+    let before = bank::balance(&world, 1).await;
+    let (key, body) = (fresh("order"), payment_with("7.00", "SBX:delay=2500"));
+    let answer = app.pay(&key, &body).await;
+    assert_eq!(answer.succeeded(202).at("/status"), "unknown");
+    world.round().await.unwrap();
+    assert_eq!(app.pay(&key, &body).await.succeeded(201).at("/paymentId"), answer.at("/paymentId"));
     assert_eq!(bank::balance(&world, 1).await, before - 700);
 }
 
