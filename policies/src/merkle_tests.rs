@@ -72,16 +72,8 @@ fn hex(hash: &Hash) -> String {
 }
 
 /// The entries of the tests of Google's certificate-transparency (`merkle_tree_test.cc`), after RFC 6962.
-const ENTRIES: [&str; 8] = [
-    "",
-    "00",
-    "10",
-    "2021",
-    "3031",
-    "40414243",
-    "5051525354555657",
-    "606162636465666768696a6b6c6d6e6f",
-];
+const ENTRIES: [&str; 8] =
+    ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
 
 /// The roots of the first one, two, .. eight of them, from the same place.
 const ROOTS: [&str; 8] = [

@@ -41,10 +41,10 @@ use self::book::Book;
 pub use self::broken::Broken;
 pub use self::copy::copy_to;
 pub use self::frame::TrailId;
-pub use self::heads::{HEAD_EVERY, HEAD_TYPE, Head, HeadSigner};
 use self::heads::Heads;
-pub use self::log::SEGMENT_BYTES_MAX;
+pub use self::heads::{HEAD_EVERY, HEAD_TYPE, Head, HeadSigner};
 use self::log::Log;
+pub use self::log::SEGMENT_BYTES_MAX;
 pub use self::prove::{Proof, prove};
 pub use self::record::LimitHash;
 use self::record::{Note, Scribe};
@@ -129,7 +129,8 @@ impl Audit {
         }
         let mut notes = Vec::new();
         if size == 0 {
-            let end = legacy::verify(dir).map_err(|broken| Outage::new("audit", format!("the old trail is broken: {broken}")))?;
+            let end = legacy::verify(dir)
+                .map_err(|broken| Outage::new("audit", format!("the old trail is broken: {broken}")))?;
             notes.extend(end.map(|end| Note::Begin { file: end.file, sequence: end.lines, hash: end.hash }));
         }
         if let Some(last) = &heads.last {

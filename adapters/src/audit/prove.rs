@@ -1,7 +1,7 @@
 //! Proofs that a record stands in the trail that a head was signed over.
 
-use std::io::{self, BufRead, BufReader, Read};
 use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use bytes::Bytes;

@@ -11,8 +11,8 @@ use policies::merkle::Hash;
 use policies::time::Timestamp;
 use serde_json::Value;
 
-pub use super::frame::TrailId;
 use super::folder::{Piece, broken, pieces};
+pub use super::frame::TrailId;
 use super::frame::{Frame, LEAD_BYTES, NoFrame, Shape, chained, hex};
 
 /// How much is read at once, in bytes.

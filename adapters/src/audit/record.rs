@@ -90,10 +90,16 @@ struct Before<'a> {
     hash: &'a str,
 }
 
+/// What decides which limits a request is counted against.
+type Pair = (ClientId, OperationId);
+
+/// The limits of a pair, as long as its client is this very one: a new generation has a new client.
+type Known = (Arc<Client>, Arc<[Limit]>);
+
 /// Writes records; keeps what is dear to make of them.
 pub(super) struct Scribe {
     hash: Option<LimitHash>,
-    known: HashMap<(ClientId, OperationId), (Arc<Client>, Arc<[Limit]>)>,
+    known: HashMap<Pair, Known>,
 }
 
 impl Scribe {
@@ -269,7 +275,8 @@ struct Steps<'a>(&'a [policies::audit::Step]);
 
 impl Serialize for Steps<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let step = |step: &policies::audit::Step| Step { stage: step.stage, decision: step.decision, micros: step.micros };
+        let step =
+            |step: &policies::audit::Step| Step { stage: step.stage, decision: step.decision, micros: step.micros };
         serializer.collect_seq(self.0.iter().map(step))
     }
 }

@@ -208,7 +208,10 @@ async fn a_forger_who_makes_every_hash_right_is_found_by_the_heads() {
     let found = trail.report(|files| *files = forged(&trail)).faults;
     assert_eq!(found.len(), 1, "{found:?}");
     let told = found.first().unwrap().to_string();
-    assert!(told.starts_with("heads.jsonl, record 2: it was signed over other records; something changed from"), "{told}");
+    assert!(
+        told.starts_with("heads.jsonl, record 2: it was signed over other records; something changed from"),
+        "{told}"
+    );
     // Without the heads nothing is covered, and the notes of them in the trail tell that they are gone.
     let found = trail.found(|files| {
         *files = forged(&trail);

@@ -1,6 +1,6 @@
 //! The trail on a real disk.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -191,7 +191,8 @@ async fn every_record_is_written_or_counted_and_the_trail_tells_the_gap() {
     audit.record_durably(record("b")).await.unwrap();
     assert_eq!(audit.lost(), refused);
     drop(audit);
-    let entries: Vec<Value> = Reader::open(&folder.0).unwrap().from(1).map(|entry| entry.unwrap().to_value().unwrap()).collect();
+    let entries: Vec<Value> =
+        Reader::open(&folder.0).unwrap().from(1).map(|entry| entry.unwrap().to_value().unwrap()).collect();
     let lost = |entry: &Value| (entry["kind"] == "gap").then(|| entry["lost"].as_u64().unwrap());
     let gaps: Vec<u64> = entries.iter().filter_map(lost).collect();
     assert_eq!(gaps.iter().sum::<u64>(), refused);

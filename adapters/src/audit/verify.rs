@@ -1,5 +1,6 @@
 //! Checks a trail from its first record to its last, and every head against it.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read};
@@ -74,7 +75,7 @@ pub fn inspect(dir: &Path, trust: &Trust) -> Report {
         Ok(pieces) => inspection.pieces(&pieces),
         Err(error) => inspection.fault(Broken::file(dir, &error.to_string())),
     }
-    inspection.end(trust)
+    inspection.end()
 }
 
 /// A head that the records are held against.
@@ -169,7 +170,7 @@ impl<'a> Inspection<'a> {
                 Some(head) => self.told.push(told(name, 0, &head)),
             }
         }
-        self.told.sort_by(|left, right| right.size.cmp(&left.size));
+        self.told.sort_by_key(|told| Reverse(told.size));
     }
 
     fn pieces(&mut self, pieces: &[Piece]) {
@@ -269,13 +270,17 @@ impl<'a> Inspection<'a> {
         while self.told.last().is_some_and(|told| told.size <= size) {
             let Some(told) = self.told.pop() else { return };
             let ours = self.trail.is_some_and(|trail| told.trail == trail.to_string());
-            let fits = told.size == size && told.root == hex(&self.link.tree.root()) && told.chain == hex(&self.link.chain);
+            let fits =
+                told.size == size && told.root == hex(&self.link.tree.root()) && told.chain == hex(&self.link.chain);
             if ours && fits {
                 self.fitted = size;
             } else if !self.misfit {
                 self.misfit = true;
                 let cause = match ours {
-                    true => format!("it was signed over other records; something changed from {} to {size}", self.fitted + 1),
+                    true => format!(
+                        "it was signed over other records; something changed from {} to {size}",
+                        self.fitted + 1
+                    ),
                     false => "it is a head of another trail".to_owned(),
                 };
                 self.fault(Broken { file: told.file, record: told.line, cause });
@@ -283,7 +288,7 @@ impl<'a> Inspection<'a> {
         }
     }
 
-    fn end(mut self, _trust: &Trust) -> Report {
+    fn end(mut self) -> Report {
         let records = self.link.tree.size();
         // The one that misses most.
         if let Some(told) = self.told.first() {
@@ -295,7 +300,8 @@ impl<'a> Inspection<'a> {
         if !self.missing.is_empty() {
             // A trail that is written may have got heads while it was read.
             let mut now = HashSet::new();
-            let read = lines(&self.dir.join(HEADS), |_, line| now.extend(line.and_then(unline).map(|head| hex(&head.hash()))));
+            let read =
+                lines(&self.dir.join(HEADS), |_, line| now.extend(line.and_then(unline).map(|head| hex(&head.hash()))));
             let missing = std::mem::take(&mut self.missing);
             for (fault, hash) in missing {
                 if read.is_err() || !now.contains(&hash) {

@@ -58,8 +58,7 @@ pub(super) fn run(arguments: &EraseArguments) -> Result<u8, Failed> {
     let token = Secret::new(String::from_utf8(token).map_err(|_| "error: the token is no text".to_owned())?);
     let number = number()?;
     let body = json!({"subject": {"type": "iin", "value": number.expose()}, "reason": arguments.reason});
-    let question =
-        Question::post(ERASURES, &body).with("authorization", &format!("Bearer {}", token.expose().trim()));
+    let question = Question::post(ERASURES, &body).with("authorization", &format!("Bearer {}", token.expose().trim()));
     let answer = in_runtime(client.send(&base, &question))?;
     told(&answer, arguments.json)
 }

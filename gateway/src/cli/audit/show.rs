@@ -44,8 +44,24 @@ fn told(value: &Value) -> String {
     out.push('\n');
     let told_above = ["sequence", "kind", "at", "status", "ending", "steps", "previous", "hash"];
     let order = [
-        "interaction", "received", "operation", "client", "organisation", "roles", "scopes", "tokenExpires", "administrator",
-        "provider", "amount", "reference", "consent", "identity", "limits", "exhausted", "generation", "personal",
+        "interaction",
+        "received",
+        "operation",
+        "client",
+        "organisation",
+        "roles",
+        "scopes",
+        "tokenExpires",
+        "administrator",
+        "provider",
+        "amount",
+        "reference",
+        "consent",
+        "identity",
+        "limits",
+        "exhausted",
+        "generation",
+        "personal",
     ];
     let rest = members.keys().map(String::as_str).filter(|name| !told_above.contains(name) && !order.contains(name));
     for name in order.into_iter().chain(rest) {

@@ -72,7 +72,8 @@ fn as_text(report: &Report) -> String {
 }
 
 fn as_json(report: &Report) -> Value {
-    let fault = |fault: &adapters::audit::Broken| json!({"file": fault.file, "record": fault.record, "cause": fault.cause});
+    let fault =
+        |fault: &adapters::audit::Broken| json!({"file": fault.file, "record": fault.record, "cause": fault.cause});
     json!({
         "ok": report.faults.is_empty(),
         "trail": report.trail.map(|trail| trail.to_string()),

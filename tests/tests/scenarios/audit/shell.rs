@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use scenarios::actors::Session;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::{self, payment};
 use scenarios::actors::program::{self, Ended};
-use scenarios::actors::Session;
 use scenarios::world::{Folder, Kind, World};
 use serde_json::{Value, json};
 
