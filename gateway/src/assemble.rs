@@ -204,7 +204,10 @@ fn hosts(external: &str, port: u16, loopback: bool) -> Vec<String> {
 fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result<House, AssemblyError> {
     let keys = config.state.join("keys");
     let sealer = Arc::new(sealer(config)?);
-    let durable: Arc<dyn Durable> = Arc::new(SealedStore::new(stores::durable(config)?, Arc::clone(&sealer)));
+    let durable: Arc<dyn Durable> = {
+        let store = stores::durable(config)?;
+        Arc::new(SealedStore::new(store, Arc::clone(&sealer), clock.now()))
+    };
     let remembrance = stores::remembrance(config)?;
     let keyring = Keyring::load_or_create(&keys).map_err(|outage| machine(&outage))?;
     let trail = Options::of(&keyring, &sealer, clock.clone());

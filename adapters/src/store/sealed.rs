@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use policies::code::Outage;
@@ -19,25 +20,50 @@ use super::port::{
     Answer, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, SubjectKey, SubjectKeys,
     Telling, Verifications,
 };
+use crate::entropy;
 use crate::keys::Sealer;
 
 /// The domain of the keyed hashes that stand for the bodies of claims.
 const DOMAIN: &str = "claim digest";
 
+/// Under which name a store holds what shows that it is sealed under our data key; no person's hash is all zeros.
+const TOUCHSTONE: [u8; 32] = [0; 32];
+
 /// A durable store that keeps no answer and no body's hash in the clear.
 pub struct SealedStore {
     inner: Arc<dyn Durable>,
     sealer: Arc<Sealer>,
+    opened: Timestamp,
+    ours: AtomicBool,
 }
 
 impl SealedStore {
-    /// Puts sealing before a store.
+    /// Puts sealing before a store that is opened at `now`.
     #[must_use]
-    pub fn new(inner: Arc<dyn Durable>, sealer: Arc<Sealer>) -> Self {
-        Self { inner, sealer }
+    pub fn new(inner: Arc<dyn Durable>, sealer: Arc<Sealer>, now: Timestamp) -> Self {
+        Self { inner, sealer, opened: now, ours: AtomicBool::new(false) }
+    }
+
+    /// Makes sure, once, that what rests in the store is sealed under our data key.
+    ///
+    /// Two gateways with two keys on one database would take each other's claims for other bodies, and could do a deed
+    /// that the other has done: better none of it is done by the second.
+    async fn is_ours(&self) -> Result<(), Outage> {
+        if self.ours.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let fresh = SubjectKey { id: entropy::random(), wrapped: self.sealer.seal(b"qaqpa") };
+        let found = self.inner.obtain(TOUCHSTONE, fresh, self.opened).await?;
+        self.sealer.open(&found.wrapped).map_err(|_| {
+            let cause = "what the store holds is sealed under another data key: give this gateway the same keys/data.key";
+            Outage::new("store", cause)
+        })?;
+        self.ours.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn claim_sealed(&self, claim: NewClaim, now: Timestamp) -> Result<ClaimAnswer, Outage> {
+        self.is_ours().await?;
         let plain = claim.digest;
         let keyed = self.sealer.keyed_hash(DOMAIN, &plain);
         match self.inner.claim(NewClaim { digest: keyed, ..claim.clone() }, now).await? {
@@ -133,7 +159,10 @@ impl Claims for SealedStore {
 
 impl Verifications for SealedStore {
     fn insert(&self, verification: Verification) -> Answer<'_, ()> {
-        self.inner.insert(verification)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.insert(verification).await
+        })
     }
 
     fn get<'a>(&'a self, id: &'a VerificationId) -> Answer<'a, Option<Verification>> {
@@ -184,7 +213,10 @@ impl Outbox for SealedStore {
 
 impl SubjectKeys for SealedStore {
     fn obtain<'a>(&'a self, subject: [u8; 32], fresh: SubjectKey, now: Timestamp) -> Answer<'a, SubjectKey> {
-        self.inner.obtain(subject, fresh, now)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.obtain(subject, fresh, now).await
+        })
     }
 
     fn find<'a>(&'a self, id: [u8; 16]) -> Answer<'a, Option<SubjectKey>> {
@@ -208,7 +240,10 @@ impl Generations for SealedStore {
 
 impl Durable for SealedStore {
     fn probe(&self) -> Answer<'_, ()> {
-        self.inner.probe()
+        Box::pin(async move {
+            self.inner.probe().await?;
+            self.is_ours().await
+        })
     }
 }
 
@@ -232,7 +267,7 @@ mod tests {
         let wrapping = open_wrapping(&scratch.0, &WrapSource::Generated).unwrap();
         let sealer = Arc::new(Sealer::load_or_create(&scratch.0, &*wrapping).unwrap());
         let inner = Arc::new(MemoryStore::new());
-        let sealed = SealedStore::new(Arc::clone(&inner) as Arc<dyn Durable>, sealer);
+        let sealed = SealedStore::new(Arc::clone(&inner) as Arc<dyn Durable>, sealer, NOW);
         (inner, Arc::new(sealed), scratch)
     }
 
@@ -288,6 +323,20 @@ mod tests {
         assert_eq!(judge(other, &[2; 32]), Repeat::Mismatch);
         let same = earlier(sealed.claim(claim([1; 32]), NOW).await.unwrap());
         assert_eq!(judge(same, &[1; 32]), Repeat::Replay(reply()));
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_sealed_under_another_data_key_is_not_used() {
+        let (inner, sealed, _scratch) = stores();
+        sealed.probe().await.unwrap();
+        let (_, _, scratch) = stores();
+        let wrapping = open_wrapping(&scratch.0, &WrapSource::Generated).unwrap();
+        let another = Arc::new(Sealer::load_or_create(&scratch.0, &*wrapping).unwrap());
+        let stranger = SealedStore::new(Arc::clone(&inner) as Arc<dyn Durable>, another, NOW);
+        assert!(stranger.probe().await.unwrap_err().cause.contains("another data key"));
+        assert!(stranger.claim(claim([1; 32]), NOW).await.is_err());
+        // Its own gateway goes on, and so does the next with the same key.
+        assert!(matches!(sealed.claim(claim([1; 32]), NOW).await, Ok(ClaimAnswer::Taken(_))));
     }
 
     #[tokio::test]
