@@ -16,7 +16,6 @@ use adapters::store::port::{Claims, Durable, Outbox, SubjectKeys, Verifications}
 use adapters::store::sealed::SealedStore;
 use arc_swap::ArcSwap;
 use policies::admin::AdminEntry;
-use policies::code::Outage;
 use policies::jose::sha256;
 use policies::language::decode::SecretReference;
 use policies::secret::Secret;
@@ -38,27 +37,7 @@ use crate::reach::Reach;
 use crate::secrets;
 use crate::stack::Stack;
 use crate::stores;
-
-/// Why the house cannot be put together, as text for people.
-#[derive(Debug)]
-pub enum AssemblyError {
-    /// The configuration, a policy or a contract is wrong: exit 78.
-    Configuration(String),
-    /// The machine does not give what is needed: exit 1.
-    Machine(String),
-}
-
-impl std::fmt::Display for AssemblyError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            AssemblyError::Configuration(text) | AssemblyError::Machine(text) => f.write_str(text),
-        }
-    }
-}
-
-pub(crate) fn machine(outage: &Outage) -> AssemblyError {
-    AssemblyError::Machine(format!("error: {outage}\n"))
-}
+use crate::unready::{AssemblyError, machine};
 
 /// A house that may serve.
 #[derive(Debug)]

@@ -23,3 +23,4 @@ pub mod run;
 pub mod secrets;
 pub mod stack;
 pub mod stores;
+pub mod unready;

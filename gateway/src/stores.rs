@@ -12,9 +12,9 @@ use adapters::store::redis::{Budget, Credentials, Prefix, Readings, RedisStore, 
 use adapters::store::retention::Retention;
 use adapters::store::sqlite::SqliteStore;
 
-use crate::assemble::{AssemblyError, machine};
 use crate::config::{Config, RedisConfig, RedisKind};
 use crate::secrets;
+use crate::unready::{AssemblyError, machine};
 
 /// Where proofs and assertions that were shown are remembered.
 #[derive(Clone)]

@@ -12,7 +12,6 @@ use adapters::http::trust::Trust;
 use policies::code::Outage;
 
 use super::{Chore, Round};
-use crate::assemble::AssemblyError;
 use crate::config::{ShipConfig, SinkConfig};
 use crate::house::House;
 use crate::{secrets, stores};

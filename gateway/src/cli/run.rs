@@ -6,9 +6,10 @@ use adapters::clock::Clock;
 
 use super::process::{CONFIGURATION, FAILED, FINE, in_runtime, start_log};
 use super::terminal::{colour, complain};
-use crate::assemble::{AssemblyError, assemble};
+use crate::assemble::assemble;
 use crate::config;
 use crate::run::{Wishes, start};
+use crate::unready::AssemblyError;
 
 /// Serves until it is told to stop.
 pub(super) fn run(path: &Path) -> u8 {

@@ -18,9 +18,10 @@ use super::process::{FAILED, FINE, in_runtime, start_log};
 use super::run::refused;
 use super::terminal::{colour, complain, say};
 use super::tour;
-use crate::assemble::{Assembled, AssemblyError, assemble};
+use crate::assemble::{Assembled, assemble};
 use crate::config::{self, LogConfig};
 use crate::run::{Wishes, start};
+use crate::unready::AssemblyError;
 
 /// The file that tells programs where everything is; there only while the sandbox accepts.
 const TELLS: &str = "sandbox.json";

@@ -224,7 +224,7 @@ fn redis(value: Value<'_>, folder: &Path) -> Option<RedisConfig> {
 
 // Credentials in an address would stand in the file, and in every message that quotes it.
 fn redis_node(value: Value<'_>) -> Option<String> {
-    value.parsed("an address without credentials", "`redis://10.0.0.5:6379` or `rediss://redis.example.kz:6380`", |text| {
+    value.parsed("an address without credentials", "`rediss://redis.example.kz:6380` or `redis://127.0.0.1:6379`", |text| {
         let rest = text.strip_prefix("redis://").or_else(|| text.strip_prefix("rediss://"))?;
         let (host, port) = rest.rsplit_once(':')?;
         let plain = !host.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);

@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use adapters::clock::Clock;
 use bytes::Bytes;
-use gateway::assemble::{Assembled, AssemblyError, assemble};
+use gateway::assemble::{Assembled, assemble};
 use gateway::cli::SandboxArguments;
 use gateway::cli::sandbox::{Failure, Prepared, prepare};
 use gateway::config::{self, Config};
 use gateway::run::{self, Running};
+use gateway::unready::AssemblyError;
 use http::{Request, Version};
 use http_body_util::Full;
 use policies::code::Outage;

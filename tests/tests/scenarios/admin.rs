@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use gateway::assemble::AssemblyError;
+use gateway::unready::AssemblyError;
 use policies::admin::ADMIN_TOKEN_MIN;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::{self, payment, payment_with};

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use gateway::assemble::AssemblyError;
+use gateway::unready::AssemblyError;
 use scenarios::actors::Session;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::{self, payment_with};

@@ -88,7 +88,12 @@ const CALLS: [(&str, &str, &[&str]); 26] = [
     ("decide::assess", "policies/src/decide.rs", &["gateway/src/layer/assess.rs"]),
     ("result::check", "policies/src/result.rs", &["gateway/src/layer/assess.rs"]),
     ("evidence::assure", "policies/src/evidence.rs", &["gateway/broker/src/callback.rs"]),
-    ("IdempotencyKey::bind", "policies/src/id.rs", &["gateway/src/layer/once.rs"]),
+    // A store reads back what `once` bound.
+    (
+        "IdempotencyKey::bind",
+        "policies/src/id.rs",
+        &["gateway/src/layer/once.rs", "adapters/src/store/sqlite/claims.rs", "adapters/src/store/postgres/claims.rs"],
+    ),
     ("OutgoingRequest::new", "adapters/src/upstream/request.rs", &["gateway/src/proxy.rs"]),
 ];
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use adapters::audit::{Audit, HEAD_EVERY, Options, Trust, inspect, verify};
 use adapters::clock::Clock;
-use gateway::assemble::AssemblyError;
+use gateway::unready::AssemblyError;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::payment;
 use scenarios::actors::{Session, bank};
