@@ -103,9 +103,11 @@ async fn bring(session: &Session, schema: &str, steps: &[&[&str]]) -> Result<(),
         Err(fault) => return Err(fault),
     }
     session.begin();
-    session.row("SELECT one FROM migration_lock WHERE one = 1 FOR UPDATE", &[]).await?;
-    session.batch(&format!("SET LOCAL statement_timeout = {}", STATEMENT_WAIT.as_millis())).await?;
+    // Whoever is at it already is waited for as long as they may take.
+    let wait = STATEMENT_WAIT.as_millis();
+    session.batch(&format!("SET LOCAL statement_timeout = {wait}; SET LOCAL lock_timeout = {wait}")).await?;
     session.be_patient(STATEMENT_WAIT);
+    session.row("SELECT one FROM migration_lock WHERE one = 1 FOR UPDATE", &[]).await?;
     let version = version(session, steps).await?;
     for (number, step) in (1_i64..).zip(steps).skip(version) {
         tracing::info!("the database is brought to version {number}");

@@ -140,7 +140,7 @@ impl Claims for PostgresStore {
         now: Timestamp,
     ) -> Answer<'a, Option<Fate>> {
         let (client, operation, reference) = (client.clone(), operation.clone(), reference.to_owned());
-        self.0.ask("claims", async move |session: &Session| {
+        self.0.look("claims", async move |session: &Session| {
             claims::fate(session, &client, &operation, &reference, now).await
         })
     }
@@ -156,12 +156,12 @@ impl Verifications for PostgresStore {
 
     fn get<'a>(&'a self, id: &'a VerificationId) -> Answer<'a, Option<Verification>> {
         let id = id.clone();
-        self.0.ask("verifications", async move |session: &Session| verifications::get(session, &id).await)
+        self.0.look("verifications", async move |session: &Session| verifications::get(session, &id).await)
     }
 
     fn by_session<'a>(&'a self, provider: &'a ProviderId, session: &'a str) -> Answer<'a, Option<Verification>> {
         let (provider, named) = (provider.clone(), session.to_owned());
-        self.0.ask("verifications", async move |session: &Session| {
+        self.0.look("verifications", async move |session: &Session| {
             verifications::by_session(session, &provider, &named).await
         })
     }
@@ -182,7 +182,7 @@ impl Verifications for PostgresStore {
 impl Outbox for PostgresStore {
     fn after<'a>(&'a self, client: &'a ClientId, after: u64, most: usize) -> Answer<'a, Vec<Event>> {
         let client = client.clone();
-        self.0.ask("outbox", async move |session: &Session| outbox::after(session, &client, after, most).await)
+        self.0.look("outbox", async move |session: &Session| outbox::after(session, &client, after, most).await)
     }
 
     fn due<'a>(
@@ -210,7 +210,7 @@ impl Outbox for PostgresStore {
 
     fn waiting<'a>(&'a self, clients: &'a [ClientId]) -> Answer<'a, u64> {
         let clients = clients.to_vec();
-        self.0.ask("outbox", async move |session: &Session| outbox::waiting(session, &clients).await)
+        self.0.look("outbox", async move |session: &Session| outbox::waiting(session, &clients).await)
     }
 }
 
@@ -220,7 +220,7 @@ impl SubjectKeys for PostgresStore {
     }
 
     fn find<'a>(&'a self, id: [u8; 16]) -> Answer<'a, Option<SubjectKey>> {
-        self.0.ask("subject keys", async move |session: &Session| lasting::find(session, id).await)
+        self.0.look("subject keys", async move |session: &Session| lasting::find(session, id).await)
     }
 
     fn destroy<'a>(&'a self, subject: [u8; 32]) -> Answer<'a, Option<[u8; 16]>> {
@@ -235,7 +235,7 @@ impl Generations for PostgresStore {
     }
 
     fn bundle(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
-        self.0.ask("generations", async move |session: &Session| lasting::bundle(session, number).await)
+        self.0.look("generations", async move |session: &Session| lasting::bundle(session, number).await)
     }
 }
 

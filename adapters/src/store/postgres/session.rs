@@ -24,6 +24,9 @@ pub(super) const LOCK_WAIT: Duration = Duration::from_secs(1);
 /// How long the server waits for the next statement of a transaction before it gives its locks back.
 pub(super) const IDLE_WAIT: Duration = Duration::from_secs(5);
 
+/// After how long a caller may try again: an outage that is over is noticed by then.
+const TRY_AFTER: Duration = Duration::from_secs(1);
+
 /// What a statement is given.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -42,6 +45,8 @@ pub(super) enum Fault {
     Broken(String),
     /// No connection that was made before now can be relied upon.
     Gone(String),
+    /// There is no connection to be had.
+    Away(String),
     /// Anything else.
     Failed(String),
 }
@@ -52,7 +57,8 @@ impl Fault {
     }
 
     pub(super) fn outage(self, port: &str) -> Outage {
-        Outage::new(port, self.cause())
+        let after = (!matches!(self, Fault::TakenOver)).then_some(TRY_AFTER);
+        Outage { after, ..Outage::new(port, self.cause()) }
     }
 
     pub(super) fn cause(self) -> String {
@@ -61,7 +67,7 @@ impl Fault {
             Fault::Clash => "too many were at the same rows".to_owned(),
             Fault::Taken => "it is there already".to_owned(),
             Fault::Missing => "the database lacks a table".to_owned(),
-            Fault::Broken(cause) | Fault::Gone(cause) | Fault::Failed(cause) => cause,
+            Fault::Broken(cause) | Fault::Gone(cause) | Fault::Away(cause) | Fault::Failed(cause) => cause,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use policies::id::{ClientId, IdempotencyKey, OperationId, OrganisationId};
@@ -24,19 +24,37 @@ crate::store::conformance::durable_promises! { crate::store::postgres::tests::op
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A schema of its own for each test, gone with it.
-pub(crate) struct Schema(String);
+/// A schema that one test has for itself.
+pub(crate) struct Schema {
+    name: String,
+    shared: bool,
+}
+
+/// Schemas that a test has done with: making one anew for each would take longer than all tests together.
+static DONE_WITH: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+const EMPTY: &str = "DELETE FROM replays; DELETE FROM claims; DELETE FROM spends; DELETE FROM verifications;
+    DELETE FROM positions; DELETE FROM events; DELETE FROM subject_keys; DELETE FROM generations";
+
+fn name() -> String {
+    let dice: String = entropy::random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t{dice}")
+}
 
 impl Schema {
+    /// Names one that is not there yet, and is gone with the test.
     fn new() -> Self {
-        let dice: String = entropy::random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(format!("t{dice}"))
+        Self { name: name(), shared: false }
     }
 }
 
 impl Drop for Schema {
     fn drop(&mut self) {
-        let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", self.0);
+        if self.shared {
+            DONE_WITH.lock().unwrap().push(std::mem::take(&mut self.name));
+            return;
+        }
+        let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", self.name);
         let worker = worker("public");
         // The test's own runtime may be at its end.
         let dropping = move || {
@@ -48,8 +66,10 @@ impl Drop for Schema {
 }
 
 pub(crate) async fn open() -> (Arc<PostgresStore>, Schema) {
-    let schema = Schema::new();
-    let store = PostgresStore::connect(settings(&schema.0), Retention::default()).unwrap();
+    let known = DONE_WITH.lock().unwrap().pop();
+    let schema = Schema { name: known.unwrap_or_else(name), shared: true };
+    let store = PostgresStore::connect(settings(&schema.name), Retention::default()).unwrap();
+    store.0.ask("test", async |session: &Session| session.batch(EMPTY).await).await.unwrap();
     (Arc::new(store), schema)
 }
 
@@ -128,7 +148,7 @@ async fn settings_that_can_never_work_are_refused_at_once() {
     let one = PostgresSettings { connections: 1, schema: longest.clone(), ..settings("qaqpa") };
     let store = PostgresStore::connect(one, Retention::default()).unwrap();
     store.probe().await.unwrap();
-    drop((store, Schema(longest)));
+    drop((store, Schema { name: longest, shared: false }));
 }
 
 #[tokio::test]
@@ -158,7 +178,7 @@ async fn the_server_is_checked_by_authority_and_name() {
     // What the URL says about TLS does not count.
     let schema = Schema::new();
     let right =
-        PostgresSettings { trust: Some(trust()), schema: schema.0.clone(), ..at(format!("{url}?sslmode=disable")) };
+        PostgresSettings { trust: Some(trust()), schema: schema.name.clone(), ..at(format!("{url}?sslmode=disable")) };
     let worker = Worker::start(right, Retention::default()).unwrap();
     let spoken = worker.ask("test", async |session: &Session| {
         let row = session.row("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[]).await?;
@@ -171,8 +191,12 @@ async fn the_server_is_checked_by_authority_and_name() {
 async fn four_gateways_that_start_at_once_make_one_schema() {
     let schema = Schema::new();
     let stores: Vec<_> =
-        (0..4).map(|_| PostgresStore::connect(settings(&schema.0), Retention::default()).unwrap()).collect();
+        (0..4).map(|_| PostgresStore::connect(settings(&schema.name), Retention::default()).unwrap()).collect();
     let [a, b, c, d] = <[_; 4]>::try_from(stores).unwrap();
+    for store in [&a, &b, &c, &d] {
+        // On a busy machine this may take longer than a call waits.
+        while store.probe().await.is_err() {}
+    }
     let text = b"policies";
     let numbers = tokio::join!(
         a.enter([1; 32], text, NOW),
@@ -181,7 +205,7 @@ async fn four_gateways_that_start_at_once_make_one_schema() {
         d.enter([1; 32], text, NOW)
     );
     assert_eq!(numbers, (Ok(1), Ok(1), Ok(1), Ok(1)));
-    let looker = worker(&schema.0);
+    let looker = worker(&schema.name);
     let made = looker
         .ask("test", async |session: &Session| Ok(session.rows("SELECT version FROM migrations", &[]).await?.len()));
     assert_eq!(made.await, Ok(1));
@@ -190,8 +214,8 @@ async fn four_gateways_that_start_at_once_make_one_schema() {
 #[tokio::test]
 async fn a_schema_with_another_past_or_a_later_version_is_refused() {
     let schema = Schema::new();
-    let worker = worker(&schema.0);
-    let name = schema.0.clone();
+    let worker = worker(&schema.name);
+    let name = schema.name.clone();
     let (one, two, other) =
         ("CREATE TABLE one (a BIGINT)", "CREATE TABLE two (a BIGINT)", "CREATE TABLE one (b BIGINT)");
     let brought = worker.ask("test", async move |session: &Session| {
@@ -210,8 +234,8 @@ async fn a_schema_with_another_past_or_a_later_version_is_refused() {
 #[tokio::test]
 async fn a_step_that_fails_leaves_nothing_and_is_done_when_it_can_be() {
     let schema = Schema::new();
-    let worker = worker(&schema.0);
-    let name = schema.0.clone();
+    let worker = worker(&schema.name);
+    let name = schema.name.clone();
     let brought = worker.ask("test", async move |session: &Session| {
         let half = ["CREATE TABLE one (a BIGINT)", "CREATE TABLE two (a NONSENSE)"];
         let whole = ["CREATE TABLE one (a BIGINT)", "CREATE TABLE two (a BIGINT)"];
@@ -262,8 +286,8 @@ async fn a_row_that_somebody_holds_is_waited_for_no_longer_than_a_second() {
     assert!(matches!(taken, ClaimAnswer::Taken(_)));
     let (holding, held) = tokio::sync::oneshot::channel();
     let (release, released) = tokio::sync::oneshot::channel::<()>();
-    let other = worker(&schema.0);
-    let channels = std::sync::Mutex::new(Some((holding, released)));
+    let other = worker(&schema.name);
+    let channels = Mutex::new(Some((holding, released)));
     let holder = tokio::spawn(async move {
         let hold = other.ask("test", async move |session: &Session| {
             session.begin();
@@ -291,7 +315,7 @@ async fn a_row_that_somebody_holds_is_waited_for_no_longer_than_a_second() {
 async fn a_connection_that_the_server_ends_is_replaced() {
     let (store, schema) = open().await;
     store.probe().await.unwrap();
-    let other = worker(&schema.0);
+    let other = worker(&schema.name);
     let ended = other.ask("test", async |session: &Session| {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE application_name = 'qaqpa' AND pid <> pg_backend_pid() AND query LIKE '%/* ended */%'";

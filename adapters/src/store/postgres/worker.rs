@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -29,12 +29,15 @@ const QUEUE_MAX: usize = 4096;
 /// How long a caller waits for its answer; a database that hangs must not hold requests for ever.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
-/// How long getting a connection may take, with TLS, password and all.
+/// How long getting a connection may take at least, with TLS, password and all; as long as a statement, if that is more.
 const CONNECTION_WAIT: Duration = Duration::from_secs(2);
 
 /// How often a job is tried again after others were at the same rows, and the unit of the wait before, that grows.
 const CLASHES_MAX: u32 = 8;
 const CLASH_WAIT: Duration = Duration::from_millis(2);
+
+/// How long jobs wait while the database is tried; beyond that a schema is being brought up to date, which may take long.
+const TRIED_WAIT: Duration = Duration::from_secs(3);
 
 /// After how long a database that is away is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -63,6 +66,8 @@ struct Ask<T, F> {
     now: Option<Timestamp>,
     /// Whether a database that was away is to be tried again at once.
     knocks: bool,
+    /// Whether it may be done again if its connection breaks: it changes nothing.
+    looks: bool,
     work: F,
     answer: oneshot::Sender<Result<T, Outage>>,
     room: OwnedSemaphorePermit,
@@ -80,7 +85,7 @@ where
     F: AsyncFn(&Session) -> Result<T, Fault> + Send + 'static,
 {
     fn run(self: Box<Self>, desk: Rc<Desk>) -> Pin<Box<dyn Future<Output = ()>>> {
-        let Ask { port, now, knocks, work, mut answer, room } = *self;
+        let Ask { port, now, knocks, looks, work, mut answer, room } = *self;
         Box::pin(async move {
             let slot = tokio::select! {
                 biased;
@@ -89,8 +94,8 @@ where
                 slot = desk.admit(knocks) => slot,
             };
             let done = match &slot {
-                Ok(_) => desk.work(&work).await.map_err(|fault| fault.outage(port)),
-                Err(cause) => Err(Outage::new(port, cause)),
+                Ok(_) => desk.work(looks, &work).await.map_err(|fault| fault.outage(port)),
+                Err(cause) => Err(Fault::Away(cause.clone()).outage(port)),
             };
             drop(slot);
             drop(room);
@@ -136,7 +141,16 @@ impl Worker {
         T: Send + 'static,
         F: AsyncFn(&Session) -> Result<T, Fault> + Send + 'static,
     {
-        self.hand_over(port, None, false, work)
+        self.hand_over(port, None, [false, false], work)
+    }
+
+    /// Has a job done that changes nothing, again on another connection if one breaks.
+    pub(super) fn look<T, F>(&self, port: &'static str, work: F) -> Answer<'_, T>
+    where
+        T: Send + 'static,
+        F: AsyncFn(&Session) -> Result<T, Fault> + Send + 'static,
+    {
+        self.hand_over(port, None, [false, true], work)
     }
 
     /// Has a job done; `now` is also what sweeping goes by.
@@ -145,15 +159,21 @@ impl Worker {
         T: Send + 'static,
         F: AsyncFn(&Session) -> Result<T, Fault> + Send + 'static,
     {
-        self.hand_over(port, Some(now), false, work)
+        self.hand_over(port, Some(now), [false, false], work)
     }
 
     /// Asks the database for a word, and tries at once to reach it if it was away.
     pub(super) fn knock(&self) -> Answer<'_, ()> {
-        self.hand_over("store", None, true, async |session: &Session| session.batch("SELECT 1").await)
+        self.hand_over("store", None, [true, true], async |session: &Session| session.batch("SELECT 1").await)
     }
 
-    fn hand_over<T, F>(&self, port: &'static str, now: Option<Timestamp>, knocks: bool, work: F) -> Answer<'_, T>
+    fn hand_over<T, F>(
+        &self,
+        port: &'static str,
+        now: Option<Timestamp>,
+        [knocks, looks]: [bool; 2],
+        work: F,
+    ) -> Answer<'_, T>
     where
         T: Send + 'static,
         F: AsyncFn(&Session) -> Result<T, Fault> + Send + 'static,
@@ -163,7 +183,7 @@ impl Worker {
             let (answer, answered) = oneshot::channel();
             let room = Arc::clone(&self.room).try_acquire_owned();
             let room = room.map_err(|_| Outage::new(port, "as many jobs wait for the database as may"))?;
-            let job = Box::new(Ask { port, now, knocks, work, answer, room });
+            let job = Box::new(Ask { port, now, knocks, looks, work, answer, room });
             self.jobs.as_ref().ok_or_else(ended)?.send(job).map_err(|_| ended())?;
             match timeout(ANSWER_WAIT, answered).await {
                 Ok(Ok(answer)) => answer,
@@ -267,7 +287,16 @@ impl Desk {
         let mut told = false;
         loop {
             let knocks = self.knocks.get();
-            match self.reach(migrated).await {
+            let mut reaching = pin!(self.reach(migrated));
+            let reached = match timeout(TRIED_WAIT, reaching.as_mut()).await {
+                Ok(reached) => reached,
+                Err(_) => {
+                    let slow = "the database is slow, or its schema is being brought up to date";
+                    self.standing.send_replace(Standing::Away(slow.to_owned()));
+                    reaching.await
+                }
+            };
+            match reached {
                 Ok(()) => {
                     if std::mem::take(&mut told) {
                         tracing::info!("the database is back");
@@ -298,7 +327,7 @@ impl Desk {
         if reached.is_ok() && !migrated {
             reached = migrate::migrate(&session, &self.settings.schema).await;
         }
-        if reached.is_err() {
+        if matches!(reached, Err(Fault::Gone(_))) {
             self.pool.retain(|_, _| false);
         }
         session.end(reached.is_err());
@@ -333,7 +362,7 @@ impl Desk {
     }
 
     async fn session(&self) -> Result<Session, Fault> {
-        let found = timeout(CONNECTION_WAIT, self.pool.get()).await;
+        let found = timeout(self.settings.statement.clamp(CONNECTION_WAIT, ANSWER_WAIT), self.pool.get()).await;
         let away = match found {
             Ok(Ok(client)) => return Ok(Session::new(client, self.settings.statement)),
             Ok(Err(PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)))) => {
@@ -342,12 +371,12 @@ impl Desk {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the database took too long to let us in".to_owned(),
         };
-        Err(Fault::Gone(away))
+        Err(Fault::Away(away))
     }
 
-    /// Does a job, again if others were in its way.
-    async fn work<T>(&self, work: &impl AsyncFn(&Session) -> Result<T, Fault>) -> Result<T, Fault> {
-        let mut clashes = 0;
+    /// Does a job, again if others were in its way, and one that only `looks` also if its connection broke.
+    async fn work<T>(&self, looks: bool, work: &impl AsyncFn(&Session) -> Result<T, Fault>) -> Result<T, Fault> {
+        let (mut clashes, mut breaks) = (0, 0);
         loop {
             let done = self.attempt(work).await;
             match done {
@@ -355,8 +384,15 @@ impl Desk {
                     clashes += 1;
                     sleep(wait_after(clashes)).await;
                 }
+                // As often as there may be connections that broke together, and nobody has noticed yet.
+                Err(Fault::Broken(_)) if looks && breaks < self.settings.connections => breaks += 1,
+                Err(Fault::Away(cause)) => {
+                    self.doubt();
+                    return Err(Fault::Away(cause));
+                }
                 Err(Fault::Gone(cause)) => {
-                    self.lose();
+                    self.pool.retain(|_, _| false);
+                    self.doubt();
                     return Err(Fault::Gone(cause));
                 }
                 done => return done,
@@ -380,8 +416,8 @@ impl Desk {
         done
     }
 
-    /// Takes note that no connection can be relied upon; the keeper tries for new ones.
-    fn lose(&self) {
+    /// Has the keeper see whether the database is there; jobs wait for what it finds.
+    fn doubt(&self) {
         self.standing.send_if_modified(|standing| {
             let ready = *standing == Standing::Ready;
             if ready {
@@ -389,7 +425,6 @@ impl Desk {
             }
             ready
         });
-        self.pool.retain(|_, _| false);
     }
 
     async fn sweep(&self, now: Timestamp) {
@@ -399,7 +434,7 @@ impl Desk {
             return;
         }
         let Ok(_slot) = self.slot().await else { return };
-        let swept = self.work(&async |session: &Session| sweep::sweep(session, self.retention, now).await).await;
+        let swept = self.work(false, &async |session: &Session| sweep::sweep(session, self.retention, now).await).await;
         if let Err(fault) = swept {
             tracing::warn!("what is over could not be swept out of the database, and will be later: {}", fault.cause());
         }
