@@ -4,7 +4,7 @@
 //! byte. The file may be moved away at any time; a new one is begun then.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -45,9 +45,9 @@ impl Sink for FileSink {
     }
 }
 
-/// What is read of the last line.
+/// What is read of a line.
 #[derive(Deserialize)]
-struct Last {
+struct Known {
     trail: String,
     sequence: u64,
 }
@@ -61,13 +61,16 @@ fn append(path: &Path, batch: &[Shipped]) -> Result<(), io::Error> {
     file.try_lock().map_err(|_| io::Error::other("another process writes to it"))?;
     let bytes = cut_torn_line(&mut file)?;
     let last = last_line(&mut file, bytes)?;
-    let there = |record: &Shipped| {
-        last.as_ref().is_some_and(|last| last.trail == record.trail.to_string() && record.sequence <= last.sequence)
-    };
-    let mut lines = Vec::new();
-    for record in batch.iter().filter(|record| !there(record)) {
-        line(record, &mut lines)?;
+    let (mut lines, mut again) = (Vec::new(), Vec::new());
+    for record in batch {
+        match &last {
+            Some(last) if last.trail == record.trail.to_string() && record.sequence <= last.sequence => {
+                again.push(record)
+            }
+            _ => line(record, &mut lines)?,
+        }
     }
+    compare(&mut file, bytes, &again)?;
     if let Err(error) = file.write_all(&lines) {
         // As it was: if that fails too, the end is cut off before the next batch.
         drop(file.set_len(bytes));
@@ -114,12 +117,60 @@ fn cut_torn_line(file: &mut File) -> Result<u64, io::Error> {
     Ok(whole)
 }
 
-fn last_line(file: &mut File, bytes: u64) -> Result<Option<Last>, io::Error> {
+fn last_line(file: &mut File, bytes: u64) -> Result<Option<Known>, io::Error> {
     let end = read_at(file, bytes.saturating_sub(LINE_BYTES_MAX), bytes)?;
     let Some(text) = end.strip_suffix(b"\n") else { return Ok(None) };
     let line = text.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    let last = serde_json::from_slice(line);
-    last.map(Some).map_err(|_| io::Error::other("its last line was not written here"))
+    known(line).map(Some)
+}
+
+fn known(line: &[u8]) -> Result<Known, io::Error> {
+    serde_json::from_slice(line).map_err(|_| io::Error::other("it has a line that was not written here"))
+}
+
+/// Compares records that the file has already: a trail that was set back has others under the same numbers.
+fn compare(file: &mut File, bytes: u64, again: &[&Shipped]) -> Result<(), io::Error> {
+    let Some(first) = again.first() else { return Ok(()) };
+    let trail = first.trail.to_string();
+    let start = near(file, bytes, &trail, first.sequence)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut reader = BufReader::new(file);
+    let mut again = again.iter().peekable();
+    while let Some(record) = again.peek() {
+        let mut found = Vec::new();
+        (&mut reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut found)?;
+        let Some(text) = found.strip_suffix(b"\n") else { return Ok(()) };
+        let there = known(text)?;
+        if there.trail != trail || there.sequence < record.sequence {
+            continue;
+        }
+        // Lines before the first one may have been moved away with their file.
+        while again.next_if(|record| record.sequence < there.sequence).is_some() {}
+        let Some(record) = again.next_if(|record| record.sequence == there.sequence) else { continue };
+        let mut expected = Vec::new();
+        line(record, &mut expected)?;
+        if expected != found {
+            let sequence = there.sequence;
+            let text = format!("it has another record {sequence} of this trail: was the trail set back?");
+            return Err(io::Error::other(text));
+        }
+    }
+    Ok(())
+}
+
+/// Finds the beginning of a line before the one of a record, and not far before: lines of a trail are in their order, and
+/// lines of other trails come before.
+fn near(file: &mut File, bytes: u64, trail: &str, sequence: u64) -> Result<u64, io::Error> {
+    let (mut low, mut high) = (0, bytes);
+    while high - low > 4 * LINE_BYTES_MAX {
+        let middle = low + (high - low) / 2;
+        let window = read_at(file, middle, middle + 2 * LINE_BYTES_MAX)?;
+        let mut lines = window.split(|byte| *byte == b'\n');
+        let skipped = lines.next().unwrap_or_default().len() as u64 + 1;
+        let there = known(lines.next().unwrap_or_default())?;
+        if there.trail != trail || there.sequence < sequence { low = middle + skipped } else { high = middle }
+    }
+    Ok(low)
 }
 
 fn read_at(file: &mut File, start: u64, end: u64) -> Result<Vec<u8>, io::Error> {

@@ -83,8 +83,11 @@ impl NatsSink {
             let subject = self.settings.subject.clone();
             sent.push(context.send_publish(subject, message).await.map_err(outage)?);
         }
-        for acknowledged in sent {
-            acknowledged.await.map_err(outage)?;
+        for (acknowledged, record) in sent.into_iter().zip(batch) {
+            let acknowledged = acknowledged.await.map_err(outage)?;
+            if acknowledged.duplicate {
+                self.settings.compare(&context, acknowledged.sequence, record).await?;
+            }
         }
         // Only a connection that has just served is used again; after a fault a new one is made.
         self.context = Some(context);
@@ -150,6 +153,17 @@ impl NatsSettings {
         };
         context.create_stream(config).await.map_err(outage)?;
         Ok(())
+    }
+
+    /// Compares a record that the stream has already: a trail that was set back has others under the same numbers.
+    async fn compare(&self, context: &Context, place: u64, record: &Shipped) -> Result<(), Outage> {
+        let stream = context.get_stream_no_info(&self.stream).await.map_err(outage)?;
+        let there = stream.get_raw_message(place).await.map_err(outage)?;
+        if there.payload == record.payload {
+            return Ok(());
+        }
+        let sequence = record.sequence;
+        Err(outage(format!("the stream has another record {sequence} of this trail: was the trail set back?")))
     }
 
     fn check(&self, info: &Info) -> Result<(), Outage> {

@@ -132,3 +132,33 @@ async fn a_place_that_was_gone_catches_up_in_order() {
     assert_eq!(lines(&folder.join("archive.jsonl")), trail.expected());
     assert_eq!(trail.progress.records_behind(), 0);
 }
+
+#[tokio::test]
+async fn other_records_under_the_same_numbers_are_refused_wherever_they_stand() {
+    let trail = Trail::with(BATCH_RECORDS_MAX + 200).await;
+    let path = trail.folder.join("archive.jsonl");
+    ship_all(&mut trail.to_file()).await;
+    let good = fs::read_to_string(&path).unwrap();
+    let records = trail.entries().len();
+    for sequence in [1, 2, BATCH_RECORDS_MAX - 1, BATCH_RECORDS_MAX, BATCH_RECORDS_MAX + 1, records] {
+        let mut lines: Vec<_> = good.lines().map(str::to_owned).collect();
+        let line = lines.get_mut(sequence - 1).unwrap();
+        *line = line.replace("answered", "Answered");
+        fs::write(&path, lines.join("\n") + "\n").unwrap();
+        drop(fs::remove_file(trail.cursor_path()));
+        let mut shipper = trail.to_file();
+        let outage = loop {
+            if let Err(outage) = shipper.round().await {
+                break outage;
+            }
+            assert!((trail.progress.got() as usize) < records, "{sequence} is not found");
+        };
+        assert!(outage.cause.contains(&format!("another record {sequence} of this trail")), "{outage}");
+    }
+    // Without the lines that were moved away, the rest is compared all the same.
+    let rest: Vec<_> = good.lines().skip(100).collect();
+    fs::write(&path, rest.join("\n") + "\n").unwrap();
+    drop(fs::remove_file(trail.cursor_path()));
+    ship_all(&mut trail.to_file()).await;
+    assert_eq!(lines(&path), trail.expected().split_off(100));
+}

@@ -133,6 +133,18 @@ async fn a_stream_that_would_not_keep_the_records_is_refused() {
 }
 
 #[tokio::test]
+async fn other_records_under_the_same_numbers_are_refused() {
+    let (trail, stream) = (Trail::with(4).await, Stream::new().await);
+    let mut forged = stream.sink();
+    let forgery = Shipped { trail: trail.id(), sequence: 3, payload: Bytes::from_static(b"{}") };
+    forged.put(&[forgery]).await.unwrap();
+    let outage = trail.shipper(stream.sink()).round().await.unwrap_err();
+    assert!(outage.cause.contains("another record 3 of this trail"), "{outage}");
+    assert_eq!(trail.progress.got(), 0);
+    stream.end().await;
+}
+
+#[tokio::test]
 async fn clear_text_stays_on_this_machine() {
     for elsewhere in [
         "nats://10.0.0.6:4222",
