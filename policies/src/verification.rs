@@ -68,7 +68,7 @@ pub struct Verification {
     pub client: ClientId,
     /// The keyed hash of the person's number, pairwise per client: what results name as `sub`.
     pub subject: String,
-    /// The person's number, sealed; opened only for the provider's call and the backend's check of the payer.
+    /// The person's number, sealed under that person's own key; opened only for the backend's check of the payer.
     pub sealed_subject: Vec<u8>,
     /// Why.
     pub purpose: String,
