@@ -87,7 +87,8 @@ async fn erase(house: &House, cleared: &Cleared) -> Result<Reply, Rejection> {
         Rejection::new(Code::IdentifierInvalid, "The number is no IIN.").faults(vec![fault])
     })?;
     let reason = REASONS.into_iter().find(|known| *known == text("/reason")).ok_or_else(|| {
-        Rejection::new(Code::Internal, "Nothing was erased.").because("the contract knows a reason that nobody else does")
+        Rejection::new(Code::Internal, "Nothing was erased.")
+            .because("the contract knows a reason that nobody else does")
     })?;
     let subjects = Subjects::new(&house.sealer, &*house.subject_keys);
     let destroyed = subjects.erase(&Secret::new(iin.as_str().to_owned())).await;

@@ -200,8 +200,11 @@ impl Reader<'_> {
         let limits = fields.optional("limits").map_or(Some(default_limits()), limits);
         let connection = fields.optional("connections").map_or(Some(ConnectionLimits::default()), connections);
         let log = fields.optional("log").map_or(Some(LogConfig { json: false, level: "info" }), log);
-        let stores = fields.optional("stores").map_or(Some(StoresConfig::default()), |value| keeping::stores(value, self.folder));
-        let wrap = fields.optional("keys").map_or(Some(WrapConfig::default()), |value| keeping::wrap(value, self.folder));
+        let stores = fields
+            .optional("stores")
+            .map_or(Some(StoresConfig::default()), |value| keeping::stores(value, self.folder));
+        let wrap =
+            fields.optional("keys").map_or(Some(WrapConfig::default()), |value| keeping::wrap(value, self.folder));
         let ships = fields.optional("audit").map_or(Some(Vec::new()), |value| keeping::audit(value, self.folder));
         let retention = fields.optional("retention").map_or(Some(RetentionConfig::default()), keeping::retention);
         let webhooks = fields

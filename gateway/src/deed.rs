@@ -76,7 +76,8 @@ impl Deed {
             Own::CreateVerification => {
                 let body = checked(&cleared)?;
                 let client = cleared.caller().client().ok_or_else(no_client)?;
-                let (status, body) = broker::create(&self.broker(), client, body, &cleared.trail, cleared.received).await?;
+                let (status, body) =
+                    broker::create(&self.broker(), client, body, &cleared.trail, cleared.received).await?;
                 Ok(json_reply(status, &body))
             }
             Own::GetVerification => {

@@ -41,15 +41,13 @@ impl Remembrance {
 /// Opens the store of all that must last.
 pub(crate) fn durable(config: &Config) -> Result<Arc<dyn Durable>, AssemblyError> {
     let kept = config.retention;
-    let retention =
-        Retention { verifications: kept.verifications, events: kept.events, generations: kept.generations };
+    let retention = Retention { verifications: kept.verifications, events: kept.events, generations: kept.generations };
     let Some(postgres) = &config.stores.postgres else {
         let path = config.state.join("qaqpa.sqlite");
         let store = SqliteStore::open_keeping(&path, retention).map_err(|outage| machine(&outage))?;
         return Ok(Arc::new(store));
     };
-    let wrong =
-        |text: String| AssemblyError::Configuration(format!("error: the PostgreSQL of `stores`: {text}\n"));
+    let wrong = |text: String| AssemblyError::Configuration(format!("error: the PostgreSQL of `stores`: {text}\n"));
     let settings = PostgresSettings {
         url: secrets::read_text(&postgres.url).map_err(wrong)?,
         schema: postgres.schema.clone(),

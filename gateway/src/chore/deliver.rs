@@ -149,11 +149,9 @@ impl Deliver {
         };
         let renewed = match old {
             Some(known) if fresh(&known) => known,
-            _ => Targets {
-                generation: Arc::clone(generation),
-                read: now,
-                by_client: Arc::new(targets(generation, now)),
-            },
+            _ => {
+                Targets { generation: Arc::clone(generation), read: now, by_client: Arc::new(targets(generation, now)) }
+            }
         };
         self.targets.insert(renewed)
     }

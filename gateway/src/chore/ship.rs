@@ -14,6 +14,7 @@ use policies::code::Outage;
 use super::{Chore, Round};
 use crate::config::{ShipConfig, SinkConfig};
 use crate::house::House;
+use crate::unready::AssemblyError;
 use crate::{secrets, stores};
 
 /// The place of one [`ShipConfig`]: how far it has got is known as long as the process lives.

@@ -25,7 +25,9 @@ pub(super) fn start_log(config: &LogConfig) {
     use tracing_subscriber::EnvFilter;
     // Libraries speak from `warn` on: at `debug` some of them write headers out.
     let level = config.level;
-    let filter = format!("warn,gateway={level},adapters={level},broker={level},oauth={level},sandbox={level}");
+    // The client of NATS tells each of its trials; what comes of them is told here, once.
+    let ours = format!("gateway={level},adapters={level},broker={level},oauth={level},sandbox={level}");
+    let filter = format!("warn,async_nats=off,{ours}");
     let filter = EnvFilter::try_new(filter).unwrap_or_default();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if config.json {

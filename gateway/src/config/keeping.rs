@@ -224,12 +224,16 @@ fn redis(value: Value<'_>, folder: &Path) -> Option<RedisConfig> {
 
 // Credentials in an address would stand in the file, and in every message that quotes it.
 fn redis_node(value: Value<'_>) -> Option<String> {
-    value.parsed("an address without credentials", "`rediss://redis.example.kz:6380` or `redis://127.0.0.1:6379`", |text| {
-        let rest = text.strip_prefix("redis://").or_else(|| text.strip_prefix("rediss://"))?;
-        let (host, port) = rest.rsplit_once(':')?;
-        let plain = !host.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);
-        (plain && port.parse::<u16>().is_ok()).then(|| text.to_owned())
-    })
+    value.parsed(
+        "an address without credentials",
+        "`rediss://redis.example.kz:6380` or `redis://127.0.0.1:6379`",
+        |text| {
+            let rest = text.strip_prefix("redis://").or_else(|| text.strip_prefix("rediss://"))?;
+            let (host, port) = rest.rsplit_once(':')?;
+            let plain = !host.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);
+            (plain && port.parse::<u16>().is_ok()).then(|| text.to_owned())
+        },
+    )
 }
 
 pub(super) fn wrap(value: Value<'_>, folder: &Path) -> Option<WrapConfig> {
@@ -301,10 +305,14 @@ fn sink(value: Value<'_>, folder: &Path) -> Option<SinkConfig> {
 fn nats(value: Value<'_>, folder: &Path) -> Option<SinkConfig> {
     let fields = value.fields(&["url", "stream", "subject", "credentials", "trust"])?;
     let url = fields.required("url").and_then(|value| {
-        value.parsed("an address without credentials", "`nats://10.0.0.6:4222` or `tls://nats.example.kz:4222`", |text| {
-            let rest = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://"))?;
-            (!rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' '])).then(|| text.to_owned())
-        })
+        value.parsed(
+            "an address without credentials",
+            "`nats://10.0.0.6:4222` or `tls://nats.example.kz:4222`",
+            |text| {
+                let rest = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://"))?;
+                (!rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' '])).then(|| text.to_owned())
+            },
+        )
     });
     let name = |field: &str, default: &str| {
         let read = |value: Value<'_>| {
@@ -318,13 +326,7 @@ fn nats(value: Value<'_>, folder: &Path) -> Option<SinkConfig> {
     let (stream, subject) = (name("stream", "QAQPA_AUDIT"), name("subject", "qaqpa.audit"));
     let credentials = optional(&fields, "credentials", Value::secret_reference);
     let trust = optional(&fields, "trust", |value| path(value, folder));
-    Some(SinkConfig::Nats {
-        url: url?,
-        stream: stream?,
-        subject: subject?,
-        credentials: credentials?,
-        trust: trust?,
-    })
+    Some(SinkConfig::Nats { url: url?, stream: stream?, subject: subject?, credentials: credentials?, trust: trust? })
 }
 
 pub(super) fn retention(value: Value<'_>) -> Option<RetentionConfig> {

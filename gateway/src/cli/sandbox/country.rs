@@ -12,11 +12,8 @@ use super::files;
 use crate::cli::client::{SandboxAdmin, SandboxClient as Told, SandboxSubject};
 
 /// The administrators and their roles.
-pub(super) const ADMINS: [(&str, &[&str]); 3] = [
-    ("aigerim", &["viewer", "editor", "approver"]),
-    ("daniyar", &["viewer", "auditor"]),
-    ("saule", &["eraser"]),
-];
+pub(super) const ADMINS: [(&str, &[&str]); 3] =
+    [("aigerim", &["viewer", "editor", "approver"]), ("daniyar", &["viewer", "auditor"]), ("saule", &["eraser"])];
 
 /// How a client of the sandbox shows who it is.
 enum Credential {
