@@ -11,7 +11,7 @@ use serde_json::json;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-scenarios! {
+store_scenarios! {
     a_client_reads_the_accounts_it_was_given,
     a_small_payment_is_made_and_its_repetition_moves_nothing,
     a_payment_can_be_read_by_who_asked_for_it,

@@ -17,7 +17,7 @@ const CROWD: usize = 8;
 /// The timeout of a payment in the shipped policies.
 pub const PAYMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-scenarios! {
+store_scenarios! {
     one_payment_asked_for_at_once_moves_money_once,
     two_bodies_under_one_key_at_once_pay_one_of_them,
     one_proof_shown_at_once_is_accepted_once,

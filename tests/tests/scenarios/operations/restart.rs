@@ -16,7 +16,7 @@ use crate::payments::booked;
 /// How long the shipped policies let a payment take.
 const PAYMENT_TIME_MAX: Duration = Duration::from_secs(5);
 
-scenarios! {
+store_scenarios! {
     an_answer_is_repeated_after_a_restart,
     a_payment_that_was_under_way_is_not_made_twice,
     a_verification_outlives_a_restart,
