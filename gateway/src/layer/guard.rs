@@ -104,7 +104,7 @@ impl Held for Place {
 }
 
 /// Turns a panic of the future inside into an error with its text.
-struct CatchPanic<F>(F);
+pub(crate) struct CatchPanic<F>(pub(crate) F);
 
 impl<F: Future + Unpin> Future for CatchPanic<F> {
     type Output = Result<F::Output, String>;

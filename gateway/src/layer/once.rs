@@ -22,6 +22,7 @@ use spine::stage::Sound;
 use tokio::time::timeout_at;
 use tower::Layer;
 
+use super::guard::CatchPanic;
 use crate::house::House;
 use crate::reply::{OutcomeUnknown, unknown_outcome};
 
@@ -96,9 +97,10 @@ impl<S: Refine<Claimed, Out = Reply>> Once<S> {
                 let claimed = Claimed { sound, ticket: Some(ticket.clone()) };
                 let taken_over = ticket.reference() != fresh;
                 let holder = Holder { house: &self.house, ticket, taken_over, policy, received: now, deadline };
-                match self.inner.refine(claimed).await {
-                    Ok(reply) => holder.keep(reply).await,
-                    Err(rejection) => holder.give_back(rejection).await,
+                match CatchPanic(std::pin::pin!(self.inner.refine(claimed))).await {
+                    Ok(Ok(reply)) => holder.keep(reply).await,
+                    Ok(Err(rejection)) => holder.give_back(rejection).await,
+                    Err(cause) => holder.broken(&cause).await,
                 }
             }
         }
@@ -160,6 +162,16 @@ impl Holder<'_> {
             Ok(Some(Fate::Undecided { .. })) => Ok(self.unknown()),
             Ok(_) | Err(_) => Err(rejection),
         }
+    }
+
+    /// Answers for a defect on the way: nobody can say how far the deed has come.
+    async fn broken(&self, cause: &str) -> Result<Reply, Rejection> {
+        self.house.metrics.panicked();
+        if self.policy.settled_by.is_none() {
+            return Err(Rejection::new(Code::Internal, "The request could not be answered.").because(cause));
+        }
+        tracing::error!("a defect left the outcome of {} unknown: {cause}", self.ticket.reference());
+        self.keep(self.unknown()).await
     }
 
     fn unknown(&self) -> Reply {

@@ -1,16 +1,28 @@
 //! Money never ends undecided: what becomes of payments whose answer was lost.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use gateway::layer::once::LEASE_MARGIN;
+use gateway::layer::authenticate::Authenticate;
+use gateway::layer::meter::Meter;
+use gateway::layer::once::{Claimed, LEASE_MARGIN, OnceLayer};
+use gateway::layer::permit::Permit;
+use gateway::layer::route::Route;
+use gateway::layer::validate::Validate;
 use policies::id::ClientId;
 use policies::settle::{ASK_AGAIN_MAX, ASKED_MIN, RECEIPT_WINDOW};
 use scenarios::actors::app::fresh;
 use scenarios::actors::backend::Backend;
 use scenarios::actors::bank::{self, payment, payment_with};
 use scenarios::actors::{App, Session};
-use scenarios::world::{Answer, Kind, PATIENCE, Setup, World};
+use scenarios::world::{Answer, Ask, Kind, PATIENCE, Setup, World};
 use serde_json::{Value, json};
+use spine::Reply;
+use spine::error::Rejection;
+use spine::refine::{Refine, then};
+use spine::stage::{Guarded, Traced};
+use spine::trail::Trail;
+use tower::Layer as _;
 
 use crate::races::{PAYMENT_TIMEOUT, abandoned, left};
 
@@ -58,6 +70,11 @@ mod elsewhere {
     }
 
     #[tokio::test]
+    async fn a_defect_on_the_way_leaves_the_outcome_unknown() {
+        super::a_defect_on_the_way_leaves_the_outcome_unknown(Kind::Memory).await;
+    }
+
+    #[tokio::test]
     async fn a_store_that_is_down_never_says_not_found() {
         super::a_store_that_is_down_never_says_not_found(Kind::Memory).await;
     }
@@ -79,6 +96,16 @@ fn unknown(payment: &Answer) -> (String, Value) {
 fn settled(payment: &Answer, status: &str) -> (String, Value) {
     let data = json!({"paymentId": payment.at("/paymentId"), "status": status});
     ("kz.qaqpa.payment.settled.v1".to_owned(), data)
+}
+
+/// How settlements ended, as the audit trail has them, with the reference of each.
+async fn recorded(world: &World) -> Vec<(String, String)> {
+    let audit = world.assembled().house.audit.clone();
+    audit.flush().await.unwrap();
+    let records = audit.tail(100).unwrap();
+    let text = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
+    let settlements = records.iter().filter(|record| record["kind"] == "settlement");
+    settlements.map(|record| (text(record, "reference"), text(record, "ending"))).collect()
 }
 
 /// Has the bank asked as often as it must have been, without reaching the end of the window.
@@ -113,6 +140,7 @@ async fn a_lost_answer_is_found_out_and_told(kind: Kind) {
     assert_eq!(settled_now.header("content-type"), Some("application/json"));
     assert_eq!(settled_now.header("cache-control"), Some("no-store"));
     assert_eq!(told(&world).await, [unknown(&lost), settled(&lost, "ACSC")]);
+    assert_eq!(recorded(&world).await, [(lost.at("/paymentId").to_owned(), "answered".to_owned())]);
     assert!(world.metric("qaqpa_settled_total{outcome=\"answered\"}") >= 1.0);
     // Once is enough, and a mismatch is still one.
     world.advance(PAUSE_MAX);
@@ -145,6 +173,7 @@ async fn a_payment_that_never_arrived_may_be_sent_again_under_its_key(kind: Kind
     assert_eq!(shown.succeeded(200).at("/status"), "not_received");
     assert_eq!(shown.at("/createdAt"), lost.at("/createdAt"));
     assert_eq!(told(&world).await, [unknown(&lost), settled(&lost, "not_received")]);
+    assert_eq!(recorded(&world).await, [(lost.at("/paymentId").to_owned(), "not_received".to_owned())]);
     assert_eq!(world.metric("qaqpa_undecided"), 0.0);
     assert_eq!(bank::balance(&world, 1).await, before);
     // Another body is another payment still; the same one goes out again under the same name.
@@ -403,4 +432,45 @@ async fn a_store_that_is_down_never_says_not_found(kind: Kind) {
     read(&app, &lost).await.refused(503, "dependency_down");
     sabotage(&world, "ALTER TABLE hidden RENAME TO claims");
     assert_eq!(read(&app, &lost).await.succeeded(200).at("/status"), "unknown");
+}
+
+/// What stands where assessing and doing would.
+struct Defect;
+
+impl Refine<Claimed> for Defect {
+    type Out = Reply;
+
+    async fn refine(&self, claimed: Claimed) -> Result<Reply, Rejection> {
+        panic!("a defect with a claim: {}", claimed.ticket.is_some());
+    }
+}
+
+async fn a_defect_on_the_way_leaves_the_outcome_unknown(kind: Kind) {
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "demo-app").await;
+    let (key, body) = (fresh("order"), payment("1.00"));
+    let ask = app.dress(Ask::post("/v1/domestic-payments").with("x-idempotency-key", &key).json(&body));
+    let house = Arc::clone(&world.assembled().house);
+    let generation = Arc::clone(world.assembled().stack.load().generation());
+    let way = then(
+        Route(Arc::clone(&generation)),
+        then(
+            Authenticate { house: Arc::clone(&house), generation },
+            then(Meter(Arc::clone(&house)), then(Permit, then(Validate, OnceLayer(Arc::clone(&house)).layer(Defect)))),
+        ),
+    );
+    let interaction = house.new_interaction();
+    let trail = Trail::open(interaction.clone(), world.now(), 1);
+    let traced = Traced { arrived: Box::new(world.arrived(&ask)), interaction };
+    let received = Guarded::admitted(traced, Instant::now() + PATIENCE).receive(world.now(), trail);
+    let reply = way.refine(received).await.unwrap();
+    assert_eq!(reply.status(), 202);
+    // Kept as any unknown outcome; the bank has not seen it, and says so when the time has come.
+    let again = app.pay(&key, &body).await;
+    assert_eq!(again.succeeded(202).at("/status"), "unknown");
+    asked_enough(&world).await;
+    world.advance(RECEIPT_WINDOW);
+    world.round().await.unwrap();
+    let app = Session::of(&world, "demo-app").await;
+    app.pay(&key, &body).await.succeeded(201);
 }
