@@ -19,13 +19,15 @@ pub struct Step {
     pub micros: u32,
 }
 
-/// Which of the two records of a request this is.
+/// Which record of a request this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordKind {
     /// Written and durable before the deed.
     Intent,
     /// Written when the last byte is out or the request was dropped.
     Outcome,
+    /// Written when a backend has told what became of a deed whose outcome was unknown, before anybody relies on it.
+    Settlement,
 }
 
 impl RecordKind {
@@ -35,6 +37,7 @@ impl RecordKind {
         match self {
             RecordKind::Intent => "intent",
             RecordKind::Outcome => "outcome",
+            RecordKind::Settlement => "settlement",
         }
     }
 }
@@ -48,6 +51,8 @@ pub enum Ending {
     Answered,
     /// The client went away, or the request was dropped.
     Abandoned,
+    /// Of a settlement: the backend had not received the deed.
+    NotReceived,
 }
 
 impl Ending {
@@ -58,6 +63,7 @@ impl Ending {
             Ending::Pending => "pending",
             Ending::Answered => "answered",
             Ending::Abandoned => "abandoned",
+            Ending::NotReceived => "not_received",
         }
     }
 }
@@ -99,8 +105,6 @@ pub struct Facts {
     pub amount: Option<Money>,
     /// The identity result that came with the request.
     pub identity: Option<JudgedIdentity>,
-    /// The state of the consent that was relied on.
-    pub consent: Option<&'static str>,
     /// What names a person, sealed.
     pub personal: Option<PersonalData>,
 }
@@ -108,7 +112,7 @@ pub struct Facts {
 /// One record of the audit trail.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// Intent or outcome.
+    /// Intent, outcome or settlement.
     pub kind: RecordKind,
     /// The interaction.
     pub interaction: InteractionId,

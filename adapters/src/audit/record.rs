@@ -179,8 +179,6 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     identity: Option<Identity<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    consent: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     personal: Option<Personal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<&'a str>,
@@ -242,7 +240,6 @@ fn wire<'a>(record: &'a Record, limits: Option<&'a [Limit]>) -> Wire<'a> {
             acr: &identity.acr,
             expires: Shown(identity.expires),
         }),
-        consent: facts.consent,
         personal: facts
             .personal
             .as_ref()

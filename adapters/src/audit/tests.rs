@@ -18,8 +18,8 @@ use policies::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::frame::{FIRST, PAYLOAD_BYTES_MAX, chained, hex};
+use super::queue::QUEUE_MAX;
 use super::read::Reader;
-use super::writer::QUEUE_MAX;
 use super::{Audit, HEAD_EVERY, Options, Trust, copy_to, inspect, prove, verify};
 use crate::clock::Clock;
 use crate::keys::SigningKey;
@@ -455,7 +455,6 @@ async fn a_record_tells_what_was_judged_and_nothing_that_was_not() {
             acr: "urn:qaqpa:acr:L2".into(),
             expires: NOW,
         }),
-        consent: Some("active"),
         personal: Some(PersonalData { key: [7; 16], sealed: Arc::from(*b"sealed") }),
         ..Facts::default()
     };
@@ -469,7 +468,7 @@ async fn a_record_tells_what_was_judged_and_nothing_that_was_not() {
         "operation": "pay", "exhausted": "plan:client:5/s", "administrator": "daniyar", "provider": "sandbox-face",
         "steps": [{"stage": "route", "decision": "pass", "micros": 7}], "amount": "1.50 KZT",
         "identity": {"verification": "v1", "acr": "urn:qaqpa:acr:L2", "expires": "2027-01-15T08:00:00.000Z"},
-        "consent": "active", "personal": {"key": "07".repeat(16), "sealed": "c2VhbGVk"},
+        "personal": {"key": "07".repeat(16), "sealed": "c2VhbGVk"},
         "reference": "r1", "status": 201, "ending": "answered", "generation": 3,
     });
     assert_eq!(first, expected);

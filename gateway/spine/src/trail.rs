@@ -95,11 +95,6 @@ impl Trail {
         self.state().facts.identity = Some(identity);
     }
 
-    /// Notes the state of the consent that was relied on.
-    pub fn note_consent(&self, state: &'static str) {
-        self.state().facts.consent = Some(state);
-    }
-
     /// Notes what names a person, sealed under that person's own key.
     pub fn note_personal(&self, personal: PersonalData) {
         self.state().facts.personal = Some(personal);
@@ -140,12 +135,18 @@ impl Trail {
         self.record(RecordKind::Outcome, ending, status, now)
     }
 
+    /// Writes the record of what a backend has told of a deed whose outcome was unknown.
+    #[must_use]
+    pub fn settlement(&self, ending: Ending, now: Timestamp) -> Record {
+        self.record(RecordKind::Settlement, ending, None, now)
+    }
+
     fn record(&self, kind: RecordKind, ending: Ending, status: Option<u16>, now: Timestamp) -> Record {
         let mut state = self.state();
         let (steps, facts) = match kind {
             RecordKind::Intent => (state.steps.clone(), state.facts.clone()),
             // The last record takes what there is.
-            RecordKind::Outcome => (std::mem::take(&mut state.steps), std::mem::take(&mut state.facts)),
+            RecordKind::Outcome | RecordKind::Settlement => (std::mem::take(&mut state.steps), std::mem::take(&mut state.facts)),
         };
         Record {
             kind,

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use http_body_util::{BodyExt as _, Limited};
+use policies::audit::{Ending, Record};
 use policies::code::Outage;
 use policies::event::{EventKind, NewEvent};
 use policies::id::{IdempotencyKey, OperationId, UpstreamId};
@@ -21,9 +22,11 @@ use policies::rulebook::{Rulebook, Service, StatusOperation};
 use policies::settle::{self, ASK_AGAIN_MAX, Said, Settlement, Undecided, Verdict, judge};
 use policies::time::Timestamp;
 use spine::body::Body;
+use spine::trail::Trail;
 use tokio::task::JoinSet;
 
 use super::Chore;
+use crate::generation::Generation;
 use crate::house::House;
 use crate::layer::once::REPLY_BYTES_MAX;
 use crate::layer::redact;
@@ -85,8 +88,9 @@ impl Settle {
         for undecided in taken {
             let question = self.question(&stack.generation().rulebook, &undecided);
             let (house, pools) = (Arc::clone(&self.house), Arc::clone(&pools));
+            let generation = Arc::clone(stack.generation());
             asking.spawn(async move {
-                let told = settled(&house, &pools, question, &undecided).await;
+                let told = settled(&house, &generation, &pools, question, &undecided).await;
                 (undecided.key, told)
             });
         }
@@ -174,6 +178,7 @@ enum Heard {
 /// Asks and settles; tells how it was settled, or none if the deed is still undecided, as far as it is known here.
 async fn settled(
     house: &House,
+    generation: &Generation,
     pools: &Pools<Body>,
     question: Option<Question>,
     undecided: &Undecided,
@@ -210,12 +215,33 @@ async fn settled(
             (Settlement::AskAgain(now + ASK_AGAIN_MAX), None, None)
         }
     };
+    if event.is_some() {
+        // Before anybody relies on it: a crash after this line leaves the record twice, never not at all.
+        house.audit.record_durably(record(house, generation, undecided, &settlement, now)).await?;
+    }
     let done = house.claims.settle(undecided, settlement, event, now).await?;
     if let Some(outcome) = outcome.filter(|_| done) {
         tracing::info!("the outcome of {} is known: {outcome}", undecided.reference);
         return Ok(Some(outcome));
     }
     Ok(None)
+}
+
+fn record(
+    house: &House,
+    generation: &Generation,
+    undecided: &Undecided,
+    settlement: &Settlement,
+    now: Timestamp,
+) -> Record {
+    let trail = Trail::open(house.new_interaction(), undecided.since, generation.number);
+    trail.note_operation(undecided.key.operation());
+    if let Some(client) = generation.rulebook.clients.get(undecided.key.client()) {
+        trail.note_client(client);
+    }
+    trail.note_reference(&undecided.reference);
+    let ending = if matches!(settlement, Settlement::NotReceived) { Ending::NotReceived } else { Ending::Answered };
+    trail.settlement(ending, now)
 }
 
 /// Asks a backend by its status operation.
