@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 use super::frame::{Link, append};
 use super::heads::{HEAD_EVERY, Head, Heads};
 use super::log::{Log, Unwritten};
+use super::queue::{Entry, Shared, TICK};
 use super::record::{Note, Scribe};
-use super::writer::{Entry, Shared, TICK};
 use crate::clock::Clock;
 
 type Told<T> = oneshot::Sender<Result<T, Outage>>;

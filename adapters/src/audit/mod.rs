@@ -14,6 +14,7 @@ mod legacy;
 mod log;
 mod prove;
 mod prune;
+mod queue;
 pub mod read;
 mod record;
 pub mod ship;
@@ -46,10 +47,11 @@ pub use self::heads::{HEAD_EVERY, HEAD_TYPE, Head, HeadSigner};
 use self::log::Log;
 pub use self::log::SEGMENT_BYTES_MAX;
 pub use self::prove::{Proof, prove};
+use self::queue::{Entry, Shared};
 pub use self::record::LimitHash;
 use self::record::{Note, Scribe};
 pub use self::verify::{Report, Trust, inspect, verify};
-use self::writer::{Entry, SYNC_WAIT, Shared, Writer};
+use self::writer::{SYNC_WAIT, Writer};
 use crate::clock::Clock;
 use crate::keys::{Keyring, Sealer};
 use crate::store::port::Answer;
@@ -160,7 +162,7 @@ impl Audit {
     /// # Errors
     /// An [`Outage`] if the queue is full; the record is lost then, and counted.
     pub fn record(&self, record: Record) -> Result<(), Outage> {
-        self.writer.put(Entry::Record(Box::new(record)))
+        self.writer.shared().put(Entry::Record(Box::new(record)))
     }
 
     /// Writes a record, and answers when it is on the disk.
@@ -235,7 +237,7 @@ impl Audit {
 
     async fn answered<T>(&self, entry: impl FnOnce(oneshot::Sender<Result<T, Outage>>) -> Entry) -> Result<T, Outage> {
         let (answer, answered) = oneshot::channel();
-        self.writer.put(entry(answer))?;
+        self.writer.shared().put(entry(answer))?;
         match timeout(SYNC_WAIT, answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Outage::new("audit", "the trail's thread has ended")),

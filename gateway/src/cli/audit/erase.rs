@@ -7,11 +7,11 @@ use clap::Args;
 use policies::secret::Secret;
 use serde_json::{Value, json};
 
-use super::{Failed, Place};
+use super::place::{Failed, Place};
 use crate::cli::client::{Client, Exchange, Question, SandboxFile};
 use crate::cli::process::in_runtime;
+use crate::cli::process::{FINE, USAGE};
 use crate::cli::terminal::say;
-use crate::cli::{FINE, USAGE};
 
 /// The operation that does it.
 const ERASURES: &str = "/admin/erasures";

@@ -3,7 +3,7 @@
 use adapters::audit::read::{Entry, Reader};
 use serde_json::Value;
 
-use super::Failed;
+use super::place::Failed;
 
 /// As many records as one call is shown with: it has two, and as many more as it was repeated under one name.
 const FOUND_MAX: usize = 100;

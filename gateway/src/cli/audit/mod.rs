@@ -4,18 +4,15 @@
 
 mod erase;
 mod find;
+mod place;
 mod prove;
 mod show;
 mod tail;
 mod verify;
 
-use std::path::PathBuf;
-
-use adapters::audit::read::Reader;
 use clap::{Args, Subcommand};
 
-use super::client::STATE;
-use super::process::CONFIGURATION;
+use self::place::Failed;
 use super::terminal::complain;
 
 /// What is done with the trail.
@@ -46,50 +43,6 @@ enum Command {
     ///
     /// The running gateway does it, for an administrator with the role `eraser`. It cannot be undone.
     Erase(erase::EraseArguments),
-}
-
-/// Which trail.
-#[derive(Debug, Args)]
-struct Place {
-    /// The state folder that holds the trail
-    #[arg(long, default_value = STATE, value_name = "DIR")]
-    state: PathBuf,
-    /// The configuration that names the state folder
-    #[arg(long, value_name = "FILE", conflicts_with = "state")]
-    config: Option<PathBuf>,
-}
-
-/// Why a command ended without doing what it is for: its exit code, and a text for people.
-struct Failed(u8, String);
-
-impl From<String> for Failed {
-    fn from(text: String) -> Self {
-        Self(super::FAILED, text)
-    }
-}
-
-impl From<policies::code::Outage> for Failed {
-    fn from(outage: policies::code::Outage) -> Self {
-        Self(super::FAILED, format!("error: {outage}"))
-    }
-}
-
-impl Place {
-    fn state(&self) -> Result<PathBuf, Failed> {
-        let Some(path) = &self.config else { return Ok(self.state.clone()) };
-        let config = crate::config::load(path);
-        config.map(|config| config.state).map_err(|findings| Failed(CONFIGURATION, findings.render(false)))
-    }
-
-    /// Finds the folder of the trail, which has to be there.
-    fn trail(&self) -> Result<PathBuf, Failed> {
-        let dir = self.state()?.join("audit");
-        if dir.is_dir() { Ok(dir) } else { Err(format!("error: there is no trail in {}", dir.display()).into()) }
-    }
-
-    fn reader(&self) -> Result<Reader, Failed> {
-        Ok(Reader::open(&self.trail()?)?)
-    }
 }
 
 /// Does what was typed.

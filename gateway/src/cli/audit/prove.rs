@@ -7,9 +7,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::find::find;
+use super::place::{Failed, Place};
 use super::verify::hex;
-use super::{Failed, Place};
-use crate::cli::FINE;
+use crate::cli::process::FINE;
 use crate::cli::terminal::say;
 
 /// Which record.

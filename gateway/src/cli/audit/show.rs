@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::find::find;
-use super::{Failed, Place};
-use crate::cli::FINE;
+use super::place::{Failed, Place};
+use crate::cli::process::FINE;
 use crate::cli::terminal::say;
 
 /// Which call.

@@ -7,8 +7,8 @@ use clap::Args;
 use policies::time::Timestamp;
 use serde_json::Value;
 
-use super::{Failed, Place};
-use crate::cli::FINE;
+use super::place::{Failed, Place};
+use crate::cli::process::FINE;
 use crate::cli::terminal::say;
 
 /// How often a trail is looked at that is followed.
