@@ -13,8 +13,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::super::kept::{Kept, Outcome, Standing, take};
 use super::super::port::{ClaimAnswer, ClaimTicket, Finish, NewClaim, SPENDS_KEPT};
+use super::fault::{Fault, rows};
 use super::outbox;
-use super::worker::{Fault, rows};
 
 /// Claims a key.
 pub(super) fn claim(connection: &Connection, claim: NewClaim, now: Timestamp) -> Result<ClaimAnswer, Fault> {

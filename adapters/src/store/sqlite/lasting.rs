@@ -4,7 +4,7 @@ use policies::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::super::port::SubjectKey;
-use super::worker::Fault;
+use super::fault::Fault;
 
 /// Gives the key of a person, or makes `fresh` their key.
 pub(super) fn obtain(

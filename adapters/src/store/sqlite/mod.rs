@@ -7,6 +7,7 @@
 //! The modules below write values into rows and read them back. A row that cannot be read is a fault, never a guess.
 
 mod claims;
+mod fault;
 mod lasting;
 mod outbox;
 mod schema;

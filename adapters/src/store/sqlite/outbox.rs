@@ -8,7 +8,7 @@ use policies::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::super::port::Telling;
-use super::worker::{Fault, rows};
+use super::fault::{Fault, rows};
 
 const COLUMNS: &str = "client, position, id, subject, kind, at, data, attempts";
 

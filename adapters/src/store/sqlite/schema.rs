@@ -4,7 +4,7 @@ use policies::jose::sha256;
 use policies::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::worker::Fault;
+use super::fault::Fault;
 
 /// The steps, the first being version 1.
 const STEPS: [&str; 2] = [FIRST, LASTING];

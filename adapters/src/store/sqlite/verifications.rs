@@ -7,8 +7,8 @@ use policies::verification::{Binding, State, Verification};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::fault::Fault;
 use super::outbox;
-use super::worker::Fault;
 
 /// Adds a verification; its id and its provider's session must be new.
 pub(super) fn insert(connection: &Connection, verification: &Verification) -> Result<(), Fault> {

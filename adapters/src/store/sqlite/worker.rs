@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::super::port::Answer;
 use super::super::retention::Retention;
+use super::fault::Fault;
 use super::schema;
 use crate::clock::Clock;
 
@@ -34,34 +35,6 @@ const OTHERS_WAIT: Duration = Duration::from_secs(1);
 /// After how many jobs what is over is swept out, and how many rows of each table at most.
 pub(super) const JOBS_PER_SWEEP: u32 = 1024;
 const ROWS_PER_SWEEP: u32 = 4096;
-
-/// Why a job could not be done; only that job is undone then.
-#[derive(Debug)]
-pub(super) struct Fault(String);
-
-impl Fault {
-    pub(super) const TAKEN_OVER: Fault = Fault(String::new());
-
-    pub(super) fn new(cause: impl ToString) -> Self {
-        Self(cause.to_string())
-    }
-
-    fn outage(self, port: &str) -> Outage {
-        if self.0.is_empty() { Outage::new(port, "the claim was taken over") } else { Outage::new(port, self.0) }
-    }
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        // The code and SQLite's own words; values bound to a statement are not in it.
-        Self(error.to_string())
-    }
-}
-
-/// Says to SQLite how many rows are wanted at most.
-pub(super) fn rows(most: usize) -> i64 {
-    i64::try_from(most).unwrap_or(i64::MAX)
-}
 
 /// The way to the thread.
 #[derive(Debug)]
