@@ -6,7 +6,7 @@ use policies::jose::hmac_sha256;
 
 use super::*;
 use crate::files::testing::{Scratch, mode};
-use crate::keys::wrap::GENERATED_FILE;
+use crate::keys::wrapping_key::GENERATED_FILE;
 use crate::keys::{Sealer, WrapSource, open_wrapping};
 
 // Draws a wrapping key as an operator does.

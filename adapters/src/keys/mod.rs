@@ -13,6 +13,7 @@ mod seal;
 mod signing;
 mod subject;
 mod wrap;
+mod wrapping_key;
 
 pub use authority::{AUTHORITY_LIFE, CertificateFiles, DevelopmentAuthority, LEAF_LIFE, RENEW_BEFORE};
 pub use client_key::{private_jwk, public_part};
@@ -21,7 +22,8 @@ pub use provider::{install, provider};
 pub use seal::Sealer;
 pub use signing::{Keyring, SigningKey};
 pub use subject::{Opened, Subjects, record_purpose};
-pub use wrap::{KeyBytes, TokenKey, WrapSource, Wrapped, Wrapping, open_wrapping};
+pub use wrap::{KeyBytes, TokenKey, Wrapped, Wrapping};
+pub use wrapping_key::{WrapSource, open_wrapping};
 
 /// The name of this port in outages.
 const PORT: &str = "keys";
