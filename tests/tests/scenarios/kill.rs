@@ -212,6 +212,11 @@ async fn compare(world: &World, known: &[(App, Vec<Order>)]) -> usize {
         (key, (reference.to_owned(), outcome.to_owned()))
     })
     .collect();
+    let mut events: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let sql = "SELECT subject, kind FROM events WHERE client LIKE 'kill-%' ORDER BY client, position";
+    for (subject, kind) in pairs(&world.file("qaqpa.sqlite"), sql) {
+        events.entry(subject).or_default().push(kind);
+    }
     let intents = intents(world).await;
     let mut told = BTreeSet::new();
     for order in known.iter().flat_map(|(_, orders)| orders) {
@@ -222,6 +227,12 @@ async fn compare(world: &World, known: &[(App, Vec<Order>)]) -> usize {
         assert_eq!(booked.get(key), Some(id), "{key} was told as paid: {answer}");
         assert_eq!(claims.get(key), Some(&(id.clone(), "answered".to_owned())), "{key}");
         assert!(intents.contains(id), "{key}: nothing was recorded before {id} was sent");
+        // Who was told that nobody knows was told of it in the end, and in this order.
+        let events = events.get(id).map(Vec::as_slice).unwrap_or_default();
+        if order.unknown {
+            let [first, .., last] = events else { panic!("{key}: {events:?}") };
+            assert!(first.ends_with("payment.unknown.v1") && last.ends_with("payment.settled.v1"), "{key}: {events:?}");
+        }
         told.insert(key.clone());
     }
     let unknown: Vec<_> = booked.keys().filter(|key| !told.contains(*key)).collect();

@@ -46,6 +46,8 @@ pub struct Order {
     pub body: Value,
     /// Under which names it was told.
     pub ids: BTreeSet<String>,
+    /// Whether it was told once that nobody knows.
+    pub unknown: bool,
     /// The first final answer.
     pub answer: Option<Value>,
     /// How often it was answered.
@@ -113,7 +115,16 @@ impl Customer {
         let fault = FAULTS.iter().find(|(_, share)| thrown.checked_sub(*share).map(|left| thrown = left).is_none());
         let amount = format!("0.{:02}", 1 + self.dice.below(99));
         let body = payment_with(&amount, &format!("{} {key}", fault.unwrap().0));
-        self.orders.push(Order { key, body, ids: BTreeSet::new(), answer: None, heard: 0, due: now, rest: REST });
+        self.orders.push(Order {
+            key,
+            body,
+            ids: BTreeSet::new(),
+            unknown: false,
+            answer: None,
+            heard: 0,
+            due: now,
+            rest: REST,
+        });
         Some(self.orders.len() - 1)
     }
 
@@ -237,6 +248,7 @@ impl Order {
             StatusCode::ACCEPTED => {
                 assert!(self.answer.is_none(), "{key} was answered, and is unknown again: {answer}");
                 assert_eq!(answer["status"], "unknown", "{key}: {answer}");
+                self.unknown = true;
                 self.ids.insert(id.unwrap());
             }
             // Under way, or the gateway cannot at present, or the token is over: asked again later.
