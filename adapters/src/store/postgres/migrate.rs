@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use policies::jose::sha256;
 
-use super::session::{Fault, Session, bytes, column};
-use super::worker::step_aside;
+use super::session::{Fault, Session, bytes, column, step_aside};
 
 /// The steps, the first being version 1; each statement by itself.
 const STEPS: [&[&str]; 1] = [&FIRST];
 
 /// How often the start is tried again when others are at it.
-const TRIES_MAX: u32 = 8;
+const TRIES_MAX: u32 = 16;
 
 /// How long one statement of a step may take: tables of years may get a new index.
 const STATEMENT_WAIT: Duration = Duration::from_secs(600);

@@ -8,6 +8,7 @@ mod lasting;
 mod migrate;
 mod outbox;
 mod session;
+mod settings;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -20,37 +21,18 @@ use std::time::Duration;
 use policies::code::Outage;
 use policies::event::{Event, NewEvent};
 use policies::id::{ClientId, OperationId, ProviderId, VerificationId};
-use policies::secret::Secret;
 use policies::settle::{Fate, Settlement, Undecided};
 use policies::time::Timestamp;
 use policies::verification::{State, Verification};
 
 use self::session::Session;
+pub use self::settings::PostgresSettings;
 use self::worker::Worker;
 use super::port::{
     Answer, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, Replays, SubjectKey,
     SubjectKeys, Telling, Verifications,
 };
 use super::retention::Retention;
-use crate::http::trust::Trust;
-
-/// The longest name of a schema that PostgreSQL keeps whole.
-const SCHEMA_BYTES_MAX: usize = 63;
-
-/// Where the database is, and how it is used.
-#[derive(Debug, Clone)]
-pub struct PostgresSettings {
-    /// `postgres://user:password@host:port/name`; what it says about TLS does not count.
-    pub url: Secret<String>,
-    /// The schema that the tables stand in: small letters, digits and `_`, a letter first; it is made if it is not there.
-    pub schema: String,
-    /// How many connections are held at most; at least one.
-    pub connections: usize,
-    /// How long the server may take for one statement.
-    pub statement: Duration,
-    /// Who may vouch for the server; without it there is no TLS, and the server must be on this machine.
-    pub trust: Option<Trust>,
-}
 
 /// A store in a PostgreSQL schema; dropping it waits until its connections are closed.
 #[derive(Debug)]
@@ -66,18 +48,7 @@ impl PostgresStore {
     /// An [`Outage`] if the settings can never work: a URL that cannot be read, a server elsewhere without `trust`, a
     /// schema whose name would need quotes, no connections, or no time for a statement.
     pub fn connect(settings: PostgresSettings, retention: Retention) -> Result<Self, Outage> {
-        let refused = |why: &str| Err(Outage::new("store", why));
-        let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        let name = settings.schema.as_bytes();
-        if !name.first().is_some_and(u8::is_ascii_lowercase)
-            || !name.iter().copied().all(fine)
-            || name.len() > SCHEMA_BYTES_MAX
-        {
-            return refused("the schema is named by small letters, digits and `_`, a letter first");
-        }
-        if settings.connections == 0 || settings.statement < Duration::from_millis(1) {
-            return refused("the database needs at least one connection and a millisecond for a statement");
-        }
+        settings.check()?;
         Worker::start(settings, retention).map(Self)
     }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use policies::code::Outage;
 use policies::time::Timestamp;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, ToSql};
 use tokio_postgres::{Error, Row};
 
 use super::tls;
+use crate::entropy;
 
 /// How much longer than a statement may take we wait for word of it: the server itself has ended it by then, and one that
 /// says nothing is not there any more.
@@ -23,6 +24,9 @@ pub(super) const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// How long the server waits for the next statement of a transaction before it gives its locks back.
 pub(super) const IDLE_WAIT: Duration = Duration::from_secs(5);
+
+/// The unit of the wait after others were at the same rows.
+const CLASH_WAIT: Duration = Duration::from_millis(4);
 
 /// After how long a caller may try again: an outage that is over is noticed by then.
 const TRY_AFTER: Duration = Duration::from_secs(1);
@@ -125,6 +129,14 @@ pub(super) fn time(row: &Row, name: &str) -> Result<Timestamp, Fault> {
 /// Writes a bound on the number of rows.
 pub(super) fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
+}
+
+/// Waits before something that others were doing at the same time is tried again.
+///
+/// Of random length, that grows: those who were in each other's way do not meet again.
+pub(super) async fn step_aside(clashes: u32) {
+    let [dice] = entropy::random::<1>();
+    sleep(CLASH_WAIT * clashes * (u32::from(dice) + 1) / 256).await;
 }
 
 /// A connection that one job has for itself.

@@ -15,13 +15,13 @@ use policies::code::Outage;
 use policies::time::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::super::port::Answer;
 use super::super::retention::Retention;
-use super::session::{Fault, IDLE_WAIT, LOCK_WAIT, Session};
-use super::{PostgresSettings, migrate, sweep, tls};
-use crate::entropy;
+use super::session::{Fault, IDLE_WAIT, LOCK_WAIT, Session, step_aside};
+use super::settings::PostgresSettings;
+use super::{migrate, sweep, tls};
 
 /// How many jobs may wait: as many requests as a process may have under way; beyond that the database is too slow for us.
 const QUEUE_MAX: usize = 4096;
@@ -32,9 +32,8 @@ const ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// How long getting a connection may take at least, with TLS, password and all; as long as a statement, if that is more.
 const CONNECTION_WAIT: Duration = Duration::from_secs(2);
 
-/// How often a job is tried again after others were at the same rows, and the unit of the wait before, that grows.
+/// How often a job is tried again after others were at the same rows.
 const CLASHES_MAX: u32 = 8;
-const CLASH_WAIT: Duration = Duration::from_millis(2);
 
 /// How long jobs wait while the database is tried; beyond that a schema is being brought up to date, which may take long.
 const TRIED_WAIT: Duration = Duration::from_secs(3);
@@ -382,7 +381,7 @@ impl Desk {
             match done {
                 Err(Fault::Clash) if clashes < CLASHES_MAX => {
                     clashes += 1;
-                    sleep(wait_after(clashes)).await;
+                    step_aside(clashes).await;
                 }
                 // As often as there may be connections that broke together, and nobody has noticed yet.
                 Err(Fault::Broken(_)) if looks && breaks < self.settings.connections => breaks += 1,
@@ -439,15 +438,4 @@ impl Desk {
             tracing::warn!("what is over could not be swept out of the database, and will be later: {}", fault.cause());
         }
     }
-}
-
-// Of random length, so that those who were in each other's way do not meet again.
-fn wait_after(clashes: u32) -> Duration {
-    let [dice] = entropy::random::<1>();
-    CLASH_WAIT * clashes * (u32::from(dice) + 1) / 256
-}
-
-/// Waits before something that others were doing at the same time is tried again.
-pub(super) async fn step_aside(clashes: u32) {
-    sleep(wait_after(clashes) * 8).await;
 }
