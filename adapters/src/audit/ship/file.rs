@@ -12,7 +12,7 @@ use policies::code::Outage;
 use serde::Deserialize;
 
 use super::errand::Errand;
-use super::{Shipped, Sink};
+use super::port::{Shipped, Sink};
 use crate::audit::frame::PAYLOAD_BYTES_MAX;
 use crate::store::port::Answer;
 

@@ -14,7 +14,7 @@ use async_nats::jetstream::stream::{Config, Info};
 use policies::code::Outage;
 use policies::secret::Secret;
 
-use super::{Shipped, Sink};
+use super::port::{Shipped, Sink};
 use crate::http::trust::Trust;
 use crate::store::port::Answer;
 

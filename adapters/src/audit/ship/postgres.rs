@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, Error};
 
-use super::{Shipped, Sink, TrailId};
+use super::port::{Shipped, Sink, TrailId};
 use crate::http::trust::Trust;
 use crate::store::port::Answer;
 use crate::store::postgres::tls::{PostgresTls, cause, way};

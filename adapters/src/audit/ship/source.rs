@@ -6,7 +6,7 @@ use policies::code::Outage;
 use policies::merkle::Hash;
 
 use super::cursor::{Cursor, refused};
-use super::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Shipped, TrailId};
+use super::port::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Shipped, TrailId};
 use crate::audit::frame::{FIRST, chained, hex};
 use crate::audit::read::{Entry, Reader, Records};
 

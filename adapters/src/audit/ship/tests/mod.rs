@@ -10,6 +10,7 @@ mod relay;
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use policies::audit::{Ending, Facts, Record, RecordKind};
 use policies::id::InteractionId;
 use policies::time::Timestamp;
@@ -20,6 +21,7 @@ use crate::audit::Options;
 use crate::audit::read::{Entry, Reader};
 use crate::clock::Clock;
 use crate::entropy;
+use crate::store::port::Answer;
 
 pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
