@@ -1,6 +1,7 @@
 //! `qaqpa.yaml`: what an operator sets for one process. What is allowed stands in policies, never here.
 
 mod keeping;
+mod optional;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use adapters::http::url::AllowedUrl;
 use policies::admin::AdminRole;
 use policies::id::{AdminId, ProviderId, UpstreamId};
-use policies::language::decode::{Fields, SecretReference, Value};
+use policies::language::decode::{SecretReference, Value};
 use policies::language::{Faults, Problem, Source, document};
 use policies::limit::Rate;
 
@@ -19,6 +20,7 @@ pub use self::keeping::{
     Pkcs11Config, PostgresConfig, RedisConfig, RedisKind, RetentionConfig, ShipConfig, SinkConfig, StoresConfig,
     WebhooksConfig, WrapConfig,
 };
+use self::optional::optional;
 use crate::findings::Findings;
 use crate::listen::ConnectionLimits;
 
@@ -306,14 +308,6 @@ impl Reader<'_> {
     }
 }
 
-/// Reads a key that may be left out: the inner none says that it was.
-fn optional<'n, T>(fields: &Fields<'n>, name: &str, read: impl FnOnce(Value<'n>) -> Option<T>) -> Option<Option<T>> {
-    match fields.optional(name) {
-        None => Some(None),
-        Some(value) => read(value).map(Some),
-    }
-}
-
 fn key_id<T, E: std::fmt::Display>(
     text: &str,
     value: Value<'_>,
@@ -439,6 +433,8 @@ fn log(value: Value<'_>) -> Option<LogConfig> {
     Some(LogConfig { json: json?, level: level? })
 }
 
+#[cfg(test)]
+mod keeping_tests;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use adapters::http::trust::Trust;
+use adapters::store::backup::DATABASE;
 use adapters::store::memory::MemoryStore;
 use adapters::store::port::{Durable, Replays};
 use adapters::store::postgres::{PostgresSettings, PostgresStore};
@@ -43,7 +44,7 @@ pub(crate) fn durable(config: &Config) -> Result<Arc<dyn Durable>, AssemblyError
     let kept = config.retention;
     let retention = Retention { verifications: kept.verifications, events: kept.events, generations: kept.generations };
     let Some(postgres) = &config.stores.postgres else {
-        let path = config.state.join("qaqpa.sqlite");
+        let path = config.state.join(DATABASE);
         let store = SqliteStore::open_keeping(&path, retention).map_err(|outage| machine(&outage))?;
         return Ok(Arc::new(store));
     };

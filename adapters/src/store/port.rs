@@ -124,7 +124,8 @@ pub trait Claims: Send + Sync {
     fn undecided(&self, most: usize, lease: Duration, now: Timestamp) -> Answer<'_, Vec<Undecided>>;
 
     /// Settles an undecided claim and appends `event`, both or neither; `false` if it is not undecided (any more), or a
-    /// repetition has taken it over and holds its lease.
+    /// repetition has taken it over and holds its lease. From any settlement but [`Settlement::AskAgain`] on, the claim is
+    /// kept for its `keep` once more.
     fn settle<'a>(
         &'a self,
         undecided: &'a Undecided,
@@ -185,6 +186,7 @@ pub trait Outbox: Send + Sync {
     ///
     /// Due is what was neither delivered nor parked, whose time has come, and before which no event of the same client
     /// and subject is undelivered and not parked. Those taken are not due again before `lease` is over.
+    /// The `attempts` of what is given count this one.
     fn due<'a>(
         &'a self,
         clients: &'a [ClientId],
@@ -227,6 +229,9 @@ pub trait SubjectKeys: Send + Sync {
     fn find<'a>(&'a self, id: [u8; 16]) -> Answer<'a, Option<SubjectKey>>;
 
     /// Destroys the key of a person and overwrites where it stood; tells its id, or none if there was no key.
+    ///
+    /// An outage if a copy may still stand in the store's log because somebody reads it: the key is gone for everybody
+    /// then, and overwritten as soon as the reader has ended.
     fn destroy<'a>(&'a self, subject: [u8; 32]) -> Answer<'a, Option<[u8; 16]>>;
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use super::{Kind, Setup};
+use super::setup::{Kind, Setup};
 
 /// Where the PostgreSQL of the tests is told.
 const POSTGRES: &str = "QAQPA_TEST_POSTGRES";

@@ -1,0 +1,64 @@
+//! What a world is, and what is different in it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// How requests get into the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The stack is called directly.
+    Memory,
+    /// TLS over loopback, HTTP/1.1.
+    Http1,
+    /// TLS over loopback, HTTP/2.
+    Http2,
+    /// As `Http1`, on PostgreSQL and Redis.
+    Real,
+}
+
+/// What is different from a sandbox as it ships.
+#[derive(Debug, Default, Clone)]
+pub struct Setup {
+    /// Lines added to `qaqpa.yaml`.
+    pub configuration: String,
+    /// Further policy files, by name.
+    pub policies: Vec<(&'static str, String)>,
+    /// Texts that are replaced in files of the state folder, before they are read: file, old, new.
+    pub replaced: Vec<(&'static str, String, String)>,
+    /// What is done to the state folder before it is read.
+    pub before: Option<fn(&Path)>,
+    /// Another backend than the sandbox's bank.
+    pub backend: Option<SocketAddr>,
+    /// Another address of the identity provider.
+    pub provider: Option<SocketAddr>,
+    /// Another address of PostgreSQL, in the world `Real`.
+    pub postgres: Option<SocketAddr>,
+    /// Another address of Redis, in the world `Real`.
+    pub redis: Option<SocketAddr>,
+    /// How long a statement may take there, as `qaqpa.yaml` writes it.
+    pub statement: Option<&'static str>,
+    /// How long a call of Redis may take there, as `qaqpa.yaml` writes it.
+    pub redis_hard: Option<&'static str>,
+}
+
+impl Setup {
+    /// Adds lines to `qaqpa.yaml`.
+    #[must_use]
+    pub fn configured(lines: &str) -> Self {
+        Self { configuration: lines.to_owned(), ..Self::default() }
+    }
+
+    /// Adds a policy file.
+    #[must_use]
+    pub fn policy(mut self, name: &'static str, text: impl Into<String>) -> Self {
+        self.policies.push((name, text.into()));
+        self
+    }
+
+    /// Replaces a text in a file of the state folder.
+    #[must_use]
+    pub fn replacing(mut self, file: &'static str, old: &str, new: impl Into<String>) -> Self {
+        self.replaced.push((file, old.to_owned(), new.into()));
+        self
+    }
+}
