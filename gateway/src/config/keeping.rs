@@ -307,7 +307,7 @@ fn nats(value: Value<'_>, folder: &Path) -> Option<SinkConfig> {
     let url = fields.required("url").and_then(|value| {
         value.parsed(
             "an address without credentials",
-            "`nats://10.0.0.6:4222` or `tls://nats.example.kz:4222`",
+            "`tls://nats.example.kz:4222` or `nats://127.0.0.1:4222`",
             |text| {
                 let rest = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://"))?;
                 (!rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' '])).then(|| text.to_owned())
