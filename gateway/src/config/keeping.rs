@@ -175,7 +175,7 @@ fn postgres(value: Value<'_>, folder: &Path) -> Option<PostgresConfig> {
     let fields = value.fields(&["url", "schema", "connections", "statement", "trust"])?;
     let url = fields.required("url").and_then(Value::secret_reference);
     let schema = plain_name(&fields, "schema");
-    let connections = fields.optional("connections").map_or(Some(8), |value| value.whole(1..=CONNECTIONS_MAX));
+    let connections = fields.optional("connections").map_or(Some(16), |value| value.whole(1..=CONNECTIONS_MAX));
     let statement = span(&fields, "statement", Duration::from_secs(2), Duration::from_secs(60));
     let trust = optional(&fields, "trust", |value| path(value, folder));
     Some(PostgresConfig {
