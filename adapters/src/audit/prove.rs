@@ -41,8 +41,11 @@ pub fn prove(dir: &Path, sequence: u64) -> Result<Proof, Outage> {
 
 fn proven(dir: &Path, sequence: u64) -> Result<Proof, io::Error> {
     let index = sequence.checked_sub(1).ok_or_else(|| io::Error::other("records are counted from 1 on"))?;
-    let head = covering(dir, sequence)?
-        .ok_or_else(|| io::Error::other(format!("no head was signed over record {sequence} yet")))?;
+    let head = covering(dir, sequence)?.ok_or_else(|| {
+        io::Error::other(format!(
+            "no head was signed over record {sequence} yet; one is signed every minute, and when the gateway stops"
+        ))
+    })?;
     let key = keys(dir)?.into_iter().find(|key| key.kid() == Some(head.kid.as_str()));
     let key = key.ok_or_else(|| io::Error::other("the key that the head was signed with is not kept"))?;
     let found = Reader::open(dir).map_err(io::Error::other)?.from(sequence).next();

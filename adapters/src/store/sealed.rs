@@ -55,7 +55,8 @@ impl SealedStore {
         let fresh = SubjectKey { id: entropy::random(), wrapped: self.sealer.seal(b"qaqpa") };
         let found = self.inner.obtain(TOUCHSTONE, fresh, self.opened).await?;
         self.sealer.open(&found.wrapped).map_err(|_| {
-            let cause = "what the store holds is sealed under another data key: give this gateway the same keys/data.key";
+            let cause =
+                "what the store holds is sealed under another data key: give this gateway the same keys/data.key";
             Outage::new("store", cause)
         })?;
         self.ours.store(true, Ordering::Relaxed);

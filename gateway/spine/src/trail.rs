@@ -146,7 +146,9 @@ impl Trail {
         let (steps, facts) = match kind {
             RecordKind::Intent => (state.steps.clone(), state.facts.clone()),
             // The last record takes what there is.
-            RecordKind::Outcome | RecordKind::Settlement => (std::mem::take(&mut state.steps), std::mem::take(&mut state.facts)),
+            RecordKind::Outcome | RecordKind::Settlement => {
+                (std::mem::take(&mut state.steps), std::mem::take(&mut state.facts))
+            }
         };
         Record {
             kind,
