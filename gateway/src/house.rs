@@ -18,7 +18,7 @@ use policies::secret::Secret;
 use policies::time::Timestamp;
 
 use crate::metrics::Metrics;
-use crate::stores::Remembrance;
+use crate::remembrance::Remembrance;
 
 /// What bounds the whole process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,7 @@ pub mod metrics;
 mod own;
 pub mod proxy;
 pub mod reach;
+pub mod remembrance;
 mod reply;
 pub mod run;
 pub mod secrets;

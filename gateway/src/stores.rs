@@ -1,43 +1,20 @@
 //! Opens the stores that `qaqpa.yaml` names: where what must last stands, and where what may be forgotten.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use adapters::http::trust::Trust;
 use adapters::store::backup::DATABASE;
-use adapters::store::memory::MemoryStore;
-use adapters::store::port::{Durable, Replays};
+use adapters::store::port::Durable;
 use adapters::store::postgres::{PostgresSettings, PostgresStore};
-use adapters::store::redis::{Budget, Credentials, Prefix, Readings, RedisStore, Servers};
+use adapters::store::redis::{Budget, Credentials, Prefix, RedisStore, Servers};
 use adapters::store::retention::Retention;
 use adapters::store::sqlite::SqliteStore;
 
 use crate::config::{Config, RedisConfig, RedisKind};
+use crate::remembrance::Remembrance;
 use crate::secrets;
 use crate::unready::{AssemblyError, machine};
-
-/// Where proofs and assertions that were shown are remembered.
-#[derive(Clone)]
-pub struct Remembrance {
-    /// The port.
-    pub replays: Arc<dyn Replays>,
-    redis: Option<Arc<RedisStore>>,
-}
-
-impl fmt::Debug for Remembrance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remembrance").field("redis", &self.redis.is_some()).finish_non_exhaustive()
-    }
-}
-
-impl Remembrance {
-    /// Tells how the Redis behind it does; none if there is none.
-    #[must_use]
-    pub fn readings(&self) -> Option<Readings> {
-        self.redis.as_ref().map(|redis| redis.readings())
-    }
-}
 
 /// Opens the store of all that must last.
 pub(crate) fn durable(config: &Config) -> Result<Arc<dyn Durable>, AssemblyError> {
@@ -62,11 +39,10 @@ pub(crate) fn durable(config: &Config) -> Result<Arc<dyn Durable>, AssemblyError
 
 /// Opens what remembers proofs and assertions. They live for minutes: what a restart forgets, their own times refuse.
 pub(crate) fn remembrance(config: &Config) -> Result<Remembrance, AssemblyError> {
-    let Some(redis) = &config.stores.redis else {
-        return Ok(Remembrance { replays: Arc::new(MemoryStore::new()), redis: None });
-    };
-    let store = Arc::new(open_redis(redis)?);
-    Ok(Remembrance { replays: Arc::clone(&store) as Arc<dyn Replays>, redis: Some(store) })
+    Ok(match &config.stores.redis {
+        None => Remembrance::own(),
+        Some(redis) => Remembrance::shared(open_redis(redis)?),
+    })
 }
 
 fn open_redis(config: &RedisConfig) -> Result<RedisStore, AssemblyError> {
