@@ -22,7 +22,7 @@ pub use self::keeping::{
 };
 use self::optional::optional;
 use crate::findings::Findings;
-use crate::listen::ConnectionLimits;
+use crate::listen::limits::ConnectionLimits;
 
 /// The most serving threads; more than cores only costs.
 pub const WORKERS_MAX: u64 = 256;

@@ -2,7 +2,7 @@
 
 mod connection;
 mod io;
-mod limits;
+pub mod limits;
 mod listener;
 mod pace;
 pub mod tls;
