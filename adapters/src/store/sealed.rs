@@ -114,7 +114,10 @@ impl Claims for SealedStore {
     }
 
     fn clear<'a>(&'a self, ticket: &'a ClaimTicket, spends: &'a [String], now: Timestamp) -> Answer<'a, bool> {
-        self.inner.clear(ticket, spends, now)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.clear(ticket, spends, now).await
+        })
     }
 
     fn finish<'a>(&'a self, ticket: &'a ClaimTicket, finish: Finish, now: Timestamp) -> Answer<'a, ()> {
@@ -122,15 +125,24 @@ impl Claims for SealedStore {
             Finish::Answered(reply) => Finish::Answered(self.sealed(reply)),
             Finish::Unknown(reply, event) => Finish::Unknown(self.sealed(reply), event),
         };
-        self.inner.finish(ticket, finish, now)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.finish(ticket, finish, now).await
+        })
     }
 
     fn release<'a>(&'a self, ticket: &'a ClaimTicket, now: Timestamp) -> Answer<'a, ()> {
-        self.inner.release(ticket, now)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.release(ticket, now).await
+        })
     }
 
     fn undecided(&self, most: usize, lease: Duration, now: Timestamp) -> Answer<'_, Vec<Undecided>> {
-        self.inner.undecided(most, lease, now)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.undecided(most, lease, now).await
+        })
     }
 
     fn settle<'a>(
@@ -144,7 +156,10 @@ impl Claims for SealedStore {
             Settlement::Answered(reply) => Settlement::Answered(self.sealed(reply)),
             other @ (Settlement::NotReceived | Settlement::AskAgain(_)) => other,
         };
-        self.inner.settle(undecided, settlement, event, now)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.settle(undecided, settlement, event, now).await
+        })
     }
 
     fn fate<'a>(
@@ -154,7 +169,10 @@ impl Claims for SealedStore {
         reference: &'a str,
         now: Timestamp,
     ) -> Answer<'a, Option<Fate>> {
-        self.inner.fate(client, operation, reference, now)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.fate(client, operation, reference, now).await
+        })
     }
 }
 
@@ -167,11 +185,17 @@ impl Verifications for SealedStore {
     }
 
     fn get<'a>(&'a self, id: &'a VerificationId) -> Answer<'a, Option<Verification>> {
-        self.inner.get(id)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.get(id).await
+        })
     }
 
     fn by_session<'a>(&'a self, provider: &'a ProviderId, session: &'a str) -> Answer<'a, Option<Verification>> {
-        self.inner.by_session(provider, session)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.by_session(provider, session).await
+        })
     }
 
     fn replace<'a>(
@@ -180,13 +204,19 @@ impl Verifications for SealedStore {
         expected: State,
         event: Option<NewEvent>,
     ) -> Answer<'a, bool> {
-        self.inner.replace(verification, expected, event)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.replace(verification, expected, event).await
+        })
     }
 }
 
 impl Outbox for SealedStore {
     fn after<'a>(&'a self, client: &'a ClientId, after: u64, most: usize) -> Answer<'a, Vec<Event>> {
-        self.inner.after(client, after, most)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.after(client, after, most).await
+        })
     }
 
     fn due<'a>(
@@ -196,19 +226,31 @@ impl Outbox for SealedStore {
         lease: Duration,
         now: Timestamp,
     ) -> Answer<'a, Vec<Event>> {
-        self.inner.due(clients, most, lease, now)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.due(clients, most, lease, now).await
+        })
     }
 
     fn told<'a>(&'a self, client: &'a ClientId, position: u64, telling: Telling) -> Answer<'a, ()> {
-        self.inner.told(client, position, telling)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.told(client, position, telling).await
+        })
     }
 
     fn redeliver<'a>(&'a self, client: &'a ClientId, after: u64, now: Timestamp) -> Answer<'a, u64> {
-        self.inner.redeliver(client, after, now)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.redeliver(client, after, now).await
+        })
     }
 
     fn waiting<'a>(&'a self, clients: &'a [ClientId]) -> Answer<'a, u64> {
-        self.inner.waiting(clients)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.waiting(clients).await
+        })
     }
 }
 
@@ -221,21 +263,33 @@ impl SubjectKeys for SealedStore {
     }
 
     fn find<'a>(&'a self, id: [u8; 16]) -> Answer<'a, Option<SubjectKey>> {
-        self.inner.find(id)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.find(id).await
+        })
     }
 
     fn destroy<'a>(&'a self, subject: [u8; 32]) -> Answer<'a, Option<[u8; 16]>> {
-        self.inner.destroy(subject)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.destroy(subject).await
+        })
     }
 }
 
 impl Generations for SealedStore {
     fn enter<'a>(&'a self, digest: [u8; 32], bundle: &'a [u8], now: Timestamp) -> Answer<'a, u64> {
-        self.inner.enter(digest, bundle, now)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.enter(digest, bundle, now).await
+        })
     }
 
     fn bundle(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
-        self.inner.bundle(number)
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.bundle(number).await
+        })
     }
 }
 
@@ -336,6 +390,10 @@ mod tests {
         let stranger = SealedStore::new(Arc::clone(&inner) as Arc<dyn Durable>, another, NOW);
         assert!(stranger.probe().await.unwrap_err().cause.contains("another data key"));
         assert!(stranger.claim(claim([1; 32]), NOW).await.is_err());
+        // Nor what others asked for: another key's gateway may be another country's.
+        assert!(stranger.undecided(9, LEASE, NOW).await.is_err());
+        assert!(stranger.due(&[ClientId::parse("demo-app").unwrap()], 9, LEASE, NOW).await.is_err());
+        assert!(stranger.destroy([7; 32]).await.is_err());
         // Its own gateway goes on, and so does the next with the same key.
         assert!(matches!(sealed.claim(claim([1; 32]), NOW).await, Ok(ClaimAnswer::Taken(_))));
     }
