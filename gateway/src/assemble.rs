@@ -237,8 +237,8 @@ pub(crate) fn sealer(config: &Config) -> Result<Sealer, AssemblyError> {
         }),
     };
     let keys = config.state.join("keys");
-    let wrapping = open_wrapping(&keys, &source).map_err(|outage| machine(&outage))?;
-    Sealer::load_or_create(&keys, &*wrapping).map_err(|outage| machine(&outage))
+    let wrapping = open_wrapping(&keys, &source).map_err(|outage| wrong(outage.cause))?;
+    Sealer::load_or_create(&keys, &*wrapping).map_err(|outage| wrong(outage.cause))
 }
 
 fn webhook_secret(reference: &SecretReference) -> Result<Secret<Vec<u8>>, String> {

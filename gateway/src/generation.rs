@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use openapi::{Contract, Operation};
 use policies::facts::{OperationFacts, Security};
-use policies::jose::sha256;
+use policies::jose::{base64url, sha256};
 use policies::rulebook::{OperationPolicy, Rulebook};
 
 use crate::own::own;
@@ -15,6 +15,8 @@ use crate::own::own;
 pub struct Bundle {
     /// SHA-256 of `text`.
     pub digest: [u8; 32],
+    /// The same as text, base64url: what the audit trail and the log call the set.
+    pub name: Arc<str>,
     /// A JSON object: each file's name with its text.
     pub text: Vec<u8>,
 }
@@ -24,7 +26,8 @@ impl Bundle {
     pub fn of<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let sorted: BTreeMap<&str, &str> = texts.collect();
         let text = serde_json::to_vec(&sorted).expect("a map of texts is JSON");
-        Self { digest: sha256(&text), text }
+        let digest = sha256(&text);
+        Self { digest, name: Arc::from(base64url(&digest)), text }
     }
 }
 

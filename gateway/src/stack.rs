@@ -43,7 +43,7 @@ fn way(house: &Arc<House>, generation: &Arc<Generation>, reach: &Arc<Reach>) -> 
     ServiceBuilder::new()
         .layer(TraceLayer(Arc::clone(house)))
         .layer(GuardLayer(Arc::clone(house)))
-        .layer(AuditLayer { house: Arc::clone(house), generation: number })
+        .layer(AuditLayer { house: Arc::clone(house), generation: number, policies: Arc::clone(&generation.bundle.name) })
         .service(
             then(Route(Arc::clone(generation)),
             then(Authenticate { house: Arc::clone(house), generation: Arc::clone(generation) },

@@ -7,14 +7,18 @@ use adapters::http::trust::Trust;
 use adapters::store::backup::DATABASE;
 use adapters::store::port::Durable;
 use adapters::store::postgres::{PostgresSettings, PostgresStore};
-use adapters::store::redis::{Budget, Credentials, Prefix, RedisStore, Servers};
+use adapters::store::redis::{Budget, Credentials, Prefix, RedisStore, Servers, ServersError};
 use adapters::store::retention::Retention;
 use adapters::store::sqlite::SqliteStore;
 
 use crate::config::{Config, RedisConfig, RedisKind};
+use crate::findings::Findings;
 use crate::remembrance::Remembrance;
 use crate::secrets;
 use crate::unready::{AssemblyError, machine};
+
+/// A store that cannot be used as it is described.
+const UNFIT: &str = "G0003";
 
 /// Opens the store of all that must last.
 pub(crate) fn durable(config: &Config) -> Result<Arc<dyn Durable>, AssemblyError> {
@@ -47,23 +51,35 @@ pub(crate) fn remembrance(config: &Config) -> Result<Remembrance, AssemblyError>
 
 fn open_redis(config: &RedisConfig) -> Result<RedisStore, AssemblyError> {
     let wrong = |text: String| AssemblyError::Configuration(format!("error: the Redis of `stores`: {text}\n"));
+    let (servers, prefix, budget) = shape(config).map_err(|error| wrong(error.to_string()))?;
+    let password = config.password.as_ref().map(secrets::read_text).transpose().map_err(wrong)?;
+    let credentials = password.map(|password| Credentials { user: config.user.clone(), password });
+    let trust = trust(config.trust.as_deref())?;
+    let config =
+        adapters::store::redis::RedisConfig { servers, trust, credentials, sentinel_credentials: None, prefix, budget };
+    RedisStore::open(config).map_err(|outage| machine(&outage))
+}
+
+/// Reads what can be judged of a Redis without asking for anything: who belongs together, and how long calls may take.
+fn shape(config: &RedisConfig) -> Result<(Servers, Prefix, Budget), ServersError> {
     let servers = match &config.kind {
         RedisKind::Single => Servers::single(&config.nodes),
         RedisKind::Sentinel { master } => Servers::sentinel(master, &config.nodes),
         RedisKind::Cluster => Servers::cluster(&config.nodes),
     };
-    let password = config.password.as_ref().map(secrets::read_text).transpose().map_err(wrong)?;
-    let credentials = password.map(|password| Credentials { user: config.user.clone(), password });
     let budget = Budget { soft: config.soft, hard: config.hard, ..Budget::PRODUCT };
-    RedisStore::open(adapters::store::redis::RedisConfig {
-        servers: servers.map_err(|error| wrong(error.to_string()))?,
-        trust: trust(config.trust.as_deref())?,
-        credentials,
-        sentinel_credentials: None,
-        prefix: Prefix::parse(&config.prefix).map_err(|error| wrong(error.to_string()))?,
-        budget: budget.check().map_err(|error| wrong(error.to_string()))?,
+    Ok((servers?, Prefix::parse(&config.prefix)?, budget.check()?))
+}
+
+/// Tells what is wrong with the stores of a configuration, as far as that shows without opening anything.
+///
+/// # Errors
+/// One finding.
+pub(crate) fn check(config: &Config) -> Result<(), Findings> {
+    let Some(redis) = &config.stores.redis else { return Ok(()) };
+    shape(redis).map(|_| ()).map_err(|error| {
+        Findings::of_file(UNFIT, &config.file, format!("the Redis of `stores` cannot be used: {error}"), None)
     })
-    .map_err(|outage| machine(&outage))
 }
 
 /// Reads the authorities of a PEM bundle; nobody is trusted without one.

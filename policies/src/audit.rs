@@ -91,6 +91,8 @@ pub struct PersonalData {
 /// What the rules judged, so that a decision can be judged again with the policies of its generation.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
+    /// The policy set that was in force, by its digest: the store keeps it under that.
+    pub policies: Option<Arc<str>>,
     /// The client, once known; it tells the organisation, its roles and its limits.
     pub client: Option<Arc<Client>>,
     /// The token, once it was shown to be in its client's hands; it tells the scopes.

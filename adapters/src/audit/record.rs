@@ -186,6 +186,8 @@ struct Wire<'a> {
     status: Option<u16>,
     ending: &'static str,
     generation: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policies: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -248,6 +250,7 @@ fn wire<'a>(record: &'a Record, limits: Option<&'a [Limit]>) -> Wire<'a> {
         status: record.status,
         ending: record.ending.word(),
         generation: record.generation,
+        policies: facts.policies.as_deref(),
     }
 }
 

@@ -53,6 +53,11 @@ impl Trail {
         &self.interaction
     }
 
+    /// Notes which policy set is in force, by its digest.
+    pub fn note_policies(&self, digest: &Arc<str>) {
+        self.state().facts.policies = Some(Arc::clone(digest));
+    }
+
     /// Notes which operation it is.
     pub fn note_operation(&self, operation: &OperationId) {
         self.state().operation = Some(operation.clone());

@@ -38,8 +38,7 @@ impl Chore for Enter {
             }
             let number = self.house.durable.enter(bundle.digest, &bundle.text, self.house.clock.now()).await?;
             self.entered = Some(bundle.digest);
-            let digest = policies::jose::base64url(&bundle.digest);
-            tracing::info!("generation {} of this process is policy set {number}, {digest}", generation.number);
+            tracing::info!("policy set {number} is in force: {}", bundle.name);
             Ok(1)
         })
     }

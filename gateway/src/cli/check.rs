@@ -8,6 +8,7 @@ use serde_json::json;
 use super::process::{CONFIGURATION, FINE};
 use super::terminal::{colour, complain, say};
 use crate::load::{Findings, addressed, allowed, load};
+use crate::stores;
 
 /// What is checked.
 #[derive(Debug, clap::Args)]
@@ -44,6 +45,9 @@ pub(super) fn run(arguments: &CheckArguments) -> u8 {
     let contracts = named(&arguments.contracts, config.as_ref().map(|config| config.contracts.clone()));
     let (mut described, mut exposed) = (0, 0);
     let mut warnings = Findings::default();
+    if let Some(Err(findings)) = config.as_ref().map(stores::check) {
+        faults.add(findings);
+    }
     match load(&policies, &contracts, config.as_ref().map(allowed).unwrap_or_default(), 1, Clock::system().now()) {
         Ok(loaded) => {
             described = loaded.generation.contract.operations().len();

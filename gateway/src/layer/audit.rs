@@ -18,15 +18,18 @@ use crate::house::House;
 pub struct AuditLayer {
     /// Where the log is.
     pub house: Arc<House>,
-    /// The generation that decides.
+    /// The number of the generation that decides.
     pub generation: u64,
+    /// The digest of its policy set.
+    pub policies: Arc<str>,
 }
 
 impl<S> Layer<S> for AuditLayer {
     type Service = Audit<S>;
 
     fn layer(&self, inner: S) -> Audit<S> {
-        Audit { house: Arc::clone(&self.house), generation: self.generation, inner }
+        let (house, policies) = (Arc::clone(&self.house), Arc::clone(&self.policies));
+        Audit { house, generation: self.generation, policies, inner }
     }
 }
 
@@ -35,6 +38,7 @@ impl<S> Layer<S> for AuditLayer {
 pub struct Audit<S> {
     house: Arc<House>,
     generation: u64,
+    policies: Arc<str>,
     inner: S,
 }
 
@@ -44,6 +48,7 @@ impl<S: Refine<Received, Out = Reply>> Refine<Guarded> for Audit<S> {
     async fn refine(&self, guarded: Guarded) -> Result<Reply, Rejection> {
         let now = self.house.clock.now();
         let trail = Trail::open(guarded.interaction().clone(), now, self.generation);
+        trail.note_policies(&self.policies);
         // Sealed by its drop: whatever happens to this future, one outcome record is written.
         let mut seal = Box::new(Seal { house: Arc::clone(&self.house), trail: Some(trail.clone()), status: None });
         match self.inner.refine(guarded.receive(now, trail)).await {

@@ -82,11 +82,14 @@ async fn an_answered_request_leaves_one_record(kind: Kind) {
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&record[name], value, "{name}: {record}");
     }
+    // By its number in this process a policy set would not be found again after a restart.
+    let generation = std::sync::Arc::clone(world.assembled().stack.load().generation());
+    assert_eq!(record["policies"], *generation.bundle.name);
     // What a record may hold, and nothing more: a new member is a decision.
     let mut names: Vec<&str> = record.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
-    let known = "at client ending generation hash interaction kind limits operation organisation previous received \
-                 roles scopes sequence status steps tokenExpires";
+    let known = "at client ending generation hash interaction kind limits operation organisation policies \
+                 previous received roles scopes sequence status steps tokenExpires";
     assert_eq!(names.join(" "), known);
 }
 

@@ -195,7 +195,7 @@ async fn a_killed_sandbox_goes_on_where_it_was() {
     let folder = Folder::new();
     let state = folder.path();
     let mut sandbox = running(state).await;
-    sandbox.complains("is policy set 1,").await;
+    sandbox.complains("policy set 1 is in force").await;
     let balances = format!("/v1/accounts/{}/balances", scenarios::actors::bank::account(1));
     let balance =
         async || answered(call(state, &["GET", &balances]).await.with(0))["body"]["balances"][0]["amount"].clone();
@@ -219,7 +219,7 @@ async fn a_killed_sandbox_goes_on_where_it_was() {
     sandbox.signal("KILL");
     assert_eq!(sandbox.ended().await.code, None);
     let mut sandbox = running(state).await;
-    sandbox.complains("is policy set 1,").await;
+    sandbox.complains("policy set 1 is in force").await;
     let again = pay("order", "kill-1").await;
     assert_eq!((&again["status"], &again["body"]), (&Value::from(201), &paid["body"]));
     let settled = async {
