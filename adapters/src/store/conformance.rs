@@ -97,6 +97,10 @@ macro_rules! durable_promises {
                 an_undecided_claim_outlasts_its_time
                 an_answer_settles_for_good
                 a_silent_holder_that_was_settled_can_do_nothing_more
+                a_holder_that_was_given_up_is_believed_when_it_tells
+                a_holder_that_was_given_up_and_does_not_know_leaves_it_undecided
+                a_holder_that_was_given_up_tells_nothing_once_another_is_at_it
+                a_ticket_tells_whether_an_earlier_holder_may_have_done_it
                 of_parallel_settlements_one_counts
                 what_was_not_received_may_be_done_under_its_first_reference
                 what_was_not_received_is_sure_until_it_is_tried_again

@@ -147,7 +147,8 @@ impl Kept {
 
     /// Makes the right of the holder.
     pub(super) fn ticket(&self, key: IdempotencyKey) -> ClaimTicket {
-        ClaimTicket { key, digest: self.digest, reference: self.reference.clone(), token: self.token }
+        let in_doubt = self.doubt && self.settles;
+        ClaimTicket { key, digest: self.digest, reference: self.reference.clone(), token: self.token, in_doubt }
     }
 
     /// Tells whether the claim is unanswered and this ticket's still.
@@ -155,11 +156,18 @@ impl Kept {
         self.token == ticket.token && matches!(self.outcome, Outcome::Open)
     }
 
+    /// Tells whether this ticket's holder may still tell what it did: also when it was thought to have sent nothing.
+    pub(super) fn may_finish(&self, ticket: &ClaimTicket) -> bool {
+        let same = self.token == ticket.token && self.reference == ticket.reference;
+        same && matches!(self.outcome, Outcome::Open | Outcome::NotReceived)
+    }
+
     /// Keeps the answer that its holder gives, and hands out what the client is to be told of it.
     pub(super) fn finish(&mut self, finish: Finish, now: Timestamp) -> Option<NewEvent> {
         // From now on nobody sends it, also if the lease ended before and nobody else came.
         self.lease_ends = now;
         self.held = false;
+        self.asked = 0;
         match finish {
             Finish::Answered(reply) => {
                 self.ask_at = None;
@@ -223,9 +231,11 @@ impl Kept {
             }
             Settlement::Answered(reply) => self.outcome = Outcome::Answered(reply),
             Settlement::NotReceived => {
+                if told {
+                    // Its last holder has said all it knew.
+                    self.token = entropy::random();
+                }
                 self.outcome = Outcome::NotReceived;
-                // A holder who comes back now was given up: what it did, the backend has not.
-                self.token = entropy::random();
             }
         }
         self.held = false;

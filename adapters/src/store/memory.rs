@@ -110,11 +110,11 @@ impl MemoryStore {
 
     fn keep_answer(&self, ticket: &ClaimTicket, finish: Finish, now: Timestamp) -> Result<(), Outage> {
         let mut records = self.records();
-        records.held(ticket)?;
+        records.telling(ticket)?;
         if matches!(finish, Finish::Unknown(..)) {
             records.events.make_room(self.records_max, now)?;
         }
-        if let Some(event) = records.held(ticket)?.finish(finish, now) {
+        if let Some(event) = records.telling(ticket)?.finish(finish, now) {
             records.events.append(event);
         }
         Ok(())
@@ -237,6 +237,12 @@ impl Records {
     fn held(&mut self, ticket: &ClaimTicket) -> Result<&mut Kept, Outage> {
         let held = |claim: &&mut Kept| claim.is_held_by(ticket);
         self.claims.get_mut(&ticket.key).filter(held).ok_or_else(|| Outage::new("claims", "the claim was taken over"))
+    }
+
+    /// Finds the claim, if this ticket's holder may still tell what it did.
+    fn telling(&mut self, ticket: &ClaimTicket) -> Result<&mut Kept, Outage> {
+        let telling = |claim: &&mut Kept| claim.may_finish(ticket);
+        self.claims.get_mut(&ticket.key).filter(telling).ok_or_else(|| Outage::new("claims", "the claim was taken over"))
     }
 }
 

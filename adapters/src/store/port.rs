@@ -65,6 +65,7 @@ pub struct ClaimTicket {
     pub(crate) reference: String,
     /// Tells this holder from one that took the claim over after the lease.
     pub(crate) token: [u8; 16],
+    pub(crate) in_doubt: bool,
 }
 
 impl ClaimTicket {
@@ -78,6 +79,12 @@ impl ClaimTicket {
     #[must_use]
     pub fn reference(&self) -> &str {
         &self.reference
+    }
+
+    /// Tells whether an earlier holder may have done the deed, and a backend can be asked whether it has.
+    #[must_use]
+    pub fn in_doubt(&self) -> bool {
+        self.in_doubt
     }
 }
 
@@ -105,6 +112,9 @@ pub trait Claims: Send + Sync {
     fn clear<'a>(&'a self, ticket: &'a ClaimTicket, spends: &'a [String], now: Timestamp) -> Answer<'a, bool>;
 
     /// Keeps the answer of the deed, and what the client is to be told of it; an outage if the claim was taken over.
+    ///
+    /// Also after [`Settlement::NotReceived`], unless somebody took the claim over since: clocks differ, and who was sending
+    /// it knows more than who asked for it.
     fn finish<'a>(&'a self, ticket: &'a ClaimTicket, finish: Finish, now: Timestamp) -> Answer<'a, ()>;
 
     /// Gives the claim back: its lease ends at `now`, and this ticket can do nothing more.

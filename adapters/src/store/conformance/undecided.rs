@@ -212,15 +212,75 @@ pub(crate) async fn an_answer_settles_for_good(store: &Arc<impl Durable + 'stati
 }
 
 pub(crate) async fn a_silent_holder_that_was_settled_can_do_nothing_more(store: &Arc<impl Durable + 'static>) {
-    for (name, settlement) in [("k1", Settlement::Answered(reply(201))), ("k2", Settlement::NotReceived)] {
-        let ticket = taken(&**store, settling(name, 1, name), NOW).await;
-        let undecided = the_one_due(&**store, NOW + LEASE).await;
-        assert!(settle(&**store, &undecided, settlement, NOW + LEASE).await);
-        assert!(store.finish(&ticket, answered(202), NOW + LEASE).await.is_err());
-        assert!(store.finish(&ticket, unknown(), NOW + LEASE).await.is_err());
-        assert!(store.clear(&ticket, &[], NOW + LEASE).await.is_err());
-    }
-    assert_eq!(events(&**store).await, ["settled", "settled"]);
+    let ticket = taken(&**store, settling("k", 1, "ref-1"), NOW).await;
+    let undecided = the_one_due(&**store, NOW + LEASE).await;
+    assert!(settle(&**store, &undecided, Settlement::Answered(reply(201)), NOW + LEASE).await);
+    assert!(store.finish(&ticket, answered(202), NOW + LEASE).await.is_err());
+    assert!(store.finish(&ticket, unknown(), NOW + LEASE).await.is_err());
+    assert!(store.clear(&ticket, &[], NOW + LEASE).await.is_err());
+    assert_eq!(events(&**store).await, ["settled"]);
+}
+
+pub(crate) async fn a_holder_that_was_given_up_is_believed_when_it_tells(store: &Arc<impl Durable + 'static>) {
+    let ticket = taken(&**store, settling("k", 1, "ref-1"), NOW).await;
+    // Another gateway, whose clock is ahead, finds that the backend has nothing, while the holder is sending it.
+    let undecided = the_one_due(&**store, NOW + LEASE).await;
+    assert!(settle(&**store, &undecided, Settlement::NotReceived, NOW + LEASE).await);
+    assert_eq!(fate(&**store, NOW + LEASE).await, Some(NOT_RECEIVED));
+    assert!(store.clear(&ticket, &[], NOW + TICK).await.is_err());
+    store.release(&ticket, NOW + TICK).await.unwrap();
+    store.finish(&ticket, answered(201), NOW + TICK).await.unwrap();
+    assert_eq!(fate(&**store, NOW + TICK).await, Some(Fate::Answered));
+    let found = earlier(&**store, settling("k", 1, "ref-2"), NOW + LEASE).await;
+    assert_eq!(found.state, ClaimState::Answered(reply(201)));
+    assert_eq!(due(&**store, a_while_later()).await, []);
+    assert!(store.finish(&ticket, answered(500), NOW + LEASE).await.is_err());
+}
+
+pub(crate) async fn a_holder_that_was_given_up_and_does_not_know_leaves_it_undecided(
+    store: &Arc<impl Durable + 'static>,
+) {
+    let ticket = taken(&**store, settling("k", 1, "ref-1"), NOW).await;
+    let undecided = the_one_due(&**store, NOW + LEASE).await;
+    assert!(settle(&**store, &undecided, Settlement::NotReceived, NOW + LEASE).await);
+    store.finish(&ticket, unknown(), NOW + LEASE).await.unwrap();
+    assert_eq!(fate(&**store, NOW + LEASE).await, Some(UNDECIDED));
+    let undecided = the_one_due(&**store, NOW + LEASE).await;
+    assert_eq!((undecided.asked, undecided.quiet_since), (0, NOW + LEASE));
+    // Once it has told, it has nothing more to tell.
+    assert!(settle(&**store, &undecided, Settlement::NotReceived, NOW + LEASE).await);
+    assert!(store.finish(&ticket, answered(201), NOW + LEASE).await.is_err());
+    assert_eq!(fate(&**store, NOW + LEASE).await, Some(NOT_RECEIVED));
+}
+
+pub(crate) async fn a_holder_that_was_given_up_tells_nothing_once_another_is_at_it(
+    store: &Arc<impl Durable + 'static>,
+) {
+    let first = taken(&**store, settling("k", 1, "ref-1"), NOW).await;
+    let undecided = the_one_due(&**store, NOW + LEASE).await;
+    assert!(settle(&**store, &undecided, Settlement::NotReceived, NOW + LEASE).await);
+    let second = taken(&**store, settling("k", 1, "ref-2"), NOW + LEASE).await;
+    assert!(store.finish(&first, answered(201), NOW + LEASE).await.is_err());
+    store.finish(&second, answered(201), NOW + LEASE).await.unwrap();
+}
+
+pub(crate) async fn a_ticket_tells_whether_an_earlier_holder_may_have_done_it(store: &Arc<impl Durable + 'static>) {
+    let first = taken(&**store, settling("k", 1, "ref-1"), NOW).await;
+    assert!(!first.in_doubt());
+    let second = taken(&**store, settling("k", 1, "ref-2"), NOW + LEASE).await;
+    assert!(second.in_doubt());
+    store.release(&second, NOW + LEASE).await.unwrap();
+    let third = taken(&**store, settling("k", 1, "ref-3"), NOW + LEASE).await;
+    assert!(third.in_doubt(), "the second has told of itself alone");
+    let undecided = the_one_due(&**store, a_while_later()).await;
+    assert!(settle(&**store, &undecided, Settlement::NotReceived, a_while_later()).await);
+    let fourth = taken(&**store, settling("k", 1, "ref-4"), a_while_later()).await;
+    assert!(!fourth.in_doubt());
+    store.release(&fourth, a_while_later()).await.unwrap();
+    assert!(!taken(&**store, settling("k", 1, "ref-5"), a_while_later()).await.in_doubt());
+    // Where nobody can be asked, doubting helps nobody.
+    taken(&**store, wish("local", 1, "ref-6"), NOW).await;
+    assert!(!taken(&**store, wish("local", 1, "ref-7"), NOW + LEASE).await.in_doubt());
 }
 
 pub(crate) async fn of_parallel_settlements_one_counts(store: &Arc<impl Durable + 'static>) {

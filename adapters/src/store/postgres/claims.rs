@@ -114,7 +114,8 @@ pub(super) async fn finish(
     now: Timestamp,
 ) -> Result<(), Fault> {
     session.begin();
-    let mut kept = held(session, ticket).await?;
+    let found = kept(session, &ticket.key).await?.filter(|kept| kept.may_finish(ticket));
+    let mut kept = found.ok_or(Fault::TakenOver)?;
     let event = kept.finish(finish.clone(), now);
     write(session, CHANGE, &ticket.key, &kept).await?;
     match event {

@@ -63,7 +63,7 @@ pub(super) fn finish(
     finish: Finish,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let mut kept = held(connection, ticket)?;
+    let mut kept = kept(connection, &ticket.key)?.filter(|kept| kept.may_finish(ticket)).ok_or(Fault::TAKEN_OVER)?;
     let event = kept.finish(finish, now);
     write(connection, &ticket.key, &kept)?;
     event.map_or(Ok(()), |event| outbox::append(connection, &event))
