@@ -90,11 +90,12 @@ async fn erase(house: &House, cleared: &Cleared) -> Result<Reply, Rejection> {
         Rejection::new(Code::Internal, "Nothing was erased.")
             .because("the contract knows a reason that nobody else does")
     })?;
+    // Noted beforehand: if a store does not answer, nobody knows whether it has destroyed the key, but why it should have.
+    cleared.trail.note_step("erase", reason);
     let subjects = Subjects::new(&house.sealer, &*house.subject_keys);
     let destroyed = subjects.erase(&Secret::new(iin.as_str().to_owned())).await;
     let destroyed = destroyed.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
     let mut body = json!({"erased": destroyed.is_some(), "at": cleared.received.to_string()});
-    cleared.trail.note_step("erase", reason);
     if let (Some(id), Some(body)) = (destroyed, body.as_object_mut()) {
         let receipt = base64url(&id);
         cleared.trail.note_reference(&receipt);

@@ -240,8 +240,9 @@ pub trait SubjectKeys: Send + Sync {
 
     /// Destroys the key of a person and overwrites where it stood; tells its id, or none if there was no key.
     ///
-    /// An outage if a copy may still stand in the store's log because somebody reads it: the key is gone for everybody
-    /// then, and overwritten as soon as the reader has ended.
+    /// Once it has told the id nobody is given the key any more. Where somebody reads the store just then, as a backup
+    /// does, its old bytes are gone from the files as soon as they have ended. An outage if it was not destroyed, or if the
+    /// store did not answer in time and nobody knows.
     fn destroy<'a>(&'a self, subject: [u8; 32]) -> Answer<'a, Option<[u8; 16]>>;
 }
 

@@ -9,12 +9,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use policies::id::InteractionId;
 use policies::secret::Secret;
+use rusqlite::{Connection, OpenFlags};
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::{self, payment};
 use scenarios::actors::key::sha256;
 use scenarios::actors::provider::decided;
 use scenarios::actors::{Administrator, Session};
-use scenarios::world::{Answer, Ask, Kind, World};
+use scenarios::world::{Answer, Ask, Kind, Setup, World};
 use serde_json::{Value, json};
 use spine::stage::Door;
 
@@ -27,6 +28,7 @@ store_scenarios! {
     an_erased_person_pays_with_no_earlier_result,
     what_was_sealed_for_an_erased_person_is_opened_nowhere,
     an_erased_person_may_come_again,
+    without_a_trail_nobody_is_erased,
 }
 
 fn erasure(iin: &str, reason: &str) -> Ask {
@@ -206,6 +208,46 @@ async fn an_erased_person_may_come_again(kind: Kind) {
     with_result(&app, &order, &wanted, &result).await.succeeded(201);
     let second = key(&world, bank::iin(1)).await;
     assert!(second.id != first.id && second.wrapped != first.wrapped);
+}
+
+async fn without_a_trail_nobody_is_erased(kind: Kind) {
+    // Something stands where the first segment of the trail is written: nothing can be.
+    let rest = World::start(kind).await.stop().await;
+    let trail = rest.state().join("audit");
+    std::fs::remove_dir_all(&trail).unwrap();
+    let in_the_way = trail.join("audit-000001.seg.new");
+    std::fs::create_dir_all(&in_the_way).unwrap();
+    let world = World::again(rest, Setup::default()).await.map_err(|(error, _)| error).unwrap();
+    let before = key(&world, bank::iin(1)).await;
+    let eraser = Administrator::of(&world, "saule");
+    let refused = world.send(eraser.dress(erasure(bank::iin(1), "request"))).await;
+    refused.refused(503, "dependency_down");
+    assert_eq!(refused.json().get("receipt"), None);
+    assert_eq!(world.assembled().house.subject_keys.find(before.id).await.unwrap(), Some(before.clone()));
+    // When it can be written down again who does it and why, it is done, and both are there.
+    std::fs::remove_dir(world.file("audit").join("audit-000001.seg.new")).unwrap();
+    let receipt = erased(&world, bank::iin(1)).await;
+    assert_eq!(receipt, URL_SAFE_NO_PAD.encode(before.id));
+    assert_eq!(world.assembled().house.subject_keys.find(before.id).await.unwrap(), None);
+    let all = world.audit().await;
+    let own: Vec<_> = all.iter().filter(|record| record["operation"] == "eraseSubject").collect();
+    assert!(own.iter().any(|record| record["kind"] == "intent" && record["administrator"] == "saule"), "{own:?}");
+    assert_eq!(own.last().unwrap()["reference"], receipt);
+}
+
+#[tokio::test]
+async fn a_backup_under_way_takes_no_receipt_away() {
+    let world = World::start(Kind::Memory).await;
+    let before = key(&world, bank::iin(1)).await;
+    let reader = Connection::open_with_flags(world.file("qaqpa.sqlite"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM subject_keys;").unwrap();
+    assert_eq!(erased(&world, bank::iin(1)).await, URL_SAFE_NO_PAD.encode(before.id));
+    drop(reader);
+    let all = world.audit().await;
+    let last = all.iter().rfind(|record| record["operation"] == "eraseSubject").unwrap();
+    assert_eq!(last["reference"], URL_SAFE_NO_PAD.encode(before.id));
+    let rest = world.stop().await;
+    rests_nowhere(rest.state(), &before);
 }
 
 /// Looks for the person's number and for their destroyed key in every file, as they are and in the forms that files have.

@@ -193,7 +193,7 @@ impl SubjectKeys for SqliteStore {
     }
 
     fn destroy<'a>(&'a self, subject: [u8; 32]) -> Answer<'a, Option<[u8; 16]>> {
-        self.0.ask_to_wipe("subject keys", move |connection| lasting::destroy(connection, subject))
+        self.0.ask_to_wipe("subject keys", Option::is_some, move |connection| lasting::destroy(connection, subject))
     }
 }
 

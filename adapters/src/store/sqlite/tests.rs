@@ -5,6 +5,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use policies::once::{ClaimState, StoredReply};
 use rusqlite::{Connection, OpenFlags};
@@ -195,20 +196,75 @@ async fn a_destroyed_key_stands_in_no_file_any_more() {
     }
 }
 
+/// Somebody who reads the file and does not end, as a backup does.
+fn reading(folder: &Folder) -> Connection {
+    let reader = Connection::open_with_flags(file(folder), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM subject_keys;").unwrap();
+    reader
+}
+
 #[tokio::test]
-async fn a_reader_makes_a_destruction_wait_and_not_forgotten() {
+async fn a_reader_takes_no_receipt_away_and_the_bytes_go_when_it_has_ended() {
     let folder = Folder::new();
     let store = opened(&folder);
     let (subject, key) = person(1);
     store.obtain(subject, key.clone(), NOW).await.unwrap();
-    let reader = Connection::open_with_flags(file(&folder), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    reader.execute_batch("BEGIN; SELECT count(*) FROM subject_keys;").unwrap();
-    let refused = store.destroy(subject).await.unwrap_err();
-    assert!(refused.cause.contains("may still stand"), "{refused}");
-    assert_eq!(store.find(key.id).await.unwrap(), None);
+    let reader = reading(&folder);
+    assert_eq!(store.destroy(subject).await, Ok(Some(key.id)));
+    assert_eq!(store.find(key.id).await, Ok(None));
+    assert_eq!(store.destroy(subject).await, Ok(None));
     drop(reader);
     store.probe().await.unwrap();
     assert_eq!(standing(&folder, &key.wrapped), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn what_a_reader_kept_in_the_log_goes_without_any_further_job() {
+    let folder = Folder::new();
+    let store = opened(&folder);
+    let (subject, key) = person(1);
+    store.obtain(subject, key.clone(), NOW).await.unwrap();
+    let reader = reading(&folder);
+    assert_eq!(store.destroy(subject).await, Ok(Some(key.id)));
+    assert!(!standing(&folder, &key.wrapped).is_empty());
+    drop(reader);
+    let begun = Instant::now();
+    while !standing(&folder, &key.wrapped).is_empty() {
+        assert!(begun.elapsed() < 20 * worker::WIPE_PAUSE, "nobody wipes it");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn destroying_holds_nobody_up_while_somebody_reads() {
+    let folder = Folder::new();
+    let store = opened(&folder);
+    let people: Vec<_> = (0..8).map(person).collect();
+    for (subject, key) in &people {
+        store.obtain(*subject, key.clone(), NOW).await.unwrap();
+    }
+    let _reader = reading(&folder);
+    let begun = Instant::now();
+    for (number, (subject, key)) in people.iter().enumerate() {
+        assert_eq!(store.destroy(*subject).await, Ok(Some(key.id)));
+        taken(&store, wish(&format!("k{number}"), 1, "ref"), NOW).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(4), "the store waited for the reader: {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn where_there_is_no_key_nothing_is_wiped() {
+    let folder = Folder::new();
+    let store = opened(&folder);
+    let ((subject, key), (nobody, _)) = (person(1), person(2));
+    store.obtain(subject, key, NOW).await.unwrap();
+    let log = || std::fs::metadata(folder.0.join("state.db-wal")).unwrap().len();
+    let before = log();
+    assert!(before > 0);
+    assert_eq!(store.destroy(nobody).await, Ok(None));
+    assert!(log() >= before, "the log was cut for nobody");
+    assert!(store.destroy(subject).await.unwrap().is_some());
+    assert_eq!(log(), 0);
 }
 
 #[tokio::test]
@@ -217,9 +273,8 @@ async fn what_a_reader_kept_in_the_log_is_gone_after_the_next_start() {
     let store = opened(&folder);
     let (subject, key) = person(1);
     store.obtain(subject, key.clone(), NOW).await.unwrap();
-    let reader = Connection::open_with_flags(file(&folder), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    reader.execute_batch("BEGIN; SELECT count(*) FROM subject_keys;").unwrap();
-    assert!(store.destroy(subject).await.is_err());
+    let reader = reading(&folder);
+    assert_eq!(store.destroy(subject).await, Ok(Some(key.id)));
     drop(store);
     drop(reader);
     drop(opened(&folder));

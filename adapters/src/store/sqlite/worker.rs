@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,8 +29,13 @@ const BATCH_MAX: usize = 256;
 /// How long a caller waits for its answer; a disk that hangs must not hold requests for ever.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
-/// How long another process may hold the file up: one that opens it, or that reads while the log is to be cut.
+/// How long another process may hold the file up, as one does that opens it.
+///
+/// Nobody who reads is waited for: the log is cut when they have ended.
 const OTHERS_WAIT: Duration = Duration::from_secs(1);
+
+/// How long after a vain try to cut the log the next one comes, if no job comes before.
+pub(super) const WIPE_PAUSE: Duration = Duration::from_millis(250);
 
 /// After how many jobs what is over is swept out, and how many rows of each table at most.
 pub(super) const JOBS_PER_SWEEP: u32 = 1024;
@@ -50,14 +55,18 @@ trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<(), &str>);
     /// The time of the caller, if the job had one.
     fn now(&self) -> Option<Timestamp>;
-    /// Tells whether what it has deleted may stand in no file afterwards.
+    /// Tells whether it has deleted what may stand in no file afterwards.
     fn wipes(&self) -> bool;
 }
+
+/// Tells from what a job found whether it has deleted what may stand in no file afterwards.
+type Wipes<T> = fn(&T) -> bool;
 
 struct Ask<T, F> {
     port: &'static str,
     now: Option<Timestamp>,
-    wipes: bool,
+    /// Only of a job that cannot be undone.
+    wipes: Option<Wipes<T>>,
     work: Option<F>,
     found: Option<Result<T, Fault>>,
     answer: oneshot::Sender<Result<T, Outage>>,
@@ -65,6 +74,10 @@ struct Ask<T, F> {
 
 impl<T: Send, F: FnOnce(&Connection) -> Result<T, Fault> + Send> Job for Ask<T, F> {
     fn work(&mut self, connection: &Connection) -> bool {
+        // What cannot be undone is not begun when nobody hears any more that it was done.
+        if self.wipes.is_some() && self.answer.is_closed() {
+            return false;
+        }
         self.found = self.work.take().map(|work| work(connection));
         matches!(self.found, Some(Ok(_)))
     }
@@ -85,7 +98,7 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, Fault> + Send> Job for Ask<T, 
     }
 
     fn wipes(&self) -> bool {
-        self.wipes
+        matches!((self.wipes, &self.found), (Some(wipes), Some(Ok(found))) if wipes(found))
     }
 }
 
@@ -106,7 +119,7 @@ impl Worker {
         port: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Answer<'_, T> {
-        self.hand_over(port, None, false, work)
+        self.hand_over(port, None, None, work)
     }
 
     /// Has a job done; `now` is also what sweeping goes by.
@@ -116,23 +129,27 @@ impl Worker {
         now: Timestamp,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Answer<'_, T> {
-        self.hand_over(port, Some(now), false, work)
+        self.hand_over(port, Some(now), None, work)
     }
 
-    /// Has a job done, and answers when what it has deleted or overwritten stands in no file any more.
+    /// Has a job done that cannot be undone, unless nobody waits for it any more.
+    ///
+    /// If it `wipes`, as its answer tells, what it has deleted or overwritten stands in no file when it is answered, or as
+    /// soon as those have ended who read the file just then.
     pub(super) fn ask_to_wipe<T: Send + 'static>(
         &self,
         port: &'static str,
+        wipes: Wipes<T>,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Answer<'_, T> {
-        self.hand_over(port, None, true, work)
+        self.hand_over(port, None, Some(wipes), work)
     }
 
     fn hand_over<T: Send + 'static>(
         &self,
         port: &'static str,
         now: Option<Timestamp>,
-        wipes: bool,
+        wipes: Option<Wipes<T>>,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Answer<'_, T> {
         Box::pin(async move {
@@ -187,12 +204,12 @@ impl Desk {
         schema::migrate(&mut connection, Clock::system().now())?;
         // An earlier process may have ended before it could cut the log after a destruction.
         let mut desk = Self { connection, retention, jobs_since_sweep: 0, wipe_due: true, _lock: lock };
-        desk.wipe_due = desk.wipe(Duration::ZERO).is_err();
+        desk.wipe();
         Ok(desk)
     }
 
     fn serve(mut self, waiting: &Receiver<Box<dyn Job>>) {
-        while let Ok(first) = waiting.recv() {
+        while let Some(first) = self.next(waiting) {
             let mut batch = vec![first];
             batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
             let committed = self.work_through(&mut batch).map_err(|error| error.to_string());
@@ -201,14 +218,31 @@ impl Desk {
             }
             let wanted = batch.iter().any(|job| job.wipes());
             self.wipe_due |= wanted;
-            // Somebody who reads the file just now is waited for once; then it is tried again after each batch.
-            let wiped =
-                if self.wipe_due { self.wipe(if wanted { OTHERS_WAIT } else { Duration::ZERO }) } else { Ok(()) };
+            if self.wipe_due {
+                self.wipe();
+            }
+            if wanted && self.wipe_due {
+                tracing::warn!(
+                    "what was destroyed still stands in the store's log, until those who read it have ended"
+                );
+            }
+            // What is committed is done: whoever destroyed something must hear so, even if its bytes go later.
             for job in batch {
-                let done = if job.wipes() { committed.as_ref().and(wiped.as_ref()) } else { committed.as_ref() };
-                job.answer(done.copied().map_err(String::as_str));
+                job.answer(committed.as_ref().copied().map_err(String::as_str));
             }
         }
+    }
+
+    /// Waits for a job; meanwhile tries again and again to cut the log, if that is due.
+    fn next(&mut self, waiting: &Receiver<Box<dyn Job>>) -> Option<Box<dyn Job>> {
+        while self.wipe_due {
+            match waiting.recv_timeout(WIPE_PAUSE) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Timeout) => self.wipe(),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        waiting.recv().ok()
     }
 
     fn work_through(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
@@ -230,21 +264,17 @@ impl Desk {
         transaction.commit()
     }
 
-    /// Writes the log back and cuts it, so that nothing overwritten stands there any more.
-    fn wipe(&mut self, wait: Duration) -> Result<(), String> {
-        let cut = self.cut_log(wait).map_err(|error| error.to_string()).and_then(|cut| {
-            let still = "what is destroyed may still stand in the log as long as somebody reads the file";
-            if cut { Ok(()) } else { Err(still.to_owned()) }
+    /// Writes the log back and cuts it, so that nothing overwritten stands there any more; it stays due if somebody reads.
+    fn wipe(&mut self) {
+        self.wipe_due = !self.cut_log().unwrap_or_else(|error| {
+            tracing::error!("the store's log could not be cut: {error}");
+            false
         });
-        self.wipe_due = cut.is_err();
-        if let (Err(cause), false) = (&cut, wait.is_zero()) {
-            tracing::error!("the store's log could not be cut: {cause}");
-        }
-        cut
     }
 
-    fn cut_log(&self, wait: Duration) -> Result<bool, rusqlite::Error> {
-        self.connection.busy_timeout(wait)?;
+    fn cut_log(&self) -> Result<bool, rusqlite::Error> {
+        // Payments wait behind this thread: it waits for no reader.
+        self.connection.busy_timeout(Duration::ZERO)?;
         let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
         self.connection.busy_timeout(OTHERS_WAIT)?;
         Ok(busy? == 0)
@@ -288,6 +318,10 @@ fn sweep(connection: &Connection, retention: Retention, now: Timestamp) -> Resul
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
     use crate::store::conformance::Folder;
 
@@ -310,5 +344,32 @@ mod tests {
         let count = worker
             .ask("c", |connection| Ok(connection.query_row("SELECT count(*) FROM replays", [], |row| row.get(0))?));
         assert_eq!(count.await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_undone_is_not_begun_when_nobody_hears_of_it() {
+        let folder = Folder::new();
+        let worker = opened(&folder);
+        let begun = Arc::new(AtomicU32::new(0));
+        let deed = || {
+            let begun = Arc::clone(&begun);
+            move |_: &Connection| Ok(begun.fetch_add(1, Ordering::SeqCst))
+        };
+        let (go, wait) = sync_channel::<()>(1);
+        let mut held = worker.ask("a", move |_| Ok(wait.recv().is_ok()));
+        // Each is asked once; then nobody waits for the second and the third any more.
+        assert!(polled(&mut held).is_none());
+        assert!(polled(&mut worker.ask_to_wipe("b", |_| true, deed())).is_none());
+        assert!(polled(&mut worker.ask("c", deed())).is_none());
+        go.send(()).unwrap();
+        assert_eq!(held.await, Ok(true));
+        assert_eq!(worker.ask_to_wipe("d", |_| true, deed()).await, Ok(1));
+    }
+
+    fn polled<T>(answer: &mut Answer<'_, T>) -> Option<Result<T, Outage>> {
+        match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
+        }
     }
 }
