@@ -45,10 +45,14 @@ pub(super) fn load_or_create(directory: &Path, wrapping: &dyn Wrapping) -> Resul
         open(&wrapped_path, &text, wrapping)?
     } else {
         let key = plain.clone().unwrap_or_else(|| Secret::new(entropy::random::<32>()));
-        write_private(&wrapped_path, &sealed(&key, wrapping)?)?;
-        // What cannot be read back is found out now, while nothing depends on it.
-        let text = read_private(&wrapped_path)?.unwrap_or_else(|| Secret::new(Vec::new()));
-        open(&wrapped_path, &text, wrapping)?
+        let text = Secret::new(sealed(&key, wrapping)?);
+        // A file that never opens would stop every start to come: it is found out before there is one.
+        let opened = open(&wrapped_path, &text, wrapping).map_err(|outage| unwritten(&outage.cause))?;
+        if !constant_time_eq(opened.expose(), key.expose()) {
+            return Err(unwritten(&format!("{}: the wrapping key gives back another key", wrapped_path.display())));
+        }
+        write_private(&wrapped_path, text.expose())?;
+        key
     };
     match plain {
         None => Ok(key),
@@ -65,6 +69,10 @@ pub(super) fn load_or_create(directory: &Path, wrapping: &dyn Wrapping) -> Resul
             ),
         )),
     }
+}
+
+fn unwritten(why: &str) -> Outage {
+    Outage::new(PORT, format!("the data key was wrapped and does not open again, so it was not written: {why}"))
 }
 
 fn plain(path: &Path) -> Result<Option<KeyBytes>, Outage> {

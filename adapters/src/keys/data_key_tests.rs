@@ -192,6 +192,44 @@ fn a_plain_key_that_is_another_or_broken_stops_the_start_and_is_left_alone() {
     }
 }
 
+#[test]
+fn a_key_that_would_never_open_is_never_written() {
+    for other in
+        [Wrapped { nonce: [1; 12], ciphertext: vec![7; 48] }, Wrapped { nonce: [0; 12], ciphertext: vec![8; 48] }]
+    {
+        let scratch = Scratch::new();
+        private_directory(&scratch.0).unwrap();
+        let plain = format!("{}\n", STANDARD.encode([7; 32]));
+        write_private(&file(&scratch, PLAIN_FILE), plain.as_bytes()).unwrap();
+        let told = load_or_create(&scratch.0, &Forgetful(other)).unwrap_err().to_string();
+        assert!(told.contains("data.key") && told.contains("not written"), "{told}");
+        assert!(!file(&scratch, DATA_KEY_FILE).exists());
+        // The next start, with a token that is sound, makes it from the plain one.
+        assert_eq!(load(&scratch.0, &given().0).unwrap().expose(), &[7; 32]);
+    }
+}
+
+// A token that encrypts under a nonce of its own and does not tell, or that gives back another key.
+struct Forgetful(Wrapped);
+
+impl Wrapping for Forgetful {
+    fn kind(&self) -> &'static str {
+        "pkcs11"
+    }
+
+    fn key_id(&self) -> String {
+        "vault/forgetful".to_owned()
+    }
+
+    fn wrap(&self, _: &KeyBytes, _: &[u8]) -> Result<Wrapped, Outage> {
+        Ok(self.0.clone())
+    }
+
+    fn open(&self, wrapped: &Wrapped, _: &[u8]) -> Result<KeyBytes, Outage> {
+        if wrapped.nonce == [0; 12] { Ok(Secret::new([9; 32])) } else { Err(Outage::new(PORT, "the tag is wrong")) }
+    }
+}
+
 // A token that is not there.
 struct Broken;
 

@@ -1,4 +1,4 @@
-//! A wrapping key in a token behind a PKCS#11 module: the key never leaves it.
+//! A wrapping key in a token behind a PKCS#11 module, which says of the key that it gives it to nobody.
 //!
 //! Each exchange has a thread, a session and a time limit of its own, because a module may wait for a machine in another
 //! room. It is asked when a process starts, never while a request is served. This module must not know what is wrapped.
@@ -80,12 +80,8 @@ impl Wrapping for TokenWrapping {
     fn wrap(&self, key: &KeyBytes, purpose: &[u8]) -> Result<Wrapped, Outage> {
         let (key, purpose, place) = (key.clone(), purpose.to_vec(), Arc::clone(&self.place));
         self.exchange(move |session, handle| {
-            let nonce = entropy::random::<NONCE_LEN>();
-            let mut iv = nonce;
-            let failed = |error: Error| place.failed("encrypting with the key", &error);
-            let parameters = GcmParams::new(&mut iv, &purpose, TAG_BITS.into()).map_err(failed)?;
-            let ciphertext = session.encrypt(&Mechanism::AesGcm(parameters), handle, key.expose()).map_err(failed)?;
-            Ok(Wrapped { nonce, ciphertext })
+            encrypted(&purpose, |parameters| session.encrypt(&Mechanism::AesGcm(parameters), handle, key.expose()))
+                .map_err(|error| place.failed("encrypting with the key", &error))
         })
     }
 
@@ -101,6 +97,13 @@ impl Wrapping for TokenWrapping {
             key.map(Secret::new).ok_or_else(|| place.outage("what the token decrypted is no key of 32 bytes"))
         })
     }
+}
+
+/// Has something encrypted, under a nonce of ours or, where the token draws its own and writes it over ours, under that.
+fn encrypted(purpose: &[u8], encrypt: impl FnOnce(GcmParams<'_>) -> Result<Vec<u8>, Error>) -> Result<Wrapped, Error> {
+    let mut nonce = entropy::random::<NONCE_LEN>();
+    let ciphertext = encrypt(GcmParams::new(&mut nonce, purpose, TAG_BITS.into())?)?;
+    Ok(Wrapped { nonce, ciphertext })
 }
 
 impl fmt::Debug for TokenWrapping {
@@ -175,10 +178,26 @@ impl Place {
             [] => return Err(self.outage("the token has no AES key of this label")),
             _ => return Err(self.outage("the token has more than one AES key of this label")),
         };
-        let length = session.get_attributes(handle, &[AttributeType::ValueLen]).map_err(failed)?;
-        let long =
-            length.iter().any(|attribute| matches!(attribute, Attribute::ValueLen(bytes) if u64::from(*bytes) == 32));
-        if long { Ok(handle) } else { Err(self.outage("the key of this label is not of 256 bits")) }
+        let asked = [AttributeType::ValueLen, AttributeType::Sensitive, AttributeType::Extractable];
+        let told = session.get_attributes(handle, &asked).map_err(failed)?;
+        self.fit(&told)?;
+        Ok(handle)
+    }
+
+    /// Refuses a key of another length, and one that does not say that it stays in the token.
+    fn fit(&self, told: &[Attribute]) -> Result<(), Outage> {
+        if !told.iter().any(|attribute| matches!(attribute, Attribute::ValueLen(bytes) if u64::from(*bytes) == 32)) {
+            return Err(self.outage("the key of this label is not of 256 bits"));
+        }
+        if !told.contains(&Attribute::Sensitive(true)) {
+            return Err(self.outage("whoever knows the PIN can read this key; make it anew, with CKA_SENSITIVE true"));
+        }
+        if !told.contains(&Attribute::Extractable(false)) {
+            let why =
+                "whoever knows the PIN can take this key out under another; make it anew, with CKA_EXTRACTABLE false";
+            return Err(self.outage(why));
+        }
+        Ok(())
     }
 
     fn outage(&self, why: &str) -> Outage {

@@ -140,6 +140,58 @@ fn a_key_in_a_token_wraps_the_data_key_and_opens_it_again() {
     });
 }
 
+/// Makes a key in the token that gives itself away in some way, or in none.
+fn made(label: &str, sensitive: bool, extractable: bool) {
+    let place = Place(vault());
+    let _alone = EXCHANGE.lock();
+    let module = Pkcs11::new(module()).unwrap();
+    module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
+    let session = module.open_rw_session(place.slot(&module).unwrap()).unwrap();
+    session.login(UserType::User, Some(&AuthPin::new(PIN.into()))).unwrap();
+    let key = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Label(label.as_bytes().to_vec()),
+        Attribute::Token(true),
+        Attribute::Encrypt(true),
+        Attribute::Decrypt(true),
+        Attribute::Sensitive(sensitive),
+        Attribute::Extractable(extractable),
+        Attribute::Value(entropy::random::<32>().to_vec()),
+    ];
+    session.create_object(&key).unwrap();
+    drop(session);
+    module.finalize().unwrap();
+}
+
+#[test]
+fn a_key_that_the_token_would_give_out_is_refused() {
+    in_a_process_with_a_token("a_key_that_the_token_would_give_out_is_refused", |_| {
+        let keys = [("open", false, true), ("read", false, false), ("taken", true, true), ("kept", true, false)];
+        for (label, sensitive, extractable) in keys {
+            made(label, sensitive, extractable);
+            let key = TokenKey { key: label.to_owned(), ..vault() };
+            if label == "kept" {
+                assert!(TokenWrapping::new(key).wrap(&Secret::new([7; 32]), b"test").is_ok());
+            } else {
+                let told = refused(key);
+                assert!(told.contains(if sensitive { "CKA_EXTRACTABLE" } else { "CKA_SENSITIVE" }), "{told}");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_nonce_that_a_token_drew_itself_is_kept() {
+    let own = |mut parameters: GcmParams<'_>| {
+        parameters.iv().fill(9);
+        Ok(vec![1, 2, 3])
+    };
+    assert_eq!(encrypted(b"test", own).unwrap(), Wrapped { nonce: [9; NONCE_LEN], ciphertext: vec![1, 2, 3] });
+    let ours = || encrypted(b"test", |_| Ok(vec![])).unwrap().nonce;
+    assert_ne!(ours(), ours());
+}
+
 #[test]
 fn exchanges_at_once_do_not_end_one_another() {
     in_a_process_with_a_token("exchanges_at_once_do_not_end_one_another", |_| {
