@@ -47,7 +47,7 @@ impl Refine<Cleared> for Deed {
         match &cleared.policy().service {
             Service::Upstream(upstream) => {
                 let upstream = upstream.clone();
-                proxy::forward(&*self.house.claims, &self.reach, &self.generation.rulebook, &upstream, cleared).await
+                proxy::forward(&self.house, &self.reach, &self.generation.rulebook, &upstream, cleared).await
             }
             // Boxed, as are all rare and large states: what every request carries stays small.
             Service::Own => {

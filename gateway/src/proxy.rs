@@ -20,6 +20,8 @@ use spine::error::Rejection;
 use spine::stage::{Cleared, SoundBody};
 
 use crate::bounded::{Bounded, Broken};
+use crate::house::House;
+use crate::layer::once::LEASE_MARGIN;
 use crate::layer::read;
 use crate::layer::trace::INTERACTION;
 use crate::reach::Reach;
@@ -40,7 +42,7 @@ static FROM_CLIENT: [HeaderName; 4] =
 
 /// Sends a cleared request to its backend.
 pub async fn forward(
-    claims: &dyn Claims,
+    house: &House,
     reach: &Reach,
     rulebook: &Rulebook,
     upstream: &UpstreamId,
@@ -57,6 +59,10 @@ pub async fn forward(
     let (deadline, received) = (cleared.deadline, cleared.received);
     let policy = Arc::clone(cleared.policy());
     let unknown = |reference: &str| Ok(unknown_outcome(reference, policy.settled_by.as_ref(), received));
+    if reference.is_some() && house.clock.now() >= received + policy.timeout + LEASE_MARGIN {
+        // Whoever stood still for so long, with its timers, may no longer hold the claim: another may be sending it.
+        return Err(Rejection::new(Code::DeadlineExceeded, "The request took too long, and was not sent on."));
+    }
     let mut sending = std::pin::pin!(pools.send(upstream, OutgoingRequest::new(method, target, headers, body)));
     let backend_may = rulebook.upstreams.get(upstream).map_or(Duration::ZERO, |known| known.connect + known.response);
     let sent = if deadline.saturating_duration_since(Instant::now()) > backend_may {
@@ -86,7 +92,7 @@ pub async fn forward(
         (Ok(reply), None) if reply.status() == StatusCode::NOT_FOUND => {
             let wanted = Wanted::of(rulebook, &cleared);
             Ok(match wanted {
-                Some(wanted) => Box::pin(wanted.fate(claims)).await?.unwrap_or_else(|| passed_on(reply)),
+                Some(wanted) => Box::pin(wanted.fate(&*house.claims)).await?.unwrap_or_else(|| passed_on(reply)),
                 None => passed_on(reply),
             })
         }

@@ -119,6 +119,20 @@ pub fn judge(undecided: &Undecided, said: Said<'_>, dice: u64, now: Timestamp) -
     }
 }
 
+/// Tells whether a body is the state of the deed of `reference`: an object that names it as `member`.
+#[must_use]
+pub fn is_of(body: &[u8], member: &str, reference: &str) -> bool {
+    let body: Option<Value> = serde_json::from_slice(body).ok();
+    body.as_ref().and_then(|body| body.get(member)).and_then(Value::as_str) == Some(reference)
+}
+
+/// Tells whether a body is a JSON object that says anything at all.
+#[must_use]
+pub fn is_telling(body: &[u8]) -> bool {
+    let body: Option<Value> = serde_json::from_slice(body).ok();
+    body.as_ref().and_then(Value::as_object).is_some_and(|members| !members.is_empty())
+}
+
 /// Writes the `data` of an event that tells how a deed stands.
 #[must_use]
 pub fn told(reference: &str, status: &str) -> String {
@@ -203,6 +217,34 @@ mod tests {
         ] {
             assert_eq!(judge(&undecided(0), Said::Known(body.as_bytes()), 0, NOW), again(ASK_AGAIN_MIN), "{body}");
         }
+    }
+
+    #[test]
+    fn a_body_is_of_the_deed_it_names() {
+        for body in [
+            "",
+            "{",
+            "[]",
+            "\"x\"",
+            "{}",
+            r#"{"status":"ACSC"}"#,
+            r#"{"paymentId":"y"}"#,
+            r#"{"paymentId":"X"}"#,
+            r#"{"paymentId":["x"]}"#,
+            r#"{"id":"x"}"#,
+            r#"{"data":{"paymentId":"x"}}"#,
+        ] {
+            assert!(!is_of(body.as_bytes(), "paymentId", "x"), "{body}");
+        }
+        assert!(is_of(br#"{"paymentId":"x","status":"ACSC"}"#, "paymentId", "x"));
+    }
+
+    #[test]
+    fn only_an_object_with_members_tells_anything() {
+        for body in ["", "{", "{}", "[]", "[{\"a\":1}]", "null", "\"no\"", "404"] {
+            assert!(!is_telling(body.as_bytes()), "{body}");
+        }
+        assert!(is_telling(br#"{"title":"no such payment"}"#));
     }
 
     #[test]

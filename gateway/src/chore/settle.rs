@@ -11,7 +11,7 @@ use adapters::upstream::Pools;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use http_body_util::{BodyExt as _, Limited};
 use policies::audit::{Ending, Record};
 use policies::code::Outage;
@@ -260,13 +260,36 @@ async fn ask(house: &House, pools: &Pools<Body>, question: &Question, undecided:
             let (head, body) = reply.into_parts();
             let media = head.headers.get(CONTENT_TYPE).cloned();
             match (Limited::new(body, REPLY_BYTES_MAX).collect().await, media) {
-                (Ok(read), Some(media)) => Heard::Known(media, read.to_bytes()),
+                (Ok(read), Some(media)) => known(question, undecided, media, read.to_bytes()),
                 _ => Heard::Nothing,
             }
         }
-        StatusCode::NOT_FOUND => Heard::Unheard,
+        StatusCode::NOT_FOUND if is_problem(reply.headers()) => {
+            // Whoever stands in between says "not found" too, but not as a bank does.
+            let read = Limited::new(reply.into_body(), REPLY_BYTES_MAX).collect().await;
+            let telling = read.is_ok_and(|read| settle::is_telling(&read.to_bytes()));
+            if telling { Heard::Unheard } else { Heard::Nothing }
+        }
         _ => Heard::Nothing,
     }
+}
+
+fn known(question: &Question, undecided: &Undecided, media: HeaderValue, body: Bytes) -> Heard {
+    if settle::is_of(&body, &question.status.parameter, &undecided.reference) {
+        return Heard::Known(media, body);
+    }
+    tracing::error!(
+        "asked what became of {}, the backend {} answers 200 without this reference as `{}`: nothing is settled by that",
+        undecided.reference,
+        question.upstream,
+        question.status.parameter,
+    );
+    Heard::Nothing
+}
+
+fn is_problem(headers: &HeaderMap) -> bool {
+    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/problem+json")
 }
 
 /// Makes the answer that repetitions get from now on: that of a deed that was taken on.

@@ -82,7 +82,6 @@ impl<S: Refine<Claimed, Out = Reply>> Once<S> {
         let trail = sound.trail.clone();
         let claim = new_claim(&self.house, &sound)?;
         let (policy, now, deadline) = (Arc::clone(sound.policy()), sound.received, sound.deadline);
-        let fresh = claim.reference.clone();
         let answer = self.house.claims.claim(claim, now).await;
         match answer.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))? {
             ClaimAnswer::Earlier(earlier) => {
@@ -95,13 +94,16 @@ impl<S: Refine<Claimed, Out = Reply>> Once<S> {
                 trail.note_step("once", "pass");
                 trail.note_reference(ticket.reference());
                 let claimed = Claimed { sound, ticket: Some(ticket.clone()) };
-                let taken_over = ticket.reference() != fresh;
-                let holder = Holder { house: &self.house, ticket, taken_over, policy, received: now, deadline };
-                match CatchPanic(std::pin::pin!(self.inner.refine(claimed))).await {
-                    Ok(Ok(reply)) => holder.keep(reply).await,
-                    Ok(Err(rejection)) => holder.give_back(rejection).await,
-                    Err(cause) => holder.broken(&cause).await,
-                }
+                let holder = Holder { house: &self.house, ticket, policy, received: now, deadline };
+                let told = async {
+                    match CatchPanic(std::pin::pin!(self.inner.refine(claimed))).await {
+                        Ok(Ok(reply)) => holder.keep(reply).await,
+                        Ok(Err(rejection)) => holder.give_back(rejection).await,
+                        Err(cause) => holder.keep(holder.broken(&cause)?).await,
+                    }
+                };
+                // The lease ends by itself if the defect is in the telling.
+                CatchPanic(std::pin::pin!(told)).await.unwrap_or_else(|cause| holder.broken(&cause))
             }
         }
     }
@@ -111,8 +113,6 @@ impl<S: Refine<Claimed, Out = Reply>> Once<S> {
 struct Holder<'a> {
     house: &'a House,
     ticket: ClaimTicket,
-    // Whether an earlier holder may have sent the deed.
-    taken_over: bool,
     policy: Arc<OperationPolicy>,
     received: Timestamp,
     deadline: Instant,
@@ -121,6 +121,8 @@ struct Holder<'a> {
 impl Holder<'_> {
     /// Stores what the way out let through, then gives it.
     async fn keep(&self, reply: Reply) -> Result<Reply, Rejection> {
+        // What a backend refuses now it may have done for an earlier holder: by its answer nobody can tell.
+        let reply = if self.ticket.in_doubt() && !reply.status().is_success() { self.unknown() } else { reply };
         // A backend that dribbles its answer does not hold the claim beyond its lease.
         let read = timeout_at(self.deadline.into(), whole(reply)).await.ok().flatten();
         let (head, bytes) = match read {
@@ -142,6 +144,10 @@ impl Holder<'_> {
             // The deed is done and must be told. When the lease is over the backend is asked what became of it, and a
             // repetition that comes earlier reaches the backend under the same reference, which does it once.
             tracing::error!("an answer could not be stored for repetitions: {outage}");
+            if self.is_outlived(now) && !head.status.is_success() {
+                // Whoever took the claim over may get another answer.
+                return Ok(self.unknown());
+            }
         }
         Ok(Reply::from_parts(head, Body::whole(bytes)))
     }
@@ -152,26 +158,36 @@ impl Holder<'_> {
             // If the store is gone, the end of the lease lets it try again.
             tracing::warn!("a claim could not be released and stays until its lease ends: {outage}");
         }
-        if !self.taken_over || !rejection.status().is_server_error() || self.policy.settled_by.is_none() {
+        // A client can do something about this one, and comes back with the same key: it is no refusal of the deed.
+        if rejection.code() == Code::StepUpRequired || self.policy.settled_by.is_none() {
             return Err(rejection);
         }
-        // An earlier holder may have reached the backend: then "it failed" would be more than anybody knows.
         let (key, now) = (self.ticket.key(), self.house.clock.now());
-        let fate = self.house.claims.fate(key.client(), key.operation(), self.ticket.reference(), now).await;
-        match fate {
-            Ok(Some(Fate::Undecided { .. })) => Ok(self.unknown()),
-            Ok(_) | Err(_) => Err(rejection),
+        if !self.ticket.in_doubt() && !self.is_outlived(now) {
+            return Err(rejection);
+        }
+        // Another holder, before or since, may have reached the backend: then a refusal would be more than anybody knows.
+        match self.house.claims.fate(key.client(), key.operation(), self.ticket.reference(), now).await {
+            Ok(Some(Fate::NotReceived { .. })) => Err(rejection),
+            Ok(_) => Ok(self.unknown()),
+            Err(_) if self.ticket.in_doubt() => Ok(self.unknown()),
+            Err(_) => Err(rejection),
         }
     }
 
     /// Answers for a defect on the way: nobody can say how far the deed has come.
-    async fn broken(&self, cause: &str) -> Result<Reply, Rejection> {
+    fn broken(&self, cause: &str) -> Result<Reply, Rejection> {
         self.house.metrics.panicked();
         if self.policy.settled_by.is_none() {
             return Err(Rejection::new(Code::Internal, "The request could not be answered.").because(cause));
         }
         tracing::error!("a defect left the outcome of {} unknown: {cause}", self.ticket.reference());
-        self.keep(self.unknown()).await
+        Ok(self.unknown())
+    }
+
+    /// Tells whether the lease is over: then somebody else may be at it.
+    fn is_outlived(&self, now: Timestamp) -> bool {
+        now >= self.received + self.policy.timeout + LEASE_MARGIN
     }
 
     fn unknown(&self) -> Reply {

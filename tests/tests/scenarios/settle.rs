@@ -3,28 +3,35 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use gateway::deed::Deed;
+use gateway::layer::assess::Assess;
 use gateway::layer::authenticate::Authenticate;
 use gateway::layer::meter::Meter;
 use gateway::layer::once::{Claimed, LEASE_MARGIN, OnceLayer};
 use gateway::layer::permit::Permit;
+use gateway::layer::redact::RedactLayer;
 use gateway::layer::route::Route;
 use gateway::layer::validate::Validate;
 use policies::id::ClientId;
 use policies::settle::{ASK_AGAIN_MAX, ASKED_MIN, RECEIPT_WINDOW};
 use scenarios::actors::app::fresh;
-use scenarios::actors::backend::Backend;
+use scenarios::actors::backend::{Backend, Received};
 use scenarios::actors::bank::{self, payment, payment_with};
 use scenarios::actors::{App, Session};
 use scenarios::world::{Answer, Ask, Kind, PATIENCE, Setup, World};
 use serde_json::{Value, json};
 use spine::Reply;
+use spine::body::{Body, BodyFailure};
 use spine::error::Rejection;
 use spine::refine::{Refine, then};
 use spine::stage::{Guarded, Traced};
 use spine::trail::Trail;
 use tower::Layer as _;
 
+use crate::payments::booked;
 use crate::races::{PAYMENT_TIMEOUT, abandoned, left};
+use crate::stepup::{challenged, verified, with_result};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -39,10 +46,36 @@ store_scenarios! {
     an_undecided_payment_outlives_a_restart,
     a_payment_whose_client_went_away_is_settled_all_the_same,
     a_payment_of_an_operation_without_policy_waits_for_it,
+    our_own_refusal_is_never_told_of_an_undecided_payment,
 }
 
 mod elsewhere {
     use scenarios::world::Kind;
+
+    #[tokio::test]
+    async fn a_refusal_of_a_repetition_is_no_word_about_the_first() {
+        super::a_refusal_of_a_repetition_is_no_word_about_the_first(Kind::Memory).await;
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_what_was_not_received_is_final() {
+        super::a_refusal_of_what_was_not_received_is_final(Kind::Memory).await;
+    }
+
+    #[tokio::test]
+    async fn a_payment_whose_lease_is_over_is_not_sent() {
+        super::a_payment_whose_lease_is_over_is_not_sent(Kind::Memory).await;
+    }
+
+    #[tokio::test]
+    async fn a_defect_in_an_answer_leaves_the_outcome_unknown() {
+        super::a_defect_in_an_answer_leaves_the_outcome_unknown(Kind::Memory).await;
+    }
+
+    #[tokio::test]
+    async fn a_store_that_fails_says_nothing_of_a_payment_in_doubt() {
+        super::a_store_that_fails_says_nothing_of_a_payment_in_doubt(Kind::Memory).await;
+    }
 
     #[tokio::test]
     async fn what_tells_nothing_settles_nothing() {
@@ -279,12 +312,20 @@ async fn a_payment_of_an_operation_without_policy_waits_for_it(kind: Kind) {
 /// Starts a world whose backend loses every payment and says this of its state.
 async fn saying(kind: Kind, state: &str) -> (World, Backend) {
     let state = state.to_owned();
-    let script = move |request: &scenarios::actors::backend::Received| {
-        if request.line().starts_with("POST") { String::new() } else { state.clone() }
+    let script = move |request: &Received| {
+        if request.line().starts_with("POST") { String::new() } else { state.replace(ASKED_FOR, asked_for(request)) }
     };
     let backend = Backend::scripted(script).await;
     let world = World::with(kind, Setup { backend: Some(backend.address), ..Setup::default() }).await;
     (world, backend)
+}
+
+/// Where it stands in the answer of a backend, that names the payment it is asked for.
+const ASKED_FOR: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Tells which payment a backend is asked for.
+fn asked_for(request: &Received) -> &str {
+    request.line().split(' ').nth(1).and_then(|path| path.rsplit('/').next()).unwrap_or_default()
 }
 
 fn with_body(head: &str, body: &str) -> String {
@@ -293,16 +334,29 @@ fn with_body(head: &str, body: &str) -> String {
 
 async fn what_tells_nothing_settles_nothing(kind: Kind) {
     let json = |body: &str| with_body("200 OK\r\ncontent-type: application/json", body);
-    let oversize = json(&format!("{{\"status\":\"ACSC\",\"x\":\"{}\"}}", "x".repeat(256 * 1024)));
+    let problem = |body: &str| with_body("404 Not Found\r\ncontent-type: application/problem+json", body);
+    let booked = format!("{{\"paymentId\":\"{ASKED_FOR}\",\"status\":\"ACSC\"}}");
+    let oversize = json(&booked.replace("ACSC\"", &format!("ACSC\",\"x\":\"{}\"", "x".repeat(256 * 1024))));
+    let cut = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n";
     for state in [
         "",
         "SSH-2.0-core\r\n\r\n",
         &json("{}"),
-        &json("{\"status\":\"unknown\"}"),
-        &json("{\"status\":\"ACSC\""),
+        &json(&booked.replace("ACSC", "unknown")),
+        &json(booked.trim_end_matches('}')),
         &oversize,
-        &with_body("200 OK\r\ncontent-type: text/html", "{\"status\":\"ACSC\"}"),
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{\"status\":\"ACSC\"}",
+        &with_body("200 OK\r\ncontent-type: text/html", &booked),
+        &format!("{cut}{booked}"),
+        // What stands between us and the bank, and a bank that has mixed up its payments.
+        &json("{\"status\":\"maintenance\"}"),
+        &json(&booked.replace("paymentId", "id")),
+        &json("{\"paymentId\":\"018f3c1e-8c73-7d3e-9f20-4b6c8d0e1f20\",\"status\":\"RJCT\"}"),
+        "HTTP/1.1 404 Not Found\r\nserver: envoy\r\ncontent-length: 0\r\n\r\n",
+        &with_body("404 Not Found\r\ncontent-type: application/json", "{\"message\":\"no Route matched\"}"),
+        &problem(""),
+        &problem("{}"),
+        &problem("[]"),
+        &problem("{\"title\":"),
         &with_body("404 Not Found\r\ncontent-type: text/html", "<h1>no such page</h1>"),
         &with_body("401 Unauthorized\r\ncontent-type: application/problem+json", "{}"),
         &with_body("410 Gone\r\ncontent-type: application/problem+json", "{}"),
@@ -329,7 +383,7 @@ async fn what_tells_nothing_settles_nothing(kind: Kind) {
 }
 
 async fn a_payment_is_asked_for_and_never_sent_again(kind: Kind) {
-    let state = with_body("404 Not Found\r\ncontent-type: application/problem+json", "{}");
+    let state = with_body("404 Not Found\r\ncontent-type: application/problem+json", "{\"title\":\"no such payment\"}");
     let (world, backend) = saying(kind, &state).await;
     let app = Session::of(&world, "demo-app").await;
     let lost = app.pay(&fresh("order"), &payment("1.00")).await;
@@ -445,25 +499,66 @@ impl Refine<Claimed> for Defect {
     }
 }
 
-async fn a_defect_on_the_way_leaves_the_outcome_unknown(kind: Kind) {
-    let world = World::start(kind).await;
-    let app = Session::of(&world, "demo-app").await;
-    let (key, body) = (fresh("order"), payment("1.00"));
-    let ask = app.dress(Ask::post("/v1/domestic-payments").with("x-idempotency-key", &key).json(&body));
+/// The same, with an answer whose body is the defect.
+struct DefectiveAnswer;
+
+impl Refine<Claimed> for DefectiveAnswer {
+    type Out = Reply;
+
+    async fn refine(&self, _: Claimed) -> Result<Reply, Rejection> {
+        Ok(Reply::new(Body::stream(Box::pin(Broken))))
+    }
+}
+
+struct Broken;
+
+impl http_body::Body for Broken {
+    type Data = Bytes;
+    type Error = BodyFailure;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BodyFailure>>> {
+        panic!("a defect in an answer")
+    }
+}
+
+/// Stands still with the claim for as long as its lease, then does what was to be done.
+struct Stalled<S>(Arc<World>, S);
+
+impl<S: Refine<Claimed, Out = Reply>> Refine<Claimed> for Stalled<S> {
+    type Out = Reply;
+
+    async fn refine(&self, claimed: Claimed) -> Result<Reply, Rejection> {
+        self.0.advance(PAYMENT_TIMEOUT + LEASE_MARGIN);
+        self.1.refine(claimed).await
+    }
+}
+
+/// Sends a payment on the way that payments go, with `last` where assessing and doing would be.
+async fn on_a_way_with(world: &World, ask: &Ask, last: impl Refine<Claimed, Out = Reply>) -> Result<Reply, Rejection> {
     let house = Arc::clone(&world.assembled().house);
     let generation = Arc::clone(world.assembled().stack.load().generation());
     let way = then(
         Route(Arc::clone(&generation)),
         then(
             Authenticate { house: Arc::clone(&house), generation },
-            then(Meter(Arc::clone(&house)), then(Permit, then(Validate, OnceLayer(Arc::clone(&house)).layer(Defect)))),
+            then(Meter(Arc::clone(&house)), then(Permit, then(Validate, OnceLayer(Arc::clone(&house)).layer(last)))),
         ),
     );
     let interaction = house.new_interaction();
     let trail = Trail::open(interaction.clone(), world.now(), 1);
-    let traced = Traced { arrived: Box::new(world.arrived(&ask)), interaction };
-    let received = Guarded::admitted(traced, Instant::now() + PATIENCE).receive(world.now(), trail);
-    let reply = way.refine(received).await.unwrap();
+    let traced = Traced { arrived: Box::new(world.arrived(ask)), interaction };
+    way.refine(Guarded::admitted(traced, Instant::now() + PATIENCE).receive(world.now(), trail)).await
+}
+
+async fn a_defect_on_the_way_leaves_the_outcome_unknown(kind: Kind) {
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "demo-app").await;
+    let (key, body) = (fresh("order"), payment("1.00"));
+    let ask = app.dress(Ask::post("/v1/domestic-payments").with("x-idempotency-key", &key).json(&body));
+    let reply = on_a_way_with(&world, &ask, Defect).await.unwrap();
     assert_eq!(reply.status(), 202);
     // Kept as any unknown outcome; the bank has not seen it, and says so when the time has come.
     let again = app.pay(&key, &body).await;
@@ -473,4 +568,163 @@ async fn a_defect_on_the_way_leaves_the_outcome_unknown(kind: Kind) {
     world.round().await.unwrap();
     let app = Session::of(&world, "demo-app").await;
     app.pay(&key, &body).await.succeeded(201);
+}
+
+async fn a_defect_in_an_answer_leaves_the_outcome_unknown(kind: Kind) {
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "demo-app").await;
+    let ask = Ask::post("/v1/domestic-payments").with("x-idempotency-key", &fresh("order"));
+    let reply = on_a_way_with(&world, &app.dress(ask.json(&payment("1.00"))), DefectiveAnswer).await.unwrap();
+    assert_eq!(reply.status(), 202);
+    // The lease ends, and the bank is asked.
+    world.advance(PAYMENT_TIMEOUT + LEASE_MARGIN);
+    world.round().await.unwrap();
+    assert_eq!(world.metric("qaqpa_undecided"), 1.0);
+}
+
+/// What assesses and does, as it stands behind `once`.
+fn deed(world: &World) -> impl Refine<Claimed, Out = Reply> {
+    let house = Arc::clone(&world.assembled().house);
+    let stack = world.assembled().stack.load();
+    let (generation, reach) = (Arc::clone(stack.generation()), Arc::clone(stack.reach()));
+    then(Assess(Arc::clone(&house)), RedactLayer.layer(Deed { house, generation, reach }))
+}
+
+async fn a_payment_whose_lease_is_over_is_not_sent(kind: Kind) {
+    let world = Arc::new(World::start(kind).await);
+    let app = Session::of(&world, "demo-app").await;
+    let before = bank::balance(&world, 1).await;
+    let (key, body) = (fresh("order"), payment("1.00"));
+    let ask = app.dress(Ask::post("/v1/domestic-payments").with("x-idempotency-key", &key).json(&body));
+    let refused = on_a_way_with(&world, &ask, Stalled(Arc::clone(&world), deed(&world))).await.unwrap_err();
+    assert_eq!(refused.name(), "deadline_exceeded");
+    assert_eq!(bank::balance(&world, 1).await, before);
+    // Nothing was sent, so the key is free for its body at once.
+    app.pay(&key, &body).await.succeeded(201);
+    assert_eq!(bank::balance(&world, 1).await, before - 100);
+}
+
+/// Does the deed and tells nobody, as a gateway that dies when it has sent it.
+struct Dying<S>(S);
+
+impl<S: Refine<Claimed, Out = Reply>> Refine<Claimed> for Dying<S> {
+    type Out = Reply;
+
+    async fn refine(&self, claimed: Claimed) -> Result<Reply, Rejection> {
+        let _ = self.0.refine(claimed).await;
+        std::future::pending().await
+    }
+}
+
+/// Leaves a claim whose payment the backend has received, and lets its lease end.
+async fn died(world: &World, backend: &Backend, app: &Session<'_>, key: &str, body: &Value) {
+    let ask = app.dress(Ask::post("/v1/domestic-payments").with("x-idempotency-key", key).json(body));
+    let received = async {
+        while backend.received().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        told = on_a_way_with(world, &ask, Dying(deed(world))) => panic!("{told:?}"),
+        () = received => {}
+    }
+    world.advance(PAYMENT_TIMEOUT + LEASE_MARGIN);
+}
+
+/// Starts a backend that refuses payments so, and says this of their state.
+async fn refusing(kind: Kind, refusal: &str, state: &str) -> (World, Backend) {
+    let head = format!("{refusal}\r\nconnection: close\r\ncontent-type: application/problem+json");
+    let (refusal, state) = (with_body(&head, "{\"title\":\"no\"}"), state.to_owned());
+    let script = move |request: &Received| {
+        if request.line().starts_with("POST") { refusal.clone() } else { state.replace(ASKED_FOR, asked_for(request)) }
+    };
+    let backend = Backend::scripted(script).await;
+    let world = World::with(kind, Setup { backend: Some(backend.address), ..Setup::default() }).await;
+    (world, backend)
+}
+
+async fn a_refusal_of_a_repetition_is_no_word_about_the_first(kind: Kind) {
+    let booked = format!("{{\"paymentId\":\"{ASKED_FOR}\",\"status\":\"ACSC\"}}");
+    let state = with_body("200 OK\r\ncontent-type: application/json", &booked);
+    for refusal in
+        ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "409 Conflict", "422 Unprocessable", "429 Busy"]
+    {
+        let (world, backend) = refusing(kind, refusal, &state).await;
+        let app = Session::of(&world, "demo-app").await;
+        let (key, body) = (fresh("order"), payment("7.00"));
+        died(&world, &backend, &app, &key, &body).await;
+        // The bank has booked the first, and refuses the second because of it.
+        let again = app.pay(&key, &body).await;
+        assert_eq!(again.status, 202, "{refusal}: {}", again.text());
+        assert_eq!(again.at("/status"), "unknown");
+        world.round().await.unwrap();
+        let events = told(&world).await;
+        assert_eq!(events.last(), Some(&settled(&again, "ACSC")), "{refusal}");
+        assert_eq!(app.pay(&key, &body).await.succeeded(201).at("/status"), "ACSC");
+        let sent = backend.received().iter().filter(|request| request.line().starts_with("POST")).count();
+        assert_eq!(sent, 2, "{refusal}");
+    }
+}
+
+async fn a_refusal_of_what_was_not_received_is_final(kind: Kind) {
+    let state = with_body("404 Not Found\r\ncontent-type: application/problem+json", "{\"title\":\"none\"}");
+    let (world, backend) = refusing(kind, "422 Unprocessable", &state).await;
+    let app = Session::of(&world, "demo-app").await;
+    let (key, body) = (fresh("order"), payment("7.00"));
+    died(&world, &backend, &app, &key, &body).await;
+    app.pay(&key, &body).await.succeeded(202);
+    asked_enough(&world).await;
+    world.advance(RECEIPT_WINDOW);
+    world.round().await.unwrap();
+    let app = Session::of(&world, "demo-app").await;
+    for _ in 0..2 {
+        app.pay(&key, &body).await.status_is(422);
+    }
+    let sent = backend.received().iter().filter(|request| request.line().starts_with("POST")).count();
+    assert_eq!(sent, 3, "the refusal is kept");
+}
+
+/// Leaves a large payment, booked, whose identity result is too old by now; gives its key, body and result.
+async fn left_large(world: &World) -> (String, Value, String) {
+    let app = Session::of(world, "demo-app").await;
+    let (key, body) = (fresh("order"), payment_with("250001.00", "SBX:delay=20000"));
+    let challenge = challenged(&app, &key, &body).await;
+    let result = verified(&app, &challenge, bank::iin(1)).await;
+    let before = bank::balance(world, 1).await;
+    tokio::select! {
+        answer = with_result(&app, &key, &body, &result) => panic!("too quick: {answer:?}"),
+        () = booked(world, before) => {}
+    }
+    abandoned(world).await;
+    world.advance(Duration::from_secs(6 * 60));
+    (key, body, result)
+}
+
+async fn our_own_refusal_is_never_told_of_an_undecided_payment(kind: Kind) {
+    let world = World::start(kind).await;
+    let (key, body, result) = left_large(&world).await;
+    let app = Session::of(&world, "demo-app").await;
+    // Without a result the client is told what to bring, and nothing about the payment.
+    app.pay(&key, &body).await.refused(401, "step_up_required");
+    let unsure = with_result(&app, &key, &body, &result).await;
+    assert_eq!(unsure.succeeded(202).at("/status"), "unknown");
+    world.round().await.unwrap();
+    assert_eq!(told(&world).await.last(), Some(&settled(&unsure, "ACSC")));
+    assert_eq!(app.pay(&key, &body).await.succeeded(201).at("/paymentId"), unsure.at("/paymentId"));
+    // Where nothing is in doubt, a refusal is one.
+    with_result(&app, &fresh("order"), &body, &result).await.refused(403, "verification_failed");
+}
+
+async fn a_store_that_fails_says_nothing_of_a_payment_in_doubt(kind: Kind) {
+    let world = World::start(kind).await;
+    let (key, body, result) = left_large(&world).await;
+    let app = Session::of(&world, "demo-app").await;
+    // The claim can be taken over, and then neither given back nor read.
+    sabotage(
+        &world,
+        "CREATE TRIGGER broken AFTER INSERT ON claims BEGIN
+           UPDATE claims SET outcome = 'broken' WHERE rowid = NEW.rowid; END",
+    );
+    let unsure = with_result(&app, &key, &body, &result).await;
+    assert_eq!(unsure.succeeded(202).at("/status"), "unknown");
 }
