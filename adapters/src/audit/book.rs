@@ -1,8 +1,8 @@
 //! What the trail's thread does: turns records into frames, makes them durable, signs heads.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use policies::audit::Record;
@@ -10,7 +10,7 @@ use policies::code::Outage;
 use tokio::sync::oneshot;
 
 use super::frame::{Link, append};
-use super::heads::{HEAD_EVERY, Head, Heads};
+use super::heads::{Head, Heads};
 use super::log::{Log, Unwritten};
 use super::queue::{Entry, Shared, TICK};
 use super::record::{Note, Scribe};
@@ -44,6 +44,7 @@ struct Batch {
     records: Vec<(Box<Record>, Option<Told<()>>)>,
     flushed: Vec<Told<()>>,
     signed: Vec<Told<Head>>,
+    let_go: Vec<mpsc::Sender<Result<(), Outage>>>,
 }
 
 impl Book {
@@ -52,15 +53,19 @@ impl Book {
         let mut batch = Batch::default();
         for entry in entries {
             match entry {
+                Entry::LetGo { segment, sequence, told } => {
+                    self.notes.push(Note::LetGo { segment, sequence });
+                    batch.let_go.push(told);
+                }
                 Entry::Record(record) => batch.records.push((record, None)),
                 Entry::Durable(record, told) => batch.records.push((record, Some(told))),
                 Entry::Flush(told) => batch.flushed.push(told),
                 Entry::Sign(told) => batch.signed.push(told),
             }
         }
-        let (mut waiting, written) = self.append(batch.records);
+        let (mut waiting, written) = self.append(batch.records, !batch.let_go.is_empty());
         waiting.append(&mut batch.flushed);
-        let count = waiting.len() + batch.signed.len();
+        let count = waiting.len() + batch.signed.len() + batch.let_go.len();
         let written = match written {
             Ok(()) if count > 0 => self.sync(),
             other => other,
@@ -69,6 +74,16 @@ impl Book {
         for told in waiting {
             // Who waited may have gone.
             let _ = told.send(answer.clone());
+        }
+        if !batch.let_go.is_empty() {
+            // Signed for at once: whoever takes a segment away and adds the note has no head over it.
+            let noted = answer.and_then(|()| match self.heads.are_signed() {
+                true => self.sign().map(drop).map_err(|error| Outage::new("audit", error)),
+                false => Ok(()),
+            });
+            for told in batch.let_go {
+                let _ = told.send(noted.clone());
+            }
         }
         if !batch.signed.is_empty() {
             let head = self.sign().map_err(|error| Outage::new("audit", error));
@@ -95,7 +110,7 @@ impl Book {
             }
             Some(_) => {}
         }
-        if self.is_unsigned() && self.clock.now().since(self.heads.at) >= HEAD_EVERY {
+        if self.is_unsigned() && self.heads.is_due(self.clock.now()) {
             self.try_sign();
         }
     }
@@ -114,7 +129,7 @@ impl Book {
     pub(super) fn close(&mut self) {
         let lost = self.shared.lost.load(Ordering::Relaxed);
         if lost > self.told_lost {
-            let (_, written) = self.append(Vec::new());
+            let (_, written) = self.append(Vec::new(), false);
             if let Err(error) = written {
                 tracing::error!("the audit trail ends without telling that records were lost: {error}");
             }
@@ -126,13 +141,18 @@ impl Book {
     }
 
     /// Appends records behind the notes that wait; gives who waits for those that were taken.
-    fn append(&mut self, records: Vec<(Box<Record>, Option<Told<()>>)>) -> (Vec<Told<()>>, Result<(), io::Error>) {
+    /// Without records, notes are only written if they have to be `now`.
+    fn append(
+        &mut self,
+        records: Vec<(Box<Record>, Option<Told<()>>)>,
+        now: bool,
+    ) -> (Vec<Told<()>>, Result<(), io::Error>) {
         let lost = self.shared.lost.load(Ordering::Relaxed);
         let gap = lost.saturating_sub(self.told_lost);
-        if records.is_empty() && gap == 0 {
+        if records.is_empty() && gap == 0 && !now {
             return (Vec::new(), Ok(()));
         }
-        if self.log.is_full() && self.is_unsigned() {
+        if self.log.is_full() && self.is_unsigned() && !self.heads.is_resting(self.clock.now()) {
             self.try_sign();
         }
         let mut frames = std::mem::take(&mut self.frames);
@@ -189,8 +209,33 @@ impl Book {
 
     fn sync(&mut self) -> Result<(), io::Error> {
         self.log.sync()?;
+        if self.heads.last.is_none() && self.is_unsigned() {
+            // The first head comes before anybody is told that a record is durable, and before a place is sent one: a
+            // trail that has promised something has a head.
+            if !self.heads.is_resting(self.clock.now()) {
+                self.sign_all().map(drop).unwrap_or_else(|error| unsigned(&error));
+            }
+            if self.heads.last.is_none() {
+                return Ok(());
+            }
+        }
         self.shared.durable.store(self.log.link.tree.size(), Ordering::Release);
         Ok(())
+    }
+
+    /// Signs for what a run before has left without a head, behind a note if that is `late`.
+    pub(super) fn take_up(&mut self, late: Option<Note>) {
+        if !self.is_unsigned() {
+            return;
+        }
+        if let Some(note) = late {
+            self.notes.push(note);
+            if let (_, Err(_)) = self.append(Vec::new(), true) {
+                // It comes before the next record, and no head before it.
+                return;
+            }
+        }
+        self.try_sign();
     }
 
     fn sign(&mut self) -> Result<Head, io::Error> {
@@ -202,6 +247,10 @@ impl Book {
             // Nothing has happened since: there is no more to tell.
             return Ok(last.clone());
         }
+        self.sign_all()
+    }
+
+    fn sign_all(&mut self) -> Result<Head, io::Error> {
         let head = self.heads.sign(self.log.trail, &self.log.link, self.clock.now())?;
         self.notes.push(Note::Head { number: head.number, hash: head.hash() });
         Ok(head)
@@ -209,7 +258,11 @@ impl Book {
 
     fn try_sign(&mut self) {
         if let Err(error) = self.sign() {
-            tracing::error!("no head of the audit trail could be signed: {error}");
+            unsigned(&error);
         }
     }
+}
+
+fn unsigned(error: &io::Error) {
+    tracing::error!("no head of the audit trail could be signed: {error}");
 }

@@ -1,8 +1,7 @@
 //! Copies a trail while it is written, so that the copy is a whole trail of its own.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -29,11 +28,12 @@ fn copy(dir: &Path, target: &Path) -> Result<u64, io::Error> {
     // The list first, then heads, then records: whatever heads the copy has, it has their records, up to the first record
     // that notes a head which came later.
     let listed = pieces(dir)?;
-    let heads = whole_lines(&dir.join(HEADS))?;
-    let known = numbers(&heads);
-    for (name, bytes) in [(HEADS, Some(heads).filter(|heads| !heads.is_empty())), (KEYS, maybe(&dir.join(KEYS))?)] {
-        if let Some(bytes) = bytes {
-            create(&target.join(name))?.write_all(&bytes)?;
+    let known = copy_heads(&dir.join(HEADS), &target.join(HEADS))?;
+    if let Some(bytes) = maybe(&dir.join(KEYS))? {
+        create(&target.join(KEYS))?.write_all(&bytes)?;
+        if !target.join(HEADS).exists() {
+            // The keys came in between: they never stand without the file of heads.
+            create(&target.join(HEADS))?.sync_all()?;
         }
     }
     for entry in fs::read_dir(dir)? {
@@ -48,7 +48,7 @@ fn copy(dir: &Path, target: &Path) -> Result<u64, io::Error> {
         if index + 1 < count {
             copy_file(&piece.path, target)?;
         } else {
-            records = copy_last(piece, target, known.last().copied().unwrap_or(0))?;
+            records = copy_last(piece, target, known)?;
         }
     }
     sync_dir(target)?;
@@ -94,18 +94,26 @@ fn maybe(path: &Path) -> Result<Option<Vec<u8>>, io::Error> {
     }
 }
 
-fn whole_lines(path: &Path) -> Result<Vec<u8>, io::Error> {
-    let mut bytes = Vec::new();
-    match File::open(path) {
-        Ok(mut file) => file.read_to_end(&mut bytes)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+/// Copies the whole lines of the heads, one at a time, and tells the number of the last head.
+fn copy_heads(path: &Path, target: &Path) -> Result<u64, io::Error> {
+    let mut lines = match File::open(path) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(error),
     };
-    bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
-    Ok(bytes)
-}
-
-fn numbers(lines: &[u8]) -> BTreeSet<u64> {
-    let lines = lines.split(|byte| *byte == b'\n').filter(|line| line.len() < LINE_BYTES_MAX);
-    lines.filter_map(|line| unline(std::str::from_utf8(line).ok()?)).map(|head| head.number).collect()
+    let mut out = io::BufWriter::new(create(target)?);
+    let mut last = 0;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        (&mut lines).take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') && line.len() < LINE_BYTES_MAX {
+            break;
+        }
+        out.write_all(&line)?;
+        let head = line.strip_suffix(b"\n").and_then(|line| unline(std::str::from_utf8(line).ok()?));
+        last = head.map_or(last, |head| last.max(head.number));
+    }
+    out.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+    Ok(last)
 }

@@ -40,12 +40,36 @@ pub(super) fn pieces(dir: &Path) -> Result<Vec<Piece>, io::Error> {
         let Some(rest) = name.strip_prefix("audit-") else { continue };
         let shape = [Shape::Frames, Shape::Leaves].into_iter().find_map(|shape| {
             let digits = rest.strip_suffix(shape.suffix())?.strip_suffix('.')?;
-            Some((shape, digits.parse().ok()?))
+            let number = digits.parse().ok()?;
+            // `audit-1.seg` and `audit-+1.seg` are no other names for `audit-000001.seg`.
+            (path == piece_path(dir, number, shape)).then_some((shape, number))
         });
         found.extend(shape.map(|(shape, number)| Piece { number, shape, path }));
     }
     found.sort_by_key(|piece| (piece.number, piece.shape == Shape::Leaves));
     found.dedup_by_key(|piece| piece.number);
+    Ok(found)
+}
+
+/// Lists the files that look like a piece of the trail under a name that none has.
+pub(super) fn strays(dir: &Path) -> Result<Vec<PathBuf>, io::Error> {
+    let known: Vec<PathBuf> = pieces(dir)?.into_iter().map(|piece| piece.path).collect();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten() {
+        let path = entry?.path();
+        let name = shown(&path);
+        let Some(rest) = name.strip_prefix("audit-").filter(|_| !known.contains(&path)) else { continue };
+        let shape = [Shape::Frames, Shape::Leaves]
+            .into_iter()
+            .find(|shape| rest.strip_suffix(shape.suffix()).is_some_and(|rest| rest.ends_with('.')));
+        let Some(shape) = shape else { continue };
+        let digits = rest.trim_end_matches(shape.suffix()).trim_end_matches('.');
+        // Leaves beside their frames: the segment is being let go.
+        if !digits.parse().is_ok_and(|number| path == piece_path(dir, number, shape)) {
+            found.push(path);
+        }
+    }
+    found.sort();
     Ok(found)
 }
 

@@ -9,14 +9,14 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use policies::jose::{CompactJws, SignError, VerifyingKey, encode, sha256};
 use policies::merkle::Hash;
 use policies::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::folder::{append_to, broken, place};
+use super::folder::{append_to, broken, place, sync_dir};
 use super::frame::{Link, TrailId, hex};
 use crate::keys::{Keyring, SigningKey};
 
@@ -25,6 +25,10 @@ pub const HEAD_TYPE: &str = "qaqpa-tree-head+jwt";
 
 /// How long a trail that is written goes without a head.
 pub const HEAD_EVERY: Duration = Duration::from_secs(60);
+
+/// How old a record may be, beside the newest, before it has a head: twice as long as one goes without, so that a slow disk
+/// or a clock that is put right is not taken for a forger.
+pub(super) const UNCOVERED_MAX: Duration = HEAD_EVERY.saturating_mul(2);
 
 /// The longest line of `heads.jsonl`, in bytes: an ES256 head has about 700.
 pub(super) const LINE_BYTES_MAX: usize = 4096;
@@ -42,6 +46,11 @@ pub trait HeadSigner: Send + Sync {
 
     /// Returns the public key, named by the `kid` of what is signed.
     fn public(&self) -> VerifyingKey;
+
+    /// Returns all keys of ours that the last head of a trail may be signed with when it is taken up.
+    fn ours(&self) -> Vec<VerifyingKey> {
+        vec![self.public()]
+    }
 }
 
 impl HeadSigner for SigningKey {
@@ -61,6 +70,10 @@ impl HeadSigner for Keyring {
 
     fn public(&self) -> VerifyingKey {
         self.signer().verifying_key().clone()
+    }
+
+    fn ours(&self) -> Vec<VerifyingKey> {
+        self.published().iter().cloned().collect()
     }
 }
 
@@ -131,9 +144,14 @@ pub(super) struct Heads {
     pub(super) last: Option<Head>,
     /// How many records the last head covers.
     pub(super) size: u64,
-    /// When the last head was signed, or the trail was opened.
-    pub(super) at: Timestamp,
+    /// When the last head was signed, or tried to be, or the trail was opened: by the wall clock, and by one that is never
+    /// set back.
+    at: (Timestamp, Instant),
+    /// The last try failed.
+    failed: bool,
     known: Option<String>,
+    /// How long the file is up to its last whole line, after half a line could not be cut off.
+    whole: Option<u64>,
 }
 
 impl Heads {
@@ -141,7 +159,23 @@ impl Heads {
     pub(super) fn open(dir: &Path, signer: Option<Arc<dyn HeadSigner>>, now: Timestamp) -> Result<Self, io::Error> {
         let last = last(&dir.join(HEADS))?;
         let size = last.as_ref().map_or(0, |last| last.size);
-        Ok(Self { dir: dir.to_owned(), signer, last, size, at: now, known: None })
+        let at = (now, Instant::now());
+        Ok(Self { dir: dir.to_owned(), signer, last, size, at, failed: false, known: None, whole: None })
+    }
+
+    /// The keys of ours; none if nobody signs.
+    pub(super) fn ours(&self) -> Vec<VerifyingKey> {
+        self.signer.as_ref().map(|signer| signer.ours()).unwrap_or_default()
+    }
+
+    /// Tells whether a head is to be signed because so much time has gone by.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        overdue(now.since(self.at.0), self.at.1.elapsed())
+    }
+
+    /// Tells whether the last try failed and is not to be repeated yet: each would cost a signature and a line in the log.
+    pub(super) fn is_resting(&self, now: Timestamp) -> bool {
+        self.failed && !self.is_due(now)
     }
 
     /// Tells whether heads are signed at all.
@@ -151,10 +185,17 @@ impl Heads {
 
     /// Signs what the trail is now, which has to be durable, and writes it down.
     pub(super) fn sign(&mut self, trail: TrailId, link: &Link, now: Timestamp) -> Result<Head, io::Error> {
+        let signed = self.signed(trail, link, now);
+        (self.at, self.failed) = ((now, Instant::now()), signed.is_err());
+        signed
+    }
+
+    fn signed(&mut self, trail: TrailId, link: &Link, now: Timestamp) -> Result<Head, io::Error> {
         let signer = self.signer.as_ref().ok_or_else(|| io::Error::other("nobody signs heads of this trail"))?;
         let key = signer.public();
         let kid = key.kid().unwrap_or_default().to_owned();
         if self.known.as_ref() != Some(&kid) {
+            begin(&self.dir)?;
             keep_key(&self.dir, &key)?;
             self.known = Some(kid);
         }
@@ -170,9 +211,24 @@ impl Heads {
         });
         let signed = signer.sign(HEAD_TYPE, &claims).map_err(io::Error::other)?;
         let head = Head::parse(&signed).ok_or_else(|| io::Error::other("a head of our own cannot be read"))?;
-        write_line(&self.dir.join(HEADS), &line(&head))?;
-        (self.last, self.size, self.at) = (Some(head.clone()), head.size, now);
+        self.write_line(&line(&head))?;
+        (self.last, self.size) = (Some(head.clone()), head.size);
         Ok(head)
+    }
+
+    fn write_line(&mut self, line: &str) -> Result<(), io::Error> {
+        let mut file = append_to(&self.dir.join(HEADS))?;
+        if let Some(whole) = self.whole {
+            file.set_len(whole)?;
+            self.whole = None;
+        }
+        let bytes = file.metadata()?.len();
+        if let Err(error) = file.write_all(line.as_bytes()).and_then(|()| file.sync_all()) {
+            // Half a line is cut off now, before the next, or when the trail is opened again.
+            self.whole = file.set_len(bytes).is_err().then_some(bytes);
+            return Err(error);
+        }
+        Ok(())
     }
 }
 
@@ -248,13 +304,30 @@ fn keep_key(dir: &Path, key: &VerifyingKey) -> Result<(), io::Error> {
     place(&dir.join(KEYS), written(&known).as_bytes())
 }
 
-fn write_line(path: &Path, line: &str) -> Result<(), io::Error> {
-    let mut file = append_to(path)?;
-    let bytes = file.metadata()?.len();
-    if let Err(error) = file.write_all(line.as_bytes()).and_then(|()| file.sync_all()) {
-        // Half a line is cut off now, or when the trail is opened again.
-        drop(file.set_len(bytes));
-        return Err(error);
+/// Makes an empty file of heads, if there is none: keys never stand without it, whenever a crash comes.
+fn begin(dir: &Path) -> Result<(), io::Error> {
+    let path = dir.join(HEADS);
+    if !path.exists() {
+        append_to(&path)?.sync_all()?;
+        sync_dir(dir)?;
     }
     Ok(())
+}
+
+/// Tells whether a head is due after so long, by the wall clock or by the other.
+fn overdue(wall: Duration, steady: Duration) -> bool {
+    wall >= HEAD_EVERY || steady >= HEAD_EVERY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_stop_heads() {
+        let short = HEAD_EVERY - Duration::from_millis(1);
+        assert!(!overdue(short, short));
+        assert!(overdue(Duration::ZERO, HEAD_EVERY), "a clock set back tells that no time has gone by");
+        assert!(overdue(HEAD_EVERY, Duration::ZERO));
+    }
 }

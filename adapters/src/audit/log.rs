@@ -5,8 +5,12 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use policies::time::Timestamp;
+
 use super::folder::{Piece, append_to, broken, piece_path, pieces, place, sync_dir};
 use super::frame::{FRAME_BYTES_MAX, Frame, Header, Link, NoFrame, Shape, TrailId, chained};
+use super::read::instant;
+use super::record::{Noted, noted};
 use crate::entropy;
 
 /// From this size on a new segment is begun, in bytes: small enough to be read at a start and copied away at once.
@@ -22,8 +26,8 @@ pub(super) struct Log {
     open: Option<Open>,
     segment_bytes_max: u64,
     unsynced: bool,
-    /// Held for as long as this process writes: two writers would fork the chain.
-    _lock: File,
+    /// Held for as long as this process writes.
+    _lock: Lock,
 }
 
 #[derive(Debug)]
@@ -36,6 +40,54 @@ struct Open {
     torn: bool,
 }
 
+/// The right to write a trail: two writers would fork the chain.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Makes the folder, if it is not there, and takes the right to write it.
+    pub(super) fn take(dir: &Path) -> Result<Self, io::Error> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join("lock"))?;
+        file.try_lock().map_err(|_| io::Error::other("another process writes to this trail"))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// What was met in the last segment when the trail was taken up.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    /// How many records stand before the segment.
+    pub(super) before: u64,
+    /// Where the trail was at the size that was asked for, if that lies here.
+    pub(super) at_head: Option<Link>,
+    /// The heads that are noted.
+    pub(super) heads: Vec<(u64, String)>,
+    /// Segments that are noted as let go, behind the size that was asked for.
+    pub(super) let_go: Vec<u64>,
+    /// The oldest time behind the size that was asked for.
+    pub(super) oldest: Option<Timestamp>,
+    /// The newest time of all.
+    pub(super) newest: Option<Timestamp>,
+}
+
+impl Met {
+    fn frame(&mut self, payload: &[u8], size: u64, asked: u64) {
+        let at = instant(payload);
+        self.newest = self.newest.max(at);
+        if size > asked {
+            self.oldest = [self.oldest, at].into_iter().flatten().min();
+        }
+        match noted(payload) {
+            Some(Noted::Head { number, hash }) => self.heads.push((number, hash)),
+            Some(Noted::LetGo { segment, .. }) if size > asked => self.let_go.push(segment),
+            _ => {}
+        }
+    }
+}
+
 /// Why a batch was not written, or not all of it.
 #[derive(Debug)]
 pub(super) struct Unwritten {
@@ -45,24 +97,24 @@ pub(super) struct Unwritten {
 }
 
 impl Log {
-    /// Takes up the trail in `dir` where it ended, reading its last segment only; half a frame there is cut off.
-    pub(super) fn open(dir: &Path, segment_bytes_max: u64) -> Result<Self, io::Error> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join("lock"))?;
-        lock.try_lock().map_err(|_| io::Error::other("another process writes to this trail"))?;
+    /// Takes up the trail in `dir` where it ended, reading its last segment only; half a frame there is cut off. Tells what
+    /// it met there, and where the trail was at `asked` records.
+    pub(super) fn open(dir: &Path, lock: Lock, segment_bytes_max: u64, asked: u64) -> Result<(Self, Met), io::Error> {
+        let mut met = Met::default();
         let (trail, link, open) = match pieces(dir)?.last() {
             None => (TrailId::new(entropy::random()), Link::first(), None),
             Some(Piece { shape: Shape::Leaves, path, .. }) => {
                 return Err(broken(path, "the segment behind it is missing"));
             }
             Some(piece) => {
-                let (header, link, bytes) = recover(piece)?;
+                let (header, link, bytes) = recover(piece, asked, &mut met)?;
                 let file = append_to(&piece.path)?;
                 (header.trail, link, Some(Open { number: piece.number, file, bytes, torn: false }))
             }
         };
         sync_dir(dir)?;
-        Ok(Self { dir: dir.to_owned(), trail, link, open, segment_bytes_max, unsynced: false, _lock: lock })
+        let log = Self { dir: dir.to_owned(), trail, link, open, segment_bytes_max, unsynced: false, _lock: lock };
+        Ok((log, met))
     }
 
     /// Tells whether the next batch begins a new segment.
@@ -159,10 +211,12 @@ fn whole_frames(frames: &[u8]) -> (usize, usize) {
 }
 
 /// Reads a segment to its end, cuts off what a crash has left half written, and tells where the trail is then.
-fn recover(piece: &Piece) -> Result<(Header, Link, u64), io::Error> {
+fn recover(piece: &Piece, asked: u64, met: &mut Met) -> Result<(Header, Link, u64), io::Error> {
     let (mut file, header, start) = piece.open()?;
     file.seek(SeekFrom::Start(start))?;
     let mut link = header.link.clone();
+    met.before = link.tree.size();
+    met.at_head = (met.before == asked).then(|| link.clone());
     let mut whole = start;
     let mut ready: Vec<u8> = Vec::new();
     loop {
@@ -174,6 +228,10 @@ fn recover(piece: &Piece) -> Result<(Header, Link, u64), io::Error> {
                 Ok((frame, length)) if chained(&link.chain, &frame.leaf) == frame.chain => {
                     link.follow(&frame.leaf);
                     at += length;
+                    met.frame(frame.payload, link.tree.size(), asked);
+                    if link.tree.size() == asked {
+                        met.at_head = Some(link.clone());
+                    }
                 }
                 Ok((frame, _)) => break Some(holed(frame.payload, &frame.chain)),
                 Err(NoFrame::Torn) => break (count == 0).then_some(true),

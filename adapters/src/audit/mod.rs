@@ -4,12 +4,15 @@
 //! the end is found as far as a head was signed over it, and beyond if a head was kept elsewhere. See the README of this
 //! package for the form on the disk.
 
+mod anchor;
 mod book;
 mod broken;
 mod copy;
 mod folder;
 mod frame;
 mod heads;
+#[cfg(test)]
+mod laundry;
 mod legacy;
 mod log;
 mod prove;
@@ -27,7 +30,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use policies::audit::Record;
 use policies::code::Outage;
@@ -44,7 +47,7 @@ pub use self::copy::copy_to;
 pub use self::frame::TrailId;
 use self::heads::Heads;
 pub use self::heads::{HEAD_EVERY, HEAD_TYPE, Head, HeadSigner};
-use self::log::Log;
+use self::log::{Lock, Log};
 pub use self::log::SEGMENT_BYTES_MAX;
 pub use self::prove::{Proof, prove};
 use self::queue::{Entry, Shared};
@@ -118,17 +121,15 @@ impl Audit {
     /// Opens the trail in `dir`, or begins one; half a record at its end is cut off, as it was never promised.
     ///
     /// # Errors
-    /// An [`Outage`] if the directory cannot be written, another process writes to it, its last segment is broken, or
-    /// records are missing that a head was signed over.
+    /// An [`Outage`] if the directory cannot be written, another process writes to it, its last segment is broken, it is
+    /// not the trail that the last head was signed over with a key of ours, or heads are missing.
     pub fn open(dir: &Path, options: Options) -> Result<Self, Outage> {
         let outage = |error: std::io::Error| Outage::new("audit", error);
-        let log = Log::open(dir, options.segment_bytes_max).map_err(outage)?;
+        let lock = Lock::take(dir).map_err(outage)?;
         let heads = Heads::open(dir, options.signer, options.clock.now()).map_err(outage)?;
+        let (log, met) = Log::open(dir, lock, options.segment_bytes_max, heads.size).map_err(outage)?;
         let size = log.link.tree.size();
-        if heads.size > size {
-            let cause = format!("the trail is broken: it ends at record {size}, and was signed for {}", heads.size);
-            return Err(Outage::new("audit", cause));
-        }
+        let late = anchor::check(dir, &heads, &log, &met).map_err(outage)?;
         let mut notes = Vec::new();
         if size == 0 {
             let end = legacy::verify(dir)
@@ -140,9 +141,11 @@ impl Audit {
             notes.push(Note::Head { number: last.number, hash: last.hash() });
         }
         let shared = Arc::new(Shared::default());
-        shared.durable.store(size, Ordering::Release);
+        // What has no first head yet is told as durable behind it.
+        let durable = if heads.last.is_none() && heads.are_signed() { 0 } else { size };
+        shared.durable.store(durable, Ordering::Release);
         shared.written.store(size, Ordering::Release);
-        let book = Book {
+        let mut book = Book {
             log,
             heads,
             scribe: Scribe::new(options.limit_hash),
@@ -153,6 +156,7 @@ impl Audit {
             frames: Vec::new(),
             unsynced_since: None,
         };
+        book.take_up(late);
         let writer = Writer::start(book, shared).map_err(outage)?;
         Ok(Self { writer: Arc::new(writer), dir: dir.to_owned(), pruning: Arc::default() })
     }
@@ -232,7 +236,14 @@ impl Audit {
     /// An [`Outage`] if a segment cannot be read or its leaves cannot be written; it is still there then.
     pub fn prune(&self, older_than: Timestamp, keep_from: u64) -> Result<usize, Outage> {
         let _alone = self.pruning.lock().unwrap_or_else(PoisonError::into_inner);
-        prune::prune(&self.dir, older_than, keep_from).map_err(|error| Outage::new("audit", error))
+        let note = |segment, sequence| self.note_let_go(segment, sequence).map_err(std::io::Error::other);
+        prune::prune(&self.dir, older_than, keep_from, note).map_err(|error| Outage::new("audit", error))
+    }
+
+    fn note_let_go(&self, segment: u64, sequence: u64) -> Result<(), Outage> {
+        let (told, answer) = mpsc::channel();
+        self.writer.shared().put(Entry::LetGo { segment, sequence, told })?;
+        answer.recv_timeout(SYNC_WAIT).map_err(|_| Outage::new("audit", "the disk did not answer in time"))?
     }
 
     async fn answered<T>(&self, entry: impl FnOnce(oneshot::Sender<Result<T, Outage>>) -> Entry) -> Result<T, Outage> {

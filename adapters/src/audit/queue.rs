@@ -1,7 +1,7 @@
 //! The bounded queue before the trail's thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use policies::audit::Record;
@@ -40,6 +40,15 @@ pub(super) enum Entry {
     Flush(oneshot::Sender<Result<(), Outage>>),
     /// Who is told the head that is signed over all before it.
     Sign(oneshot::Sender<Result<Head, Outage>>),
+    /// What is about to be let go, and who is told when that is durable and signed for.
+    LetGo {
+        /// The last of the segments.
+        segment: u64,
+        /// Its last record.
+        sequence: u64,
+        /// Not of the runtime: who lets go blocks.
+        told: mpsc::Sender<Result<(), Outage>>,
+    },
 }
 
 /// What the thread and those who hand records over share.

@@ -33,6 +33,10 @@ pub(super) enum Note {
     Gap { lost: u64 },
     /// A head was signed: whoever takes it away later is found out.
     Head { number: u64, hash: Hash },
+    /// Segments up to this one, and so records up to this one, are about to be let go.
+    LetGo { segment: u64, sequence: u64 },
+    /// When the trail was taken up, these records had gone without a head for longer than any may.
+    Late { first: u64, last: u64 },
 }
 
 impl Note {
@@ -46,22 +50,57 @@ impl Note {
             Note::Head { number, hash } => {
                 NoteWire { number: Some(*number), hash: Some(hex(hash)), ..NoteWire::of(at, "head") }
             }
+            Note::LetGo { segment, sequence } => {
+                NoteWire { segment: Some(*segment), upto: Some(*sequence), ..NoteWire::of(at, "let_go") }
+            }
+            Note::Late { first, last } => {
+                NoteWire { from: Some(*first), upto: Some(*last), ..NoteWire::of(at, "late") }
+            }
         };
         serde_json::to_writer(out, &wire).is_ok()
     }
 }
 
+/// What a note says that a check of the trail has to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Noted {
+    /// A head was signed.
+    Head {
+        number: u64,
+        /// In hexadecimal.
+        hash: String,
+    },
+    /// Segments and records up to these are let go.
+    LetGo { segment: u64, sequence: u64 },
+    /// These records had no head in time.
+    Late { first: u64, last: u64 },
+}
+
+/// Reads what a payload notes, if it is a note.
+pub(super) fn noted(payload: &[u8]) -> Option<Noted> {
+    let begin = payload.get(..SEARCHED.min(payload.len())).unwrap_or_default();
+    MARKS.iter().any(|mark| begin.windows(mark.len()).any(|window| window == *mark)).then_some(())?;
+    let value: serde_json::Value = serde_json::from_slice(payload).ok()?;
+    let number = |name| value.get(name).and_then(serde_json::Value::as_u64);
+    match value.get("kind")?.as_str()? {
+        "head" => Some(Noted::Head { number: number("number")?, hash: value.get("hash")?.as_str()?.to_owned() }),
+        "let_go" => Some(Noted::LetGo { segment: number("segment")?, sequence: number("upto")? }),
+        "late" => Some(Noted::Late { first: number("from")?, last: number("upto")? }),
+        _ => None,
+    }
+}
+
 /// Reads the number and the hash of the head that a payload notes, if it notes one.
 pub(super) fn noted_head(payload: &[u8]) -> Option<(u64, String)> {
-    let marked = payload.windows(MARK.len()).take(SEARCHED).any(|window| window == MARK);
-    let value: serde_json::Value = marked.then(|| serde_json::from_slice(payload).ok()).flatten()?;
-    (value.get("kind")? == "head").then_some(())?;
-    Some((value.get("number")?.as_u64()?, value.get("hash")?.as_str()?.to_owned()))
+    match noted(payload)? {
+        Noted::Head { number, hash } => Some((number, hash)),
+        _ => None,
+    }
 }
 
 // The kind stands right behind the time.
-const MARK: &[u8] = b"\"kind\":\"head\"";
-const SEARCHED: usize = 48;
+const MARKS: [&[u8]; 3] = [b"\"kind\":\"head\"", b"\"kind\":\"let_go\"", b"\"kind\":\"late\""];
+const SEARCHED: usize = 64;
 
 #[derive(Serialize)]
 struct NoteWire<'a> {
@@ -75,11 +114,17 @@ struct NoteWire<'a> {
     number: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segment: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upto: Option<u64>,
 }
 
 impl NoteWire<'_> {
     fn of(at: Shown<Timestamp>, kind: &'static str) -> Self {
-        Self { at, kind, before: None, lost: None, number: None, hash: None }
+        Self { at, kind, before: None, lost: None, number: None, hash: None, segment: None, from: None, upto: None }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use policies::audit::{Ending, Facts, JudgedIdentity, PersonalData, Record, RecordKind, Step};
 use policies::id::{AdminId, InteractionId, OperationId, ProviderId, VerificationId};
-use policies::jose::{Algorithm, sha256};
+use policies::jose::{Algorithm, SignError, VerifyingKey, sha256};
 use policies::merkle::{is_included, leaf};
 use policies::national::money::Money;
 use policies::time::Timestamp;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::frame::{FIRST, PAYLOAD_BYTES_MAX, chained, hex};
 use super::queue::QUEUE_MAX;
 use super::read::Reader;
-use super::{Audit, HEAD_EVERY, Options, Trust, copy_to, inspect, prove, verify};
+use super::{Audit, HEAD_EVERY, HeadSigner, Options, Trust, copy_to, inspect, prove, verify};
 use crate::clock::Clock;
 use crate::keys::SigningKey;
 use crate::store::conformance::Folder;
@@ -52,7 +52,7 @@ fn plain() -> Options {
 }
 
 fn signing(key: &Arc<SigningKey>) -> Options {
-    plain().signed_by(Arc::clone(key) as Arc<dyn super::HeadSigner>)
+    plain().signed_by(Arc::clone(key) as Arc<dyn HeadSigner>)
 }
 
 /// Segments of one record each.
@@ -150,7 +150,7 @@ async fn a_trail_that_misses_what_was_signed_for_is_not_written_on() {
     let bytes = fs::read(segment(&folder)).unwrap();
     fs::write(segment(&folder), &bytes[..bytes.len() - 20]).unwrap();
     let refused = Audit::open(&folder.0, signing(&key)).unwrap_err().to_string();
-    assert!(refused.contains("ends at record 1, and was signed for 2"), "{refused}");
+    assert!(refused.contains("ends at record 2, and was signed for 3"), "{refused}");
 }
 
 #[tokio::test]
@@ -298,7 +298,7 @@ async fn a_reader_waits_for_the_rest_of_a_record() {
 async fn a_head_is_signed_each_minute_at_the_end_and_when_asked_for() {
     let folder = Folder::new();
     let (clock, key) = (Clock::manual(NOW), key());
-    let options = Options::plain(clock.clone()).signed_by(Arc::clone(&key) as Arc<dyn super::HeadSigner>);
+    let options = Options::plain(clock.clone()).signed_by(Arc::clone(&key) as Arc<dyn HeadSigner>);
     let audit = Audit::open(&folder.0, options).unwrap();
     assert!(audit.sign().await.is_err(), "there is nothing to sign");
     audit.record_durably(record("a")).await.unwrap();
@@ -306,12 +306,12 @@ async fn a_head_is_signed_each_minute_at_the_end_and_when_asked_for() {
     assert!(clock.advance(HEAD_EVERY - Duration::from_millis(1)));
     audit.record_durably(record("b")).await.unwrap();
     audit.flush().await.unwrap();
-    assert_eq!(heads(), 0);
+    assert_eq!(heads(), 1, "the first record has one at once");
     assert!(clock.advance(Duration::from_millis(1)));
     audit.record_durably(record("c")).await.unwrap();
     // The head is signed behind the answer, and before the next.
     audit.flush().await.unwrap();
-    assert_eq!(heads(), 1);
+    assert_eq!(heads(), 2);
     let asked = audit.sign().await.unwrap();
     assert_eq!(audit.sign().await.unwrap(), asked, "nothing has come since");
     audit.record_durably(record("d")).await.unwrap();
@@ -325,12 +325,33 @@ async fn a_head_is_signed_each_minute_at_the_end_and_when_asked_for() {
     assert_eq!(report.covered, report.records);
 }
 
+/// Signs with a new key and still knows the one before.
+struct Ring {
+    new: Arc<SigningKey>,
+    old: VerifyingKey,
+}
+
+impl HeadSigner for Ring {
+    fn sign(&self, typ: &str, claims: &Value) -> Result<String, SignError> {
+        HeadSigner::sign(&*self.new, typ, claims)
+    }
+
+    fn public(&self) -> VerifyingKey {
+        self.new.public()
+    }
+
+    fn ours(&self) -> Vec<VerifyingKey> {
+        vec![self.new.public(), self.old.clone()]
+    }
+}
+
 #[tokio::test]
 async fn heads_of_old_keys_still_verify() {
     let folder = Folder::new();
     let (old, new) = (key(), key());
     written(&folder, signing(&old), &["a"]).await;
-    written(&folder, signing(&new), &["b"]).await;
+    let ring = Ring { new: Arc::clone(&new), old: old.verifying_key().clone() };
+    written(&folder, plain().signed_by(Arc::new(ring)), &["b"]).await;
     assert_eq!(verify(&folder.0), Ok(3));
     let keys = |key: &Arc<SigningKey>| Trust { keys: vec![key.verifying_key().clone()], heads: vec![] };
     assert_eq!(inspect(&folder.0, &keys(&new)).faults, vec![]);
@@ -381,17 +402,17 @@ async fn old_segments_are_let_go_and_what_remains_is_still_proven() {
     assert_eq!(audit.prune(limit, 1).unwrap(), 0, "not yet passed on");
     assert_eq!(audit.prune(limit, 3).unwrap(), 1);
     assert_eq!(audit.prune(limit, 3).unwrap(), 0);
-    assert_eq!(names(&folder, 9), ["head", "b", "head", "c", "head", "d"]);
+    assert_eq!(names(&folder, 9), ["head", "b", "head", "c", "head", "d", "head", "let_go"]);
     assert_eq!(Reader::open(&folder.0).unwrap().from(1).next().unwrap().unwrap().sequence, 2);
     let after = inspect(&folder.0, &Trust::default());
-    assert_eq!((after.let_go, after.records, after.root, after.faults), (1, before.records, before.root, vec![]));
+    assert_eq!((after.let_go, after.records, after.faults), (1, before.records + 2, vec![]));
     let proof = prove(&folder.0, 7).unwrap();
     let root: [u8; 32] = unhex(&proof.head.root).try_into().unwrap();
     assert!(is_included(&leaf(&proof.payload), proof.index, proof.head.size, &proof.path, &root));
     assert!(prove(&folder.0, 1).unwrap_err().to_string().contains("not kept"));
     // The youngest segment is never let go, whatever its age.
     assert!(audit.prune(Timestamp::MAX, u64::MAX).unwrap() > 0);
-    assert_eq!(names(&folder, 9), ["head", "d"]);
+    assert_eq!(names(&folder, 9), ["head", "let_go", "head", "let_go"]);
     audit.record_durably(record("e")).await.unwrap();
     drop(audit);
     assert!(verify(&folder.0).is_ok());

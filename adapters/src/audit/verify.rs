@@ -8,15 +8,19 @@ use std::path::Path;
 
 use policies::jose::VerifyingKey;
 use policies::merkle::Hash;
+use policies::time::Timestamp;
+use serde_json::Value;
 
+use super::anchor::cursors;
 use super::broken::Broken;
-use super::folder::{Piece, pieces, shown};
+use super::folder::{Piece, pieces, shown, strays};
 use super::frame::{FRAME_BYTES_MAX, Frame, Link, NoFrame, Shape, TrailId, chained, hex};
-use super::heads::{HEADS, Head, KEYS, LINE_BYTES_MAX, keys, unline};
+use super::heads::{HEADS, Head, KEYS, LINE_BYTES_MAX, UNCOVERED_MAX, keys, unline};
 use super::legacy;
 use super::prove::leaf_file;
 use super::read::instant;
-use super::record::noted_head;
+use super::record::{Noted, noted};
+use crate::clock::Clock;
 
 /// As many faults as are told: who has found so many needs no more.
 const FAULTS_MAX: usize = 100;
@@ -24,7 +28,8 @@ const FAULTS_MAX: usize = 100;
 /// What is believed besides the trail itself.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
-    /// The published keys; the last head has to be signed with one of them. Empty: whoever signed is believed.
+    /// The published keys; the last head has to be signed with one of them, and no record may be without a head for long.
+    /// Empty: whoever signed is believed, and that nobody did.
     pub keys: Vec<VerifyingKey>,
     /// Heads that were kept elsewhere, each with a name for people.
     pub heads: Vec<(String, String)>,
@@ -71,20 +76,36 @@ pub fn inspect(dir: &Path, trust: &Trust) -> Report {
         Vec::new()
     });
     inspection.read_heads(&known, trust);
+    if !known.is_empty() && !dir.join(HEADS).exists() {
+        inspection.fault(Broken {
+            file: HEADS.to_owned(),
+            record: 0,
+            cause: format!("it is gone, and {KEYS} is there"),
+        });
+    }
+    inspection.read_cursors();
     match pieces(dir) {
         Ok(pieces) => inspection.pieces(&pieces),
         Err(error) => inspection.fault(Broken::file(dir, &error.to_string())),
     }
+    match strays(dir) {
+        Ok(paths) => {
+            paths.iter().for_each(|path| inspection.fault(Broken::file(path, "no file of a trail has this name")))
+        }
+        Err(error) => inspection.fault(Broken::file(dir, &error.to_string())),
+    }
+    inspection.uncovered(&known, trust);
     inspection.end()
 }
 
-/// A head that the records are held against.
+/// A head that the records are held against, or how far a place has got.
 struct Told {
-    /// `heads.jsonl`, or the name of one that was kept elsewhere.
+    /// `heads.jsonl`, or the name of one that was kept elsewhere, or of a cursor.
     file: String,
     line: u64,
     size: u64,
-    root: String,
+    /// A cursor knows only the chain.
+    root: Option<String>,
     chain: String,
     trail: String,
 }
@@ -106,6 +127,15 @@ struct Inspection<'a> {
     fitted: u64,
     /// A head did not fit: those behind it would not either.
     misfit: bool,
+    /// The oldest record behind the last head, and the newest of all.
+    oldest: Option<(Timestamp, u64)>,
+    newest: Option<Timestamp>,
+    /// The last segment of which only leaves remain, and its last record.
+    leaves: Option<(Piece, u64)>,
+    /// Up to which segment and record the trail itself says that it let go.
+    noted_let_go: Option<(u64, u64)>,
+    /// Records in frames were met.
+    framed: bool,
 }
 
 impl<'a> Inspection<'a> {
@@ -122,6 +152,11 @@ impl<'a> Inspection<'a> {
             missing: Vec::new(),
             fitted: 0,
             misfit: false,
+            oldest: None,
+            newest: None,
+            leaves: None,
+            noted_let_go: None,
+            framed: false,
         }
     }
 
@@ -157,7 +192,8 @@ impl<'a> Inspection<'a> {
         if let Err(error) = result {
             self.fault(Broken { file: HEADS.to_owned(), record: 0, cause: error.to_string() });
         }
-        let published = |head: &Head| trust.keys.iter().any(|key| key.kid() == Some(&head.kid));
+        let published =
+            |head: &Head| trust.keys.iter().any(|key| key.kid() == Some(&head.kid) && head.is_signed_with(key));
         if !trust.keys.is_empty() && before.as_ref().is_some_and(|head| !published(head)) {
             let cause = "the last head is signed with a key that is not published";
             self.fault(Broken { file: HEADS.to_owned(), record: self.heads.len() as u64, cause: cause.to_owned() });
@@ -168,6 +204,26 @@ impl<'a> Inspection<'a> {
                 None => self.fault(wrong("it is no head")),
                 Some(head) if !signed(&head) => self.fault(wrong("its signature is not one of a known key")),
                 Some(head) => self.told.push(told(name, 0, &head)),
+            }
+        }
+    }
+
+    /// What was sent on has to be there: whoever writes the trail anew has to think of the cursors too.
+    fn read_cursors(&mut self) {
+        let names = cursors(self.dir).unwrap_or_default();
+        for file in names {
+            // Whoever verifies a copy need not own it as the gateway does.
+            let mut text = Vec::new();
+            let open = File::open(self.dir.join(&file));
+            let read = open.and_then(|open| open.take(LINE_BYTES_MAX as u64).read_to_end(&mut text));
+            let value: Option<Value> = read.ok().and_then(|_| serde_json::from_slice(&text).ok());
+            let word = |name| Some(value.as_ref()?.get(name)?.as_str()?.to_owned());
+            let size = value.as_ref().and_then(|value| value.get("sequence")?.as_u64()).filter(|size| *size > 0);
+            match (word("trail"), word("chain"), size) {
+                (Some(trail), Some(chain), Some(size)) => {
+                    self.told.push(Told { file, line: 0, size, root: None, chain, trail });
+                }
+                _ => self.fault(Broken { file, record: 0, cause: "it is no cursor".to_owned() }),
             }
         }
         self.told.sort_by_key(|told| Reverse(told.size));
@@ -204,12 +260,20 @@ impl<'a> Inspection<'a> {
         if piece.shape == Shape::Leaves {
             let leaves = leaf_file(file, start).map_err(unreadable)?;
             self.let_go += leaves.len() as u64;
+            if self.framed {
+                self.fault(Broken::file(&piece.path, "it was let go, and a segment before it was not"));
+            }
+            if last {
+                self.fault(Broken::file(&piece.path, "it was let go, and the segment behind it is missing"));
+            }
             for leaf in leaves {
                 self.link.follow(&leaf);
                 self.met();
             }
+            self.leaves = Some((piece.clone(), self.link.tree.size()));
             return Ok(());
         }
+        self.framed = true;
         self.frames(piece, file, start, last)
     }
 
@@ -253,15 +317,64 @@ impl<'a> Inspection<'a> {
         self.link.follow(&frame.leaf);
         // Of a record that was changed, those behind it know nothing.
         self.link.chain = frame.chain;
-        if let Some((number, hash)) = noted_head(frame.payload) {
-            let place = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
-            if self.heads.get(place).is_none_or(|head| hex(head) != hash) {
-                let cause = format!("it notes head {number}, which {HEADS} does not have");
-                self.missing.push((wrong(&cause), hash));
-                self.missing.truncate(FAULTS_MAX);
-            }
+        let at = instant(frame.payload);
+        self.newest = self.newest.max(at);
+        let size = self.link.tree.size();
+        if let Some(at) = at.filter(|at| size > self.covered && self.oldest.is_none_or(|(oldest, _)| *at < oldest)) {
+            self.oldest = Some((at, size));
         }
+        self.note(frame.payload, wrong);
         self.met();
+    }
+
+    fn note(&mut self, payload: &[u8], wrong: impl Fn(&str) -> Broken) {
+        match noted(payload) {
+            Some(Noted::Head { number, hash }) => {
+                let place = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+                if self.heads.get(place).is_none_or(|head| hex(head) != hash) {
+                    let cause = format!("it notes head {number}, which {HEADS} does not have");
+                    self.missing.push((wrong(&cause), hash));
+                    self.missing.truncate(FAULTS_MAX);
+                }
+            }
+            Some(Noted::LetGo { segment, sequence }) => {
+                self.noted_let_go = self.noted_let_go.max(Some((segment, sequence)));
+            }
+            Some(Noted::Late { first, last }) => {
+                let cause =
+                    format!("records {first} to {last} had no head in time; what they were before, nobody knows");
+                self.fault(wrong(&cause));
+            }
+            None => {}
+        }
+    }
+
+    /// Looks for records that no head covers, though one is signed each minute: without a key, nobody can write the past
+    /// anew and have it signed.
+    fn uncovered(&mut self, known: &[VerifyingKey], trust: &Trust) {
+        if trust.keys.is_empty() {
+            return;
+        }
+        // A trail that is written may have got heads while it was read.
+        let all: Vec<&VerifyingKey> = known.iter().chain(&trust.keys).collect();
+        let mut covered = self.covered;
+        let read = lines(&self.dir.join(HEADS), |number, line| {
+            let head = line.filter(|_| number > self.heads.len() as u64).and_then(unline);
+            let signed = |head: &Head| all.iter().any(|key| key.kid() == Some(&head.kid) && head.is_signed_with(key));
+            covered = head.filter(signed).map_or(covered, |head| covered.max(head.size));
+        });
+        let (Some(newest), Some((oldest, number)), Ok(())) = (self.newest, self.oldest, read) else { return };
+        let file = HEADS.to_owned();
+        if covered == 0 {
+            let now = Clock::system().now();
+            if now.since(newest).max(newest.since(now)) > UNCOVERED_MAX || newest.since(oldest) > UNCOVERED_MAX {
+                let cause = "no head was signed over any record".to_owned();
+                self.fault(Broken { file, record: 0, cause });
+            }
+        } else if number > covered && newest.since(oldest) > UNCOVERED_MAX {
+            let cause = format!("no head covers record {number}, though newer ones have stood behind it for minutes");
+            self.fault(Broken { file, record: 0, cause });
+        }
     }
 
     /// Holds the heads against the tree that were signed when it had as many records as now.
@@ -270,10 +383,13 @@ impl<'a> Inspection<'a> {
         while self.told.last().is_some_and(|told| told.size <= size) {
             let Some(told) = self.told.pop() else { return };
             let ours = self.trail.is_some_and(|trail| told.trail == trail.to_string());
-            let fits =
-                told.size == size && told.root == hex(&self.link.tree.root()) && told.chain == hex(&self.link.chain);
+            let root = told.root.as_ref().is_none_or(|root| *root == hex(&self.link.tree.root()));
+            let fits = told.size == size && root && told.chain == hex(&self.link.chain);
             if ours && fits {
                 self.fitted = size;
+            } else if told.root.is_none() {
+                let cause = format!("what was sent on up to record {} is not what stands here", told.size);
+                self.fault(Broken { file: told.file, record: 0, cause });
             } else if !self.misfit {
                 self.misfit = true;
                 let cause = match ours {
@@ -293,9 +409,19 @@ impl<'a> Inspection<'a> {
         // The one that misses most.
         if let Some(told) = self.told.first() {
             let missing = told.size - records;
-            let cause = format!("it was signed over {} records; the last {missing} are missing", told.size);
+            let how = if told.root.is_some() { "signed over" } else { "sent on with" };
+            let cause = format!("it was {how} {} records; the last {missing} are missing", told.size);
             let fault = Broken { file: told.file.clone(), record: told.line, cause };
             self.fault(fault);
+        }
+        if let Some((piece, last)) = self.leaves.take() {
+            let told = self.noted_let_go.is_some_and(|(segment, sequence)| match segment == piece.number {
+                true => sequence == last,
+                false => segment > piece.number && sequence >= last,
+            });
+            if !told {
+                self.fault(Broken::file(&piece.path, "no record that remains tells that it was let go"));
+            }
         }
         if !self.missing.is_empty() {
             // A trail that is written may have got heads while it was read.
@@ -328,7 +454,7 @@ impl<'a> Inspection<'a> {
 }
 
 fn told(file: &str, line: u64, head: &Head) -> Told {
-    let (root, chain, trail) = (head.root.clone(), head.chain.clone(), head.trail.clone());
+    let (root, chain, trail) = (Some(head.root.clone()), head.chain.clone(), head.trail.clone());
     Told { file: file.to_owned(), line, size: head.size, root, chain, trail }
 }
 

@@ -43,6 +43,7 @@ async fn a_call_is_found_by_each_of_its_names_and_told_stage_by_stage() {
     let first: Value = serde_json::from_str(records.lines().next().unwrap()).unwrap();
     assert_eq!(&audit(world.state(), &["show", &first["sequence"].to_string()]).await.with(0).out, told);
     assert!(audit(world.state(), &["show", "nobody"]).await.with(1).err.contains("no record has the name nobody"));
+    assert!(audit(world.state(), &["show", ""]).await.with(1).err.contains("no record has an empty name"));
     assert!(audit(world.state(), &["show", "999999"]).await.with(1).err.contains("no record 999999"));
 }
 
@@ -52,7 +53,8 @@ async fn the_newest_records_and_those_of_a_time_are_printed() {
     let lines = |ended: &Ended| ended.with(0).out.lines().map(str::to_owned).collect::<Vec<_>>();
     let tail = lines(&audit(world.state(), &["tail", "-n", "2"]).await);
     assert_eq!(tail.len(), 2);
-    assert!(tail.iter().all(|line| line.contains(&interaction)), "{tail:?}");
+    // Before the outcome stands the note of the first head.
+    assert!(tail[0].contains("head") && tail[1].contains(&interaction), "{tail:?}");
     let all = lines(&audit(world.state(), &["export"]).await);
     let records: Vec<Value> = all.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(records, world.audit().await);
@@ -74,6 +76,11 @@ async fn a_trail_is_verified_and_what_is_wrong_is_told_with_its_place() {
     let told = audit(rest.state(), &["verify", "--json"]).await.with(0).out.clone();
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!((&told["ok"], &told["records"]), (&json!(true), &told["covered"]));
+    assert_eq!(told["keys"], 2, "the current and the next");
+    let none = rest.state().join("none.json");
+    std::fs::write(&none, br#"{"keys": []}"#).unwrap();
+    let told = audit(rest.state(), &["verify", "--json", "--keys", none.to_str().unwrap()]).await.with(0).out.clone();
+    assert_eq!(serde_json::from_str::<Value>(&told).unwrap()["keys"], 0, "whoever has signed is believed");
     // An older copy of the whole folder shows only against a head that was kept elsewhere.
     let heads = rest.state().join("audit/heads.jsonl");
     let kept = rest.state().join("kept.jsonl");
@@ -89,6 +96,9 @@ async fn a_trail_is_verified_and_what_is_wrong_is_told_with_its_place() {
     assert!(broken.contains("audit-000001.seg, record ") && broken.contains("it was changed"), "{broken}");
     std::fs::remove_file(&segment).unwrap();
     std::fs::remove_file(&heads).unwrap();
+    let gone = audit(rest.state(), &["verify"]).await.with(1).err.clone();
+    assert!(gone.contains("heads.jsonl: it is gone, and keys.json is there"), "{gone}");
+    std::fs::remove_file(rest.state().join("audit/keys.json")).unwrap();
     audit(rest.state(), &["verify"]).await.with(0);
     let missing = audit(rest.state(), &["verify", "--head", head]).await.with(1).err.clone();
     assert!(missing.contains("records; the last") && missing.contains("are missing"), "{missing}");
@@ -121,6 +131,8 @@ async fn a_proof_is_checked_by_a_program_that_knows_only_the_standards() {
     assert_eq!(python(&[&whole, &keys]).0, Some(0), "{:?}", python(&[&whole, &keys]));
     let other = file("other.json", br#"{"keys": []}"#);
     assert_eq!(python(&[&whole, &other]), (Some(1), "error: the key is not published\n".to_owned()));
+    let nothing = file("nothing.json", b"{}");
+    assert_eq!(python(&[&whole, &nothing]).0, Some(1), "{:?}", python(&[&whole, &nothing]));
     // One letter of anything, and the proof is none.
     let texts = ["payload", "root", "head"].iter().map(|name| format!("/{name}"));
     let deeper = (0..proof["path"].as_array().unwrap().len()).map(|step| format!("/path/{step}"));
