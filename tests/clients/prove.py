@@ -40,7 +40,7 @@ def check(proof, published=None):
     signed(f"{header}.{claims}".encode(), b64url(signature), proof["jwk"])
     header, head = json.loads(b64url(header)), json.loads(b64url(claims))
     need((header["typ"], header["alg"]) == ("qaqpa-tree-head+jwt", "ES256"), "it is signed, but no head")
-    keys = [(key.get("x"), key.get("y")) for key in published["keys"]] if published else None
+    keys = [(key.get("x"), key.get("y")) for key in published["keys"]] if published is not None else None
     need(keys is None or (proof["jwk"]["x"], proof["jwk"]["y"]) in keys, "the key is not published")
     need((head["size"], head["root"]) == (proof["size"], proof["root"]), "the head is of another tree")
     at, last, node = proof["index"], proof["size"] - 1, sha(b"\0", base64.b64decode(proof["payload"], validate=True))

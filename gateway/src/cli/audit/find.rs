@@ -23,6 +23,9 @@ pub(super) fn find(reader: &Reader, id: &str) -> Result<Vec<(Entry, Value)>, Fai
             }
         }
     };
+    if name.is_empty() {
+        return Err("error: no record has an empty name".to_owned().into());
+    }
     let mut found = Vec::new();
     for entry in reader.from(1) {
         let entry = entry?;

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::find::find;
-use super::place::{Failed, Place};
+use super::place::{Failed, Place, printable};
 use crate::cli::process::FINE;
 use crate::cli::terminal::say;
 
@@ -66,7 +66,7 @@ fn told(value: &Value) -> String {
     let rest = members.keys().map(String::as_str).filter(|name| !told_above.contains(name) && !order.contains(name));
     for name in order.into_iter().chain(rest) {
         if let Some(text) = text(name) {
-            let _ = writeln!(out, "  {name:<14} {text}");
+            let _ = writeln!(out, "  {:<14} {text}", printable(name));
         }
     }
     let steps = members.get("steps").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -83,11 +83,13 @@ fn told(value: &Value) -> String {
 
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => printable(text),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect::<Vec<_>>().join(" ")
-        }
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| format!("{} {}", printable(name), plain(value)))
+            .collect::<Vec<_>>()
+            .join(" "),
         other => other.to_string(),
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use policies::time::Timestamp;
 use serde_json::Value;
 
-use super::place::{Failed, Place};
+use super::place::{Failed, Place, printable};
 use crate::cli::process::FINE;
 use crate::cli::terminal::say;
 
@@ -87,7 +87,7 @@ fn line(value: &Value) -> String {
     words.push(who.map_or_else(|| "-".to_owned(), |name| text(name)));
     words.extend([decision.unwrap_or("").to_owned(), text("interaction")]);
     words.retain(|word| !word.is_empty());
-    format!("#{} {}\n", text("sequence"), words.join("  "))
+    format!("{}\n", printable(&format!("#{} {}", text("sequence"), words.join("  "))))
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {

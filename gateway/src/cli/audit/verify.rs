@@ -9,7 +9,7 @@ use clap::Args;
 use policies::jose::VerifyingKey;
 use serde_json::{Value, json};
 
-use super::place::{Failed, Place};
+use super::place::{Failed, Place, printable};
 use crate::cli::process::{FAILED, FINE};
 use crate::cli::terminal::{complain, say};
 
@@ -43,12 +43,12 @@ pub(super) fn run(arguments: &VerifyArguments) -> Result<u8, Failed> {
     let report = inspect(&dir, &trust);
     let fine = report.faults.is_empty();
     if arguments.json {
-        say(&format!("{}\n", as_json(&report)));
+        say(&format!("{}\n", as_json(&report, trust.keys.len())));
     } else if fine {
         say(&as_text(&report));
     } else {
         for fault in &report.faults {
-            complain(&format!("{fault}"));
+            complain(&printable(&fault.to_string()));
         }
         complain(&format!("error: the trail is broken ({} faults)", report.faults.len()));
     }
@@ -71,11 +71,13 @@ fn as_text(report: &Report) -> String {
     text
 }
 
-fn as_json(report: &Report) -> Value {
+fn as_json(report: &Report, keys: usize) -> Value {
     let fault =
         |fault: &adapters::audit::Broken| json!({"file": fault.file, "record": fault.record, "cause": fault.cause});
     json!({
         "ok": report.faults.is_empty(),
+        // None: whoever has signed the heads was believed.
+        "keys": keys,
         "trail": report.trail.map(|trail| trail.to_string()),
         "records": report.records,
         "letGo": report.let_go,
