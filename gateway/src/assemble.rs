@@ -238,7 +238,8 @@ pub(crate) fn sealer(config: &Config) -> Result<Sealer, AssemblyError> {
     };
     let keys = config.state.join("keys");
     let wrapping = open_wrapping(&keys, &source).map_err(|outage| wrong(outage.cause))?;
-    Sealer::load_or_create(&keys, &*wrapping).map_err(|outage| wrong(outage.cause))
+    // A token may be away for now: that is no fault of the configuration.
+    Sealer::load_or_create(&keys, &*wrapping).map_err(|outage| machine(&outage))
 }
 
 fn webhook_secret(reference: &SecretReference) -> Result<Secret<Vec<u8>>, String> {
