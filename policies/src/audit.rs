@@ -53,6 +53,8 @@ pub enum Ending {
     Abandoned,
     /// Of a settlement: the backend had not received the deed.
     NotReceived,
+    /// Of a settlement that an earlier record tells of: it came too late, and does not count.
+    Superseded,
 }
 
 impl Ending {
@@ -64,6 +66,7 @@ impl Ending {
             Ending::Answered => "answered",
             Ending::Abandoned => "abandoned",
             Ending::NotReceived => "not_received",
+            Ending::Superseded => "superseded",
         }
     }
 }

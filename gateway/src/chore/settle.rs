@@ -215,11 +215,18 @@ async fn settled(
             (Settlement::AskAgain(now + ASK_AGAIN_MAX), None, None)
         }
     };
-    if event.is_some() {
+    let decided = event.is_some();
+    if decided {
         // Before anybody relies on it: a crash after this line leaves the record twice, never not at all.
-        house.audit.record_durably(record(house, generation, undecided, &settlement, now)).await?;
+        let not_received = matches!(settlement, Settlement::NotReceived);
+        let ending = if not_received { Ending::NotReceived } else { Ending::Answered };
+        house.audit.record_durably(record(house, generation, undecided, ending, now)).await?;
     }
     let done = house.claims.settle(undecided, settlement, event, now).await?;
+    if decided && !done {
+        // Somebody else was quicker: what was written before did not come to be.
+        house.audit.record_durably(record(house, generation, undecided, Ending::Superseded, now)).await?;
+    }
     if let Some(outcome) = outcome.filter(|_| done) {
         tracing::info!("the outcome of {} is known: {outcome}", undecided.reference);
         return Ok(Some(outcome));
@@ -231,7 +238,7 @@ fn record(
     house: &House,
     generation: &Generation,
     undecided: &Undecided,
-    settlement: &Settlement,
+    ending: Ending,
     now: Timestamp,
 ) -> Record {
     let trail = Trail::open(house.new_interaction(), undecided.since, generation.number);
@@ -240,7 +247,6 @@ fn record(
         trail.note_client(client);
     }
     trail.note_reference(&undecided.reference);
-    let ending = if matches!(settlement, Settlement::NotReceived) { Ending::NotReceived } else { Ending::Answered };
     trail.settlement(ending, now)
 }
 

@@ -1,6 +1,7 @@
 //! Money never ends undecided: what becomes of payments whose answer was lost.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -51,6 +52,11 @@ store_scenarios! {
 
 mod elsewhere {
     use scenarios::world::Kind;
+
+    #[tokio::test]
+    async fn a_settlement_that_does_not_count_is_recorded_as_such() {
+        super::a_settlement_that_does_not_count_is_recorded_as_such(Kind::Memory).await;
+    }
 
     #[tokio::test]
     async fn a_refusal_of_a_repetition_is_no_word_about_the_first() {
@@ -727,4 +733,32 @@ async fn a_store_that_fails_says_nothing_of_a_payment_in_doubt(kind: Kind) {
     );
     let unsure = with_result(&app, &key, &body, &result).await;
     assert_eq!(unsure.succeeded(202).at("/status"), "unknown");
+}
+
+async fn a_settlement_that_does_not_count_is_recorded_as_such(kind: Kind) {
+    let store: Arc<OnceLock<PathBuf>> = Arc::default();
+    let found = Arc::clone(&store);
+    let script = move |request: &Received| {
+        if request.line().starts_with("POST") {
+            return String::new();
+        }
+        // While the bank is asked, the claim becomes another.
+        let store = rusqlite::Connection::open(found.get().unwrap()).unwrap();
+        store.execute_batch("UPDATE claims SET asked = asked + 1").unwrap();
+        let booked = format!("{{\"paymentId\":\"{}\",\"status\":\"ACSC\"}}", asked_for(request));
+        with_body("200 OK\r\ncontent-type: application/json", &booked)
+    };
+    let backend = Backend::scripted(script).await;
+    let world = World::with(kind, Setup { backend: Some(backend.address), ..Setup::default() }).await;
+    store.set(world.file("qaqpa.sqlite")).unwrap();
+    let app = Session::of(&world, "demo-app").await;
+    let lost = app.pay(&fresh("order"), &payment("1.00")).await;
+    lost.succeeded(202);
+    world.round().await.unwrap();
+    assert_eq!(told(&world).await, [unknown(&lost)]);
+    let reference = lost.at("/paymentId").to_owned();
+    let endings = ["answered", "superseded"].map(|ending| (reference.clone(), ending.to_owned()));
+    let mut recorded = recorded(&world).await;
+    recorded.sort();
+    assert_eq!(recorded, endings);
 }
