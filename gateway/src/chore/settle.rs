@@ -234,13 +234,7 @@ async fn settled(
     Ok(None)
 }
 
-fn record(
-    house: &House,
-    generation: &Generation,
-    undecided: &Undecided,
-    ending: Ending,
-    now: Timestamp,
-) -> Record {
+fn record(house: &House, generation: &Generation, undecided: &Undecided, ending: Ending, now: Timestamp) -> Record {
     let trail = Trail::open(house.new_interaction(), undecided.since, generation.number);
     trail.note_operation(undecided.key.operation());
     if let Some(client) = generation.rulebook.clients.get(undecided.key.client()) {

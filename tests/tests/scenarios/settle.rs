@@ -579,7 +579,7 @@ async fn a_defect_on_the_way_leaves_the_outcome_unknown(kind: Kind) {
 async fn a_defect_in_an_answer_leaves_the_outcome_unknown(kind: Kind) {
     let world = World::start(kind).await;
     let app = Session::of(&world, "demo-app").await;
-    let ask = Ask::post("/v1/domestic-payments").with("x-idempotency-key", &fresh("order"));
+    let ask = Ask::post("/v1/domestic-payments").with("x-idempotency-key", fresh("order"));
     let reply = on_a_way_with(&world, &app.dress(ask.json(&payment("1.00"))), DefectiveAnswer).await.unwrap();
     assert_eq!(reply.status(), 202);
     // The lease ends, and the bank is asked.
