@@ -10,3 +10,4 @@ pub mod limit;
 pub mod provider;
 pub mod store;
 pub mod upstream;
+mod wire;

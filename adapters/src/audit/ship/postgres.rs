@@ -13,7 +13,7 @@ use tokio_postgres::{Client, Config, Error};
 use super::port::{Shipped, Sink, TrailId};
 use crate::http::trust::Trust;
 use crate::store::port::Answer;
-use crate::store::postgres::tls::{PostgresTls, cause, way};
+use crate::store::postgres::tls::{PostgresTls, cause, connect, way};
 
 /// What the server's list of connections calls us.
 const APPLICATION: &str = "qaqpa-audit";
@@ -75,11 +75,7 @@ impl PostgresSink {
     }
 
     async fn connect(&self) -> Result<Link, Error> {
-        let (client, connection) = self.config.connect(self.tls.clone()).await?;
-        let driving = tokio::spawn(async move {
-            // Whoever waits for an answer is told why there is none.
-            let _ = connection.await;
-        });
+        let (client, driving) = connect(&self.config, self.tls.clone()).await?;
         let link = Link { client, driving: driving.abort_handle() };
         link.client.batch_execute(PREPARE).await?;
         if !link.finds_table().await? {

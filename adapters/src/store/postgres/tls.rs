@@ -18,11 +18,13 @@ use policies::code::Outage;
 use policies::secret::Secret;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
-use tokio_postgres::{Config, Socket};
+use tokio_postgres::{Client, Config, Socket};
 
 use crate::http::trust::Trust;
+use crate::wire::{TooMuch, Wary};
 
 /// What PostgreSQL calls its protocol in TLS.
 const PROTOCOL: &[u8] = b"postgresql";
@@ -63,11 +65,10 @@ pub(crate) fn way(
         return Err(refused("the URL of the database names no host"));
     }
     match trust {
-        Some(_) => config.ssl_mode(SslMode::Require),
-        None if is_here(&config) => config.ssl_mode(SslMode::Disable),
+        Some(_) => config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Postgres),
+        None if is_here(&config) => clear_text(&mut config),
         None => return Err(refused("a database on another machine needs `trust`: the authority of its certificate")),
     };
-    config.ssl_negotiation(SslNegotiation::Postgres);
     if config.get_hosts().len().max(config.get_hostaddrs().len()) > 1 {
         // Of several servers one is the primary, and after a failover another.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
@@ -83,6 +84,20 @@ pub(crate) fn way(
     Ok((config, PostgresTls(trust.map(|trust| trust.config(PROTOCOL)))))
 }
 
+/// Opens a connection, and the task that drives it: whoever waits for an answer is told there why none comes, and nobody
+/// else; a line in the log by each connection that ends would be one a second for as long as an outage lasts.
+pub(crate) async fn connect(
+    config: &Config,
+    tls: PostgresTls,
+) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+    let (client, connection) = config.connect(tls).await?;
+    let driving = tokio::spawn(async move {
+        // Told to those who wait, see above.
+        let _ = connection.await;
+    });
+    Ok((client, driving))
+}
+
 /// Tells what went wrong with a connection, in words that name neither the server nor the values of a statement.
 pub(crate) fn cause(error: &tokio_postgres::Error) -> String {
     let source = error.source();
@@ -91,7 +106,11 @@ pub(crate) fn cause(error: &tokio_postgres::Error) -> String {
         return format!("the database refused with {}{place}", refusal.code().code());
     }
     let Some(broken) = source.and_then(|source| source.downcast_ref::<io::Error>()) else { return error.to_string() };
-    match broken.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+    let inner = broken.get_ref();
+    if let Some(too_much) = inner.and_then(|inner| inner.downcast_ref::<TooMuch>()) {
+        return format!("{error}: {too_much}");
+    }
+    match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         // Rustls would name the server.
         Some(rustls::Error::InvalidCertificate(fault)) => format!("{error}: {}", certificate_fault(fault)),
         Some(_) => format!("{error}: the handshake failed"),
@@ -117,6 +136,22 @@ fn without_tls_parameters(url: &str) -> Secret<String> {
     Secret::new(format!("{place}?{}", kept.join("&")))
 }
 
+/// Has clear text spoken through [`PostgresTls`] all the same: it is the one place where every connection passes.
+///
+/// A socket in the file system has no name that the library would hand on; who may make one there is trusted.
+fn clear_text(config: &mut Config) -> &mut Config {
+    if config.get_hosts().iter().any(|host| matches!(host, Host::Unix(_))) {
+        return config.ssl_mode(SslMode::Disable);
+    }
+    if config.get_hosts().is_empty() {
+        for address in config.get_hostaddrs().to_vec() {
+            config.host(address.to_string());
+        }
+    }
+    // Direct: nobody asks the server whether it speaks TLS.
+    config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct)
+}
+
 // A name is this machine's only if it can be nothing else: what a resolver says is not asked.
 fn is_here(config: &Config) -> bool {
     let addresses = config.get_hostaddrs();
@@ -130,7 +165,7 @@ fn is_here(config: &Config) -> bool {
     })
 }
 
-/// Speaks TLS to the database server, if it is to be spoken.
+/// Speaks TLS to the database server, or clear text to one on this machine, where [`way`] has found it.
 #[derive(Clone)]
 pub(crate) struct PostgresTls(Option<Arc<rustls::ClientConfig>>);
 
@@ -141,7 +176,7 @@ impl fmt::Debug for PostgresTls {
 }
 
 impl MakeTlsConnect<Socket> for PostgresTls {
-    type Stream = Checked;
+    type Stream = Bounded;
     type TlsConnect = Handshake;
     type Error = io::Error;
 
@@ -157,27 +192,38 @@ impl MakeTlsConnect<Socket> for PostgresTls {
 pub(crate) struct Handshake(Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>);
 
 impl TlsConnect<Socket> for Handshake {
-    type Stream = Checked;
+    type Stream = Bounded;
     type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Checked>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Bounded>> + Send>>;
 
     fn connect(self, socket: Socket) -> Self::Future {
         Box::pin(async move {
-            let Some((config, name)) = self.0 else {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is nobody to trust"));
+            let stream = match self.0 {
+                None => Stream::Clear(socket),
+                Some((config, name)) => {
+                    let handshake = tokio_rustls::TlsConnector::from(config).connect(name, socket);
+                    Stream::Checked(Box::new(handshake.await?))
+                }
             };
-            tokio_rustls::TlsConnector::from(config).connect(name, socket).await.map(Box::new).map(Checked)
+            Ok(Bounded(Wary::new(stream)))
         })
     }
 }
 
-/// A connection to a server whose certificate was checked.
-pub(crate) struct Checked(Box<tokio_rustls::client::TlsStream<Socket>>);
+/// A connection to a server that may say so much at once, and no more.
+pub(crate) struct Bounded(Wary<Stream>);
 
-impl TlsStream for Checked {
+/// A connection to a server on this machine, or to one whose certificate was checked.
+enum Stream {
+    Clear(Socket),
+    Checked(Box<tokio_rustls::client::TlsStream<Socket>>),
+}
+
+impl TlsStream for Bounded {
     // The password's proof is bound to this certificate (RFC 5929, section 4.1): nobody between can use it elsewhere.
     fn channel_binding(&self) -> ChannelBinding {
-        let chain = self.0.get_ref().1.peer_certificates();
+        let Stream::Checked(stream) = self.0.get_ref() else { return ChannelBinding::none() };
+        let chain = stream.get_ref().1.peer_certificates();
         let hash = chain.and_then(|chain| chain.first()).and_then(|certificate| end_point(certificate));
         hash.map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
     }
@@ -195,7 +241,7 @@ fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     Some(digest(algorithm, certificate).as_ref().to_vec())
 }
 
-impl AsyncRead for Checked {
+impl AsyncRead for Bounded {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -205,7 +251,7 @@ impl AsyncRead for Checked {
     }
 }
 
-impl AsyncWrite for Checked {
+impl AsyncWrite for Bounded {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(context, bytes)
     }
@@ -219,11 +265,50 @@ impl AsyncWrite for Checked {
     }
 }
 
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Stream::Clear(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Checked(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Stream::Clear(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Checked(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Stream::Clear(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Checked(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Stream::Clear(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Checked(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
+    use crate::wire::UNASKED_BYTES_MAX;
 
     fn mode(url: &str, trust: Option<&Trust>) -> Result<SslMode, String> {
         let way = way(&Secret::new(url.to_owned()), trust, "qaqpa");
@@ -247,8 +332,9 @@ mod tests {
     fn a_server_here_may_do_without() {
         for here in ["localhost", "127.0.0.1", "[::1]", "127.8.8.8", "%2Frun%2Fpostgresql"] {
             let url = format!("postgres://u:p@{here}/d?sslmode=verify-full");
-            assert_eq!(mode(&url, None), Ok(SslMode::Disable), "{url}");
+            assert!(mode(&url, None).is_ok(), "{url}");
         }
+        assert!(mode("hostaddr=127.0.0.1 user=u", None).is_ok());
     }
 
     #[test]
@@ -258,5 +344,44 @@ mod tests {
             let told = mode(url, None).unwrap_err();
             assert!(!told.contains("hunter2"), "{told}");
         }
+    }
+    /// A server that says `begin` to whoever comes, then as many bytes of an `x`, and an end; tells how to reach it.
+    async fn flood(begin: Vec<u8>, bytes: usize) -> (Config, PostgresTls) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let mut told = vec![0; 1024];
+                let _ = socket.read(&mut told).await;
+                let _ = socket.write_all(&begin).await;
+                let mut text = tokio::io::repeat(b'x').take(bytes as u64).chain(io::Cursor::new([0]));
+                let _ = tokio::io::copy(&mut text, &mut socket).await;
+                let _ = socket.read(&mut told).await;
+            }
+        });
+        // The address alone is a way too, and has no name.
+        let url = format!("hostaddr=127.0.0.1 port={port} user=u password=p dbname=d");
+        way(&Secret::new(url), None, "qaqpa").unwrap()
+    }
+
+    fn message(kind: u8, bytes: usize) -> Vec<u8> {
+        let length = u32::try_from(bytes + 4).unwrap().to_be_bytes();
+        [&[kind], length.as_slice()].concat()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_floods_us_before_or_after_it_let_us_in_is_left() {
+        let long = 2 * UNASKED_BYTES_MAX;
+        let (config, tls) = flood(message(b'R', long), long).await;
+        let told = cause(&connect(&config, tls).await.err().unwrap());
+        assert!(told.contains(&TooMuch.to_string()), "{told}");
+
+        // Word of a parameter: name and text, each with a zero at its end. We would take it, were it not so long.
+        let parameter = [message(b'S', long + 3), b"a\0".to_vec()].concat();
+        let let_in = [message(b'R', 4), vec![0; 4], message(b'Z', 1), vec![b'I'], parameter].concat();
+        let (config, tls) = flood(let_in, long).await;
+        let (client, driving) = connect(&config, tls).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(60), driving).await.unwrap().unwrap();
+        assert!(client.is_closed());
     }
 }

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod};
+use deadpool_postgres::{Connect, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod};
 use policies::code::Outage;
 use policies::time::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc, oneshot, watch};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{JoinHandle as Driving, LocalSet, spawn_local};
 use tokio::time::timeout;
+use tokio_postgres::{Client, Config, Error};
 
 use super::super::port::Answer;
 use super::super::retention::Retention;
@@ -227,6 +228,18 @@ struct Desk {
     jobs_since_sweep: Cell<u32>,
 }
 
+/// How the pool makes connections: its own way would write a line into the log for each that ends.
+struct Way(tls::PostgresTls);
+
+impl Connect for Way {
+    fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Connected> + Send + '_>> {
+        let (config, tls) = (config.clone(), self.0.clone());
+        Box::pin(async move { tls::connect(&config, tls).await })
+    }
+}
+
+type Connected = Result<(Client, Driving<()>), Error>;
+
 fn pool(settings: &PostgresSettings) -> Result<Pool, Outage> {
     let (config, tls) = tls::way(&settings.url, settings.trust.as_ref(), "qaqpa")?;
     let lock = LOCK_WAIT.min(settings.statement);
@@ -245,7 +258,7 @@ fn pool(settings: &PostgresSettings) -> Result<Pool, Outage> {
         let setup = setup.clone();
         Box::pin(async move { client.batch_execute(&setup).await.map_err(HookError::Backend) })
     });
-    let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    let manager = Manager::from_connect(config, Way(tls), ManagerConfig { recycling_method: RecyclingMethod::Fast });
     Pool::builder(manager)
         .max_size(settings.connections)
         .post_create(hook)
@@ -437,5 +450,76 @@ impl Desk {
         if let Err(fault) = swept {
             tracing::warn!("what is over could not be swept out of the database, and will be later: {}", fault.cause());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use std::sync::Mutex;
+
+    use policies::secret::Secret;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    use super::*;
+
+    /// Hears who says anything that an operator would read.
+    #[derive(Clone, Default)]
+    struct Heard(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Heard {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() <= Level::WARN
+        }
+
+        fn new_span(&self, _span: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+        fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            self.0.lock().unwrap().push(event.metadata().target().to_owned());
+        }
+
+        fn enter(&self, _span: &Id) {}
+
+        fn exit(&self, _span: &Id) {}
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_is_no_line_in_the_log() {
+        const LET_IN: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+        let heard = Heard::default();
+        let _guard = tracing::subscriber::set_default(heard.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut told = [0; 1024];
+            assert!(socket.read(&mut told).await.unwrap() > 0);
+            socket.write_all(LET_IN).await.unwrap();
+            assert!(socket.read(&mut told).await.unwrap() > 0);
+            socket.write_all(b"\xff\0\0\0\x04").await.unwrap();
+            socket.read_to_end(&mut Vec::new()).await.unwrap();
+        });
+        let settings = PostgresSettings {
+            url: Secret::new(format!("postgres://u:p@127.0.0.1:{port}/d")),
+            schema: "qaqpa".to_owned(),
+            trust: None,
+            connections: 1,
+            statement: Duration::from_secs(1),
+        };
+        let pool = pool(&settings).unwrap();
+        assert!(timeout(ANSWER_WAIT, pool.get()).await.unwrap().is_err());
+        serving.await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(*heard.0.lock().unwrap(), Vec::<String>::new());
     }
 }

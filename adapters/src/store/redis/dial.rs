@@ -25,6 +25,7 @@ use tokio_rustls::TlsConnector;
 use super::fault::cause;
 use super::servers::{Address, Credentials, RedisConfig, Servers};
 use crate::http::trust::Trust;
+use crate::wire::Wary;
 
 /// How long opening one connection to one server may take.
 ///
@@ -255,7 +256,7 @@ where
 {
     // Each call has a deadline of its own.
     let config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(WRITES_MAX);
-    let (connection, driver) = MultiplexedConnection::new_with_config(login, stream, config).await?;
+    let (connection, driver) = MultiplexedConnection::new_with_config(login, Wary::new(stream), config).await?;
     // It ends by itself when the last clone is dropped or the server hangs up.
     tokio::spawn(driver);
     Ok(connection)
@@ -329,7 +330,10 @@ impl ConnectionLike for Node {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
+    use crate::wire::UNASKED_BYTES_MAX;
 
     #[test]
     fn a_server_that_forgets_is_refused() {
@@ -345,5 +349,19 @@ mod tests {
         assert!(keeps_what_it_is_told(&memory("1048576", "noeviction")).is_ok());
         assert!(keeps_what_it_is_told("").is_err());
         assert!(keeps_what_it_is_told("maxmemory:1048576\r\n").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_floods_us_is_left() {
+        let begin = format!("${}\r\n", 2 * UNASKED_BYTES_MAX);
+        // A whole answer, were it not so long.
+        let text = tokio::io::repeat(b'x').take(2 * UNASKED_BYTES_MAX as u64);
+        let flood = io::Cursor::new(begin).chain(text).chain(io::Cursor::new("\r\n"));
+        let flood = tokio::io::join(flood, tokio::io::sink());
+        let told = async {
+            let mut connection = speak(flood, &login(None, 0)).await?;
+            cmd("PING").query_async::<Value>(&mut connection).await
+        };
+        assert!(told.await.is_err());
     }
 }
