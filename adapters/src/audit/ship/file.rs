@@ -3,9 +3,9 @@
 //! `{"id":"<trail>-<sequence>","trail":"..","sequence":1,"record":{..}}`, where `record` is the text of the trail, byte for
 //! byte. The file may be moved away at any time; a new one is begun then.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use policies::code::Outage;
@@ -54,10 +54,7 @@ struct Known {
 
 // Opened anew for each batch: the file may have been moved away, or be on a disk that was gone meanwhile.
 fn append(path: &Path, batch: &[Shipped]) -> Result<(), io::Error> {
-    let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no ordinary file"));
-    }
+    let mut file = open_private(path)?;
     file.try_lock().map_err(|_| io::Error::other("another process writes to it"))?;
     let bytes = cut_torn_line(&mut file)?;
     let last = last_line(&mut file, bytes)?;
@@ -83,6 +80,28 @@ fn append(path: &Path, batch: &[Shipped]) -> Result<(), io::Error> {
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
     }
     Ok(())
+}
+
+/// Opens the file, or makes it, if nobody else can read or write it and nothing else stands under its name.
+fn open_private(path: &Path) -> Result<File, io::Error> {
+    let refused = |cause: &str| Err(io::Error::other(cause.to_owned()));
+    const LINK: &str = "it is a symbolic link: name the file itself";
+    // Looked at first, as opening would make what a link leads to.
+    if fs::symlink_metadata(path).is_ok_and(|named| named.is_symlink()) {
+        return refused(LINK);
+    }
+    let file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path)?;
+    let (opened, named) = (file.metadata()?, fs::symlink_metadata(path)?);
+    if !opened.is_file() {
+        return refused("it is no ordinary file");
+    }
+    if (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
+        return refused(LINK);
+    }
+    if opened.mode() & 0o077 != 0 {
+        return refused("others may read or write it, and records are nobody else's business: chmod 600 it");
+    }
+    Ok(file)
 }
 
 fn line(record: &Shipped, out: &mut Vec<u8>) -> Result<(), io::Error> {

@@ -13,6 +13,7 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, Info};
 use policies::code::Outage;
 use policies::secret::Secret;
+use tokio::task::JoinSet;
 
 use super::port::{Shipped, Sink};
 use crate::http::trust::Trust;
@@ -72,7 +73,7 @@ impl NatsSink {
     async fn publish(&mut self, batch: &[Shipped]) -> Result<(), Outage> {
         let context = match self.context.take() {
             Some(context) => context,
-            None => self.settings.connect().await?,
+            None => self.settings.connect_apart().await?,
         };
         let mut sent = Vec::with_capacity(batch.len());
         for record in batch {
@@ -102,6 +103,18 @@ impl Sink for NatsSink {
 }
 
 impl NatsSettings {
+    /// Connects in a task of its own: the library panics at some lines of a server, and that must end nothing of ours.
+    async fn connect_apart(&self) -> Result<Context, Outage> {
+        let settings = self.clone();
+        // A set, as dropping it ends the task.
+        let mut connecting = JoinSet::new();
+        connecting.spawn(async move { settings.connect().await });
+        match connecting.join_next().await {
+            Some(Ok(connected)) => connected,
+            Some(Err(_)) | None => Err(outage("the server says what no NATS server says")),
+        }
+    }
+
     async fn connect(&self) -> Result<Context, Outage> {
         let options = ConnectOptions::new()
             .name("qaqpa-audit")

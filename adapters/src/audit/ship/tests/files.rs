@@ -1,6 +1,7 @@
 //! The place that is a file, and what holds for every place.
 
 use std::fs;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::*;
@@ -77,6 +78,7 @@ async fn half_a_line_that_a_crash_left_is_made_whole() {
 async fn an_end_that_was_not_written_here_is_refused_and_left() {
     let trail = Trail::with(2).await;
     let path = trail.folder.join("archive.jsonl");
+    crate::files::write_private(&path, b"").unwrap();
     for foreign in ["half a line of somebody else", "a whole line\n", "{\"some\":\"json\"}\n", "\n"] {
         fs::write(&path, foreign).unwrap();
         let outage = trail.to_file().round().await.unwrap_err();
@@ -91,7 +93,7 @@ async fn an_end_that_was_not_written_here_is_refused_and_left() {
 async fn a_file_that_somebody_else_writes_to_is_refused() {
     let trail = Trail::with(1).await;
     let path = trail.folder.join("archive.jsonl");
-    let theirs = fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();
+    let theirs = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path).unwrap();
     theirs.lock().unwrap();
     assert!(trail.to_file().round().await.unwrap_err().cause.contains("another process"));
     drop(theirs);
@@ -161,4 +163,32 @@ async fn other_records_under_the_same_numbers_are_refused_wherever_they_stand() 
     drop(fs::remove_file(trail.cursor_path()));
     ship_all(&mut trail.to_file()).await;
     assert_eq!(lines(&path), trail.expected().split_off(100));
+}
+
+#[tokio::test]
+async fn a_file_that_others_may_read_or_write_is_refused() {
+    let trail = Trail::with(2).await;
+    let path = trail.folder.join("archive.jsonl");
+    fs::write(&path, "").unwrap();
+    for mode in [0o644, 0o640, 0o604, 0o620, 0o602, 0o601] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let outage = trail.to_file().round().await.unwrap_err();
+        assert!(outage.cause.contains("chmod 600"), "{mode:o}: {outage}");
+        assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    ship_all(&mut trail.to_file()).await;
+    assert_eq!(lines(&path), trail.expected());
+}
+
+#[tokio::test]
+async fn a_link_is_refused_and_nothing_is_written_or_made_behind_it() {
+    let trail = Trail::with(2).await;
+    let (path, theirs) = (trail.folder.join("archive.jsonl"), trail.folder.join("theirs"));
+    std::os::unix::fs::symlink(&theirs, &path).unwrap();
+    assert!(trail.to_file().round().await.unwrap_err().cause.contains("symbolic link"));
+    assert!(!theirs.exists());
+    crate::files::write_private(&theirs, b"").unwrap();
+    assert!(trail.to_file().round().await.unwrap_err().cause.contains("symbolic link"));
+    assert_eq!(fs::read(&theirs).unwrap(), b"");
 }

@@ -261,3 +261,22 @@ async fn only_a_server_that_is_trusted_and_lets_us_in_gets_records() {
     let sent = ship_all(&mut trail.shipper(server.sink("tls", "localhost", Some(&right), true))).await;
     assert_eq!(sent, trail.entries().len());
 }
+
+#[tokio::test]
+async fn a_server_that_greets_with_an_error_is_an_outage_and_a_good_one_gets_everything() {
+    let (trail, stream) = (Trail::with(2).await, Stream::new().await);
+    let server = stream.settings.url.trim_start_matches("nats://").parse().unwrap();
+    // An error without a text, for which the library has no bounds.
+    let relay = Relay::greeting(server, b"-ERR\r\n").await;
+    let sink = NatsSink::new(NatsSettings { url: format!("nats://{}", relay.address), ..stream.settings.clone() });
+    let mut shipper = trail.shipper(sink.unwrap());
+    for _ in 0..3 {
+        let outage = shipper.round().await.unwrap_err();
+        assert!(outage.cause.contains("what no NATS server says"), "{outage}");
+        assert_eq!(trail.progress.records_behind() as usize, trail.entries().len());
+    }
+    relay.mend();
+    ship_all(&mut shipper).await;
+    assert_eq!(stream.messages().await, trail.expected());
+    stream.end().await;
+}
