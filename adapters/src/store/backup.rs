@@ -107,6 +107,7 @@ pub fn create(
     tell: &mut dyn FnMut(&str),
 ) -> Result<Summary, Outage> {
     let state = state.canonicalize().map_err(|error| refused(state, error))?;
+    whole(&state)?;
     empty_folder(to)?;
     let to = to.canonicalize().map_err(|error| refused(to, error))?;
     if to.starts_with(&state) {
@@ -152,6 +153,9 @@ pub fn create(
 pub fn restore(from: &Path, state: &Path, tell: &mut dyn FnMut(&str)) -> Result<Summary, Outage> {
     let manifest = manifest(from)?;
     let found = walk(from)?.iter().map(|file| name(file)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(part) = manifest.files.keys().find(|file| Path::new(file).starts_with(PART)) {
+        return Err(refused(&from.join(part), "no backup has a file of this name: it marks a restore that goes on"));
+    }
     for file in found.iter().filter(|file| *file != MANIFEST) {
         if !manifest.files.contains_key(file) {
             return Err(refused(&from.join(file), "the backup did not have this file when it was made"));
@@ -169,6 +173,21 @@ pub fn restore(from: &Path, state: &Path, tell: &mut dyn FnMut(&str)) -> Result<
         return Err(refusal);
     }
     Ok(manifest.summary())
+}
+
+/// Refuses a state folder in which a restore was cut off: what is there may be half of what is to be there.
+///
+/// # Errors
+/// An [`Outage`] that says what to do; also if the folder cannot be looked at.
+pub fn whole(state: &Path) -> Result<(), Outage> {
+    match fs::symlink_metadata(state.join(PART)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(refused(state, error)),
+        Ok(_) => {
+            let cause = "a restore was cut off here (restore.part): empty this folder and restore the backup again";
+            Err(refused(state, cause))
+        }
+    }
 }
 
 impl Manifest {
@@ -227,13 +246,28 @@ fn put(from: &Path, part: &Path, manifest: &Manifest, tell: &mut dyn FnMut(&str)
     sync_folders(part)
 }
 
-/// Moves everything to its place.
+/// Moves everything to its place; what was moved before a fault is removed again.
 fn settle(part: &Path, state: &Path) -> Result<(), Outage> {
+    let mut moved = Vec::new();
+    let settled = move_all(part, state, &mut moved);
+    if settled.is_err() {
+        for path in &moved {
+            // Ours and just written; what cannot be removed is told apart by the part that is then left as well.
+            let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        }
+    }
+    settled
+}
+
+fn move_all(part: &Path, state: &Path, moved: &mut Vec<PathBuf>) -> Result<(), Outage> {
     for entry in fs::read_dir(part).map_err(|error| refused(part, error))? {
         let entry = entry.map_err(|error| refused(part, error))?;
         let target = state.join(entry.file_name());
         fs::rename(entry.path(), &target).map_err(|error| refused(&target, error))?;
+        moved.push(target);
     }
+    // Durable where they are first: a power cut must not leave less than everything and no part.
+    sync(state)?;
     fs::remove_dir(part).map_err(|error| refused(part, error))?;
     sync(state)
 }

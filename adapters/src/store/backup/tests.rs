@@ -237,3 +237,52 @@ async fn folders_within_each_other_have_a_bound() {
     fs::create_dir_all(deep(DEPTH_MAX + 1)).unwrap();
     assert!(house.back_up().unwrap_err().cause.contains("too many folders"));
 }
+
+#[tokio::test]
+async fn a_backup_with_the_name_of_a_restore_that_goes_on_is_refused() {
+    for name in [PART.to_owned(), format!("{PART}/deep/file")] {
+        let house = House::new().await;
+        house.back_up().unwrap();
+        let backup = house.place("backup");
+        fs::create_dir_all(backup.join(&name).parent().unwrap()).unwrap();
+        fs::write(backup.join(&name), "mine").unwrap();
+        let mut forged = manifest(&backup).unwrap();
+        forged.files.insert(name.clone(), seal(&backup.join(&name), &mut io::sink()).unwrap());
+        fs::write(backup.join(MANIFEST), forged.sealed().text()).unwrap();
+        house.refuses("no backup has a file of this name");
+    }
+}
+
+#[tokio::test]
+async fn what_was_moved_before_a_fault_is_removed() {
+    let house = House::new().await;
+    let (part, state) = (house.place("again").join(PART), house.place("again"));
+    // Wherever the one stands that cannot be moved, some of the others come before it.
+    for blocked in ["a", "b", "c", "d"] {
+        for name in ["a", "b", "c", "d"] {
+            fs::create_dir_all(part.join(name)).unwrap();
+            fs::write(part.join(name).join("file"), "").unwrap();
+        }
+        fs::create_dir(state.join(blocked)).unwrap();
+        fs::write(state.join(blocked).join("theirs"), "").unwrap();
+        assert!(settle(&part, &state).is_err());
+        fs::remove_dir_all(&part).unwrap();
+        assert_eq!(files(&state), [format!("{blocked}/theirs")]);
+        fs::remove_dir_all(state.join(blocked)).unwrap();
+        fs::create_dir_all(&part).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_folder_in_which_a_restore_was_cut_off_is_told_from_a_whole_one() {
+    let house = House::new().await;
+    house.back_up().unwrap();
+    house.restore().unwrap();
+    whole(&house.place("again")).unwrap();
+    whole(&house.place("never made")).unwrap();
+    fs::create_dir(house.place("again").join(PART)).unwrap();
+    let refusal = whole(&house.place("again")).unwrap_err();
+    assert!(refusal.cause.contains("was cut off here"), "{refusal}");
+    let refusal = create(&house.place("again"), &house.place("second"), Database::Here, NOW, &mut |_| ()).unwrap_err();
+    assert!(refusal.cause.contains("was cut off here"), "{refusal}");
+}
