@@ -37,12 +37,20 @@ struct Shipped {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Done {
+    chore: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Listener {
     listener: &'static str,
 }
 
 /// From half a millisecond to ten seconds.
 const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// The names of the chores.
+const CHORES: [&str; 5] = ["enter policies", "settle", "deliver events", "prune audit", "ship audit"];
 
 /// How an unknown outcome can be settled: the backend knows the deed, or never heard of it.
 pub(crate) const SETTLED: [&str; 2] = ["answered", "not_received"];
@@ -57,6 +65,7 @@ pub struct Metrics {
     connections_closed: Family<Reason, Counter>,
     duration: Histogram,
     panics: Counter,
+    chore_failures: Family<Done, Counter>,
     audit_lost: Counter,
     audit_suppressed: Counter,
     ship_lag: Family<Shipped, Gauge>,
@@ -134,6 +143,7 @@ impl Metrics {
             connections_closed: Family::default(),
             duration: Histogram::new(BUCKETS),
             panics: Counter::default(),
+            chore_failures: Family::default(),
             audit_lost: Counter::default(),
             audit_suppressed: Counter::default(),
             ship_lag: Family::default(),
@@ -170,6 +180,11 @@ impl Metrics {
             drop(metrics.connections_closed.get_or_create(&Reason { reason }));
         }
         registry.register("panics", "Requests that ended by a defect", metrics.panics.clone());
+        let failures = "Rounds of a chore that ended by a defect";
+        registry.register("chore_failures", failures, metrics.chore_failures.clone());
+        for chore in CHORES {
+            drop(metrics.chore_failures.get_or_create(&Done { chore }));
+        }
         let suppressed = "Refusals of strangers that were counted instead of recorded";
         registry.register("audit_suppressed", suppressed, metrics.audit_suppressed.clone());
         registry.register("audit_lost", "Audit records that could not be queued", metrics.audit_lost.clone());
@@ -221,6 +236,11 @@ impl Metrics {
 
     pub(crate) fn panicked(&self) {
         self.panics.inc();
+    }
+
+    /// Counts a round of a chore that ended by a defect.
+    pub fn chore_failed(&self, chore: &'static str) {
+        self.chore_failures.get_or_create(&Done { chore }).inc();
     }
 
     pub(crate) fn audit_suppressed(&self) {

@@ -77,7 +77,14 @@ impl Ship {
     /// Makes the chore; nothing is connected yet.
     #[must_use]
     pub fn new(house: &Arc<House>, place: &Place) -> Self {
-        Self { house: Arc::clone(house), place: place.clone(), shipper: None }
+        let ship = Self { house: Arc::clone(house), place: place.clone(), shipper: None };
+        ship.measure(house.audit.durable().saturating_sub(place.progress.got()));
+        ship
+    }
+
+    // Told before the first round as well: what is not there raises no alarm.
+    fn measure(&self, records: u64) {
+        self.house.metrics.shipping(&self.place.config.name, records, self.place.progress.bytes_behind());
     }
 
     async fn send(&mut self) -> Result<usize, Outage> {
@@ -86,8 +93,8 @@ impl Ship {
             none => none.insert(shipper(&self.house.audit, &self.place)?),
         };
         let sent = shipper.round().await;
-        let (place, progress) = (&self.place.config.name, &self.place.progress);
-        self.house.metrics.shipping(place, progress.records_behind(), progress.bytes_behind());
+        self.measure(self.place.progress.records_behind());
+        let place = &self.place.config.name;
         // The chores of all places have one name: the place is told where it matters.
         sent.map_err(|outage| Outage { port: format!("place {place}: {}", outage.port), ..outage })
     }
