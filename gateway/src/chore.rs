@@ -66,11 +66,11 @@ impl Chores {
     /// does must end neither it nor what waits for it.
     #[must_use]
     pub fn make(&self) -> Vec<Box<dyn Chore>> {
-        let guarded = |(number, chore): (usize, Box<dyn Chore>)| -> Box<dyn Chore> {
+        let renewed = |(number, chore): (usize, Box<dyn Chore>)| -> Box<dyn Chore> {
             let (name, chores) = (chore.name(), self.clone());
-            Box::new(Guarded { name, number, chore: Some(chore), chores, told: false })
+            Box::new(Renewed { name, number, chore: Some(chore), chores, told: false })
         };
-        (self.make)().into_iter().enumerate().map(guarded).collect()
+        (self.make)().into_iter().enumerate().map(renewed).collect()
     }
 }
 
@@ -95,7 +95,7 @@ pub async fn serve(chores: Vec<Box<dyn Chore>>, mut told: flag::Receiver<bool>) 
 }
 
 /// A chore that is made anew after a panic.
-struct Guarded {
+struct Renewed {
     name: &'static str,
     /// Its place among those that are made.
     number: usize,
@@ -106,8 +106,8 @@ struct Guarded {
     told: bool,
 }
 
-impl Guarded {
-    async fn guarded(&mut self) -> Result<usize, Outage> {
+impl Renewed {
+    async fn renewed(&mut self) -> Result<usize, Outage> {
         let (chore, make, number) = (&mut self.chore, &self.chores.make, self.number);
         let round = async move {
             let chore = match chore {
@@ -133,13 +133,13 @@ impl Guarded {
     }
 }
 
-impl Chore for Guarded {
+impl Chore for Renewed {
     fn name(&self) -> &'static str {
         self.name
     }
 
     fn round(&mut self) -> Round<'_> {
-        Box::pin(self.guarded())
+        Box::pin(self.renewed())
     }
 }
 
@@ -217,7 +217,10 @@ mod tests {
         }
     }
 
-    fn moody() -> (Chores, Arc<flag::Sender<usize>>, Arc<Mutex<Vec<&'static str>>>) {
+    /// Whose rounds were counted as failed.
+    type Names = Arc<Mutex<Vec<&'static str>>>;
+
+    fn moody() -> (Chores, Arc<flag::Sender<usize>>, Names) {
         let (made, rounds) = (AtomicUsize::new(0), Arc::new(flag::Sender::new(0)));
         let (failed, by) = (Arc::new(Mutex::new(Vec::new())), Arc::clone(&rounds));
         let make = move || -> Vec<Box<dyn Chore>> {

@@ -180,11 +180,7 @@ impl Metrics {
             drop(metrics.connections_closed.get_or_create(&Reason { reason }));
         }
         registry.register("panics", "Requests that ended by a defect", metrics.panics.clone());
-        let failures = "Rounds of a chore that ended by a defect";
-        registry.register("chore_failures", failures, metrics.chore_failures.clone());
-        for chore in CHORES {
-            drop(metrics.chore_failures.get_or_create(&Done { chore }));
-        }
+        metrics.register_chores(&mut registry);
         let suppressed = "Refusals of strangers that were counted instead of recorded";
         registry.register("audit_suppressed", suppressed, metrics.audit_suppressed.clone());
         registry.register("audit_lost", "Audit records that could not be queued", metrics.audit_lost.clone());
@@ -207,6 +203,14 @@ impl Metrics {
         }
         metrics.redis.register(&mut registry);
         Self { registry, ..metrics }
+    }
+
+    fn register_chores(&self, registry: &mut Registry) {
+        let failures = "Rounds of a chore that ended by a defect";
+        registry.register("chore_failures", failures, self.chore_failures.clone());
+        for chore in CHORES {
+            drop(self.chore_failures.get_or_create(&Done { chore }));
+        }
     }
 
     pub(crate) fn answered(&self, door: Door, status: StatusCode, took: Duration) {
