@@ -242,7 +242,10 @@ impl Records {
     /// Finds the claim, if this ticket's holder may still tell what it did.
     fn telling(&mut self, ticket: &ClaimTicket) -> Result<&mut Kept, Outage> {
         let telling = |claim: &&mut Kept| claim.may_finish(ticket);
-        self.claims.get_mut(&ticket.key).filter(telling).ok_or_else(|| Outage::new("claims", "the claim was taken over"))
+        self.claims
+            .get_mut(&ticket.key)
+            .filter(telling)
+            .ok_or_else(|| Outage::new("claims", "the claim was taken over"))
     }
 }
 
