@@ -12,6 +12,7 @@ use adapters::http::courier::Courier;
 use adapters::keys::{Keyring, Sealer, TokenKey, WrapSource, open_wrapping};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
+use adapters::store::backup::whole;
 use adapters::store::port::{Claims, Durable, Outbox, SubjectKeys, Verifications};
 use adapters::store::sealed::SealedStore;
 use arc_swap::ArcSwap;
@@ -79,6 +80,7 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let workers = config.workers.unwrap_or_else(cores);
     private_directory(&config.state).map_err(|outage| machine(&outage))?;
+    whole(&config.state).map_err(|outage| machine(&outage))?;
     let doors = doors(config, workers)?;
     let issuer = config.issuer.clone().unwrap_or_else(|| doors.api.1.external.clone());
     let reach = Reach::prepare(config, &generation.rulebook, stores::trust(config.trust.as_deref())?, workers)
@@ -95,7 +97,8 @@ fn chores(config: &Config, house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>) -> R
     let courier = Courier::new(&stores::trust(config.webhooks.trust.as_deref())?, config.webhooks.private);
     let places = config.ships.iter().map(Place::prepare).collect::<Result<Vec<_>, _>>()?;
     let keep = config.retention.audit;
-    Ok(Chores::new(move || -> Vec<Box<dyn Chore>> {
+    let counted = Arc::clone(&house);
+    let chores = Chores::new(move || -> Vec<Box<dyn Chore>> {
         let mut chores: Vec<Box<dyn Chore>> = vec![
             Box::new(Enter::new(&house, &stack)),
             Box::new(Settle::new(&house, &stack)),
@@ -104,7 +107,8 @@ fn chores(config: &Config, house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>) -> R
         ];
         chores.extend(places.iter().map(|place| -> Box<dyn Chore> { Box::new(Ship::new(&house, place)) }));
         chores
-    }))
+    });
+    Ok(chores.counting(move |chore| counted.metrics.chore_failed(chore)))
 }
 
 type DoorParts = (Bound, Entrance, Option<TlsDoor>);

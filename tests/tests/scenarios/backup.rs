@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gateway::unready::AssemblyError;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::{self, payment};
 use scenarios::actors::program::{self, Ended, run};
@@ -14,6 +15,16 @@ use serde_json::json;
 
 scenarios! {
     a_backup_under_load_goes_on_elsewhere,
+}
+
+#[tokio::test]
+async fn a_gateway_does_not_begin_anew_where_a_restore_was_cut_off() {
+    let setup =
+        Setup { before: Some(|state| std::fs::create_dir(state.join("restore.part")).unwrap()), ..Setup::default() };
+    match World::attempt(Kind::Memory, setup).await {
+        Err(AssemblyError::Machine(text)) => assert!(text.contains("restore"), "{text}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// So that no plan's limit is met, and no token's end.
