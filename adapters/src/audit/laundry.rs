@@ -245,7 +245,8 @@ async fn a_failed_head_is_not_tried_again_for_each_batch() {
     assert!(clock.advance(HEAD_EVERY));
     audit.record_durably(record("c")).await.unwrap();
     assert_eq!(inspect(&folder.0, &Trust::default()).heads, 1);
-    assert_eq!(audit.durable(), 3);
+    // The note of the head may be on the disk by now, or not yet.
+    assert!(matches!(audit.durable(), 3 | 4));
 }
 
 #[tokio::test]
