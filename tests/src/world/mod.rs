@@ -372,7 +372,7 @@ async fn begin(rest: &Rest, setup: &Setup) -> Result<Begun, AssemblyError> {
     })?;
     let place = prepared.config().to_owned();
     let mut text = configuration(&std::fs::read_to_string(&place).unwrap(), setup);
-    if real::is_real(rest.kind) {
+    if real::is_real(rest.kind) && !setup.own_store {
         text.push_str(&real::stores(state, setup));
     }
     std::fs::write(&place, text).unwrap();

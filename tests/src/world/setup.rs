@@ -31,6 +31,8 @@ pub struct Setup {
     pub backend: Option<SocketAddr>,
     /// Another address of the identity provider.
     pub provider: Option<SocketAddr>,
+    /// Whether it stands on the SQLite of its state folder, whatever `QAQPA_WORLD` says: the folder is what is looked at.
+    pub own_store: bool,
     /// Another address of PostgreSQL, in the world `Real`.
     pub postgres: Option<SocketAddr>,
     /// Another address of Redis, in the world `Real`.

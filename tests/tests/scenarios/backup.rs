@@ -44,7 +44,8 @@ async fn paid(app: &Session<'_>) -> (String, Answer) {
 }
 
 async fn a_backup_under_load_goes_on_elsewhere(kind: Kind) {
-    let world = World::start(kind).await;
+    let setup = Setup { own_store: true, ..Setup::default() };
+    let world = World::with(kind, setup.clone()).await;
     let app = Session::of(&world, "demo-app").await;
     let before = bank::balance(&world, 1).await;
     let subject = json!({"type": "iin", "value": bank::iin(1)});
@@ -79,7 +80,7 @@ async fn a_backup_under_load_goes_on_elsewhere(kind: Kind) {
     let kept = (app.app, app.token);
     let rest = world.stop().await;
     copied("restore", "--from", backup.path(), elsewhere.path()).await.with(0);
-    let world = World::again(rest.moved(elsewhere), Setup::default()).await.map_err(|(error, _)| error).unwrap();
+    let world = World::again(rest.moved(elsewhere), setup).await.map_err(|(error, _)| error).unwrap();
     let (app, token): (App, String) = kept;
     let app = Session { world: &world, app, token };
     for (key, answer) in &sure {

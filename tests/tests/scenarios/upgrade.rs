@@ -41,7 +41,7 @@ fn of_version_0_1(state: &Path) {
 }
 
 async fn a_state_folder_of_version_0_1_goes_on_where_it_was(kind: Kind) {
-    let setup = Setup { before: Some(of_version_0_1), ..Setup::default() };
+    let setup = Setup { before: Some(of_version_0_1), own_store: true, ..Setup::default() };
     let world = World::with(kind, setup).await;
     let app = Session::of(&world, "demo-app").await;
     let before = bank::balance(&world, 1).await;
