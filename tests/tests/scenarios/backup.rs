@@ -31,7 +31,7 @@ async fn a_gateway_does_not_begin_anew_where_a_restore_was_cut_off() {
 const PACE: Duration = Duration::from_millis(50);
 
 /// So many take less of the world's time than a token lives, however slow the disk is that is copied from.
-const PAYMENTS_MAX: u32 = 2000;
+const PAYMENTS_MAX: i64 = 2000;
 
 /// Runs `qaqpa backup` or `qaqpa restore` between two folders.
 async fn copied(command: &str, option: &str, from: &Path, to: &Path) -> Ended {
