@@ -1,19 +1,16 @@
 //! Canaries: secrets and personal data go all the ways there are, and none is found where it does not belong.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::{self, payment_with};
+use scenarios::actors::log::Log;
 use scenarios::actors::program::{self, Program};
 use scenarios::actors::provider::{self, Callback, decided};
 use scenarios::actors::{Administrator, App, Session, administrator};
 use scenarios::world::{Ask, Kind, Setup, World};
 use serde_json::{Value, json};
 use spine::stage::Door;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 
 /// What libraries and we ourselves write at the most talkative level that an operator can set.
 const MOST_TALKATIVE: &str =
@@ -44,44 +41,11 @@ impl Cage {
     }
 }
 
-/// A log in memory.
-#[derive(Debug, Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn no_secret_is_found_in_files_logs_or_counts() {
     let log = Log::default();
-    let filter = EnvFilter::try_new(MOST_TALKATIVE).unwrap();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone()).finish();
-    // With one subscriber alone, a line that another test's thread comes to first is taken as one that nobody hears.
-    let other = tracing::Dispatch::new(tracing_subscriber::registry());
     // In memory everything but the disk is done by this thread, so that its log is the whole log.
-    let guard = tracing::subscriber::set_default(subscriber);
+    let listening = log.listen(MOST_TALKATIVE);
     let world = World::start(Kind::Memory).await;
     let mut cage = Cage::default();
     arrival(&world, &mut cage).await;
@@ -90,7 +54,7 @@ async fn no_secret_is_found_in_files_logs_or_counts() {
     administration(&world, &mut cage).await;
     let metrics = administrator::metrics(&world).await;
     world.audit().await;
-    drop((guard, other));
+    drop(listening);
     let log = log.text();
     // The log was really heard, or nothing would be found in it either.
     assert!(log.contains("refused: token_binding_failed") && log.contains("refused: schema_violation"), "{log}");
