@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openapi::{Contract, Operation};
-use policies::facts::{OperationFacts, Security};
+use policies::facts::{OperationFacts, Security, Shape};
 use policies::jose::{base64url, sha256};
 use policies::rulebook::{OperationPolicy, Rulebook};
 
@@ -97,6 +97,8 @@ pub fn facts(contract: &Contract) -> Result<Vec<OperationFacts>, Vec<openapi::Fa
             security,
             scopes,
             has_body: operation.has_body(),
+            body: Shape { open: true, ..Shape::default() },
+            answer: Shape { open: true, ..Shape::default() },
             idempotent: operation.requires_header("x-idempotency-key"),
             own: own(operation.id()).is_some(),
             origin: operation.origin().to_owned(),

@@ -37,6 +37,7 @@ fn client(keys: KeySet) -> Arc<Client> {
         roles: BTreeSet::new(),
         licence_ends: Timestamp::MAX,
         suspended: false,
+        networks: Vec::new(),
     };
     Arc::new(Client {
         id: ClientId::parse(NAME).unwrap(),

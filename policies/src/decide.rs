@@ -12,7 +12,7 @@ use crate::jose::{base64url, digest_of_parts};
 use crate::result::IdentityResult;
 pub use crate::rule::Refusal;
 use crate::rule::{licence, role, scope, step_up, suspension};
-use crate::rulebook::{Client, OperationPolicy};
+use crate::rulebook::{Client, OperationPolicy, Trigger};
 use crate::time::Timestamp;
 
 /// A caller may call an operation, as far as can be told without the body; made only by [`permit`].
@@ -128,12 +128,17 @@ pub fn assess(
         return Err(Refusal::FactsDoNotFit);
     }
     let mut spends = None;
-    if let Some(rule) = &policy.step_up {
+    for rule in &policy.step_ups {
         let client = client.as_ref().ok_or(Refusal::FactsDoNotFit)?;
         let binding = binding_hash(&client.id, &policy.operation, facts.body_digest);
-        let amount = facts.body.amount.as_ref();
+        let amount = match &rule.trigger {
+            Trigger::Above { amount, .. } => facts.body.amount(amount),
+            Trigger::When(_) => None,
+        };
         let needed = step_up::verified(rule, amount, identity, &binding, &policy.operation, now)?;
-        spends = identity.filter(|_| needed).map(|result| (result.jti().to_owned(), result.verification().clone()));
+        if needed {
+            spends = identity.map(|result| (result.jti().to_owned(), result.verification().clone()));
+        }
     }
     Ok(Clearance { policy, spends })
 }

@@ -12,11 +12,12 @@ use crate::grant::{self, TokenRequest};
 use crate::id::{AdminId, ApiId, OrganisationId, PlanId};
 use crate::jose::testing::TestSigner;
 use crate::jose::{KeySet, encode, sha256};
+use crate::limit::Mode;
 use crate::national::money::{Currency, Money};
 use crate::peer::{ChainVerdict, PeerCertificate};
 use crate::result::{self, ResultGrant};
 use crate::rulebook::{
-    AuditDuty, ClientAuthentication, Organisation, Plan, Role, ScopeSet, Service, StepUp, TokenBinding,
+    AuditDuty, ClientAuthentication, Organisation, Plan, Role, ScopeSet, Service, StepUp, TokenBinding, Trigger,
 };
 use crate::token::{self, AccessGrant, BearerToken, Confirmation, LEEWAY, Scheme};
 
@@ -40,6 +41,7 @@ fn client() -> Client {
             roles: BTreeSet::from([Role::Pisp]),
             licence_ends: now() + second(),
             suspended: false,
+            networks: Vec::new(),
         }),
         authentication: ClientAuthentication::TlsClientAuth { san_dns: "client.example.kz".to_owned() },
         binding: TokenBinding::Mtls,
@@ -69,11 +71,22 @@ fn policy(security: Security) -> OperationPolicy {
         service: Service::Own,
         idempotent: true,
         settled_by: None,
-        step_up: Some(StepUp {
-            above: Money::from_tiyn(25_000_000, Currency::Kzt),
-            amount: "/instructedAmount".to_owned(),
+        step_ups: vec![Arc::new(StepUp {
+            id: Arc::from("large-payment"),
+            trigger: Trigger::Above {
+                above: Money::from_tiyn(25_000_000, Currency::Kzt),
+                amount: "/instructedAmount".to_owned(),
+            },
             acr: ACR.to_owned(),
-        }),
+            origin: "stepup.yaml:3".to_owned(),
+        })],
+        limits: Vec::new(),
+        allow: Vec::new(),
+        fraud: Vec::new(),
+        responses: Mode::Report,
+        masks: Vec::new(),
+        noted: Vec::new(),
+        loosened: None,
         audit: AuditDuty::Required,
         origin: "payments.yaml:1".to_owned(),
     }
@@ -133,7 +146,8 @@ fn identity(binding: Option<&str>, acr: &str, expires: Timestamp) -> IdentityRes
 fn assessed(amount: Option<Money>, identity: Option<&IdentityResult>) -> Result<Clearance, Refusal> {
     let policy = Arc::new(policy(Security::AccessToken));
     let permit = permit(&policy, &ordinary(client()), now()).unwrap();
-    let body = BodyFacts { amount };
+    let body =
+        BodyFacts { amounts: amount.map(|amount| ("/instructedAmount".to_owned(), amount)).into_iter().collect() };
     let client = client();
     let facts =
         RequestFacts { client: Some(&client.id), operation: &policy.operation, body: &body, body_digest: &[5; 32] };
@@ -305,7 +319,8 @@ fn facts_of_another_request_are_refused() {
     let policy = Arc::new(policy(Security::AccessToken));
     let (mine, other) = (client(), ClientId::parse("other").unwrap());
     let elsewhere = OperationId::parse("getDomesticPayment").unwrap();
-    let body = BodyFacts { amount: tiyn(1) };
+    let body =
+        BodyFacts { amounts: tiyn(1).map(|amount| ("/instructedAmount".to_owned(), amount)).into_iter().collect() };
     for (client, operation) in
         [(Some(&other), &policy.operation), (None, &policy.operation), (Some(&mine.id), &elsewhere)]
     {

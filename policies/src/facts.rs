@@ -6,8 +6,16 @@ use crate::national::money::Money;
 /// What the body said that rules may ask for; a fact that is not there is `None`, and the rule says what that means.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BodyFacts {
-    /// The amount of money that the operation would move.
-    pub amount: Option<Money>,
+    /// The amounts that rules ask for, by the JSON pointer they stand at; one that is not there is not here.
+    pub amounts: Vec<(String, Money)>,
+}
+
+impl BodyFacts {
+    /// Returns the amount at a place.
+    #[must_use]
+    pub fn amount(&self, pointer: &str) -> Option<&Money> {
+        self.amounts.iter().find(|(known, _)| known == pointer).map(|(_, amount)| amount)
+    }
 }
 
 /// What one request asks for, in the words of the rules that judge it last.
@@ -55,10 +63,51 @@ pub struct OperationFacts {
     pub scopes: Vec<String>,
     /// Whether a request body is described.
     pub has_body: bool,
+    /// What a request body may hold.
+    pub body: Shape,
+    /// What a successful answer may hold.
+    pub answer: Shape,
     /// Whether `x-idempotency-key` is a required header.
     pub idempotent: bool,
     /// Whether this gateway answers the operation itself instead of a backend.
     pub own: bool,
     /// Where it stands, `file:line`, for diagnostics.
     pub origin: String,
+}
+
+/// What the contract says may stand in a body, so that a misspelt place in a policy is found at load.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Every place that is described, as a JSON pointer with `*` for the items of a list, sorted.
+    pub fields: Vec<(String, FieldKind)>,
+    /// Whether places may be there that are not described (open objects, recursion, schemas that are no objects).
+    pub open: bool,
+}
+
+impl Shape {
+    /// Returns the kind of value at a place; `None` if nothing is described there.
+    #[must_use]
+    pub fn kind(&self, pointer: &str) -> Option<FieldKind> {
+        let at = self.fields.binary_search_by(|(known, _)| known.as_str().cmp(pointer)).ok()?;
+        self.fields.get(at).map(|(_, kind)| *kind)
+    }
+}
+
+/// The kind of value at a place of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldKind {
+    /// A mapping.
+    Object,
+    /// A list.
+    Array,
+    /// A text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// A truth value.
+    Boolean,
+    /// More than one kind, or not told.
+    Any,
 }

@@ -33,6 +33,7 @@ impl Fixture {
             roles: BTreeSet::new(),
             licence_ends: NOW + Duration::from_secs(86_400),
             suspended: false,
+            networks: Vec::new(),
         };
         Client {
             id: ClientId::parse("fintech").unwrap(),

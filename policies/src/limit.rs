@@ -64,6 +64,34 @@ pub struct Limit {
     pub rate: Rate,
     /// How many events may come at once.
     pub burst: NonZeroU32,
+    /// What happens to an event without room.
+    pub mode: Mode,
+}
+
+/// What is done where a rule says no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// Nothing is judged.
+    Off,
+    /// It passes, and is counted and recorded.
+    Report,
+    /// It is refused.
+    Enforce,
+}
+
+impl Mode {
+    /// Every mode, the loosest first.
+    pub const ALL: [Mode; 3] = [Mode::Off, Mode::Report, Mode::Enforce];
+
+    /// Returns the word of the policy language.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Mode::Off => "off",
+            Mode::Report => "report",
+            Mode::Enforce => "enforce",
+        }
+    }
 }
 
 /// The key of one bucket.

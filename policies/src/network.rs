@@ -218,6 +218,63 @@ fn dns_name(name: &str) -> Option<Host> {
     Some(if here { Host::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { Host::Name })
 }
 
+/// A range of addresses in CIDR notation (RFC 4632), for example `10.0.0.0/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AddressRange {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl AddressRange {
+    /// Reads a range; none if it is malformed or its address has bits beyond its length.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, bits) = text.split_once('/')?;
+        let digits = !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit());
+        let range = Self { address: address.parse().ok()?, bits: bits.parse().ok().filter(|_| digits)? };
+        (range.bits <= range.width() && range.network(range.address) == range.network_of_all(range.address))
+            .then_some(range)
+    }
+
+    /// Tells whether an address is in it; an IPv4 address that is written as IPv6 is the IPv4 one.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.address.is_ipv4() && self.network(address) == self.network(self.address)
+    }
+
+    /// Tells whether every address of its kind is in it.
+    #[must_use]
+    pub const fn is_everything(&self) -> bool {
+        self.bits == 0
+    }
+
+    const fn width(&self) -> u8 {
+        if self.address.is_ipv4() { 32 } else { 128 }
+    }
+
+    fn network(&self, address: IpAddr) -> u128 {
+        self.network_of_all(address)
+            .checked_shr(u32::from(self.width().saturating_sub(self.bits)))
+            .unwrap_or(0)
+            .checked_shl(u32::from(self.width().saturating_sub(self.bits)))
+            .unwrap_or(0)
+    }
+
+    fn network_of_all(&self, address: IpAddr) -> u128 {
+        match address {
+            IpAddr::V4(address) => u128::from(u32::from(address)),
+            IpAddr::V6(address) => u128::from(address),
+        }
+    }
+}
+
+impl fmt::Display for AddressRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]

@@ -5,14 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::condition::Condition;
 use crate::event::EventKind;
 use crate::facts::Security;
 use crate::id::{ApiId, ClientId, OperationId, OrganisationId, PlanId, ProviderId, UpstreamId};
 use crate::jose::KeySet;
 use crate::language::decode::SecretReference;
-use crate::limit::Limit;
+use crate::limit::{Limit, Mode};
+use crate::mask::{FieldPath, Mask};
 use crate::national::money::Money;
-use crate::network::Endpoint;
+use crate::network::{AddressRange, Endpoint};
 use crate::time::Timestamp;
 
 /// What an organisation is licensed to do in the open platform.
@@ -137,6 +139,8 @@ pub struct Organisation {
     pub licence_ends: Timestamp,
     /// Whether an administrator has stopped it.
     pub suspended: bool,
+    /// The networks its clients call from; empty means any.
+    pub networks: Vec<AddressRange>,
 }
 
 /// How a client authenticates at the token endpoint (FAPI 2.0 allows no other ways).
@@ -240,15 +244,68 @@ pub struct Provider {
     pub timeout: Duration,
 }
 
-/// A payer has to be verified above an amount.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What brings a rule into play.
+#[derive(Debug, Clone)]
+pub enum Trigger {
+    /// More money than this.
+    Above {
+        /// The last amount that does not.
+        above: Money,
+        /// The JSON pointer of the object with `amount` and `currency` in the body.
+        amount: String,
+    },
+    /// A condition that holds; one that cannot be judged denies.
+    When(Arc<Condition>),
+}
+
+/// A payer has to be verified when it is triggered.
+#[derive(Debug, Clone)]
 pub struct StepUp {
-    /// The last amount that passes without.
-    pub above: Money,
-    /// The JSON pointer of the object with `amount` and `currency` in the body.
-    pub amount: String,
+    /// Its name.
+    pub id: Arc<str>,
+    /// When.
+    pub trigger: Trigger,
     /// The authentication context that is asked for, for example `urn:qaqpa:acr:L2`.
     pub acr: String,
+    /// Where it stands, `file:line`.
+    pub origin: String,
+}
+
+/// What a fraud rule answers when it is triggered.
+#[derive(Debug, Clone)]
+pub enum FraudAnswer {
+    /// The call is refused.
+    Deny,
+    /// The payer has to be verified first, under this rule's level (its trigger is not asked).
+    StepUp(Arc<StepUp>),
+}
+
+/// A rule of our own about calls that look wrong.
+#[derive(Debug, Clone)]
+pub struct FraudRule {
+    /// Its name.
+    pub id: Arc<str>,
+    /// When.
+    pub trigger: Trigger,
+    /// What then.
+    pub then: FraudAnswer,
+    /// Whether it is enforced.
+    pub mode: Mode,
+    /// Where it stands, `file:line`.
+    pub origin: String,
+}
+
+/// A loosening that somebody answers for, until it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// Why.
+    pub reason: String,
+    /// Who has agreed.
+    pub approved_by: String,
+    /// The first instant at which it is over.
+    pub ends: Timestamp,
+    /// Where it stands, `file:line`.
+    pub origin: String,
 }
 
 /// When an operation's audit record has to be durable.
@@ -313,12 +370,33 @@ pub struct OperationPolicy {
     pub idempotent: bool,
     /// By which operation a backend tells what became of the request; only of one that is done once.
     pub settled_by: Option<StatusOperation>,
-    /// Whether large amounts need a verified payer.
-    pub step_up: Option<StepUp>,
+    /// When a payer has to be verified; every rule is asked.
+    pub step_ups: Vec<Arc<StepUp>>,
+    /// Limits of its own, beside those of the caller's plan.
+    pub limits: Vec<Limit>,
+    /// Conditions that all have to hold.
+    pub allow: Vec<Arc<Condition>>,
+    /// Rules about calls that look wrong; every rule is asked.
+    pub fraud: Vec<Arc<FraudRule>>,
+    /// What happens to answers that break the contract.
+    pub responses: Mode,
+    /// What is masked in answers, log lines and traces.
+    pub masks: Vec<Arc<Mask>>,
+    /// Fields of the request's body that are written into log line and span, masked where a mask says so.
+    pub noted: Vec<FieldPath>,
+    /// The loosening in force, if there is one.
+    pub loosened: Option<Override>,
     /// What is recorded when.
     pub audit: AuditDuty,
     /// Where the policy of this operation stands, `file:line`.
     pub origin: String,
+}
+
+impl OperationPolicy {
+    /// Goes through everything that brings a rule about the request into play.
+    pub fn triggers(&self) -> impl Iterator<Item = &Trigger> {
+        self.step_ups.iter().map(|rule| &rule.trigger).chain(self.fraud.iter().map(|rule| &rule.trigger))
+    }
 }
 
 /// The compiled policy set.

@@ -18,7 +18,7 @@ use adapters::keys::SigningKey;
 use policies::audit::{Ending, Facts, Record, RecordKind, Step};
 use policies::id::{ClientId, InteractionId, OperationId, OrganisationId, PlanId};
 use policies::jose::{Algorithm, hmac_sha256};
-use policies::limit::{Dimension, Limit, Rate};
+use policies::limit::{Dimension, Limit, Mode, Rate};
 use policies::national::money::Money;
 use policies::rulebook::{Client, ClientAuthentication, Organisation, Plan, Role, ScopeSet, TokenBinding};
 use policies::time::Timestamp;
@@ -39,6 +39,7 @@ fn client() -> Arc<Client> {
         per: per.to_vec(),
         rate: rate(50),
         burst: NonZeroU32::new(100).unwrap(),
+        mode: Mode::Enforce,
     };
     let organisation = Organisation {
         id: OrganisationId::parse("demo-fintech").unwrap(),
@@ -46,6 +47,7 @@ fn client() -> Arc<Client> {
         roles: BTreeSet::from([Role::Pisp, Role::Aisp]),
         licence_ends: Timestamp::MAX,
         suspended: false,
+        networks: Vec::new(),
     };
     let limits = vec![
         limit("standard:client:50/s", &[Dimension::Client]),

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use policies::limit::{Dimension, Limit, LimitKey, Metering, Rate};
+use policies::limit::{Dimension, Limit, LimitKey, Metering, Mode, Rate};
 use policies::time::Timestamp;
 
 use super::local::LocalLimiter;
@@ -22,7 +22,7 @@ fn rate(count: u32, per: Duration) -> Rate {
 
 fn limit(id: &str, count: u32, per: Duration, burst: u32) -> Limit {
     let burst = NonZeroU32::new(burst).unwrap();
-    Limit { id: Arc::from(id), per: vec![Dimension::Client], rate: rate(count, per), burst }
+    Limit { id: Arc::from(id), per: vec![Dimension::Client], rate: rate(count, per), burst, mode: Mode::Enforce }
 }
 
 fn key(limit: &Limit, client: &str) -> LimitKey {

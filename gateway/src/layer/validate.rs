@@ -9,6 +9,7 @@ use policies::code::Code;
 use policies::facts::BodyFacts;
 use policies::jose::digest_of_parts;
 use policies::national::money::Money;
+use policies::rulebook::Trigger;
 use serde_json::Value;
 use spine::error::{PointedFault, Rejection};
 use spine::refine::Refine;
@@ -92,9 +93,9 @@ async fn with_body(mut permitted: Permitted) -> Result<Sound, Rejection> {
     let value = operation.check_body(content_type, &raw).map_err(refuse)?;
     let facts = facts(&permitted, value.value())?;
     let digest = digest(&permitted, Some(value.value()).filter(|_| !raw.is_empty()))?;
-    if let Some(amount) = facts.amount {
+    if let Some((_, amount)) = facts.amounts.first() {
         // The trail keeps it, so that a decision can be judged again.
-        permitted.trail.note_amount(amount);
+        permitted.trail.note_amount(*amount);
     }
     Ok(Sound::checked(permitted, SoundBody::Checked { raw, value }, facts, digest))
 }
@@ -139,22 +140,32 @@ fn pointed(faults: Vec<BodyFault>) -> Vec<PointedFault> {
 }
 
 fn facts(permitted: &Permitted, body: &Value) -> Result<BodyFacts, Rejection> {
-    let Some(step_up) = &permitted.policy().step_up else { return Ok(BodyFacts::default()) };
-    let Some(money) = body.pointer(&step_up.amount) else { return Ok(BodyFacts::default()) };
+    let mut facts = BodyFacts::default();
+    for trigger in permitted.policy().triggers() {
+        if let Trigger::Above { amount, .. } = trigger
+            && facts.amount(amount).is_none()
+            && let Some(money) = body.pointer(amount)
+        {
+            facts.amounts.push((amount.clone(), read_amount(amount, money)?));
+        }
+    }
+    Ok(facts)
+}
+
+fn read_amount(pointer: &str, money: &Value) -> Result<Money, Rejection> {
     let text = |name: &str| money.get(name).and_then(Value::as_str).unwrap_or_default();
-    let amount = Money::parse(text("amount"), text("currency")).map_err(|error| {
+    Money::parse(text("amount"), text("currency")).map_err(|error| {
         let fault =
-            PointedFault { pointer: step_up.amount.clone(), keyword: "money".to_owned(), message: error.to_string() };
+            PointedFault { pointer: pointer.to_owned(), keyword: "money".to_owned(), message: error.to_string() };
         Rejection::new(Code::SchemaViolation, "The amount cannot be read.").faults(vec![fault])
-    })?;
-    Ok(BodyFacts { amount: Some(amount) })
+    })
 }
 
 // Two spellings of one JSON value are one request (RFC 8785). Path and query belong to it: the same body sent to another
 // resource is another request. Only what is done once, or stepped up, is told from others by it.
 fn digest(permitted: &Permitted, body: Option<&Value>) -> Result<[u8; 32], Rejection> {
     let policy = permitted.policy();
-    if !policy.idempotent && policy.step_up.is_none() {
+    if !policy.idempotent && policy.step_ups.is_empty() && policy.fraud.is_empty() {
         return Ok(NOTHING);
     }
     let canonical = body.map(serde_json_canonicalizer::to_vec).transpose();

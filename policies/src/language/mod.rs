@@ -7,8 +7,10 @@ pub mod codes;
 pub mod compile;
 pub mod decode;
 pub mod document;
+pub mod effective;
 pub mod problem;
 pub mod suggest;
+pub mod table;
 pub mod units;
 
 mod mask;

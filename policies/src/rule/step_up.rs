@@ -7,7 +7,7 @@ use crate::evidence::acr_of_level;
 use crate::id::OperationId;
 use crate::national::money::Money;
 use crate::result::IdentityResult;
-use crate::rulebook::StepUp;
+use crate::rulebook::{StepUp, Trigger};
 use crate::time::Timestamp;
 
 /// What verifications for a step-up are made for.
@@ -29,9 +29,10 @@ pub fn verified(
     now: Timestamp,
 ) -> Result<bool, Refusal> {
     // An amount in another currency cannot be compared; passing it would open the gate to all currencies but one.
-    let compared = amount.filter(|amount| amount.tiyn() >= 0).and_then(|amount| amount.compare(&rule.above));
+    let Trigger::Above { above, amount: at } = &rule.trigger else { return Err(Refusal::FactsDoNotFit) };
+    let compared = amount.filter(|amount| amount.tiyn() >= 0).and_then(|amount| amount.compare(above));
     match compared {
-        None => return Err(Refusal::AmountUnknown { at: rule.amount.clone() }),
+        None => return Err(Refusal::AmountUnknown { at: at.clone() }),
         Some(Ordering::Less | Ordering::Equal) => return Ok(false),
         Some(Ordering::Greater) => {}
     }

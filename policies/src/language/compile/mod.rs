@@ -11,6 +11,7 @@ mod settling;
 mod webhook;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use self::names::Section;
 pub use self::operations::{BODY_BYTES_DEFAULT, BODY_BYTES_MAX, TIMEOUT_MAX};
@@ -103,7 +104,8 @@ impl<'n> Sections<'n> {
     fn compile(&self, operations: &[OperationFacts], allowed: Allowed, now: Timestamp) -> Rulebook {
         let upstreams = self.upstreams.read(self.whole, services::upstream);
         let providers = self.providers.read(self.whole, services::provider);
-        let step_ups = self.step_ups.read(self.whole, |_, value| services::step_up(value, &providers));
+        let step_ups =
+            self.step_ups.read(self.whole, |key, value| services::step_up(key, value, &providers).map(Arc::new));
         let mut scopes: BTreeSet<String> = operations.iter().flat_map(|facts| facts.scopes.iter().cloned()).collect();
         let contracts = scopes.clone();
         let context = operations::Context {

@@ -14,6 +14,7 @@ use crate::language::document::Key;
 use crate::language::problem::{Place, Problem, quoted};
 use crate::language::suggest::{did_you_mean, listed};
 use crate::language::units::{shown_bytes, shown_duration};
+use crate::limit::Mode;
 use crate::rulebook::{AuditDuty, OperationPolicy, Role, ScopeSet, Service, StepUp, Upstream};
 
 /// How long a body may be if nothing is said, in bytes: larger than any JSON of the contracts.
@@ -30,7 +31,7 @@ pub(super) struct Context<'a> {
     pub(super) operations: &'a [OperationFacts],
     pub(super) by_id: HashMap<&'a str, &'a OperationFacts>,
     pub(super) upstreams: &'a Names<Upstream>,
-    pub(super) step_ups: &'a Names<StepUp>,
+    pub(super) step_ups: &'a Names<Arc<StepUp>>,
     pub(super) contract_scopes: &'a BTreeSet<String>,
     pub(super) settling: Settling<'a>,
 }
@@ -164,10 +165,17 @@ impl Context<'_> {
             service: api.service.clone()?,
             idempotent: facts.idempotent,
             settled_by: settled_by?,
-            step_up: match step_up {
-                None => None,
-                Some(found) => Some(found?.clone()),
+            step_ups: match step_up {
+                None => Vec::new(),
+                Some(found) => vec![Arc::clone(found?)],
             },
+            limits: Vec::new(),
+            allow: Vec::new(),
+            fraud: Vec::new(),
+            responses: Mode::Report,
+            masks: Vec::new(),
+            noted: Vec::new(),
+            loosened: None,
             audit: terms.audit.as_ref().or(api.defaults.audit.as_ref()).map_or(AuditDuty::Standard, |(duty, _)| *duty),
             origin: key.place.origin(),
         };

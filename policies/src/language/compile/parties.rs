@@ -15,7 +15,7 @@ use crate::jose::{KeyError, KeySet, VerifyingKey};
 use crate::language::decode::{Fields, Value};
 use crate::language::document::{Content, Entry, Node, Style};
 use crate::language::problem::{Place, Problem, quoted};
-use crate::limit::{Dimension, Limit};
+use crate::limit::{Dimension, Limit, Mode};
 use crate::rulebook::{Client, ClientAuthentication, Organisation, Plan, Role, ScopeSet, TokenBinding};
 use crate::time::Timestamp;
 
@@ -42,6 +42,7 @@ pub(super) fn organisation(id: &str, value: Value<'_>, now: Timestamp) -> Option
         roles: roles?,
         licence_ends: licence?,
         suspended: suspended?,
+        networks: Vec::new(),
     }))
 }
 
@@ -137,6 +138,7 @@ fn limit(plan: &str, value: Value<'_>) -> Option<Limit> {
         per: per.into_iter().collect(),
         rate,
         burst: NonZeroU32::new(u32::try_from(burst).ok()?)?,
+        mode: Mode::Enforce,
     })
 }
 

@@ -1,5 +1,6 @@
 //! What stands behind operations: backends, identity providers and step-up rules.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::names::Names;
@@ -7,7 +8,7 @@ use crate::evidence::acr_of_level;
 use crate::id::{ProviderId, UpstreamId};
 use crate::language::decode::Value;
 use crate::language::document::Key;
-use crate::rulebook::{Protocol, Provider, StepUp, Upstream};
+use crate::rulebook::{Protocol, Provider, StepUp, Trigger, Upstream};
 
 /// The longest that connecting to a backend may take: longer, the client has given up.
 pub const CONNECT_MAX: Duration = Duration::from_secs(30);
@@ -52,7 +53,7 @@ pub(super) fn provider(key: &Key, value: Value<'_>) -> Option<Provider> {
     Some(Provider { id: ProviderId::parse(&key.text).ok()?, level: level?.to_owned(), timeout: timeout? })
 }
 
-pub(super) fn step_up(value: Value<'_>, providers: &Names<Provider>) -> Option<StepUp> {
+pub(super) fn step_up(key: &Key, value: Value<'_>, providers: &Names<Provider>) -> Option<StepUp> {
     let fields = value.fields(&["above", "amount", "level"])?;
     let above = fields.required("above").and_then(Value::money);
     let amount = fields.required("amount").and_then(|value| {
@@ -80,7 +81,12 @@ pub(super) fn step_up(value: Value<'_>, providers: &Names<Provider>) -> Option<S
             return None;
         }
     }
-    Some(StepUp { above: above?, amount: amount?, acr: acr_of_level(level?) })
+    Some(StepUp {
+        id: Arc::from(key.text.as_str()),
+        trigger: Trigger::Above { above: above?, amount: amount? },
+        acr: acr_of_level(level?),
+        origin: key.place.origin(),
+    })
 }
 
 // RFC 6901: every part after a `/`, in which `~` only begins `~0` and `~1`.

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::*;
 use crate::event::EventKind;
-use crate::facts::Security;
+use crate::facts::{Security, Shape};
 use crate::id::{ClientId, OperationId, OrganisationId, UpstreamId};
 use crate::language::codes::CODES;
 use crate::language::decode::SecretReference;
 use crate::language::problem::Severity;
 use crate::language::{render, shipped, tally};
 use crate::limit::Dimension;
-use crate::rulebook::{AuditDuty, ClientAuthentication, OperationPolicy, Role, Service, TokenBinding};
+use crate::rulebook::{AuditDuty, ClientAuthentication, OperationPolicy, Role, Service, TokenBinding, Trigger};
 
 /// Noon of the day that the golden files are read on.
 fn today() -> Timestamp {
@@ -65,6 +65,8 @@ fn contracts() -> Vec<OperationFacts> {
                 _ => Security::Public,
             },
             scopes: Some(*scope).filter(|scope| *scope != "-").map(str::to_owned).into_iter().collect(),
+            body: Shape { open: true, ..Shape::default() },
+            answer: Shape { open: true, ..Shape::default() },
             has_body: rest.contains(&"body"),
             idempotent: rest.contains(&"idempotent"),
             own: !matches!(*api, "accounts" | "payments"),
@@ -327,8 +329,9 @@ fn operations_join_contract_defaults_and_their_own_terms() {
     assert_eq!(payment.roles, BTreeSet::from([Role::Pisp]));
     assert!(payment.idempotent && payment.timeout == Duration::from_secs(5));
     assert!(payment.origin.starts_with("policies/national/apis/payments.yaml:"));
-    let step_up = payment.step_up.as_ref().unwrap();
-    assert_eq!((step_up.above.to_string(), step_up.acr.as_str()), ("250000.00 KZT".to_owned(), "urn:qaqpa:acr:L2"));
+    let step_up = payment.step_ups.first().unwrap();
+    let Trigger::Above { above, .. } = &step_up.trigger else { panic!("{step_up:?}") };
+    assert_eq!((above.to_string(), step_up.acr.as_str()), ("250000.00 KZT".to_owned(), "urn:qaqpa:acr:L2"));
     let status = operation(&rulebook, "getStatus");
     assert_eq!(
         (status.service.clone(), status.security, status.scopes.is_empty()),

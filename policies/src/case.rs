@@ -1,0 +1,98 @@
+//! Cases of `tests:` blocks: who calls what, and what has to come of it. The running stands elsewhere.
+//!
+//! Must never know how a request looks on the wire: headers are pairs of texts that an administrator wrote.
+
+use serde_json::Value;
+
+use crate::id::{ClientId, OperationId};
+use crate::language::Place;
+use crate::time::Timestamp;
+use std::time::Duration;
+
+/// One case: steps that follow each other on one gateway of their own.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// What it is called, a sentence.
+    pub name: String,
+    /// When it begins; left out, on a day that licences of the set cover.
+    pub at: Option<Timestamp>,
+    /// The steps; at least one.
+    pub steps: Vec<Step>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// One call, made once or more often, and what has to come of it.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// How far the clock is moved before.
+    pub after: Duration,
+    /// How often the call is made; at least 1. Only the last answer is judged.
+    pub repeat: u32,
+    /// The call.
+    pub given: Given,
+    /// What has to come of it.
+    pub expect: Expect,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A call.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// The operation that is called.
+    pub operation: OperationId,
+    /// The client with a good token; none calls without any.
+    pub client: Option<ClientId>,
+    /// An administrator with these roles instead.
+    pub administrator: Option<Vec<String>>,
+    /// The scopes of the token; left out, all that the client may have and the operation asks for.
+    pub scopes: Option<Vec<String>>,
+    /// What is wrong with the token, by name: `expired`, `unbound`, `other-key`.
+    pub token: Option<String>,
+    /// The peer's address; left out, one of the client's networks.
+    pub peer: Option<std::net::IpAddr>,
+    /// Parameters of path, query and header by name.
+    pub parameters: Vec<(String, String)>,
+    /// The body.
+    pub body: Option<Value>,
+    /// The level of an identity result that comes with it, bound to this very request: `L1` to `L4`.
+    pub verified: Option<String>,
+    /// What the backend answers, if it is asked.
+    pub backend: Backend,
+}
+
+/// What a scripted backend does.
+#[derive(Debug, Clone)]
+pub enum Backend {
+    /// Answers with a status and a body; left out, 200 and the contract's example.
+    Answers {
+        /// The status; left out, the lowest success of the contract.
+        status: Option<u16>,
+        /// The body; left out, the contract's example.
+        body: Option<Value>,
+    },
+    /// Cannot be reached.
+    Down,
+    /// Takes the request and never answers.
+    Silent,
+}
+
+/// What has to come of a call; what is left out is not looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Expect {
+    /// The status.
+    pub status: Option<u16>,
+    /// The problem's name, the last part of its type.
+    pub problem: Option<String>,
+    /// The stage that refused, by its name in the stack.
+    pub stage: Option<String>,
+    /// The limit that had no room, by its id or name.
+    pub limit: Option<String>,
+    /// The rule that refused, by its name: a step-up, a fraud rule.
+    pub rule: Option<String>,
+    /// Whether the backend was asked.
+    pub backend_called: Option<bool>,
+    /// Values in the answer's body by JSON pointer; `null` says that nothing is there.
+    pub body: Vec<(String, Value)>,
+}
