@@ -6,6 +6,7 @@ pub mod binding;
 pub mod callback;
 pub mod caller;
 pub mod case;
+pub mod change;
 pub mod code;
 pub mod condition;
 pub mod decide;
