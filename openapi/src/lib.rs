@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod answer;
 mod contract;
 mod description;
 mod document;
@@ -17,6 +18,7 @@ mod shipped;
 mod structure;
 mod validate;
 
+pub use answer::{ExampleRequest, ExampleResponse, ResponseCheck, ResponseFault};
 pub use contract::{Contract, OPERATIONS_MAX};
 pub use document::{ALIASES_MAX, DEPTH_MAX, DOCUMENT_BYTES_MAX, NODES_MAX};
 pub use fault::{Fault, Source};

