@@ -101,6 +101,8 @@ pub fn facts(contract: &Contract) -> Result<Vec<OperationFacts>, Vec<openapi::Fa
             answer: Shape { open: true, ..Shape::default() },
             idempotent: operation.requires_header("x-idempotency-key"),
             own: own(operation.id()).is_some(),
+            collides_with: Vec::new(),
+            obstacle: None,
             origin: operation.origin().to_owned(),
         });
     }

@@ -71,6 +71,10 @@ pub struct OperationFacts {
     pub idempotent: bool,
     /// Whether this gateway answers the operation itself instead of a backend.
     pub own: bool,
+    /// The operations with the same method and a path of the same shape: at most one of them can be exposed.
+    pub collides_with: Vec<String>,
+    /// Why the operation cannot be exposed at all, for example because the contract does not say who may ask.
+    pub obstacle: Option<String>,
     /// Where it stands, `file:line`, for diagnostics.
     pub origin: String,
 }

@@ -70,6 +70,8 @@ fn contracts() -> Vec<OperationFacts> {
             has_body: rest.contains(&"body"),
             idempotent: rest.contains(&"idempotent"),
             own: !matches!(*api, "accounts" | "payments"),
+            collides_with: Vec::new(),
+            obstacle: None,
             origin: format!("openapi/apis/{api}.yaml:{}", 10 + index),
         }
     };
