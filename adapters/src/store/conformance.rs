@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+pub(crate) mod changes;
 pub(crate) mod claims;
 pub(crate) mod generations;
 pub(crate) mod outbox;
@@ -143,6 +144,10 @@ macro_rules! durable_promises {
             generations {
                 a_policy_set_gets_the_next_number_if_it_is_another
                 of_parallel_entries_of_one_set_one_is_made
+            }
+            changes {
+                entries_come_one_after_the_other_and_are_given_back_whole
+                of_parallel_entries_with_one_number_one_is_made
             }
         }
     };

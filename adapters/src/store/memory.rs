@@ -7,6 +7,7 @@ use std::future::ready;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use policies::change::{Act, Entry};
 use policies::code::Outage;
 use policies::event::{Event, NewEvent};
 use policies::id::{ClientId, IdempotencyKey, OperationId, ProviderId, VerificationId};
@@ -18,8 +19,8 @@ use zeroize::Zeroize as _;
 use self::outbox::Events;
 use super::kept::{Kept, Standing, take};
 use super::port::{
-    Answer, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, Replays, SPENDS_KEPT,
-    SubjectKey, SubjectKeys, Telling, VERIFICATIONS_KEPT, Verifications,
+    Answer, CHANGES_READ, Changes, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox,
+    Replays, SPENDS_KEPT, SubjectKey, SubjectKeys, Telling, VERIFICATIONS_KEPT, Verifications,
 };
 use super::shares::Shares;
 pub use super::shares::{OWNER_SHARE, REPLAYS_MAX};
@@ -44,6 +45,7 @@ struct Records {
     events: Events,
     subject_keys: HashMap<[u8; 32], SubjectKey>,
     generations: Vec<([u8; 32], Vec<u8>)>,
+    changes: Vec<(Entry, Vec<u8>)>,
 }
 
 #[derive(Debug)]
@@ -220,6 +222,25 @@ impl MemoryStore {
         Ok(records.generations.len() as u64)
     }
 
+    fn append_change(&self, entry: &Entry, texts: &[u8]) -> Result<bool, Outage> {
+        let mut records = self.records();
+        if entry.number != records.changes.len() as u64 + 1 {
+            return Ok(false);
+        }
+        if records.changes.len() >= self.records_max {
+            return Err(Outage::new("changes", "as many changes are kept as may be"));
+        }
+        records.changes.push((entry.clone(), texts.to_vec()));
+        Ok(true)
+    }
+
+    fn texts_of(&self, number: u64) -> Option<Vec<u8>> {
+        let place = usize::try_from(number).ok()?.checked_sub(1)?;
+        let records = self.records();
+        let (entry, texts) = records.changes.get(place)?;
+        matches!(entry.act, Act::Proposed { .. }).then(|| texts.clone())
+    }
+
     fn generation(&self, number: u64) -> Option<Vec<u8>> {
         let place = usize::try_from(number).ok()?.checked_sub(1)?;
         self.records().generations.get(place).map(|(_, bundle)| bundle.clone())
@@ -381,6 +402,23 @@ impl Generations for MemoryStore {
 
     fn bundle(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
         Box::pin(ready(Ok(self.generation(number))))
+    }
+}
+
+impl Changes for MemoryStore {
+    fn add_change<'a>(&'a self, entry: &'a Entry, texts: &'a [u8]) -> Answer<'a, bool> {
+        Box::pin(ready(self.append_change(entry, texts)))
+    }
+
+    fn changes_after(&self, number: u64) -> Answer<'_, Vec<Entry>> {
+        let from = usize::try_from(number).unwrap_or(usize::MAX);
+        let found =
+            self.records().changes.iter().skip(from).take(CHANGES_READ).map(|(entry, _)| entry.clone()).collect();
+        Box::pin(ready(Ok(found)))
+    }
+
+    fn proposed_texts(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
+        Box::pin(ready(Ok(self.texts_of(number))))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What must be remembered between requests; whether a memory is still valid is judged with the `now` of the caller.
 
+mod acts;
 pub mod backup;
 #[cfg(test)]
 pub(crate) mod conformance;

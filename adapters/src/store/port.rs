@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use policies::change::Entry;
 use policies::code::Outage;
 use policies::event::{Event, NewEvent};
 use policies::id::{ClientId, IdempotencyKey, OperationId, OrganisationId, ProviderId, VerificationId};
@@ -266,8 +267,23 @@ pub trait Generations: Send + Sync {
     fn bundle(&self, number: u64) -> Answer<'_, Option<Vec<u8>>>;
 }
 
+/// How many entries of changes are read at once.
+pub const CHANGES_READ: usize = 1000;
+
+/// Remembers what administrators did to the policy set; nothing of it is ever changed or removed.
+pub trait Changes: Send + Sync {
+    /// Adds an entry, with the texts of the set if it is a proposal; `false` if it is not the next one.
+    fn add_change<'a>(&'a self, entry: &'a Entry, texts: &'a [u8]) -> Answer<'a, bool>;
+
+    /// Reads the entries after a number, at most [`CHANGES_READ`], in their order.
+    fn changes_after(&self, number: u64) -> Answer<'_, Vec<Entry>>;
+
+    /// Finds the texts of a proposal.
+    fn proposed_texts(&self, number: u64) -> Answer<'_, Option<Vec<u8>>>;
+}
+
 /// All that must last, behind one value.
-pub trait Durable: Claims + Verifications + Outbox + SubjectKeys + Generations {
+pub trait Durable: Claims + Verifications + Outbox + SubjectKeys + Generations + Changes {
     /// Tells whether the store works now.
     fn probe(&self) -> Answer<'_, ()>;
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use policies::change::Entry;
 use policies::code::Outage;
 use policies::event::{Event, NewEvent};
 use policies::id::{ClientId, OperationId, ProviderId, VerificationId};
@@ -17,8 +18,8 @@ use policies::time::Timestamp;
 use policies::verification::{State, Verification};
 
 use super::port::{
-    Answer, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, SubjectKey, SubjectKeys,
-    Telling, Verifications,
+    Answer, Changes, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, SubjectKey,
+    SubjectKeys, Telling, Verifications,
 };
 use crate::entropy;
 use crate::keys::Sealer;
@@ -289,6 +290,29 @@ impl Generations for SealedStore {
         Box::pin(async move {
             self.is_ours().await?;
             self.inner.bundle(number).await
+        })
+    }
+}
+
+impl Changes for SealedStore {
+    fn add_change<'a>(&'a self, entry: &'a Entry, texts: &'a [u8]) -> Answer<'a, bool> {
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.add_change(entry, texts).await
+        })
+    }
+
+    fn changes_after(&self, number: u64) -> Answer<'_, Vec<Entry>> {
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.changes_after(number).await
+        })
+    }
+
+    fn proposed_texts(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.proposed_texts(number).await
         })
     }
 }

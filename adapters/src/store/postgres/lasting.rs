@@ -3,7 +3,10 @@
 use policies::time::Timestamp;
 use tokio_postgres::Row;
 
-use super::super::port::SubjectKey;
+use policies::change::Entry;
+
+use super::super::acts::Columns;
+use super::super::port::{CHANGES_READ, SubjectKey};
 use super::session::{Fault, Session, bytes, column};
 
 const FIND_OF: &str = "SELECT id, wrapped FROM subject_keys WHERE subject = $1";
@@ -21,6 +24,17 @@ const ENTER: &str = "INSERT INTO generations (number, digest, entered, bundle) V
     ON CONFLICT (number) DO NOTHING";
 
 const BUNDLE: &str = "SELECT bundle FROM generations WHERE number = $1";
+
+const NEWEST_CHANGE: &str = "SELECT number FROM changes ORDER BY number DESC LIMIT 1";
+
+const ADD_CHANGE: &str = "INSERT INTO changes
+    (number, by_whom, at, act, proposal, applies, digest, note, base, restores, texts)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (number) DO NOTHING";
+
+const CHANGES_AFTER: &str = "SELECT number, by_whom, at, act, proposal, applies, digest, note, base, restores
+    FROM changes WHERE number > $1 ORDER BY number LIMIT $2";
+
+const TEXTS: &str = "SELECT texts FROM changes WHERE number = $1 AND act = 'proposed'";
 
 /// Gives the key of a person, or makes `fresh` their key.
 pub(super) async fn obtain(
@@ -81,6 +95,66 @@ pub(super) async fn enter(session: &Session, digest: [u8; 32], bundle: &[u8], no
 pub(super) async fn bundle(session: &Session, number: u64) -> Result<Option<Vec<u8>>, Fault> {
     let Ok(number) = i64::try_from(number) else { return Ok(None) };
     session.row(BUNDLE, &[&number]).await?.map(|row| column(&row, "bundle")).transpose()
+}
+
+/// Adds what an administrator did, if it is the next entry.
+pub(super) async fn add_change(session: &Session, it: &Columns, texts: &[u8]) -> Result<bool, Fault> {
+    let newest: i64 = match session.row(NEWEST_CHANGE, &[]).await? {
+        Some(row) => column(&row, "number")?,
+        None => 0,
+    };
+    if it.number != newest + 1 {
+        return Ok(false);
+    }
+    let at = it.at.millis();
+    let digest = it.digest.as_deref();
+    let added = session
+        .change(
+            ADD_CHANGE,
+            &[
+                &it.number,
+                &it.by,
+                &at,
+                &it.act,
+                &it.proposal,
+                &it.applies,
+                &digest,
+                &it.note,
+                &it.base,
+                &it.restores,
+                &texts,
+            ],
+        )
+        .await?;
+    Ok(added == 1)
+}
+
+/// Reads what administrators did after an entry.
+pub(super) async fn changes_after(session: &Session, number: u64) -> Result<Vec<Entry>, Fault> {
+    let Ok(number) = i64::try_from(number) else { return Ok(Vec::new()) };
+    let limit = i64::try_from(CHANGES_READ).map_err(Fault::new)?;
+    let read = |row: &Row| -> Result<Entry, Fault> {
+        let columns = Columns {
+            number: column(row, "number")?,
+            by: column(row, "by_whom")?,
+            at: Timestamp::from_millis(column(row, "at")?),
+            act: column(row, "act")?,
+            proposal: column(row, "proposal")?,
+            applies: column(row, "applies")?,
+            digest: column(row, "digest")?,
+            note: column(row, "note")?,
+            base: column(row, "base")?,
+            restores: column(row, "restores")?,
+        };
+        columns.read().ok_or_else(|| Fault::new("an entry of the changes cannot be read"))
+    };
+    session.rows(CHANGES_AFTER, &[&number, &limit]).await?.iter().map(read).collect()
+}
+
+/// Finds the texts of a proposal.
+pub(super) async fn proposed_texts(session: &Session, number: u64) -> Result<Option<Vec<u8>>, Fault> {
+    let Ok(number) = i64::try_from(number) else { return Ok(None) };
+    session.row(TEXTS, &[&number]).await?.map(|row| column(&row, "texts")).transpose()
 }
 
 fn key(row: &Row) -> Result<SubjectKey, Fault> {

@@ -10,7 +10,7 @@ use policies::jose::sha256;
 use super::session::{Fault, Session, bytes, column, step_aside};
 
 /// The steps, the first being version 1; each statement by itself.
-const STEPS: [&[&str]; 1] = [&FIRST];
+const STEPS: [&[&str]; 2] = [&FIRST, &CHANGES];
 
 /// How often the start is tried again when others are at it.
 const TRIES_MAX: u32 = 16;
@@ -54,6 +54,10 @@ const FIRST: [&str; 18] = [
         number BIGINT PRIMARY KEY, digest BYTEA NOT NULL, entered BIGINT NOT NULL, bundle BYTEA NOT NULL)",
     "CREATE INDEX IF NOT EXISTS generations_entered ON generations (entered)",
 ];
+
+const CHANGES: [&str; 1] = ["CREATE TABLE IF NOT EXISTS changes (
+        number BIGINT PRIMARY KEY, by_whom TEXT NOT NULL, at BIGINT NOT NULL, act TEXT NOT NULL, proposal BIGINT,
+        applies BOOLEAN, digest BYTEA, note TEXT, base BIGINT, restores BIGINT, texts BYTEA NOT NULL)"];
 
 /// Brings a schema to the newest version, and makes it if it is not there.
 ///

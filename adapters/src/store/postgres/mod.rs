@@ -18,6 +18,7 @@ mod worker;
 
 use std::time::Duration;
 
+use policies::change::Entry;
 use policies::code::Outage;
 use policies::event::{Event, NewEvent};
 use policies::id::{ClientId, OperationId, ProviderId, VerificationId};
@@ -28,9 +29,10 @@ use policies::verification::{State, Verification};
 use self::session::Session;
 pub use self::settings::PostgresSettings;
 use self::worker::Worker;
+use super::acts::Columns;
 use super::port::{
-    Answer, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, Replays, SubjectKey,
-    SubjectKeys, Telling, Verifications,
+    Answer, Changes, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, Replays,
+    SubjectKey, SubjectKeys, Telling, Verifications,
 };
 use super::retention::Retention;
 
@@ -207,6 +209,24 @@ impl Generations for PostgresStore {
 
     fn bundle(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
         self.0.look("generations", async move |session: &Session| lasting::bundle(session, number).await)
+    }
+}
+
+impl Changes for PostgresStore {
+    fn add_change<'a>(&'a self, entry: &'a Entry, texts: &'a [u8]) -> Answer<'a, bool> {
+        let (columns, texts) = (Columns::of(entry), texts.to_vec());
+        self.0.ask("changes", async move |session: &Session| {
+            let Some(columns) = &columns else { return Ok(false) };
+            lasting::add_change(session, columns, &texts).await
+        })
+    }
+
+    fn changes_after(&self, number: u64) -> Answer<'_, Vec<Entry>> {
+        self.0.look("changes", async move |session: &Session| lasting::changes_after(session, number).await)
+    }
+
+    fn proposed_texts(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
+        self.0.look("changes", async move |session: &Session| lasting::proposed_texts(session, number).await)
     }
 }
 

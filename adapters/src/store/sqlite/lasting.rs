@@ -3,7 +3,10 @@
 use policies::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::super::port::SubjectKey;
+use policies::change::Entry;
+
+use super::super::acts::Columns;
+use super::super::port::{CHANGES_READ, SubjectKey};
 use super::fault::Fault;
 
 /// Gives the key of a person, or makes `fresh` their key.
@@ -60,6 +63,62 @@ pub(super) fn enter(connection: &Connection, digest: [u8; 32], bundle: &[u8], no
 pub(super) fn bundle(connection: &Connection, number: u64) -> Result<Option<Vec<u8>>, Fault> {
     let Ok(number) = i64::try_from(number) else { return Ok(None) };
     let mut find = connection.prepare_cached("SELECT bundle FROM generations WHERE number = ?1")?;
+    Ok(find.query_row([number], |row| row.get(0)).optional()?)
+}
+
+/// Adds what an administrator did, if it is the next entry.
+pub(super) fn add_change(connection: &Connection, columns: Option<Columns>, texts: &[u8]) -> Result<bool, Fault> {
+    let Some(it) = columns else { return Ok(false) };
+    let mut add = connection.prepare_cached(
+        "INSERT INTO changes (number, by, at, act, proposal, applies, digest, note, base, restores, texts)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
+         WHERE (SELECT coalesce(max(number), 0) FROM changes) = ?1 - 1",
+    )?;
+    let values = params![
+        it.number,
+        it.by,
+        it.at.millis(),
+        it.act,
+        it.proposal,
+        it.applies,
+        it.digest,
+        it.note,
+        it.base,
+        it.restores,
+        texts
+    ];
+    Ok(add.execute(values)? == 1)
+}
+
+/// Reads what administrators did after an entry.
+pub(super) fn changes_after(connection: &Connection, number: u64) -> Result<Vec<Entry>, Fault> {
+    let Ok(number) = i64::try_from(number) else { return Ok(Vec::new()) };
+    let mut find = connection.prepare_cached(
+        "SELECT number, by, at, act, proposal, applies, digest, note, base, restores FROM changes
+         WHERE number > ?1 ORDER BY number LIMIT ?2",
+    )?;
+    let limit = i64::try_from(CHANGES_READ).map_err(Fault::new)?;
+    let rows = find.query_map([number, limit], |row| {
+        Ok(Columns {
+            number: row.get(0)?,
+            by: row.get(1)?,
+            at: Timestamp::from_millis(row.get(2)?),
+            act: row.get(3)?,
+            proposal: row.get(4)?,
+            applies: row.get(5)?,
+            digest: row.get(6)?,
+            note: row.get(7)?,
+            base: row.get(8)?,
+            restores: row.get(9)?,
+        })
+    })?;
+    rows.map(|row| row?.read().ok_or_else(|| Fault::new("an entry of the changes cannot be read"))).collect()
+}
+
+/// Finds the texts of a proposal.
+pub(super) fn proposed_texts(connection: &Connection, number: u64) -> Result<Option<Vec<u8>>, Fault> {
+    let Ok(number) = i64::try_from(number) else { return Ok(None) };
+    let mut find = connection.prepare_cached("SELECT texts FROM changes WHERE number = ?1 AND act = 'proposed'")?;
     Ok(find.query_row([number], |row| row.get(0)).optional()?)
 }
 

@@ -19,6 +19,7 @@ mod worker;
 use std::path::Path;
 use std::time::Duration;
 
+use policies::change::Entry;
 use policies::code::Outage;
 use policies::event::{Event, NewEvent};
 use policies::id::{ClientId, OperationId, ProviderId, VerificationId};
@@ -28,9 +29,10 @@ use policies::verification::{State, Verification};
 use rusqlite::params;
 
 use self::worker::Worker;
+use super::acts::Columns;
 use super::port::{
-    Answer, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, Replays, SubjectKey,
-    SubjectKeys, Telling, Verifications,
+    Answer, Changes, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, Replays,
+    SubjectKey, SubjectKeys, Telling, Verifications,
 };
 use super::retention::Retention;
 
@@ -205,6 +207,21 @@ impl Generations for SqliteStore {
 
     fn bundle(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
         self.0.ask("generations", move |connection| lasting::bundle(connection, number))
+    }
+}
+
+impl Changes for SqliteStore {
+    fn add_change<'a>(&'a self, entry: &'a Entry, texts: &'a [u8]) -> Answer<'a, bool> {
+        let (columns, texts) = (Columns::of(entry), texts.to_vec());
+        self.0.ask("changes", move |connection| lasting::add_change(connection, columns, &texts))
+    }
+
+    fn changes_after(&self, number: u64) -> Answer<'_, Vec<Entry>> {
+        self.0.ask("changes", move |connection| lasting::changes_after(connection, number))
+    }
+
+    fn proposed_texts(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
+        self.0.ask("changes", move |connection| lasting::proposed_texts(connection, number))
     }
 }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::fault::Fault;
 
 /// The steps, the first being version 1.
-const STEPS: [&str; 2] = [FIRST, LASTING];
+const STEPS: [&str; 3] = [FIRST, LASTING, CHANGES];
 
 const FIRST: &str = "
 CREATE TABLE replays (key BLOB PRIMARY KEY, until INTEGER NOT NULL) STRICT;
@@ -61,6 +61,12 @@ CREATE UNIQUE INDEX subject_keys_subject ON subject_keys (subject) WHERE destroy
 CREATE TABLE generations (
     number INTEGER PRIMARY KEY, digest BLOB NOT NULL, entered INTEGER NOT NULL, bundle BLOB NOT NULL) STRICT;
 CREATE INDEX generations_entered ON generations (entered);
+";
+
+const CHANGES: &str = "
+CREATE TABLE changes (
+    number INTEGER PRIMARY KEY, by TEXT NOT NULL, at INTEGER NOT NULL, act TEXT NOT NULL, proposal INTEGER,
+    applies INTEGER, digest BLOB, note TEXT, base INTEGER, restores INTEGER, texts BLOB NOT NULL) STRICT;
 ";
 
 /// Brings a file to the newest version, all steps or none.
@@ -142,12 +148,12 @@ mod tests {
         let folder = Folder::new();
         let mut connection = of_version_1(&folder);
         let before = tables(&connection);
-        let broken = [FIRST, LASTING, "CREATE TABLE more (x) STRICT; CREATE TABLE claims (x)"];
+        let broken = [FIRST, LASTING, CHANGES, "CREATE TABLE more (x) STRICT; CREATE TABLE claims (x)"];
         let fault = migrate_by(&mut connection, &broken, NOW).unwrap_err();
-        assert!(format!("{fault:?}").contains("migration 3"), "{fault:?}");
+        assert!(format!("{fault:?}").contains("migration 4"), "{fault:?}");
         assert_eq!((version(&connection), tables(&connection)), (1, before));
         migrate(&mut connection, NOW).unwrap();
-        assert_eq!(version(&connection), 2);
+        assert_eq!(version(&connection), 3);
     }
 
     #[test]
@@ -167,7 +173,7 @@ mod tests {
         let mut connection = Connection::open(left.0.join("state.db")).unwrap();
         assert_eq!((version(&connection), tables(&connection)), (1, before));
         migrate(&mut connection, NOW).unwrap();
-        assert_eq!(version(&connection), 2);
+        assert_eq!(version(&connection), 3);
     }
 
     #[test]
@@ -188,6 +194,7 @@ mod tests {
         let released = [
             "1d25ab73ed88cd6fe7be52cfb8985794c13b3e582f548e388fc9c6b111d247a0",
             "8b397fd279982ebda2d7da2d8148547bfc094c3ca426a433631b7d3cef7ae056",
+            "fef73b3c62dc0ae9212f989408b27373e22816816582f5ad3ee7b8fe29d5ba25",
         ];
         assert_eq!(STEPS.map(hex), released);
     }
