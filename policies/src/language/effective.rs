@@ -4,7 +4,7 @@
 //! references, and nothing else is shown.
 
 use super::problem::Place;
-use super::table::{Need, Stricter};
+use super::table::{Kind, Need, Stricter};
 
 /// Which layer gave a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +49,8 @@ pub struct Row {
     pub place: Option<Place>,
     /// Which layer gave it.
     pub layer: Layer,
+    /// What may stand there.
+    pub kind: &'static Kind,
     /// Which of two values is stricter.
     pub stricter: Stricter,
     /// Whether it may be left out, and what it is then.

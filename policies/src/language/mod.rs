@@ -11,6 +11,7 @@ pub mod effective;
 pub mod problem;
 pub mod suggest;
 pub mod table;
+pub mod tables;
 pub mod units;
 
 mod mask;

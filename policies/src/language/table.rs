@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A kind of mapping.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Table {
     /// What it is called, for example `operation`.
     pub name: &'static str,
@@ -18,7 +18,7 @@ pub struct Table {
 }
 
 /// One key of a mapping.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Field {
     /// The key.
     pub name: &'static str,
@@ -33,7 +33,7 @@ pub struct Field {
 }
 
 /// What may stand at a key.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A text for people.
     Text,

@@ -14,13 +14,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use self::names::Section;
-pub use self::operations::{BODY_BYTES_DEFAULT, BODY_BYTES_MAX, TIMEOUT_MAX};
-pub use self::parties::{BURST_MAX, LICENCE_WARNING};
-pub use self::services::{CONNECT_MAX, POINTER_BYTES_MAX, REQUESTS_MAX, RESPONSE_MAX};
+pub use self::operations::BODY_BYTES_DEFAULT;
+pub use self::parties::LICENCE_WARNING;
 pub use self::webhook::Allowed;
+pub use super::tables::{BODY_BYTES_MAX, BURST_MAX, CONNECT_MAX, POINTER_BYTES_MAX, REQUESTS_MAX, RESPONSE_MAX, TIMEOUT_MAX};
 use super::decode::Value;
 use super::document;
+use super::effective::Effective;
 use super::problem::{Faults, Problem, Source};
+use crate::case::Case;
 use crate::facts::OperationFacts;
 use crate::rulebook::Rulebook;
 use crate::time::Timestamp;
@@ -32,6 +34,12 @@ pub struct Compiled {
     pub rulebook: Rulebook,
     /// What somebody should look at, sorted by place.
     pub warnings: Vec<Problem>,
+    /// Every value that applies, with the layer and the line that gave it.
+    pub effective: Effective,
+    /// The cases of `tests:`, in the order of the files.
+    pub cases: Vec<Case>,
+    /// When an override ends next, so that the same files mean something else from then on.
+    pub changes_at: Option<Timestamp>,
 }
 
 /// Compiles a policy set for the operations of the contracts; the operator allows nothing that is not safe everywhere.
@@ -63,7 +71,7 @@ pub fn compile_where(
     }
     let rulebook = sections.compile(operations, allowed, now);
     let (rulebook, warnings) = faults.finish(files, Some(rulebook))?;
-    Ok(Compiled { rulebook, warnings })
+    Ok(Compiled { rulebook, warnings, effective: Effective::default(), cases: Vec::new(), changes_at: None })
 }
 
 /// What the files define, by kind, before it is read.

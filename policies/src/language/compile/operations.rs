@@ -13,18 +13,13 @@ use crate::language::decode::{Fields, Value};
 use crate::language::document::Key;
 use crate::language::problem::{Place, Problem, quoted};
 use crate::language::suggest::{did_you_mean, listed};
+use crate::language::tables::{BODY_BYTES_MAX, TIMEOUT_MAX};
 use crate::language::units::{shown_bytes, shown_duration};
 use crate::limit::Mode;
 use crate::rulebook::{AuditDuty, OperationPolicy, Role, ScopeSet, Service, StepUp, Upstream};
 
 /// How long a body may be if nothing is said, in bytes: larger than any JSON of the contracts.
 pub const BODY_BYTES_DEFAULT: usize = 64 * 1024;
-
-/// The longest body that can be allowed, in bytes: it is kept in memory while it is judged.
-pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// The longest time that can be allowed for a request: beyond, proxies on the way have given up.
-pub const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 
 /// What operations may refer to.
 pub(super) struct Context<'a> {

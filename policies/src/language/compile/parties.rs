@@ -15,15 +15,13 @@ use crate::jose::{KeyError, KeySet, VerifyingKey};
 use crate::language::decode::{Fields, Value};
 use crate::language::document::{Content, Entry, Node, Style};
 use crate::language::problem::{Place, Problem, quoted};
+use crate::language::tables::BURST_MAX;
 use crate::limit::{Dimension, Limit, Mode};
 use crate::rulebook::{Client, ClientAuthentication, Organisation, Plan, Role, ScopeSet, TokenBinding};
 use crate::time::Timestamp;
 
 /// How long before a licence ends it is warned of.
 pub const LICENCE_WARNING: Duration = Duration::from_secs(30 * DAY.as_secs());
-
-/// The most events at once that a limit may allow: more protects nothing.
-pub const BURST_MAX: u64 = 1_000_000;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -8,19 +8,8 @@ use crate::evidence::acr_of_level;
 use crate::id::{ProviderId, UpstreamId};
 use crate::language::decode::Value;
 use crate::language::document::Key;
+use crate::language::tables::{CONNECT_MAX, POINTER_BYTES_MAX, REQUESTS_MAX, RESPONSE_MAX};
 use crate::rulebook::{Protocol, Provider, StepUp, Trigger, Upstream};
-
-/// The longest that connecting to a backend may take: longer, the client has given up.
-pub const CONNECT_MAX: Duration = Duration::from_secs(30);
-
-/// The longest that a backend or provider may take to answer: longer, proxies on the way have given up.
-pub const RESPONSE_MAX: Duration = Duration::from_secs(60);
-
-/// The most requests at once to one backend: as many as a process can have connections.
-pub const REQUESTS_MAX: u64 = 65_535;
-
-/// The longest JSON pointer, in bytes: deeper than any contract goes.
-pub const POINTER_BYTES_MAX: usize = 256;
 
 const TICK: Duration = Duration::from_millis(1);
 

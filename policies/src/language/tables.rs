@@ -1,0 +1,630 @@
+//! Every key of the language, with what may stand there: the one place that says it.
+//!
+//! The tables of one kind of mapping each, from the whole file ([`FILE`]) down. Must never hold a value of a file.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::table::{Field, Kind, Need, Stricter, Table};
+use crate::event::EventKind;
+use crate::limit::{Dimension, Mode};
+use crate::rulebook::Role;
+
+pub mod cases;
+
+/// The longest body that can be allowed, in bytes: it is kept in memory while it is judged.
+pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The longest time that can be allowed for a request: beyond, proxies on the way have given up.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+
+/// The longest that connecting to a backend may take: longer, the client has given up.
+pub const CONNECT_MAX: Duration = Duration::from_secs(30);
+
+/// The longest that a backend or provider may take to answer: longer, proxies on the way have given up.
+pub const RESPONSE_MAX: Duration = Duration::from_secs(60);
+
+/// The most requests at once to one backend: as many as a process can have connections.
+pub const REQUESTS_MAX: u64 = 65_535;
+
+/// The most events at once that a limit may allow: more protects nothing.
+pub const BURST_MAX: u64 = 1_000_000;
+
+/// The longest JSON pointer, in bytes: deeper than any contract goes.
+pub const POINTER_BYTES_MAX: usize = 256;
+
+const TICK: Duration = Duration::from_millis(1);
+
+const fn time(max: Duration) -> Kind {
+    Kind::Duration(RangeInclusive::new(TICK, max))
+}
+
+const fn field(name: &'static str, kind: Kind, need: Need, stricter: Stricter, about: &'static str) -> Field {
+    Field { name, kind, need, stricter, about }
+}
+
+use Need::{Default, Optional, Required};
+use Stricter::{EarlierWord, Fewer, LaterWord, More, Neither, Smaller, True};
+
+const ROLE: Kind = Kind::Word(&[
+    Role::Aisp.word(),
+    Role::Pisp.word(),
+    Role::Bank.word(),
+    Role::Mfo.word(),
+    Role::PaymentOrganisation.word(),
+    Role::Treasury.word(),
+]);
+const LEVEL: Kind = Kind::Word(&["L1", "L2", "L3", "L4"]);
+const MODE: Kind = Kind::Word(&[Mode::Off.word(), Mode::Report.word(), Mode::Enforce.word()]);
+const DIMENSION: Kind =
+    Kind::Word(&[Dimension::Client.word(), Dimension::Organisation.word(), Dimension::Operation.word()]);
+const EVENT: Kind = Kind::Word(&[
+    EventKind::PaymentUnknown.word(),
+    EventKind::PaymentSettled.word(),
+    EventKind::VerificationDecided.word(),
+]);
+const SCOPE_NAME: Kind = Kind::Contract("scope");
+
+/// A whole file.
+pub static FILE: Table = Table {
+    name: "file",
+    about: "A file of a policy set; the files of a folder are read as one.",
+    fields: &[
+        field("qaqpa", Kind::Word(&["v1"]), Required, Neither, "The version of the language; the first line."),
+        field(
+            "defaults",
+            Kind::Mapping(&DEFAULTS),
+            Optional,
+            Neither,
+            "What holds for every operation of the set; APIs and operations may be stricter. In one file only.",
+        ),
+        field(
+            "organisations",
+            Kind::Named(&Kind::Mapping(&ORGANISATION)),
+            Optional,
+            Neither,
+            "The connected organisations.",
+        ),
+        field("clients", Kind::Named(&Kind::Mapping(&CLIENT)), Optional, Neither, "The OAuth clients."),
+        field(
+            "plans",
+            Kind::Named(&Kind::Mapping(&PLAN)),
+            Optional,
+            Neither,
+            "Sets of limits, shared by the clients that have the plan.",
+        ),
+        field(
+            "scopes",
+            Kind::Named(&Kind::Mapping(&SCOPE)),
+            Optional,
+            Neither,
+            "Scopes that need more said than contracts say: a title, who may be given them.",
+        ),
+        field("upstreams", Kind::Named(&Kind::Mapping(&UPSTREAM)), Optional, Neither, "The backends."),
+        field("limits", Kind::Named(&Kind::Mapping(&LIMIT)), Optional, Neither, "Limits that operations and plans name."),
+        field(
+            "fraud",
+            Kind::Named(&Kind::Mapping(&FRAUD)),
+            Optional,
+            Neither,
+            "Rules about calls that look wrong; operations name them.",
+        ),
+        field(
+            "stepUp",
+            Kind::Named(&Kind::Mapping(&STEP_UP)),
+            Optional,
+            Neither,
+            "When a payer has to be verified first; operations name the rules.",
+        ),
+        field("identity", Kind::Mapping(&IDENTITY), Optional, Neither, "How people are verified."),
+        field(
+            "masking",
+            Kind::Named(&Kind::Mapping(&MASK)),
+            Optional,
+            Neither,
+            "Which fields are hidden from whom; operations name the masks.",
+        ),
+        field("apis", Kind::Named(&Kind::Mapping(&API)), Optional, Neither, "The APIs, by the name of their contract."),
+        field(
+            "tests",
+            Kind::Named(&Kind::Mapping(&cases::CASE)),
+            Optional,
+            Neither,
+            "Calls and what has to come of them, by a sentence that says what is expected.",
+        ),
+    ],
+};
+
+/// An organisation.
+pub static ORGANISATION: Table = Table {
+    name: "organisation",
+    about: "A connected organisation.",
+    fields: &[
+        field("title", Kind::Text, Required, Neither, "Its name for people."),
+        field("roles", Kind::List(&ROLE), Required, Fewer, "What it is licensed to do."),
+        field("licence", Kind::Mapping(&LICENCE), Required, Neither, "Its licence; without one nobody is connected."),
+        field(
+            "networks",
+            Kind::List(&Kind::Network),
+            Optional,
+            Fewer,
+            "The networks its clients call from; left out, any.",
+        ),
+        field("suspended", Kind::Boolean, Default("false"), True, "Whether its clients are stopped."),
+    ],
+};
+
+/// A licence.
+pub static LICENCE: Table = Table {
+    name: "licence",
+    about: "Who has licensed an organisation, and until when.",
+    fields: &[
+        field("authority", Kind::Text, Required, Neither, "Who has given it."),
+        field("id", Kind::Text, Required, Neither, "Its number."),
+        field(
+            "validUntil",
+            Kind::Date,
+            Required,
+            Smaller,
+            "Its last good day; from the next on, the clients are refused. A warning comes 30 days before.",
+        ),
+    ],
+};
+
+/// A client.
+pub static CLIENT: Table = Table {
+    name: "client",
+    about: "An OAuth client of an organisation.",
+    fields: &[
+        field("organisation", Kind::Name("organisations"), Required, Neither, "Whose it is."),
+        field("plan", Kind::Name("plans"), Required, Neither, "How much it may ask for."),
+        field(
+            "authentication",
+            Kind::Word(&["private_key_jwt", "tls_client_auth"]),
+            Required,
+            Neither,
+            "How it authenticates: `private_key_jwt` needs `keys`, `tls_client_auth` needs `certificate`.",
+        ),
+        field(
+            "keys",
+            Kind::List(&Kind::PublicKey),
+            Optional,
+            Neither,
+            "Its public keys as JWKs: ES256, EdDSA (Ed25519) or PS256 (2048 to 4096 bits); at most 16.",
+        ),
+        field("certificate", Kind::Mapping(&CERTIFICATE), Optional, Neither, "What its certificate has to say."),
+        field("tokens", Kind::Mapping(&TOKENS), Required, Neither, "How its tokens are."),
+        field(
+            "scopes",
+            Kind::List(&SCOPE_NAME),
+            Required,
+            Fewer,
+            "The scopes it may ask for: those of contracts and policies.",
+        ),
+        field("suspended", Kind::Boolean, Default("false"), True, "Whether it is stopped."),
+        field(
+            "webhook",
+            Kind::Mapping(&WEBHOOK),
+            Optional,
+            Neither,
+            "Where it is told of events; left out, it reads them itself.",
+        ),
+    ],
+};
+
+/// A certificate.
+pub static CERTIFICATE: Table = Table {
+    name: "certificate",
+    about: "What the certificate of a client has to say.",
+    fields: &[field("sanDns", Kind::Text, Required, Neither, "The DNS name in it: lower case, no wildcard.")],
+};
+
+/// How tokens are.
+pub static TOKENS: Table = Table {
+    name: "tokens",
+    about: "How the access tokens of a client are.",
+    fields: &[field(
+        "bind",
+        Kind::Word(&["either", "dpop", "mtls"]),
+        Required,
+        Neither,
+        "What they are bound to: a DPoP key, the client certificate, or either.",
+    )],
+};
+
+/// Where a client is told of events.
+pub static WEBHOOK: Table = Table {
+    name: "webhook",
+    about: "Where a client is told of events.",
+    fields: &[
+        field("url", Kind::Url, Required, Neither, "https to a public name or address, at most 2048 bytes."),
+        field(
+            "secret",
+            Kind::OneOrMore(&Kind::Secret),
+            Required,
+            Neither,
+            "Where the secret is: `whsec_` and base64 of 24 to 64 bytes; two during a rotation, the current one first.",
+        ),
+        field(
+            "events",
+            Kind::List(&EVENT),
+            Default(
+                "[kz.qaqpa.payment.unknown.v1, kz.qaqpa.payment.settled.v1, kz.qaqpa.verification.decided.v1]",
+            ),
+            Neither,
+            "What it is told of; left out, everything.",
+        ),
+    ],
+};
+
+/// A plan.
+pub static PLAN: Table = Table {
+    name: "plan",
+    about: "How much a client may ask for.",
+    fields: &[field(
+        "limits",
+        Kind::List(&Kind::Either(&[Kind::Mapping(&LIMIT), Kind::Name("limits")])),
+        Required,
+        More,
+        "At least one limit, written out or by name; every one must have room, and they are asked in this order.",
+    )],
+};
+
+/// A limit.
+pub static LIMIT: Table = Table {
+    name: "limit",
+    about: "So many calls in so long a time: a token bucket for each value of what is counted.",
+    fields: &[
+        field("per", Kind::OneOrMore(&DIMENSION), Required, Neither, "What is counted together."),
+        field("rate", Kind::Rate, Required, Smaller, "How fast it refills."),
+        field("burst", Kind::Whole(RangeInclusive::new(1, BURST_MAX)), Required, Smaller, "How many calls may come at once."),
+        field(
+            "mode",
+            MODE,
+            Default("enforce"),
+            LaterWord,
+            "Whether a call without room is refused, only counted (`report`), or not judged (`off`).",
+        ),
+    ],
+};
+
+/// A scope.
+pub static SCOPE: Table = Table {
+    name: "scope",
+    about: "What is said of a scope beyond contracts.",
+    fields: &[
+        field("title", Kind::Text, Required, Neither, "What it lets a client do, for people."),
+        field(
+            "roles",
+            Kind::List(&ROLE),
+            Optional,
+            Fewer,
+            "A client may have it if its organisation has one of these roles; left out, any.",
+        ),
+    ],
+};
+
+/// A backend.
+pub static UPSTREAM: Table = Table {
+    name: "upstream",
+    about: "A backend; its addresses are the operator's business and stand in `qaqpa.yaml`.",
+    fields: &[
+        field("protocol", Kind::Word(&["http1", "http2"]), Required, Neither, "Which HTTP it speaks."),
+        field("timeouts", Kind::Mapping(&TIMEOUTS), Required, Neither, "How long it may take."),
+        field(
+            "maxRequests",
+            Kind::Whole(RangeInclusive::new(1, REQUESTS_MAX)),
+            Required,
+            Smaller,
+            "How many requests may be under way to it at once, in each process.",
+        ),
+    ],
+};
+
+/// How long a backend may take.
+pub static TIMEOUTS: Table = Table {
+    name: "timeouts",
+    about: "How long a backend may take.",
+    fields: &[
+        field("connect", time(CONNECT_MAX), Required, Smaller, "To take a connection."),
+        field("response", time(RESPONSE_MAX), Required, Smaller, "To send the head of an answer."),
+    ],
+};
+
+/// What brings a rule into play by an amount.
+const ABOVE: Field = field("above", Kind::Money, Optional, Smaller, "Larger amounts bring it into play; goes with `amount`.");
+const AMOUNT: Field =
+    field("amount", Kind::Pointer, Optional, Neither, "Where the amount stands in the body, for example `/instructedAmount`.");
+const WHEN: Field = field(
+    "when",
+    Kind::Condition,
+    Optional,
+    Neither,
+    "A condition that brings it into play, instead of an amount; one that cannot be judged denies.",
+);
+
+/// A fraud rule.
+pub static FRAUD: Table = Table {
+    name: "fraud rule",
+    about: "A rule about calls that look wrong: above an amount, or when a condition holds.",
+    fields: &[
+        ABOVE,
+        AMOUNT,
+        WHEN,
+        field(
+            "then",
+            Kind::Either(&[Kind::Word(&["deny"]), Kind::Mapping(&THEN)]),
+            Required,
+            Neither,
+            "What happens: `deny`, or the payer has to be verified.",
+        ),
+        field(
+            "mode",
+            MODE,
+            Default("enforce"),
+            LaterWord,
+            "Whether it is enforced, only counted (`report`), or not judged (`off`).",
+        ),
+    ],
+};
+
+/// The answer of a fraud rule.
+pub static THEN: Table = Table {
+    name: "answer",
+    about: "What a fraud rule does if it does not deny.",
+    fields: &[field("stepUp", Kind::Name("stepUp"), Required, Neither, "The payer has to be verified as this rule says.")],
+};
+
+/// A step-up rule.
+pub static STEP_UP: Table = Table {
+    name: "step-up rule",
+    about: "A payer has to be verified first: above an amount, or when a condition holds.",
+    fields: &[
+        ABOVE,
+        AMOUNT,
+        WHEN,
+        field("level", LEVEL, Required, LaterWord, "The level of assurance that is needed; some provider must reach it."),
+    ],
+};
+
+/// How people are verified.
+pub static IDENTITY: Table = Table {
+    name: "identity",
+    about: "How people are verified.",
+    fields: &[field(
+        "providers",
+        Kind::Named(&Kind::Mapping(&PROVIDER)),
+        Required,
+        Neither,
+        "The identity providers; they are tried in the order of the files.",
+    )],
+};
+
+/// An identity provider.
+pub static PROVIDER: Table = Table {
+    name: "provider",
+    about: "An identity provider.",
+    fields: &[
+        field("level", LEVEL, Required, EarlierWord, "The highest level of assurance it is believed for."),
+        field("timeout", time(RESPONSE_MAX), Required, Smaller, "How long it may take to answer a call."),
+    ],
+};
+
+/// A mask.
+pub static MASK: Table = Table {
+    name: "mask",
+    about: "Fields that are hidden from whoever need not see them.",
+    fields: &[
+        field(
+            "fields",
+            Kind::List(&Kind::FieldPath),
+            Required,
+            More,
+            "Where they stand in bodies: JSON pointers, `*` for any key or index.",
+        ),
+        field(
+            "show",
+            Kind::Word(&["last-four", "stars", "nothing"]),
+            Required,
+            LaterWord,
+            "What is shown instead: stars and the last four characters, stars, or nothing at all.",
+        ),
+        field("except", Kind::Mapping(&EXCEPT), Optional, Neither, "Who sees the value all the same, in responses."),
+        field(
+            "in",
+            Kind::List(&Kind::Word(&["responses", "logs", "traces"])),
+            Default("[responses, logs, traces]"),
+            More,
+            "Where it works.",
+        ),
+    ],
+};
+
+/// Whom a mask does not concern.
+pub static EXCEPT: Table = Table {
+    name: "exception",
+    about: "Who sees a masked value all the same; nobody does in logs and traces.",
+    fields: &[field(
+        "roles",
+        Kind::List(&ROLE),
+        Default("[]"),
+        Fewer,
+        "Organisations with one of these roles.",
+    )],
+};
+
+const REQUIRES_FIELD: Field =
+    field("requires", Kind::Mapping(&REQUIRES), Optional, Neither, "What a caller has to have.");
+const MAX_BODY: Field = field(
+    "maxBody",
+    Kind::Bytes(RangeInclusive::new(1, BODY_BYTES_MAX)),
+    Default("64KiB"),
+    Smaller,
+    "How long a request's body may be.",
+);
+const TIMEOUT: Field = field(
+    "timeout",
+    time(TIMEOUT_MAX),
+    Optional,
+    Smaller,
+    "How long the whole request may take; has to be said at the operation or in defaults.",
+);
+const AUDIT: Field = field(
+    "audit",
+    Kind::Word(&["standard", "required"]),
+    Default("standard"),
+    LaterWord,
+    "When it is recorded: `required` does nothing without a durable record before.",
+);
+const ALLOW: Field = field(
+    "allow",
+    Kind::OneOrMore(&Kind::Condition),
+    Optional,
+    More,
+    "Conditions that all have to hold; one that cannot be judged denies.",
+);
+const LIMITS: Field = field(
+    "limits",
+    Kind::OneOrMore(&Kind::Name("limits")),
+    Optional,
+    More,
+    "Limits of the operation, beside those of the caller's plan.",
+);
+const FRAUD_FIELD: Field =
+    field("fraud", Kind::OneOrMore(&Kind::Name("fraud")), Optional, More, "Rules about calls that look wrong.");
+const STEP_UP_FIELD: Field =
+    field("stepUp", Kind::OneOrMore(&Kind::Name("stepUp")), Optional, More, "When the payer has to be verified.");
+const MASK_FIELD: Field =
+    field("mask", Kind::OneOrMore(&Kind::Name("masking")), Optional, More, "Which fields are hidden from whom.");
+const VALIDATE_FIELD: Field =
+    field("validate", Kind::Mapping(&VALIDATE), Optional, Neither, "How the contract is held; requests always are.");
+const NOTE: Field = field(
+    "note",
+    Kind::OneOrMore(&Kind::FieldPath),
+    Optional,
+    Neither,
+    "Fields of the request's body that are written into log line and span, masked where a mask says so.",
+);
+
+/// What holds for every operation of a set.
+pub static DEFAULTS: Table = Table {
+    name: "defaults",
+    about: "What holds for every operation of the set; APIs and operations may be stricter, never looser.",
+    fields: &[MAX_BODY, TIMEOUT, AUDIT, ALLOW, LIMITS, MASK_FIELD, VALIDATE_FIELD],
+};
+
+/// An API.
+pub static API: Table = Table {
+    name: "API",
+    about: "What is exposed of one contract.",
+    fields: &[
+        field("upstream", Kind::Name("upstreams"), Optional, Neither, "Who answers; left out, the gateway itself."),
+        field(
+            "defaults",
+            Kind::Mapping(&API_DEFAULTS),
+            Optional,
+            Neither,
+            "What holds for every operation of the API; an operation may be stricter, never looser.",
+        ),
+        field(
+            "operations",
+            Kind::Named(&Kind::Mapping(&OPERATION)),
+            Required,
+            Neither,
+            "The exposed operations, by `operationId`; one that is not named here does not exist.",
+        ),
+    ],
+};
+
+/// What holds for every operation of an API.
+pub static API_DEFAULTS: Table = Table {
+    name: "API defaults",
+    about: "What holds for every operation of the API; an operation may be stricter, never looser.",
+    fields: &[
+        REQUIRES_FIELD,
+        MAX_BODY,
+        TIMEOUT,
+        AUDIT,
+        ALLOW,
+        LIMITS,
+        FRAUD_FIELD,
+        STEP_UP_FIELD,
+        MASK_FIELD,
+        VALIDATE_FIELD,
+        NOTE,
+    ],
+};
+
+/// An operation.
+pub static OPERATION: Table = Table {
+    name: "operation",
+    about: "An exposed operation; what it does not say holds as the defaults have it.",
+    fields: &[
+        REQUIRES_FIELD,
+        MAX_BODY,
+        TIMEOUT,
+        AUDIT,
+        ALLOW,
+        LIMITS,
+        FRAUD_FIELD,
+        STEP_UP_FIELD,
+        MASK_FIELD,
+        VALIDATE_FIELD,
+        NOTE,
+        field(
+            "settledBy",
+            Kind::Contract("operation"),
+            Optional,
+            Neither,
+            "The GET by which the backend tells what became of a request whose answer was lost.",
+        ),
+        field("override", Kind::Mapping(&OVERRIDE), Optional, Neither, "A loosening that somebody answers for."),
+    ],
+};
+
+/// What a caller has to have.
+pub static REQUIRES: Table = Table {
+    name: "requires",
+    about: "What a caller has to have.",
+    fields: &[
+        field("roles", Kind::List(&ROLE), Optional, Fewer, "Its organisation has one of these roles; left out, any."),
+        field("scopes", Kind::List(&SCOPE_NAME), Optional, More, "Its token has all of these, and those of the contract."),
+    ],
+};
+
+/// How the contract is held.
+pub static VALIDATE: Table = Table {
+    name: "validate",
+    about: "How the contract is held; requests that break it are always refused.",
+    fields: &[field(
+        "response",
+        MODE,
+        Default("report"),
+        LaterWord,
+        "What happens to an answer that breaks the contract: it is kept back (`enforce`), counted and recorded, or not judged.",
+    )],
+};
+
+/// A loosening.
+pub static OVERRIDE: Table = Table {
+    name: "override",
+    about: "Lets an operation be looser than its defaults, until a day.",
+    fields: &[
+        field("reason", Kind::Text, Required, Neither, "Why."),
+        field("approvedBy", Kind::Text, Required, Neither, "Who has agreed."),
+        field(
+            "expires",
+            Kind::Date,
+            Required,
+            Smaller,
+            "Its last day; from the next on, what is inherited holds again. A warning comes 30 days before.",
+        ),
+        field(
+            "replaces",
+            Kind::OneOrMore(&Kind::Word(&["scopes", "allow", "limits", "fraud", "stepUp", "mask"])),
+            Optional,
+            Fewer,
+            "Lists of which the operation's own stands instead of the inherited one; without, it only adds to it.",
+        ),
+    ],
+};
