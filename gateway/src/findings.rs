@@ -1,10 +1,30 @@
 //! What was found wrong or worth a look in files, and how it is told to people and to programs.
 
+mod codes;
+mod sarif;
+
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use policies::language::{Place, Problem, Source, render, tally};
+use policies::language::{Place, Problem, Severity, Source, render, tally};
 use serde_json::{Value, json};
+
+pub use self::codes::{CODES, explain};
+
+/// How findings are told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// To people: the line, a caret, what to do.
+    #[default]
+    Text,
+    /// To programs: one JSON object.
+    Json,
+    /// To code scanning: SARIF 2.1.0.
+    Sarif,
+    /// To GitHub Actions: workflow commands, shown at the lines of a pull request.
+    Github,
+}
 
 /// What was found in files, with their texts, so that it can be shown where it stands.
 #[derive(Debug, Default)]
@@ -41,6 +61,22 @@ impl Findings {
         self.problems.is_empty()
     }
 
+    /// Tells whether something is at least so bad.
+    #[must_use]
+    pub fn has(&self, severity: Severity) -> bool {
+        self.problems.iter().any(|problem| problem.severity <= severity)
+    }
+
+    /// Goes through what was found.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter()
+    }
+
+    /// Leaves out what has one of these codes, whatever case they are written in.
+    pub fn ignore(&mut self, codes: &[String]) {
+        self.problems.retain(|problem| !codes.iter().any(|code| code.eq_ignore_ascii_case(problem.code)));
+    }
+
     /// Shows everything to people: the lines, a caret, what to do, and how many there are.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
@@ -53,13 +89,98 @@ impl Findings {
     /// Lists everything for programs.
     #[must_use]
     pub fn to_json(&self) -> Vec<Value> {
+        let place = |place: &Place| json!({"file": &*place.file, "line": place.line, "column": place.column});
         let one = |problem: &Problem| {
+            let related: Vec<Value> = problem
+                .related
+                .iter()
+                .map(|(at, label)| {
+                    let mut value = place(at);
+                    value["label"] = json!(label);
+                    value
+                })
+                .collect();
             json!({
                 "code": problem.code, "severity": problem.severity.word(), "message": problem.message,
                 "file": &*problem.place.file, "line": problem.place.line, "column": problem.place.column,
-                "label": problem.label, "help": problem.help,
+                "length": problem.place.length,
+                "label": problem.label, "help": problem.help, "related": related,
             })
         };
         self.problems.iter().map(one).collect()
+    }
+
+    /// Lists what is so bad, and nothing else, for programs.
+    #[must_use]
+    pub fn to_json_of(&self, severity: Severity) -> Vec<Value> {
+        let word = severity.word();
+        self.to_json().into_iter().filter(|value| value.get("severity").is_some_and(|found| found == word)).collect()
+    }
+
+    /// Writes a log of SARIF 2.1.0, which code scanning services read.
+    #[must_use]
+    pub fn to_sarif(&self) -> Value {
+        sarif::log(&self.problems)
+    }
+
+    /// Writes workflow commands that GitHub Actions shows at the lines of a pull request.
+    #[must_use]
+    pub fn to_github(&self) -> String {
+        let mut text = String::new();
+        for problem in &self.problems {
+            let Place { file, line, column, length } = &problem.place;
+            let command = match problem.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+                Severity::Info => "notice",
+            };
+            let mut message = problem.message.clone();
+            let more = [Some(&problem.label).filter(|label| !label.is_empty()), problem.help.as_ref()];
+            for more in more.into_iter().flatten() {
+                message.push('\n');
+                message.push_str(more);
+            }
+            let end = column + length.saturating_sub(1);
+            let (file, code, message) = (property(file), property(problem.code), data(&message));
+            let _ = writeln!(
+                text,
+                "::{command} file={file},line={line},col={column},endColumn={end},title={code}::{message}"
+            );
+        }
+        text
+    }
+}
+
+// A workflow command ends at the line's end, so that a message could otherwise begin another command.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_cannot_begin_another_workflow_command() {
+        let place = Place { file: Arc::from("a,b:c.yaml"), line: 3, column: 5, length: 4 };
+        let problem = Problem::error("P0101", &place, "50% off\r\n::warning::gone").help("look");
+        let found = Findings::new(vec![problem], Vec::new()).to_github();
+        let expected =
+            "::error file=a%2Cb%3Ac.yaml,line=3,col=5,endColumn=8,title=P0101::50%25 off%0D%0A::warning::gone%0Alook\n";
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_ignored_is_gone_whatever_case_it_is_written_in() {
+        let place = Place::start_of(&Arc::from("a.yaml"));
+        let problems = vec![Problem::error("P0101", &place, "a"), Problem::warning("P0401", &place, "b")];
+        let mut findings = Findings::new(problems, Vec::new());
+        assert!(findings.has(Severity::Error));
+        findings.ignore(&["p0101".to_owned()]);
+        assert!(!findings.has(Severity::Error) && findings.has(Severity::Warning) && findings.has(Severity::Info));
     }
 }

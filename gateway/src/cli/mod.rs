@@ -13,6 +13,7 @@ mod run;
 pub mod sandbox;
 mod story;
 mod terminal;
+mod told;
 mod tour;
 
 use std::path::PathBuf;

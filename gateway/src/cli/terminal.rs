@@ -20,3 +20,10 @@ pub(super) fn complain(text: &str) {
         let _ = out.write_all(b"\n");
     }
 }
+
+/// Writes to standard error if there is anything to write.
+pub(super) fn complain_if(text: &str) {
+    if !text.is_empty() {
+        complain(text);
+    }
+}

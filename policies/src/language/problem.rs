@@ -67,6 +67,8 @@ pub enum Severity {
     Error,
     /// It is applied, and somebody should look at it.
     Warning,
+    /// It is applied and right; it could be stricter.
+    Info,
 }
 
 impl Severity {
@@ -76,6 +78,7 @@ impl Severity {
         match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Info => "info",
         }
     }
 }
@@ -116,6 +119,11 @@ impl Problem {
     /// Tells of something to look at.
     pub fn warning(code: &'static str, place: &Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, place, message) }
+    }
+
+    /// Tells of something that is right and could be stricter.
+    pub fn info(code: &'static str, place: &Place, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Info, ..Self::error(code, place, message) }
     }
 
     /// Says something under the caret.
@@ -210,13 +218,19 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// Says how many errors and warnings there are, for example `2 errors, 1 warning`.
+/// Says how many errors and warnings there are, for example `2 errors, 1 warning`; `, 3 infos` only if there are any.
 #[must_use]
 pub fn tally(problems: &[Problem]) -> String {
-    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-    let warnings = problems.len() - errors;
+    let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    format!("{}, {}", plural(errors, "error"), plural(warnings, "warning"))
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let mut text = format!("{}, {}", plural(errors, "error"), plural(warnings, "warning"));
+    let infos = count(Severity::Info);
+    if infos > 0 {
+        text.push_str(", ");
+        text.push_str(&plural(infos, "info"));
+    }
+    text
 }
 
 // Keys and tokens are long runs of letters of both cases and digits; names and units are not.
@@ -263,5 +277,6 @@ mod tests {
         ];
         assert_eq!(tally(&problems), "2 errors, 1 warning");
         assert_eq!(tally(&[]), "0 errors, 0 warnings");
+        assert_eq!(tally(&[Problem::info("L0001", &place, "")]), "0 errors, 0 warnings, 1 info");
     }
 }

@@ -51,6 +51,7 @@ fn one(out: &mut String, problem: &Problem, sources: &[Source], paint: Paint) {
     let style = match problem.severity {
         Severity::Error => "1;31",
         Severity::Warning => "1;33",
+        Severity::Info => "1;36",
     };
     let head = format!("{}[{}]", problem.severity.word(), problem.code);
     let _ = writeln!(out, "{}{}", paint.over(style, &head), paint.over("1", &format!(": {}", clean(&problem.message))));
