@@ -2,12 +2,26 @@
 //!
 //! Must never know how a request looks on the wire: headers are pairs of texts that an administrator wrote.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::id::{ClientId, OperationId};
+use crate::admin::AdminRole;
+use crate::id::{ClientId, OperationId, OrganisationId};
 use crate::language::Place;
+use crate::rulebook::{Client, Organisation};
 use crate::time::Timestamp;
-use std::time::Duration;
+
+/// Organisations and clients that exist in cases and nowhere else: no running gateway is ever given them.
+#[derive(Debug, Clone, Default)]
+pub struct Fixtures {
+    /// The organisations.
+    pub organisations: BTreeMap<OrganisationId, Arc<Organisation>>,
+    /// The clients, of these organisations or of real ones; their keys are made when cases run.
+    pub clients: HashMap<ClientId, Arc<Client>>,
+}
 
 /// One case: steps that follow each other on one gateway of their own.
 #[derive(Debug, Clone)]
@@ -45,14 +59,15 @@ pub struct Given {
     /// The client with a good token; none calls without any.
     pub client: Option<ClientId>,
     /// An administrator with these roles instead.
-    pub administrator: Option<Vec<String>>,
+    pub administrator: Option<BTreeSet<AdminRole>>,
     /// The scopes of the token; left out, all that the client may have and the operation asks for.
     pub scopes: Option<Vec<String>>,
-    /// What is wrong with the token, by name: `expired`, `unbound`, `other-key`.
-    pub token: Option<String>,
+    /// What is wrong with the token, or with what else shows who calls.
+    pub token: Option<TokenFault>,
     /// The peer's address; left out, one of the client's networks.
     pub peer: Option<std::net::IpAddr>,
-    /// Parameters of path, query and header by name.
+    /// Parameters of path, query and header by name; `query:` or `header:` before one the contract does not know. A text
+    /// `${/pointer}` is what stood there in the answer before.
     pub parameters: Vec<(String, String)>,
     /// The body.
     pub body: Option<Value>,
@@ -62,8 +77,38 @@ pub struct Given {
     pub backend: Backend,
 }
 
-/// What a scripted backend does.
-#[derive(Debug, Clone)]
+/// What is wrong with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenFault {
+    /// There is none.
+    Missing,
+    /// Its time is over.
+    Expired,
+    /// It comes without proof that it is in the client's hands.
+    Unbound,
+    /// It is bound to another key or certificate than the one that is shown.
+    OtherKey,
+}
+
+impl TokenFault {
+    /// Every fault.
+    pub const ALL: [TokenFault; 4] =
+        [TokenFault::Missing, TokenFault::Expired, TokenFault::Unbound, TokenFault::OtherKey];
+
+    /// Returns the word of the policy language.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            TokenFault::Missing => "missing",
+            TokenFault::Expired => "expired",
+            TokenFault::Unbound => "unbound",
+            TokenFault::OtherKey => "other-key",
+        }
+    }
+}
+
+/// What a scripted backend does; for an operation of the gateway's own, the identity providers.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Backend {
     /// Answers with a status and a body; left out, 200 and the contract's example.
     Answers {
@@ -79,7 +124,7 @@ pub enum Backend {
 }
 
 /// What has to come of a call; what is left out is not looked at.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Expect {
     /// The status.
     pub status: Option<u16>,

@@ -3,6 +3,7 @@
 //! [`document`] reads a tree with places, [`decode`] reads values out of it, [`compile`](mod@compile) knows what the
 //! words mean, [`problem`] and [`render`](fn@render) tell what is wrong. Must never read a file: texts are given to it.
 
+pub mod any;
 pub mod codes;
 pub mod compile;
 pub mod decode;

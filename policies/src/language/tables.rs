@@ -11,6 +11,7 @@ use crate::limit::{Dimension, Mode};
 use crate::rulebook::Role;
 
 pub mod cases;
+pub mod fixtures;
 
 /// The longest body that can be allowed, in bytes: it is kept in memory while it is judged.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -125,6 +126,13 @@ pub static FILE: Table = Table {
             "Which fields are hidden from whom; operations name the masks.",
         ),
         field("apis", Kind::Named(&Kind::Mapping(&API)), Optional, Neither, "The APIs, by the name of their contract."),
+        field(
+            "fixtures",
+            Kind::Mapping(&fixtures::FIXTURES),
+            Optional,
+            Neither,
+            "Parties that exist in `tests` and in `qaqpa trace` alone; no running gateway knows them.",
+        ),
         field(
             "tests",
             Kind::Named(&Kind::Mapping(&cases::CASE)),

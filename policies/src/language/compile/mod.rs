@@ -2,6 +2,8 @@
 //!
 //! All faults are told at once; names in scope make the suggestions. Must never read a file or a clock.
 
+mod cases;
+mod fixtures;
 mod lists;
 mod names;
 mod operations;
@@ -22,7 +24,7 @@ use super::decode::Value;
 use super::document;
 use super::effective::Effective;
 use super::problem::{Faults, Problem, Source};
-use crate::case::Case;
+use crate::case::{Case, Fixtures};
 use crate::facts::OperationFacts;
 use crate::rulebook::Rulebook;
 use crate::time::Timestamp;
@@ -38,6 +40,8 @@ pub struct Compiled {
     pub effective: Effective,
     /// The cases of `tests:`, in the order of the files.
     pub cases: Vec<Case>,
+    /// Who exists in cases only.
+    pub fixtures: Fixtures,
     /// When an override ends next, so that the same files mean something else from then on.
     pub changes_at: Option<Timestamp>,
 }
@@ -69,9 +73,11 @@ pub fn compile_where(
     for node in &nodes {
         sections.collect(Value::root(node, &faults));
     }
-    let rulebook = sections.compile(operations, allowed, now);
-    let (rulebook, warnings) = faults.finish(files, Some(rulebook))?;
-    Ok(Compiled { rulebook, warnings, effective: Effective::default(), cases: Vec::new(), changes_at: None })
+    let (rulebook, fixtures) = sections.compile(operations, allowed, now);
+    let whole = sections.whole && !faults.has_errors();
+    let cases = cases::cases(&sections.tests, &cases::Known { rulebook: &rulebook, fixtures: &fixtures, whole });
+    let ((rulebook, cases, fixtures), warnings) = faults.finish(files, Some((rulebook, cases, fixtures)))?;
+    Ok(Compiled { rulebook, warnings, effective: Effective::default(), cases, fixtures, changes_at: None })
 }
 
 /// What the files define, by kind, before it is read.
@@ -84,13 +90,16 @@ struct Sections<'n> {
     providers: Section<'n>,
     step_ups: Section<'n>,
     apis: Section<'n>,
+    fixtures: fixtures::Sections<'n>,
+    tests: Vec<Value<'n>>,
     // Whether every file could be parsed.
     whole: bool,
 }
 
 impl<'n> Sections<'n> {
     fn collect(&mut self, root: Value<'n>) {
-        const KNOWN: [&str; 7] = ["organisations", "clients", "plans", "upstreams", "identity", "stepUp", "apis"];
+        const KNOWN: [&str; 9] =
+            ["organisations", "clients", "plans", "upstreams", "identity", "stepUp", "apis", "fixtures", "tests"];
         let Some(fields) = root.versioned_fields(&KNOWN) else { return };
         let take = |name: &str, section: &mut Section<'n>| {
             if let Some(value) = fields.optional(name) {
@@ -103,13 +112,17 @@ impl<'n> Sections<'n> {
         take("upstreams", &mut self.upstreams);
         take("stepUp", &mut self.step_ups);
         take("apis", &mut self.apis);
+        self.tests.extend(fields.optional("tests"));
+        if let Some(value) = fields.optional("fixtures") {
+            self.fixtures.collect(value);
+        }
         let identity = fields.optional("identity").and_then(|value| value.fields(&["providers"]));
         if let Some(value) = identity.and_then(|fields| fields.required("providers")) {
             self.providers.collect(value);
         }
     }
 
-    fn compile(&self, operations: &[OperationFacts], allowed: Allowed, now: Timestamp) -> Rulebook {
+    fn compile(&self, operations: &[OperationFacts], allowed: Allowed, now: Timestamp) -> (Rulebook, Fixtures) {
         let upstreams = self.upstreams.read(self.whole, services::upstream);
         let providers = self.providers.read(self.whole, services::provider);
         let step_ups =
@@ -131,13 +144,15 @@ impl<'n> Sections<'n> {
         let clients = self
             .clients
             .read(self.whole, |key, value| parties::client(&key.text, value, &organisations, &plans, &scopes, allowed));
-        Rulebook {
+        let rulebook = Rulebook {
             organisations: organisations.into_values().map(|found| (found.id.clone(), found)).collect(),
             clients: clients.into_values().map(|found| (found.id.clone(), found)).collect(),
             upstreams: upstreams.into_values().map(|found| (found.id.clone(), found)).collect(),
             providers: providers.into_values().collect(),
             operations: exposed.into_values().flatten().map(|found| (found.operation.clone(), found)).collect(),
-        }
+        };
+        let fixtures = self.fixtures.read(&rulebook, &plans, self.whole);
+        (rulebook, fixtures)
     }
 }
 

@@ -86,6 +86,11 @@ impl<T> Names<T> {
         self.values.iter().filter_map(|(_, found)| found.as_ref())
     }
 
+    /// Goes through every name; with nothing where the definition could not be read.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&str, Option<&T>)> {
+        self.values.iter().map(|(name, found)| (name.as_str(), found.as_ref()))
+    }
+
     /// Tells whether every definition could be read.
     pub(super) fn complete(&self) -> bool {
         self.whole && self.values.iter().all(|(_, found)| found.is_some())

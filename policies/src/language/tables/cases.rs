@@ -1,12 +1,159 @@
 //! The tables of `tests:` blocks.
 
-use crate::language::table::{Field, Table};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
-/// A case.
+use crate::language::table::{Field, Kind, Need, Stricter, Table};
+
+/// The longest name of a case, in characters: a sentence.
+pub const CASE_NAME_MAX: usize = 120;
+
+/// The most steps of a case: what needs more is several cases.
+pub const STEPS_MAX: usize = 50;
+
+/// How often one call may be repeated: enough to use up a burst of the usual size.
+pub const REPEAT_MAX: u64 = 1000;
+
+/// By how much a step may move the clock: beyond every licence and override.
+pub const AFTER_MAX: Duration = Duration::from_secs(3650 * 86_400);
+
+/// The stages that can refuse, in the order of the stack.
+pub const STAGES: [&str; 11] =
+    ["guard", "route", "authenticate", "meter", "permit", "validate", "once", "assess", "deed", "redact", "respond"];
+
+/// The levels of assurance that an identity result may have.
+pub const LEVELS: [&str; 4] = ["L1", "L2", "L3", "L4"];
+
+const fn field(name: &'static str, kind: Kind, need: Need, about: &'static str) -> Field {
+    Field { name, kind, need, stricter: Stricter::Neither, about }
+}
+
+/// The keys of one case.
 pub static CASE: Table = Table {
     name: "case",
-    about: "Calls that are made to the compiled set, and what has to come of them.",
-    fields: FIELDS,
+    about: "A case that `qaqpa test` runs on a gateway of its own.",
+    fields: &[
+        field("at", Kind::Text, Need::Optional, "When it begins, for example `2026-11-23T10:00:00Z`."),
+        field("given", Kind::Mapping(&GIVEN), Need::Optional, "The call; with `steps`, what they have in common."),
+        field("expect", Kind::Mapping(&EXPECT), Need::Optional, "What has to come of it."),
+        field("steps", Kind::List(&Kind::Mapping(&STEP)), Need::Optional, "Calls that follow each other."),
+    ],
 };
 
-const FIELDS: &[Field] = &[];
+/// The keys of one step.
+pub static STEP: Table = Table {
+    name: "step",
+    about: "A call among others on the same gateway.",
+    fields: &[
+        field(
+            "after",
+            Kind::Duration(RangeInclusive::new(Duration::ZERO, AFTER_MAX)),
+            Need::Default("0s"),
+            "How far the clock is moved before.",
+        ),
+        field(
+            "repeat",
+            Kind::Whole(RangeInclusive::new(1, REPEAT_MAX)),
+            Need::Default("1"),
+            "How often the call is made; every answer but the last is passed over.",
+        ),
+        field("given", Kind::Mapping(&GIVEN), Need::Optional, "What is different from the `given` of the case."),
+        field("expect", Kind::Mapping(&EXPECT), Need::Required, "What has to come of the last call."),
+    ],
+};
+
+/// The keys of a call.
+pub static GIVEN: Table = Table {
+    name: "given",
+    about: "A call: who makes it, of which operation, and what the backend does.",
+    fields: &[
+        field(
+            "client",
+            Kind::Name("clients"),
+            Need::Optional,
+            "The client whose token comes with it; without, there is no token.",
+        ),
+        field(
+            "administrator",
+            Kind::OneOrMore(&Kind::Word(&ADMIN_ROLES)),
+            Need::Optional,
+            "The roles of the administrator who calls.",
+        ),
+        field("operation", Kind::Contract("operation"), Need::Required, "The operation that is called."),
+        field(
+            "parameters",
+            Kind::Named(&Kind::Any),
+            Need::Optional,
+            "Parameters by name; required ones that are left out have the contract's example.",
+        ),
+        field("body", Kind::Any, Need::Optional, "The body; left out where the contract asks for one, its example."),
+        field(
+            "scopes",
+            Kind::List(&Kind::Contract("scope")),
+            Need::Optional,
+            "The scopes of the token; left out, all that the client may have and the operation asks for.",
+        ),
+        field("token", Kind::Word(&TOKENS), Need::Optional, "What is wrong with the token."),
+        field(
+            "verified",
+            Kind::Word(&LEVELS),
+            Need::Optional,
+            "The level of an identity result that is bound to this very request.",
+        ),
+        field(
+            "peer",
+            Kind::Text,
+            Need::Optional,
+            "The address it comes from; left out, one of the organisation's networks.",
+        ),
+        field(
+            "backend",
+            Kind::Either(&[Kind::Word(&["down", "silent"]), Kind::Mapping(&BACKEND)]),
+            Need::Optional,
+            "What the backend, or the identity provider, does if it is asked.",
+        ),
+    ],
+};
+
+/// The keys of a backend's answer.
+pub static BACKEND: Table = Table {
+    name: "backend",
+    about: "What a backend answers.",
+    fields: &[
+        field(
+            "status",
+            Kind::Whole(RangeInclusive::new(200, 599)),
+            Need::Optional,
+            "The status; left out, the lowest success of the contract.",
+        ),
+        field("body", Kind::Any, Need::Optional, "The body; left out, the contract's example."),
+    ],
+};
+
+/// The keys of an expectation.
+pub static EXPECT: Table = Table {
+    name: "expect",
+    about: "What has to come of a call; what is left out is not looked at.",
+    fields: &[
+        field("status", Kind::Whole(RangeInclusive::new(200, 599)), Need::Optional, "The status of the answer."),
+        field(
+            "problem",
+            Kind::Text,
+            Need::Optional,
+            "The name of the problem, the last part of its type; for OAuth, the error.",
+        ),
+        field("stage", Kind::Word(&STAGES), Need::Optional, "The stage that refused."),
+        field("limit", Kind::Text, Need::Optional, "The limit that had no room."),
+        field("rule", Kind::Text, Need::Optional, "The rule that bit: a step-up, a fraud rule, a mask, or `allow`."),
+        field("backendCalled", Kind::Boolean, Need::Optional, "Whether the backend was asked."),
+        field(
+            "body",
+            Kind::Named(&Kind::Any),
+            Need::Optional,
+            "Values in the answer's body by JSON pointer; `null` says that nothing is there.",
+        ),
+    ],
+};
+
+static ADMIN_ROLES: [&str; 5] = ["viewer", "editor", "approver", "auditor", "eraser"];
+static TOKENS: [&str; 4] = ["missing", "expired", "unbound", "other-key"];

@@ -1,0 +1,134 @@
+//! Reads `fixtures:` blocks: organisations and clients for cases alone.
+//!
+//! They never get into a [`Rulebook`](crate::rulebook::Rulebook): a running gateway cannot know them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::cases::keys;
+use super::names::{Names, Section};
+use super::parties;
+use crate::case::Fixtures;
+use crate::id::{ClientId, OrganisationId};
+use crate::jose::KeySet;
+use crate::language::decode::Value;
+use crate::language::problem::Problem;
+use crate::language::tables::fixtures::{CLIENT, FIXTURES, ORGANISATION};
+use crate::network::AddressRange;
+use crate::rulebook::{Client, ClientAuthentication, Organisation, Plan, Role, Rulebook, ScopeSet, TokenBinding};
+use crate::time::Timestamp;
+
+/// What the files define for cases, before it is read.
+#[derive(Default)]
+pub(super) struct Sections<'n> {
+    organisations: Section<'n>,
+    clients: Section<'n>,
+}
+
+impl<'n> Sections<'n> {
+    /// Takes in the `fixtures` of one file.
+    pub(super) fn collect(&mut self, value: Value<'n>) {
+        let Some(fields) = value.fields(&keys(&FIXTURES)) else { return };
+        if let Some(value) = fields.optional("organisations") {
+            self.organisations.collect(value);
+        }
+        if let Some(value) = fields.optional("clients") {
+            self.clients.collect(value);
+        }
+    }
+
+    /// Reads them all; `whole` tells whether every file could be parsed.
+    pub(super) fn read(&self, rulebook: &Rulebook, plans: &Names<Arc<Plan>>, whole: bool) -> Fixtures {
+        let organisations = self.organisations.read(whole, |key, value| organisation(&key.text, value));
+        let mut known: BTreeMap<String, Option<Arc<Organisation>>> = BTreeMap::new();
+        for (name, found) in &rulebook.organisations {
+            known.insert(name.as_str().to_owned(), Some(Arc::clone(found)));
+        }
+        for (key, found) in organisations.named() {
+            known.insert(key.to_owned(), found.cloned());
+        }
+        self.not_twice(rulebook);
+        let clients = self.clients.read(whole, |key, value| client(&key.text, value, &known, plans, whole));
+        Fixtures {
+            organisations: organisations.into_values().map(|found| (found.id.clone(), found)).collect(),
+            clients: clients.into_values().map(|found| (found.id.clone(), found)).collect(),
+        }
+    }
+
+    // One name for two parties, and nobody could say which a case means.
+    fn not_twice(&self, rulebook: &Rulebook) {
+        let told = |value: Value<'_>| {
+            value.report(
+                Problem::error("P0201", value.key_place(), format!("{} is defined twice", value.name()))
+                    .label("also defined outside `fixtures`")
+                    .help("give the one for cases another name"),
+            );
+        };
+        let same = |value: &Value<'_>, names: &[&str]| names.iter().any(|name| value.name() == format!("`{name}`"));
+        let organisations: Vec<&str> = rulebook.organisations.keys().map(OrganisationId::as_str).collect();
+        self.organisations.definitions().filter(|value| same(value, &organisations)).for_each(told);
+        let clients: Vec<&str> = rulebook.clients.keys().map(ClientId::as_str).collect();
+        self.clients.definitions().filter(|value| same(value, &clients)).for_each(told);
+    }
+}
+
+fn organisation(id: &str, value: Value<'_>) -> Option<Arc<Organisation>> {
+    let fields = value.fields(&keys(&ORGANISATION))?;
+    let words = Role::ALL.map(|role| (role.word(), role));
+    let roles = fields.required("roles").and_then(|value| value.list(|item| item.choice(&words)));
+    let day = std::time::Duration::from_secs(86_400);
+    let ends =
+        fields.optional("licensedUntil").map_or(Some(Timestamp::MAX), |value| value.date().map(|date| date + day));
+    let networks = fields.optional("networks").map_or(Some(Vec::new()), |value| {
+        value.list(|item| item.parsed("a range of addresses", "10.0.0.0/8", AddressRange::parse))
+    });
+    let suspended = fields.optional("suspended").map_or(Some(false), Value::boolean);
+    Some(Arc::new(Organisation {
+        id: OrganisationId::parse(id).ok()?,
+        title: id.to_owned(),
+        roles: roles?.into_iter().collect(),
+        licence_ends: ends?,
+        suspended: suspended?,
+        networks: networks?,
+    }))
+}
+
+fn client(
+    id: &str,
+    value: Value<'_>,
+    organisations: &BTreeMap<String, Option<Arc<Organisation>>>,
+    plans: &Names<Arc<Plan>>,
+    whole: bool,
+) -> Option<Arc<Client>> {
+    let fields = value.fields(&keys(&CLIENT))?;
+    let organisation = fields.required("organisation").and_then(|value| {
+        let text = value.text()?;
+        match organisations.get(text) {
+            Some(found) => found.clone(),
+            None if whole => {
+                value.unknown("P0108", "organisation", text, organisations.keys().map(String::as_str));
+                None
+            }
+            None => None,
+        }
+    });
+    let plan = fields.required("plan").and_then(|value| plans.resolve(value, "plan").cloned());
+    let scopes = fields.required("scopes").and_then(parties::scopes);
+    let name =
+        fields.optional("certificate").map_or(Some(None), |value| value.text().map(|text| Some(text.to_owned())));
+    let suspended = fields.optional("suspended").map_or(Some(false), Value::boolean);
+    let (authentication, binding) = match name? {
+        Some(san_dns) => (ClientAuthentication::TlsClientAuth { san_dns }, TokenBinding::Mtls),
+        None => (ClientAuthentication::PrivateKeyJwt(KeySet::new(Vec::new()).ok()?), TokenBinding::Dpop),
+    };
+    Some(Arc::new(Client {
+        id: ClientId::parse(id).ok()?,
+        organisation: organisation?,
+        authentication,
+        binding,
+        scopes: ScopeSet::of(scopes?.iter().map(|(scope, _)| *scope)),
+        plan: plan?,
+        suspended: suspended?,
+        webhook: None,
+    }))
+}
