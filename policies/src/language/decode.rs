@@ -40,10 +40,13 @@ use std::time::Duration;
 use super::document::{Content, Entry, Key, Node, Style, is_null};
 use super::problem::{Faults, Place, Problem, quoted};
 use super::suggest::{did_you_mean, listed};
+use super::table::{Kind, Table};
 use super::units;
 use crate::limit::Rate;
 use crate::national::money::Money;
 use crate::time::Timestamp;
+
+mod typed;
 
 /// The word and value that every file begins with.
 pub const HEADER: (&str, &str) = ("qaqpa", "v1");
@@ -56,8 +59,12 @@ pub const TEXT_BYTES_MAX: usize = 1024;
 pub struct Value<'n> {
     node: &'n Node,
     key: Option<&'n Key>,
+    // The key of the list that it is an item of.
+    list: Option<&'n Key>,
     // Whether it is a whole file.
     top: bool,
+    // What may stand here, where a table says it.
+    kind: Option<&'static Kind>,
     faults: &'n Faults,
 }
 
@@ -66,6 +73,8 @@ pub struct Value<'n> {
 pub struct Fields<'n> {
     owner: Value<'n>,
     entries: &'n [Entry],
+    // The keys that are known, where a table says them.
+    table: Option<&'static Table>,
     // Known keys that unknown ones were probably meant to be; they are not reported a second time as missing.
     meant: Vec<String>,
 }
@@ -99,7 +108,7 @@ impl<'n> Value<'n> {
     /// Starts at the top of a file.
     #[must_use]
     pub fn root(node: &'n Node, faults: &'n Faults) -> Self {
-        Self { node, key: None, top: true, faults }
+        Self { node, key: None, list: None, top: true, kind: None, faults }
     }
 
     /// Returns the node.
@@ -123,13 +132,14 @@ impl<'n> Value<'n> {
         self.key.map_or(&self.node.place, |key| &key.place)
     }
 
-    /// Returns how a message calls it: its key in backticks, `this item` or `the file`.
+    /// Returns how a message calls it: its key in backticks, an item of a key, or `the file`.
     #[must_use]
     pub fn name(self) -> String {
-        match self.key {
-            Some(key) => quoted(&key.text),
-            None if self.top => "the file".to_owned(),
-            None => "this item".to_owned(),
+        match (self.key, self.list) {
+            (Some(key), _) => quoted(&key.text),
+            (None, Some(list)) => format!("an item of {}", quoted(&list.text)),
+            (None, None) if self.top => "the file".to_owned(),
+            (None, None) => "this item".to_owned(),
         }
     }
 
@@ -150,7 +160,7 @@ impl<'n> Value<'n> {
     pub fn fields(self, known: &[&str]) -> Option<Fields<'n>> {
         let mut fields = self.open("a mapping")?;
         for entry in fields.entries {
-            let meant = self.refuse_unknown(&entry.key, known);
+            let meant = self.refuse_unknown(&entry.key, known.iter().copied(), &[]);
             fields.meant.extend(meant);
         }
         Some(fields)
@@ -158,8 +168,17 @@ impl<'n> Value<'n> {
 
     /// Reads the mapping at the top of a file: `qaqpa: v1` first, then keys that are known.
     pub fn versioned_fields(self, known: &[&str]) -> Option<Fields<'n>> {
+        let mut fields = self.versioned()?;
+        for entry in fields.entries.iter().filter(|entry| entry.key.text != HEADER.0) {
+            let meant = self.refuse_unknown(&entry.key, known.iter().copied(), &[]);
+            fields.meant.extend(meant);
+        }
+        Some(fields)
+    }
+
+    fn versioned(self) -> Option<Fields<'n>> {
         let (name, version) = HEADER;
-        let mut fields = self.open("a mapping that begins with `qaqpa: v1`")?;
+        let fields = self.open("a mapping that begins with `qaqpa: v1`")?;
         let header = fields.entries.iter().position(|entry| entry.key.text == name);
         match header.and_then(|at| fields.entries.get(at)) {
             None => self.report(
@@ -185,17 +204,19 @@ impl<'n> Value<'n> {
             ),
             Some(_) => {}
         }
-        for entry in fields.entries.iter().filter(|entry| entry.key.text != name) {
-            let meant = self.refuse_unknown(&entry.key, known);
-            fields.meant.extend(meant);
-        }
         Some(fields)
     }
 
     /// Reads a mapping whose keys are names that people chose; nothing at all is an empty one.
+    ///
+    /// Where a table says what the names stand for, the values know it.
     pub fn entries(self) -> Option<Vec<(&'n Key, Value<'n>)>> {
         let fields = self.open("a mapping")?;
-        Some(fields.entries.iter().map(|entry| (&entry.key, fields.value(entry))).collect())
+        let kind = match self.kind {
+            Some(Kind::Named(kind)) => Some(*kind),
+            _ => None,
+        };
+        Some(fields.entries.iter().map(|entry| (&entry.key, Value { kind, ..fields.value(entry) })).collect())
     }
 
     /// Reads a list; `item` is asked for every item even after one has failed. Nothing at all is an empty list.
@@ -203,8 +224,8 @@ impl<'n> Value<'n> {
         match &self.node.content {
             Content::Empty => Some(Vec::new()),
             Content::Sequence(items) => {
-                let read: Vec<Option<T>> =
-                    items.iter().map(|node| item(Value { node, key: None, top: false, faults: self.faults })).collect();
+                let of = |node| Value { node, key: None, list: self.key, top: false, kind: self.item_kind(), ..self };
+                let read: Vec<Option<T>> = items.iter().map(|node| item(of(node))).collect();
                 read.into_iter().collect()
             }
             _ => self.wrong_kind("a list", "write `[first, second]`, or one `- item` a line"),
@@ -214,7 +235,7 @@ impl<'n> Value<'n> {
     /// Reads a list, or a single value as a list of one.
     pub fn one_or_more<T>(self, mut item: impl FnMut(Value<'n>) -> Option<T>) -> Option<Vec<T>> {
         match &self.node.content {
-            Content::Scalar { .. } => item(self).map(|one| vec![one]),
+            Content::Scalar { .. } => item(Value { kind: self.item_kind(), ..self }).map(|one| vec![one]),
             _ => self.list(item),
         }
     }
@@ -334,18 +355,7 @@ impl<'n> Value<'n> {
     /// Reads one of a few words.
     pub fn choice<T: Clone>(self, choices: &[(&str, T)]) -> Option<T> {
         let words = || choices.iter().map(|(word, _)| *word);
-        let (text, _) = self.scalar(&format!("one of {}", listed(words())))?;
-        let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone());
-        if found.is_none() {
-            let help = did_you_mean(text, words())
-                .map_or_else(|| format!("known: {}", listed(words())), |word| format!("did you mean `{word}`?"));
-            self.report(
-                self.fault("P0106", format!("{} cannot be {}", self.name(), quoted(text)))
-                    .label("not a word that is known here")
-                    .help(help),
-            );
-        }
-        found
+        self.one_of(words, |text| choices.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone()))
     }
 
     /// Reads where a secret is kept; a secret written out is refused and never shown.
@@ -390,9 +400,35 @@ impl<'n> Value<'n> {
 
     fn open(self, expected: &str) -> Option<Fields<'n>> {
         match &self.node.content {
-            Content::Mapping(entries) => Some(Fields { owner: self, entries, meant: Vec::new() }),
-            Content::Empty => Some(Fields { owner: self, entries: &[], meant: Vec::new() }),
+            Content::Mapping(entries) => Some(Fields { owner: self, entries, table: None, meant: Vec::new() }),
+            Content::Empty => Some(Fields { owner: self, entries: &[], table: None, meant: Vec::new() }),
             _ => self.wrong_kind(expected, "write `key: value` lines, indented by two"),
+        }
+    }
+
+    fn one_of<'k, W: Iterator<Item = &'k str>, T>(
+        self,
+        words: impl Fn() -> W,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let (text, _) = self.scalar(&format!("one of {}", listed(words())))?;
+        let found = read(text);
+        if found.is_none() {
+            let help = did_you_mean(text, words())
+                .map_or_else(|| format!("known: {}", listed(words())), |word| format!("did you mean `{word}`?"));
+            self.report(
+                self.fault("P0106", format!("{} cannot be {}", self.name(), quoted(text)))
+                    .label("not a word that is known here")
+                    .help(help),
+            );
+        }
+        found
+    }
+
+    fn item_kind(self) -> Option<&'static Kind> {
+        match self.kind {
+            Some(Kind::List(kind) | Kind::OneOrMore(kind)) => Some(kind),
+            _ => None,
         }
     }
 
@@ -416,15 +452,23 @@ impl<'n> Value<'n> {
         None
     }
 
-    // Returns the known key that was probably meant.
-    fn refuse_unknown(self, key: &Key, known: &[&str]) -> Option<String> {
-        if known.contains(&key.text.as_str()) {
+    // Returns the known key that was probably meant; `later` are keys that mean nothing yet, and what they will say.
+    fn refuse_unknown<'k>(
+        self,
+        key: &Key,
+        known: impl Iterator<Item = &'k str> + Clone,
+        later: &[(&str, &str)],
+    ) -> Option<String> {
+        if known.clone().any(|name| name == key.text) {
             return None;
         }
-        let meant = did_you_mean(&key.text, known.iter().copied());
-        let help = match meant {
-            Some(word) => format!("did you mean `{word}`?"),
-            None => format!("known here: {}", listed(known.iter().copied())),
+        let soon = later.iter().find(|(name, _)| *name == key.text).map(|(_, help)| *help);
+        let meant = if soon.is_none() { did_you_mean(&key.text, known.clone()) } else { None };
+        let help = match (soon, meant) {
+            (Some(help), _) => help.to_owned(),
+            (None, Some(word)) => format!("did you mean `{word}`?"),
+            (None, None) if known.clone().next().is_none() => "no key is known here".to_owned(),
+            (None, None) => format!("known here: {}", listed(known)),
         };
         let owner = if self.top { "at the top of the file".to_owned() } else { format!("in {}", self.name()) };
         self.report(
@@ -463,7 +507,8 @@ impl<'n> Fields<'n> {
     }
 
     fn value(&self, entry: &'n Entry) -> Value<'n> {
-        Value { node: &entry.value, key: Some(&entry.key), top: false, faults: self.owner.faults }
+        let kind = self.table.and_then(|table| table.field(&entry.key.text)).map(|field| &field.kind);
+        Value { node: &entry.value, key: Some(&entry.key), list: None, top: false, kind, faults: self.owner.faults }
     }
 }
 
