@@ -89,16 +89,11 @@ impl Findings {
     /// Lists everything for programs.
     #[must_use]
     pub fn to_json(&self) -> Vec<Value> {
-        let place = |place: &Place| json!({"file": &*place.file, "line": place.line, "column": place.column});
         let one = |problem: &Problem| {
             let related: Vec<Value> = problem
                 .related
                 .iter()
-                .map(|(at, label)| {
-                    let mut value = place(at);
-                    value["label"] = json!(label);
-                    value
-                })
+                .map(|(at, label)| json!({"file": &*at.file, "line": at.line, "column": at.column, "label": label}))
                 .collect();
             json!({
                 "code": problem.code, "severity": problem.severity.word(), "message": problem.message,

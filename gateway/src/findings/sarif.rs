@@ -1,5 +1,7 @@
 //! Findings as a log of SARIF 2.1.0 (OASIS, Static Analysis Results Interchange Format), for code scanning services.
 
+use std::fmt::Write as _;
+
 use policies::language::{Place, Problem, Severity};
 use serde_json::{Value, json};
 
@@ -48,21 +50,17 @@ fn result(problem: &Problem, rules: &[&str]) -> Value {
         text.push_str(": ");
         text.push_str(more);
     }
-    let mut value = json!({
+    let other = |(id, (place, label)): (usize, &(Place, String))| {
+        json!({"id": id, "physicalLocation": physical(place), "message": {"text": label}})
+    };
+    json!({
         "ruleId": problem.code,
+        "ruleIndex": rules.iter().position(|code| *code == problem.code),
         "level": level,
         "message": {"text": text},
         "locations": [{"physicalLocation": physical(&problem.place)}],
-    });
-    if let Some(index) = rules.iter().position(|code| *code == problem.code) {
-        value["ruleIndex"] = json!(index);
-    }
-    if !problem.related.is_empty() {
-        let others = problem.related.iter().enumerate();
-        let other = |(id, (place, label)): (usize, &(Place, String))| json!({"id": id, "physicalLocation": physical(place), "message": {"text": label}});
-        value["relatedLocations"] = others.map(other).collect();
-    }
-    value
+        "relatedLocations": problem.related.iter().enumerate().map(other).collect::<Vec<_>>(),
+    })
 }
 
 fn physical(place: &Place) -> Value {
@@ -83,7 +81,7 @@ fn uri(path: &str) -> String {
         if plain(byte) {
             text.push(char::from(byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text
@@ -91,7 +89,7 @@ fn uri(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
     use std::sync::Arc;
 

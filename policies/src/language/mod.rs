@@ -10,6 +10,7 @@ pub mod decode;
 pub mod document;
 pub mod effective;
 pub mod problem;
+pub mod schema;
 pub mod suggest;
 pub mod table;
 pub mod tables;
