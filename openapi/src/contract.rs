@@ -3,8 +3,9 @@
 //! A contract is read whole or not at all, so that a half-read one is never served. Must never know policies, sockets or
 //! the time.
 
-use crate::description;
-use crate::fault::{Fault, Source};
+use crate::description::{self, Described, Reading};
+use crate::fault::{Fault, Source, stem};
+use crate::library::Library;
 use crate::operation::Operation;
 use crate::path::CanonicalPath;
 use crate::router::{Route, Router};
@@ -14,61 +15,129 @@ use std::sync::Arc;
 /// The most operations of a contract: twice what 673 published documents hold together.
 pub const OPERATIONS_MAX: usize = 10_000;
 
-/// Everything that is described, ready to route and to judge; never changes.
-#[derive(Debug)]
+/// Everything that is described, ready to route and to judge.
+#[derive(Debug, Default)]
 pub struct Contract {
     operations: Vec<Arc<Operation>>,
     router: Router,
+    warnings: Vec<Fault>,
+    collisions: Vec<(usize, usize)>,
+}
+
+/// What came of one document, judged by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The [`Source::name`] of the file.
+    pub name: String,
+    /// How many operations it describes.
+    pub operations: usize,
+    /// Everything wrong with it; empty if it loads.
+    pub faults: Vec<Fault>,
+    /// What somebody should look at.
+    pub warnings: Vec<Fault>,
+}
+
+/// Judges each document by itself; files that others only refer to have no report of their own.
+///
+/// # Errors
+/// Where there is more than a contract may hold together.
+pub fn check(sources: &[Source]) -> Result<Vec<Report>, Vec<Fault>> {
+    let library = Library::read(sources)?;
+    let report = |file: u16| {
+        let Reading { operations, mut faults, mut warnings } = description::read(&library, file);
+        let count = operations.len();
+        let mut contract = Contract::default();
+        let mut names = BTreeMap::new();
+        contract.join(operations, &mut names, &mut faults);
+        warnings.append(&mut contract.warnings);
+        sort(&mut faults);
+        sort(&mut warnings);
+        Report { name: library.name(file).to_owned(), operations: count, faults, warnings }
+    };
+    Ok(library.documents().map(report).collect())
 }
 
 impl Contract {
-    /// Reads documents of OpenAPI 3.0 and compiles every rule in them.
+    /// Reads documents of OpenAPI 3.0, and of 3.1 as far as 3.0 can say the same, and compiles every rule in them.
+    ///
+    /// Files that others refer to may be parts of documents. Nothing but the given files is read.
     ///
     /// # Errors
     /// Every fault of every document at once, sorted by file and place.
     pub fn load(sources: &[Source]) -> Result<Contract, Vec<Fault>> {
+        let library = Library::read(sources)?;
         let mut faults = Vec::new();
         let mut stems: BTreeMap<&str, &str> = BTreeMap::new();
-        let mut ids: BTreeMap<String, String> = BTreeMap::new();
-        let mut contract = Contract { operations: Vec::new(), router: Router::default() };
-        for source in sources {
-            if let Some(other) = stems.insert(source.stem(), &source.name) {
-                faults.push(fault(source, 1, 1, format!("a document named `{}` is already at {other}", source.stem())));
+        let mut names: BTreeMap<String, String> = BTreeMap::new();
+        let mut contract = Contract::default();
+        for file in library.documents() {
+            let name = library.name(file);
+            if let Some(other) = stems.insert(stem(name), name) {
+                faults.push(fault(name, 1, 1, format!("a document named `{}` is already at {other}", stem(name))));
             }
-            let (described, mut found) = description::read(source);
-            faults.append(&mut found);
-            for one in described {
-                let operation = Arc::new(Operation::new(one.parts, contract.operations.len()));
-                let mut complain = |message| faults.push(fault(source, one.mark.line, one.mark.column, message));
-                if let Some(other) = ids.insert(operation.id().to_owned(), operation.origin().to_owned()) {
-                    complain(format!("the operationId `{}` is already used at {other}", operation.id()));
-                }
-                if let Err(other) = contract.router.add(&operation) {
-                    complain(format!(
-                        "{} {} has the shape of {} at {}",
-                        operation.method(),
-                        operation.template(),
-                        other.template(),
-                        other.origin()
-                    ));
-                }
-                contract.operations.push(operation);
-                if contract.operations.len() > OPERATIONS_MAX {
-                    faults.push(fault(
-                        source,
-                        one.mark.line,
-                        one.mark.column,
-                        format!("more than {OPERATIONS_MAX} operations"),
-                    ));
-                    return Err(faults);
-                }
+            let mut reading = description::read(&library, file);
+            faults.append(&mut reading.faults);
+            contract.warnings.append(&mut reading.warnings);
+            contract.join(reading.operations, &mut names, &mut faults);
+            if contract.operations.len() > OPERATIONS_MAX {
+                faults.push(fault(name, 1, 1, format!("more than {OPERATIONS_MAX} operations")));
+                break;
             }
         }
+        sort(&mut contract.warnings);
         if faults.is_empty() {
             return Ok(contract);
         }
-        faults.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        sort(&mut faults);
         Err(faults)
+    }
+
+    /// Takes the operations of one document; `names` tells where each operationId is already.
+    fn join(&mut self, described: Vec<Described>, names: &mut BTreeMap<String, String>, faults: &mut Vec<Fault>) {
+        for one in described {
+            let operation = Arc::new(Operation::new(one.parts, self.operations.len()));
+            let (file, _) = operation.origin().rsplit_once(':').unwrap_or((operation.origin(), ""));
+            let at = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+            let (line, column) = (at(one.mark.line), at(one.mark.column));
+            if let Some(other) = names.insert(operation.id().to_owned(), operation.origin().to_owned()) {
+                let message = format!("the operationId `{}` is already used at {other}", operation.id());
+                faults.push(fault(file, line, column, message));
+            }
+            if operation.is_reachable()
+                && let Err(other) = self.router.add(&operation)
+            {
+                let (method, template) = (operation.method(), operation.template());
+                let message =
+                    format!("{method} {template} has the shape of {} at {}", other.template(), other.origin());
+                let help = format!("policies may expose only one of `{}` and `{}`", other.id(), operation.id());
+                self.warnings.push(Fault { help: Some(help), ..fault(file, line, column, message) });
+                self.collisions.push((other.index(), operation.index()));
+            }
+            self.operations.push(operation);
+        }
+    }
+
+    /// What does not keep the contract from being used, but is better known; sorted by file and place.
+    pub fn warnings(&self) -> &[Fault] {
+        &self.warnings
+    }
+
+    /// Pairs of operations, by [`Operation::index`], with the same method and a path of the same shape.
+    ///
+    /// No request can tell them apart, so at most one of each pair can be exposed; see [`Contract::prefer`].
+    pub fn collisions(&self) -> &[(usize, usize)] {
+        &self.collisions
+    }
+
+    /// Has requests that could mean several operations lead to the one that is wanted.
+    ///
+    /// Without it, or where none or several are wanted, they lead to the first one that was described.
+    pub fn prefer(&mut self, is_wanted: &dyn Fn(&Operation) -> bool) {
+        for (_, later) in &self.collisions {
+            if let Some(operation) = self.operations.get(*later).filter(|operation| is_wanted(operation)) {
+                self.router.replace(operation, is_wanted);
+            }
+        }
     }
 
     /// Every operation, in the order of the documents; [`Operation::index`] points here.
@@ -82,8 +151,14 @@ impl Contract {
     }
 }
 
-fn fault(source: &Source, line: usize, column: usize, message: String) -> Fault {
-    Fault { file: source.name.clone(), line, column, message, help: None }
+fn sort(faults: &mut Vec<Fault>) {
+    faults.sort_by(|a, b| (&a.file, a.line, a.column, &a.message).cmp(&(&b.file, b.line, b.column, &b.message)));
+    // What is wrong in a part is found again by every document that refers to it.
+    faults.dedup();
+}
+
+fn fault(file: &str, line: usize, column: usize, message: String) -> Fault {
+    Fault { file: file.to_owned(), line, column, message, help: None }
 }
 
 #[cfg(test)]

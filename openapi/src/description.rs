@@ -3,15 +3,19 @@
 //! What this reader does not understand it refuses: a rule of the contract that is quietly skipped is a hole nobody sees.
 //! Knows one document at a time; what spans documents is the contract's.
 
-use crate::document::{self, Entry, Kind, Node};
-use crate::fault::{Fault, Faults, Mark, Source};
+use crate::derived;
+use crate::document::{Entry, Kind, Node};
+use crate::fault::{Fault, Faults, Mark, stem};
+use crate::library::Library;
 use crate::operation::{OperationParts, SecurityRequirement};
 use crate::path::CanonicalPath;
-use crate::reader::{NAME_BYTES_MAX, Reader, is_name};
+use crate::reader::{NAME_BYTES_MAX, Reader, Scopes, is_name};
 use crate::router::segments;
 use crate::schema::Schemas;
 use crate::structure::{self, METHODS};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+const SILENT: &str = "the contract does not say who may ask";
 
 /// An operation as one document describes it, and where.
 pub(crate) struct Described {
@@ -19,30 +23,42 @@ pub(crate) struct Described {
     pub(crate) mark: Mark,
 }
 
-/// Reads one document.
-///
-/// Gives all operations that could be read even where there are faults, so that the contract can look across documents.
-pub(crate) fn read(source: &Source) -> (Vec<Described>, Vec<Fault>) {
-    let root = match document::parse(source) {
-        Ok(root) => root,
-        Err(faults) => return (Vec::new(), faults),
-    };
-    let mut faults = Faults::new(&source.name);
-    if !check_version(&root, &mut faults) {
-        return (Vec::new(), faults.into_found());
-    }
-    let schemas = Schemas::read(&root, &mut faults);
-    let schemes = read_schemes(&root, &mut faults);
-    let mut reader = Reader { source, root: &root, schemas, schemes, faults };
-    let operations = reader.document();
-    structure::check(&root, &mut reader.faults);
-    (operations, reader.faults.into_found())
+/// What came of one document.
+#[derive(Default)]
+pub(crate) struct Reading {
+    /// All operations that could be read, even where there are faults, so that the contract can look across documents.
+    pub(crate) operations: Vec<Described>,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) warnings: Vec<Fault>,
 }
 
+/// Reads one document of a library.
+pub(crate) fn read(library: &Library, file: u16) -> Reading {
+    let (known, warned) = library.faults(file);
+    let mut reading = Reading { faults: known.to_vec(), warnings: warned.to_vec(), ..Reading::default() };
+    let Some(root) = library.root(file) else {
+        return reading;
+    };
+    let mut faults = Faults::of(library.names());
+    if check_version(root, &mut faults) {
+        let schemas = Schemas::read(root, &mut faults);
+        let mut reader = Reader::new(library, root, schemas, faults);
+        reader.security_schemes();
+        reading.operations = reader.document();
+        structure::check(root, &mut reader.faults);
+        faults = reader.faults;
+    }
+    let (mut found, mut warnings) = faults.into_parts();
+    reading.faults.append(&mut found);
+    reading.warnings.append(&mut warnings);
+    reading
+}
+
+/// Tells whether this is a 3.0 document; 3.1 was made one before.
 fn check_version(root: &Node, faults: &mut Faults) -> bool {
-    let help = "this gateway reads OpenAPI 3.0: write `openapi: 3.0.3`";
+    let help = "this gateway reads OpenAPI 3.0 and what 3.1 has in common with it: write `openapi: 3.0.3`";
     match root.get("openapi").map(|node| (node, node.text())) {
-        Some((_, Some("3.0.0" | "3.0.1" | "3.0.2" | "3.0.3" | "3.0.4"))) => true,
+        Some((_, Some(text))) if is_version(text, "3.0.") => true,
         Some((node, _)) => {
             faults.add_with_help(node.mark(), "not a version of OpenAPI this gateway reads", help);
             false
@@ -54,36 +70,51 @@ fn check_version(root: &Node, faults: &mut Faults) -> bool {
     }
 }
 
-/// The scopes each security scheme knows; `None` for those without scopes.
-fn read_schemes(root: &Node, faults: &mut Faults) -> BTreeMap<String, Option<BTreeSet<String>>> {
-    let schemes = root.get("components").and_then(|components| components.get("securitySchemes"));
-    let mut known = BTreeMap::new();
-    for entry in schemes.map_or(&[][..], Node::entries) {
-        let scopes = match entry.value.get("type").and_then(Node::text) {
-            Some("oauth2") => {
-                let flows = entry.value.get("flows").map_or(&[][..], Node::entries);
-                let scopes = flows.iter().filter_map(|flow| flow.value.get("scopes")).flat_map(Node::entries);
-                Some(scopes.map(|scope| scope.key.clone()).collect())
-            }
-            Some("http" | "apiKey" | "openIdConnect") => None,
-            _ => {
-                faults.add(entry.mark, "a security scheme is oauth2, http, apiKey or openIdConnect");
-                None
-            }
-        };
-        known.insert(entry.key.clone(), scopes);
-    }
-    known
+/// Tells whether a text is a version of one line: `3.0.3`, `3.0.0-RC2`.
+pub(crate) fn is_version(text: &str, line: &str) -> bool {
+    let Some(patch) = text.strip_prefix(line) else {
+        return false;
+    };
+    let (number, candidate) = patch.split_once('-').unwrap_or((patch, "rc"));
+    let digits = |text: &str| text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let candidate = candidate.to_ascii_lowercase();
+    !number.is_empty() && digits(number) && candidate.strip_prefix("rc").is_some_and(digits)
 }
 
 impl<'d> Reader<'d> {
+    /// The scopes each security scheme knows.
+    fn security_schemes(&mut self) {
+        let root = self.root;
+        let schemes = root.get("components").and_then(|components| components.get("securitySchemes"));
+        for entry in schemes.map_or(&[][..], Node::entries) {
+            let Some(scheme) = self.resolve(&entry.value, "securitySchemes") else {
+                self.schemes.insert(entry.key.clone(), Scopes::Any);
+                continue;
+            };
+            let scopes = match scheme.get("type").and_then(Node::text) {
+                Some("oauth2") => {
+                    let flows = scheme.get("flows").map_or(&[][..], Node::entries);
+                    let scopes = flows.iter().filter_map(|flow| flow.value.get("scopes")).flat_map(Node::entries);
+                    Scopes::Listed(scopes.map(|scope| scope.key.clone()).collect::<BTreeSet<String>>())
+                }
+                Some("openIdConnect") => Scopes::Any,
+                Some("http" | "apiKey") => Scopes::None,
+                _ => {
+                    self.faults.add(entry.mark, "a security scheme is oauth2, http, apiKey or openIdConnect");
+                    Scopes::Any
+                }
+            };
+            self.schemes.insert(entry.key.clone(), scopes);
+        }
+    }
+
     fn document(&mut self) -> Vec<Described> {
         let root = self.root;
-        self.known_keys(
+        self.likely_keys(
             root,
             &["openapi", "info", "servers", "paths", "components", "security", "tags", "externalDocs"],
         );
-        self.references(root);
+        self.references();
         let mut operations = Vec::new();
         for entry in root.get("paths").map_or(&[][..], Node::entries) {
             if entry.key.starts_with('/') {
@@ -92,61 +123,95 @@ impl<'d> Reader<'d> {
                 self.faults.add(entry.mark, "a path starts with `/`");
             }
         }
+        self.say_what_is_left_open(&operations);
         operations
     }
 
+    /// One warning for all operations of a kind: a document that has one mostly has many.
+    fn say_what_is_left_open(&mut self, operations: &[Described]) {
+        let mut nameless = operations.iter().filter(|one| one.parts.is_derived);
+        if let Some(first) = nameless.next() {
+            let count = 1 + nameless.count();
+            self.faults.warn(
+                first.mark,
+                format!("{count} operations from here on have no `operationId`: this one is called `{}`", first.parts.id),
+                "give each a name of its own: a derived one changes with the path",
+            );
+        }
+        let mut silent = operations.iter().filter(|one| one.parts.obstacle.as_deref() == Some(SILENT));
+        if let Some(first) = silent.next() {
+            let count = 1 + silent.count();
+            self.faults.warn(
+                first.mark,
+                format!("nothing says who may ask for {count} operations from here on: none of them can be exposed"),
+                "name a scheme under `security`, or write `security: []` for everybody",
+            );
+        }
+    }
+
     fn path_item(&mut self, entry: &'d Entry, operations: &mut Vec<Described>) {
-        let item = &entry.value;
-        let mut keys = vec!["summary", "description", "servers", "parameters"];
+        let Some(item) = self.resolve(&entry.value, "pathItems") else {
+            return;
+        };
+        let mut keys = vec!["summary", "description", "servers", "parameters", "$ref"];
         keys.extend(METHODS);
-        self.known_keys(item, &keys);
-        let Some(names) = self.template(entry) else {
+        self.likely_keys(item, &keys);
+        let Some((names, obstacle)) = self.template(entry) else {
             return;
         };
         for operation in item.entries().iter().filter(|operation| METHODS.contains(&operation.key.as_str())) {
-            if let Some(parts) = self.operation(entry, &names, operation) {
+            let path = Path { template: &entry.key, item, names: &names, obstacle: obstacle.as_deref() };
+            if let Some(parts) = self.operation(&path, operation) {
                 operations.push(Described { parts, mark: operation.mark });
             }
         }
     }
 
-    /// The names of a template's parameters, in order.
-    fn template(&mut self, entry: &Entry) -> Option<Vec<String>> {
+    /// The names of a template's parameters, in order, and why no request can have such a path, where that is so.
+    fn template(&mut self, entry: &Entry) -> Option<(Vec<String>, Option<String>)> {
         let mut names: Vec<String> = Vec::new();
         let mut filled = String::new();
+        let mut obstacle = None;
         for segment in segments(&entry.key) {
             filled.push('/');
-            let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-            match name {
-                Some(name) if is_name(name) && !names.iter().any(|known| known == name) => {
-                    names.push(name.to_owned());
-                    // Any plain text will do: only what stands around it is judged.
-                    filled.push('x');
-                }
-                _ if segment.contains(['{', '}']) => {
-                    self.faults.add_with_help(
-                        entry.mark,
-                        "a path template that cannot be used",
-                        "a parameter fills its whole segment, `/{name}`, and its name stands once",
-                    );
-                    return None;
-                }
-                _ => filled.push_str(segment),
+            let found = parameters_in(segment).filter(|found| {
+                let all: Vec<&str> = names.iter().map(String::as_str).chain(found.iter().copied()).collect();
+                found.iter().all(|name| is_name(name) && all.iter().filter(|known| *known == name).count() == 1)
+            });
+            let Some(found) = found else {
+                self.faults.add_with_help(
+                    entry.mark,
+                    "a path template that cannot be used",
+                    "a parameter is `{name}`, and its name stands once",
+                );
+                return None;
+            };
+            match found.as_slice() {
+                [] => filled.push_str(segment),
+                // Any plain text will do: only what stands around it is judged.
+                _ => filled.push('x'),
             }
+            if found.iter().any(|name| name.len() + 2 != segment.len()) {
+                obstacle = Some("a parameter of its path does not fill a whole segment".to_owned());
+            }
+            names.extend(found.into_iter().map(str::to_owned));
         }
         if filled.is_empty() {
             filled.push('/');
         }
         if let Err(error) = CanonicalPath::parse(&filled) {
-            self.faults.add(entry.mark, format!("no request can have this path: {error}"));
-            return None;
+            obstacle = Some(format!("no request can have this path: {error}"));
         }
-        Some(names)
+        if let Some(obstacle) = &obstacle {
+            let help = "the operations of this path can be read, but nobody can reach or expose them";
+            self.faults.warn(entry.mark, obstacle.clone(), help);
+        }
+        Some((names, obstacle))
     }
 
-    fn operation(&mut self, path: &'d Entry, names: &[String], entry: &'d Entry) -> Option<OperationParts> {
+    fn operation(&mut self, path: &Path<'_, 'd>, entry: &'d Entry) -> Option<OperationParts> {
         let node = &entry.value;
-        self.known_keys(
+        self.likely_keys(
             node,
             &[
                 "tags",
@@ -163,35 +228,37 @@ impl<'d> Reader<'d> {
                 "servers",
             ],
         );
-        let id = self.operation_id(entry);
-        let security = self.security(entry);
-        let parameters = self.parameters(path, names, entry);
+        let method = entry.key.to_ascii_uppercase();
+        let is_derived = node.get("operationId").is_none();
+        let id = if is_derived {
+            Some(derived::operation_id(&method, path.template))
+        } else {
+            self.operation_id(entry)
+        };
+        let (security, unsaid) = self.security(entry);
+        let parameters = self.parameters(path.item, path.names, entry);
         let body = node.get("requestBody").and_then(|body| self.body(body));
         for response in node.get("responses").map_or(&[][..], Node::entries) {
             self.response(&response.value);
         }
         Some(OperationParts {
             id: id?,
-            document: self.source.stem().to_owned(),
-            method: entry.key.to_ascii_uppercase(),
-            template: path.key.clone(),
-            origin: format!("{}:{}", self.source.name, entry.mark.line),
+            document: stem(self.library.name(self.root.mark().file)).to_owned(),
+            method,
+            template: path.template.to_owned(),
+            origin: self.faults.origin(entry.mark),
             security,
-            template_names: names.to_vec(),
+            template_names: path.names.to_vec(),
             parameters,
             body,
+            is_derived,
+            is_reachable: path.obstacle.is_none(),
+            obstacle: path.obstacle.map(str::to_owned).or(unsaid),
         })
     }
 
     fn operation_id(&mut self, entry: &Entry) -> Option<String> {
-        let Some(node) = entry.value.get("operationId") else {
-            self.faults.add_with_help(
-                entry.mark,
-                "`operationId` is missing",
-                "policies speak of operations by this name",
-            );
-            return None;
-        };
+        let node = entry.value.get("operationId")?;
         let named = |text: &&str| is_name(text) && text.starts_with(|first: char| first.is_ascii_alphabetic());
         let id = node.text().filter(named);
         if id.is_none() {
@@ -205,33 +272,32 @@ impl<'d> Reader<'d> {
         id.map(str::to_owned)
     }
 
-    /// Public is what says so: an operation that nobody gave a thought to must not be open to everybody.
-    fn security(&mut self, entry: &Entry) -> Vec<SecurityRequirement> {
+    /// Who may ask, and why nobody may.
+    ///
+    /// OpenAPI calls an operation public that says nothing. Here public is what says so: an operation that nobody gave a
+    /// thought to must not be open to everybody, so it can be read, but not exposed.
+    fn security(&mut self, entry: &Entry) -> (Vec<SecurityRequirement>, Option<String>) {
         let Some(node) = entry.value.get("security").or_else(|| self.root.get("security")) else {
-            self.faults.add_with_help(
-                entry.mark,
-                "nothing says who may ask",
-                "name a scheme under `security`, or write `security: []` for everybody",
-            );
-            return Vec::new();
+            return (Vec::new(), Some(SILENT.to_owned()));
         };
         let Kind::List(items) = node.kind() else {
             self.faults.add(node.mark(), "`security` is a list");
-            return Vec::new();
+            return (Vec::new(), None);
         };
-        items.iter().filter_map(|item| self.requirement(item)).collect()
+        let (mut security, mut obstacle) = (Vec::new(), None);
+        for item in items {
+            let mut requirements: Vec<_> = item.entries().iter().filter_map(|entry| self.requirement(entry)).collect();
+            match item.entries().len() {
+                1 => security.append(&mut requirements),
+                0 => obstacle = Some("the contract asks for a proof and for none at once (`{}`)".to_owned()),
+                _ => obstacle = Some("the contract asks for several proofs at once".to_owned()),
+            }
+        }
+        (security, obstacle)
     }
 
-    fn requirement(&mut self, node: &Node) -> Option<SecurityRequirement> {
-        let [entry] = node.entries() else {
-            self.faults.add_with_help(
-                node.mark(),
-                "a security requirement names exactly one scheme",
-                "write `security: []` for everybody; schemes side by side are alternatives",
-            );
-            return None;
-        };
-        let Some(known) = self.schemes.get(&entry.key) else {
+    fn requirement(&mut self, entry: &Entry) -> Option<SecurityRequirement> {
+        let Some(known) = self.schemes.get(&entry.key).cloned() else {
             self.faults.add(entry.mark, format!("no security scheme `{}` in this document", entry.key));
             return None;
         };
@@ -241,12 +307,12 @@ impl<'d> Reader<'d> {
         };
         let mut scopes = Vec::with_capacity(items.len());
         for item in items {
-            match (item.text(), known) {
-                (Some(scope), Some(known)) if known.contains(scope) => scopes.push(scope.to_owned()),
-                (Some(scope), Some(_)) => {
+            match (item.text(), &known) {
+                (Some(scope), Scopes::Listed(known)) if !known.contains(scope) => {
                     self.faults.add(item.mark(), format!("the scheme does not know the scope `{scope}`"))
                 }
-                (_, None) => self.faults.add(item.mark(), "only oauth2 schemes have scopes"),
+                (Some(scope), Scopes::Listed(_) | Scopes::Any) => scopes.push(scope.to_owned()),
+                (Some(_), Scopes::None) => self.faults.add(item.mark(), "only oauth2 schemes have scopes"),
                 (None, _) => self.faults.add(item.mark(), "a scope is a text"),
             }
         }
@@ -263,4 +329,25 @@ impl<'d> Reader<'d> {
             }
         }
     }
+}
+
+/// What all operations of one path share.
+struct Path<'p, 'd> {
+    template: &'p str,
+    item: &'d Node,
+    names: &'p [String],
+    /// Why no request can have this path.
+    obstacle: Option<&'p str>,
+}
+
+/// The parameters within one segment of a template; none where its braces do not fit.
+fn parameters_in(segment: &str) -> Option<Vec<&str>> {
+    let mut names = Vec::new();
+    let mut rest = segment;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (name, tail) = rest.get(at..)?.strip_prefix('{')?.split_once('}')?;
+        names.push(name);
+        rest = tail;
+    }
+    Some(names)
 }

@@ -6,9 +6,10 @@
 use crate::fault::{Fault, Mark, Source};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-/// The largest file, in bytes: seven times the largest of 673 published documents.
+/// The largest file, in bytes: seven times the largest of 673 published documents (565,003).
 pub const DOCUMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The deepest nesting of lists and maps: hand-written contracts stay below 30, and readers of the tree recurse.
@@ -19,6 +20,9 @@ pub const NODES_MAX: usize = 200_000;
 
 /// The most aliases of a file: they multiply text, so few are enough.
 pub const ALIASES_MAX: usize = 64;
+
+/// Maps below this many keys are searched key by key, which is faster than a table.
+const SMALL_MAP: usize = 24;
 
 /// A node and its place.
 #[derive(Debug, Clone)]
@@ -50,10 +54,19 @@ pub(crate) struct Entry {
 ///
 /// # Errors
 /// All repeated keys and unreadable values at once; a syntax error or a broken limit ends the reading.
+#[cfg(test)]
 pub(crate) fn parse(source: &Source) -> Result<Node, Vec<Fault>> {
+    parse_as(source, 0)
+}
+
+/// Reads one of several files; `file` is its position among them.
+///
+/// # Errors
+/// All repeated keys and unreadable values at once; a syntax error or a broken limit ends the reading.
+pub(crate) fn parse_as(source: &Source, file: u16) -> Result<Node, Vec<Fault>> {
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
-    let mut builder = Builder::new(&source.name);
-    if let Err(fault) = builder.read(text) {
+    let mut builder = Builder::new(&source.name, file);
+    if let Err(fault) = builder.read(&with_whole_characters(text)) {
         builder.faults.push(fault);
     }
     match builder.root {
@@ -63,8 +76,24 @@ pub(crate) fn parse(source: &Source) -> Result<Node, Vec<Fault>> {
 }
 
 impl Node {
+    pub(crate) fn new(mark: Mark, kind: Kind) -> Node {
+        Node { mark, kind }
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         self.mark
+    }
+
+    pub(crate) fn kind_mut(&mut self) -> &mut Kind {
+        &mut self.kind
+    }
+
+    /// The entries of a map, to be changed; none for anything else.
+    pub(crate) fn entries_mut(&mut self) -> Option<&mut Vec<Entry>> {
+        match &mut self.kind {
+            Kind::Map(entries) => Some(entries),
+            _ => None,
+        }
     }
 
     pub(crate) fn kind(&self) -> &Kind {
@@ -110,17 +139,29 @@ impl Node {
         }
     }
 
+    /// The node at the end of a JSON pointer, if it leads anywhere.
+    pub(crate) fn pointed(&self, pointer: &str) -> Option<&Node> {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            return None;
+        }
+        pointer.split('/').skip(1).try_fold(self, |node, token| node.step(token))
+    }
+
+    /// One step along a JSON pointer.
+    fn step(&self, token: &str) -> Option<&Node> {
+        match &self.kind {
+            Kind::Map(_) if token.contains('~') => self.get(&token.replace("~1", "/").replace("~0", "~")),
+            Kind::Map(_) => self.get(token),
+            Kind::List(items) => token.parse::<usize>().ok().and_then(|index| items.get(index)),
+            _ => None,
+        }
+    }
+
     /// The deepest node on the way along a JSON pointer: where a complaint about the pointer is best shown.
     pub(crate) fn nearest(&self, pointer: &str) -> &Node {
         let mut node = self;
         for token in pointer.split('/').skip(1) {
-            let key = token.replace("~1", "/").replace("~0", "~");
-            let next = match &node.kind {
-                Kind::Map(_) => node.get(&key),
-                Kind::List(items) => key.parse::<usize>().ok().and_then(|index| items.get(index)),
-                _ => None,
-            };
-            match next {
+            match node.step(token) {
                 Some(next) => node = next,
                 None => break,
             }
@@ -166,7 +207,8 @@ enum Open {
 }
 
 struct Builder<'s> {
-    file: &'s str,
+    name: &'s str,
+    file: u16,
     open: Vec<Frame>,
     root: Option<Node>,
     documents: usize,
@@ -177,8 +219,9 @@ struct Builder<'s> {
 }
 
 impl<'s> Builder<'s> {
-    fn new(file: &'s str) -> Self {
+    fn new(name: &'s str, file: u16) -> Self {
         Builder {
+            name,
             file,
             open: Vec::new(),
             root: None,
@@ -191,16 +234,20 @@ impl<'s> Builder<'s> {
     }
 
     fn read(&mut self, text: &str) -> Result<(), Fault> {
-        let start = Mark { line: 1, column: 1 };
+        let start = Mark::start(self.file);
         if text.len() > DOCUMENT_BYTES_MAX {
             return Err(self.fault(start, format!("the file is larger than {DOCUMENT_BYTES_MAX} bytes")));
         }
         let mut parser = Parser::new_from_str(text);
         while let Some(next) = parser.next_event() {
             match next {
-                Ok((event, span)) => self.event(event, place(&span.start))?,
+                Ok((event, span)) => self.event(event, self.place(&span.start))?,
                 Err(error) => {
-                    return Err(self.fault(place(error.marker()), format!("not YAML: {}", error.info())));
+                    let mut fault = self.fault(self.place(error.marker()), format!("not YAML: {}", error.info()));
+                    if text.lines().nth(fault.line.saturating_sub(1)).is_some_and(|line| line.contains('\t')) {
+                        fault.help = Some("the line has a tab: indent with spaces".to_owned());
+                    }
+                    return Err(fault);
                 }
             }
         }
@@ -288,8 +335,8 @@ impl<'s> Builder<'s> {
             return Err(fault);
         }
         let mut repeated = false;
-        if let Some(Frame { kind: Open::Map { seen, key, .. }, .. }) = self.open.last_mut() {
-            repeated = !seen.insert(text.to_owned());
+        if let Some(Frame { kind: Open::Map { entries, seen, key }, .. }) = self.open.last_mut() {
+            repeated = is_repeated(entries, seen, text);
             *key = Some((text.to_owned(), mark));
         }
         if repeated {
@@ -350,12 +397,63 @@ impl<'s> Builder<'s> {
     }
 
     fn fault(&self, mark: Mark, message: String) -> Fault {
-        Fault { file: self.file.to_owned(), line: mark.line, column: mark.column, message, help: None }
+        let at = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        Fault { file: self.name.to_owned(), line: at(mark.line), column: at(mark.column), message, help: None }
+    }
+
+    fn place(&self, marker: &Marker) -> Mark {
+        // A file has fewer lines and columns than bytes, and its bytes are limited.
+        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Mark { file: self.file, line: number(marker.line()), column: number(marker.col() + 1) }
     }
 }
 
-fn place(marker: &Marker) -> Mark {
-    Mark { line: marker.line(), column: marker.col() + 1 }
+/// Tells whether a map has a key already; `seen` is filled only where looking through the entries would take long.
+fn is_repeated(entries: &[Entry], seen: &mut HashSet<String>, key: &str) -> bool {
+    if entries.len() < SMALL_MAP {
+        return entries.iter().any(|entry| entry.key == key);
+    }
+    if seen.is_empty() {
+        seen.extend(entries.iter().map(|entry| entry.key.clone()));
+    }
+    !seen.insert(key.to_owned())
+}
+
+/// JSON writes a character beyond 16 bits as two escapes, which YAML cannot read: this makes them one.
+fn with_whole_characters(text: &str) -> Cow<'_, str> {
+    if !text.trim_start().starts_with('{') || !text.contains("\\u") {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        let pair = half(escape).filter(|high| (0xd800..0xdc00).contains(high)).and_then(|high| {
+            let low = half(escape.get(6..)?).filter(|low| (0xdc00..0xe000).contains(low))?;
+            Some(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00))
+        });
+        let length = match pair {
+            Some(code) => {
+                out.push_str(&format!("\\U{code:08X}"));
+                12
+            }
+            None => {
+                // The escape and what it stands before: `\\` must not begin another one.
+                let length = escape.chars().take(2).map(char::len_utf8).sum();
+                out.push_str(escape.get(..length).unwrap_or(escape));
+                length
+            }
+        };
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// The number of an escape `\uXXXX` that a text begins with.
+fn half(text: &str) -> Option<u32> {
+    u32::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
 
 /// Reads a plain scalar by the core schema of YAML 1.2.2, section 10.3.2.
@@ -517,9 +615,9 @@ mod tests {
     #[test]
     fn places_count_from_one() {
         let node = read("a:\n  b: x\n  c:\n    - 1\n    - 2\n").unwrap();
-        assert_eq!(node.entry("a").unwrap().mark, Mark { line: 1, column: 1 });
-        assert_eq!(node.nearest("/a/b").mark(), Mark { line: 2, column: 6 });
-        assert_eq!(node.nearest("/a/c/1").mark(), Mark { line: 5, column: 7 });
+        assert_eq!(node.entry("a").unwrap().mark, Mark { file: 0, line: 1, column: 1 });
+        assert_eq!(node.nearest("/a/b").mark(), Mark { file: 0, line: 2, column: 6 });
+        assert_eq!(node.nearest("/a/c/1").mark(), Mark { file: 0, line: 5, column: 7 });
         assert_eq!(node.nearest("/a/c/9/z").mark(), node.nearest("/a/c").mark());
     }
 }

@@ -6,9 +6,9 @@ use crate::validate::{BodyRule, MediaRule, ParameterRule, Place, Scalar, Shape};
 
 impl<'d> Reader<'d> {
     /// The parameters of the path item and the operation; the operation's come first and win.
-    pub(crate) fn parameters(&mut self, path: &'d Entry, names: &[String], operation: &'d Entry) -> Vec<ParameterRule> {
+    pub(crate) fn parameters(&mut self, item: &'d Node, names: &[String], operation: &'d Entry) -> Vec<ParameterRule> {
         let mut rules: Vec<ParameterRule> = Vec::new();
-        for list in [&operation.value, &path.value].into_iter().filter_map(|owner| owner.get("parameters")) {
+        for list in [&operation.value, item].into_iter().filter_map(|owner| owner.get("parameters")) {
             let mut own: Vec<ParameterRule> = Vec::new();
             for node in list.items() {
                 let Some(rule) = self.resolve(node, "parameters").and_then(|node| self.parameter(node)) else {

@@ -4,7 +4,7 @@
 //! keys, the one that pays takes the last. So whatever parsers are known to disagree on is refused here. Must never
 //! know a schema.
 
-use crate::fault::Mark;
+use crate::fault::Spot;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Number, Value};
@@ -29,7 +29,7 @@ pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// Why and where a body could not be read; places count from 1 and columns are bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Malformed {
-    pub(crate) at: Mark,
+    pub(crate) at: Spot,
     pub(crate) reason: String,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Malformed {
 pub(crate) fn parse(body: &[u8]) -> Result<Value, Malformed> {
     if body.len() > JSON_BYTES_MAX {
         return Err(Malformed {
-            at: Mark { line: 1, column: 1 },
+            at: Spot { line: 1, column: 1 },
             reason: format!("the body is larger than {JSON_BYTES_MAX} bytes"),
         });
     }
@@ -60,7 +60,7 @@ fn malformed(error: serde_json::Error) -> Malformed {
             text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_owned()
         }
     };
-    Malformed { at: Mark { line: error.line().max(1), column: error.column().max(1) }, reason }
+    Malformed { at: Spot { line: error.line().max(1), column: error.column().max(1) }, reason }
 }
 
 #[derive(Clone, Copy)]

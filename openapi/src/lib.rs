@@ -2,6 +2,8 @@
 
 mod answer;
 mod contract;
+mod convert;
+mod derived;
 mod description;
 mod document;
 mod fault;
@@ -9,6 +11,7 @@ mod form;
 mod format;
 mod inputs;
 mod json;
+mod library;
 mod operation;
 mod path;
 mod reader;
@@ -19,11 +22,12 @@ mod structure;
 mod validate;
 
 pub use answer::{ExampleRequest, ExampleResponse, ResponseCheck, ResponseFault};
-pub use contract::{Contract, OPERATIONS_MAX};
+pub use contract::{Contract, OPERATIONS_MAX, Report, check};
 pub use document::{ALIASES_MAX, DEPTH_MAX, DOCUMENT_BYTES_MAX, NODES_MAX};
 pub use fault::{Fault, Source};
 pub use form::{PAIRS_MAX, QUERY_BYTES_MAX, form_fields};
 pub use json::{INTEGER_MAX, JSON_BYTES_MAX, JSON_DEPTH_MAX, JSON_PROPERTIES_MAX, JSON_VALUES_MAX};
+pub use library::{CONTRACT_BYTES_MAX, FILES_MAX, files_named};
 pub use operation::{Operation, PathParameters, RouteMatch, SecurityRequirement};
 pub use path::{CanonicalPath, PATH_BYTES_MAX, PathError, SEGMENTS_MAX};
 pub use router::Route;

@@ -25,6 +25,7 @@ pub struct Operation {
 }
 
 /// What one document says of an operation.
+#[derive(Default)]
 pub(crate) struct OperationParts {
     pub(crate) id: String,
     pub(crate) document: String,
@@ -36,6 +37,12 @@ pub(crate) struct OperationParts {
     pub(crate) template_names: Vec<String>,
     pub(crate) parameters: Vec<ParameterRule>,
     pub(crate) body: Option<BodyRule>,
+    /// The document gives it no name: the one it has is made of method and path.
+    pub(crate) is_derived: bool,
+    /// A request can have its path.
+    pub(crate) is_reachable: bool,
+    /// Why nothing may expose it.
+    pub(crate) obstacle: Option<String>,
 }
 
 impl Operation {
@@ -54,6 +61,12 @@ impl Operation {
     pub fn requires_header(&self, name: &str) -> bool {
         let rules = self.parts.parameters.iter();
         rules.filter(|rule| rule.place == Place::Header && rule.required).any(|rule| rule.name == name)
+    }
+
+    /// Tells whether a header `name` is described, in whatever case.
+    pub fn takes_header(&self, name: &str) -> bool {
+        let rules = self.parts.parameters.iter();
+        rules.filter(|rule| rule.place == Place::Header).any(|rule| rule.name.eq_ignore_ascii_case(name))
     }
 
     /// The document that describes it: the file's name without folders and ending, `payments`.
@@ -84,6 +97,15 @@ impl Operation {
     /// The ways to prove who is asking; any one of them is enough. Empty: everybody may ask.
     pub fn security(&self) -> &[SecurityRequirement] {
         &self.parts.security
+    }
+
+    /// Why the operation cannot be exposed, if so: the contract does not say who may ask, or no request has its path.
+    pub fn obstacle(&self) -> Option<&str> {
+        self.parts.obstacle.as_deref()
+    }
+
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.parts.is_reachable
     }
 
     /// Tells whether a JSON or form body is described.

@@ -1,8 +1,10 @@
 //! What every part of reading a document needs: its tree, its references and a place for faults.
 
-use crate::document::Node;
-use crate::fault::{Faults, Mark, Source};
-use crate::schema::{Schemas, component_name};
+use crate::document::{Kind, Node};
+use crate::fault::Faults;
+use crate::library::{Library, Target, is_shown};
+use crate::schema::Schemas;
+use crate::structure;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The longest name of an operation or parameter, in bytes: it stands in policies, logs and metrics.
@@ -11,93 +13,131 @@ pub(crate) const NAME_BYTES_MAX: usize = 128;
 /// The longest chain of references to one thing.
 const REFERENCES_MAX: usize = 8;
 
+/// What may stand beside a reference without being lost: words for readers.
+const BESIDE: [&str; 9] =
+    ["$ref", "summary", "description", "title", "example", "examples", "deprecated", "externalDocs", "default"];
+
 /// One document while it is read.
 pub(crate) struct Reader<'d> {
-    pub(crate) source: &'d Source,
+    pub(crate) library: &'d Library,
     pub(crate) root: &'d Node,
     pub(crate) schemas: Schemas,
-    /// The scopes each security scheme knows; `None` for those without scopes.
-    pub(crate) schemes: BTreeMap<String, Option<BTreeSet<String>>>,
+    /// The scopes each security scheme knows.
+    pub(crate) schemes: BTreeMap<String, Scopes>,
     pub(crate) faults: Faults,
+    /// The places in other files whose shape was judged already.
+    judged: BTreeSet<String>,
+}
+
+/// The scopes a security scheme knows.
+#[derive(Debug, Clone)]
+pub(crate) enum Scopes {
+    /// It has none.
+    None,
+    /// Those that the contract lists.
+    Listed(BTreeSet<String>),
+    /// Those that are published elsewhere.
+    Any,
 }
 
 impl<'d> Reader<'d> {
-    /// Follows references into one kind of component.
+    pub(crate) fn new(library: &'d Library, root: &'d Node, schemas: Schemas, faults: Faults) -> Self {
+        Reader { library, root, schemas, schemes: BTreeMap::new(), faults, judged: BTreeSet::new() }
+    }
+
+    /// Follows references to one kind of component, over files.
     pub(crate) fn resolve(&mut self, node: &'d Node, kind: &str) -> Option<&'d Node> {
         let mut current = node;
-        for _ in 0..=REFERENCES_MAX {
-            let Some(reference) = current.get("$ref") else {
-                return Some(current);
-            };
-            let name = reference
-                .text()
-                .and_then(|text| text.strip_prefix("#/components/")?.strip_prefix(kind)?.strip_prefix('/'));
-            let target = name.and_then(|name| self.root.get("components")?.get(kind)?.get(name));
-            let Some(target) = target else {
-                self.faults.add(
-                    reference.mark(),
-                    format!("no entry of `#/components/{kind}` at `{}`", reference.text().unwrap_or_default()),
-                );
+        let mut seen = Vec::new();
+        while let Some(reference) = current.get("$ref") {
+            let target = self.follow(reference, kind)?;
+            if seen.contains(&target.name) {
+                self.faults.add(node.mark(), format!("the references from here go round in a circle, over {}", target.name));
                 return None;
-            };
-            current = target;
+            }
+            if seen.len() >= REFERENCES_MAX {
+                self.faults.add(node.mark(), format!("more than {REFERENCES_MAX} references one after another"));
+                return None;
+            }
+            current = target.node;
+            seen.push(target.name);
         }
-        self.faults.add(node.mark(), format!("more than {REFERENCES_MAX} references one after another"));
-        None
+        Some(current)
     }
 
-    /// Complains about every reference of the document that leads nowhere, used or not.
-    pub(crate) fn references(&mut self, node: &Node) {
-        for entry in node.entries() {
-            if entry.key.starts_with("x-") || matches!(entry.key.as_str(), "example" | "examples" | "enum" | "default")
-            {
-                continue;
+    fn follow(&mut self, reference: &'d Node, kind: &str) -> Option<Target<'d>> {
+        let Some(text) = reference.text() else {
+            self.faults.add(reference.mark(), "`$ref` is a text");
+            return None;
+        };
+        let target = match self.library.find(reference, text) {
+            Ok(target) => target,
+            Err(lost) => {
+                self.faults.add_with_help(reference.mark(), lost.message, lost.help);
+                return None;
             }
-            match entry.value.text() {
-                Some(text) if entry.key == "$ref" => self.reference(text, entry.value.mark()),
-                _ => self.references(&entry.value),
-            }
+        };
+        let other = target.pointer.strip_prefix("/components/").filter(|rest| !rest.starts_with(&format!("{kind}/")));
+        if other.is_some() {
+            self.faults.add(reference.mark(), format!("no entry of `#/components/{kind}` at `{text}`"));
+            return None;
+        }
+        // What stands in the document itself is judged with it.
+        let elsewhere = target.node.mark().file != self.root.mark().file;
+        if elsewhere && self.judged.insert(target.name.clone()) {
+            structure::check_part(kind, target.node, &mut self.faults);
+        }
+        Some(target)
+    }
+
+    /// Complains about every reference of the document that leads nowhere, used or not, and of the parts it refers to.
+    pub(crate) fn references(&mut self) {
+        let mut files = vec![self.root.mark().file];
+        let mut next = 0;
+        while let Some(root) = files.get(next).and_then(|file| self.library.root(*file)) {
+            self.references_below(root, &mut files);
+            next += 1;
+        }
+    }
+
+    fn references_below(&mut self, node: &'d Node, files: &mut Vec<u16>) {
+        if let Some(reference) = node.get("$ref").filter(|reference| !matches!(reference.kind(), Kind::Map(_))) {
+            self.reference(reference, files);
+            self.lost_beside(node);
+        }
+        for entry in node.entries().iter().filter(|entry| !is_shown(&entry.key)) {
+            self.references_below(&entry.value, files);
         }
         for item in node.items() {
-            self.references(item);
+            self.references_below(item, files);
         }
     }
 
-    fn reference(&mut self, text: &str, mark: Mark) {
-        // Schemas speak for themselves, in the words of their own file.
-        if component_name(text).is_some() {
-            if self.schemas_have(text) {
-                return;
-            }
-            self.faults.add_with_help(
-                mark,
-                format!("no schema at `{text}`"),
-                "schemas are referred to as `#/components/schemas/NAME`",
-            );
+    fn reference(&mut self, reference: &'d Node, files: &mut Vec<u16>) {
+        let Some(text) = reference.text() else {
+            self.faults.add(reference.mark(), "`$ref` is a text");
             return;
-        }
-        let target = text.strip_prefix('#').map(|pointer| (pointer, self.root.nearest(pointer)));
-        let found =
-            target.is_some_and(|(pointer, node)| pointer.starts_with("/components/") && self.is_whole(pointer, node));
-        if !found {
-            self.faults.add_with_help(
-                mark,
-                format!("nothing at `{text}`"),
-                "references lead into `#/components` of the same file",
-            );
+        };
+        match self.library.find(reference, text) {
+            Ok(target) => {
+                let file = target.node.mark().file;
+                // A document of its own speaks for itself.
+                if !self.library.is_document(file) && !files.contains(&file) {
+                    files.push(file);
+                }
+            }
+            Err(lost) => self.faults.add_with_help(reference.mark(), lost.message, lost.help),
         }
     }
 
-    fn schemas_have(&self, text: &str) -> bool {
-        let name = component_name(text);
-        name.is_some_and(|name| {
-            self.root.get("components").and_then(|components| components.get("schemas")?.get(name)).is_some()
-        })
-    }
-
-    fn is_whole(&self, pointer: &str, found: &Node) -> bool {
-        let (parent, last) = pointer.rsplit_once('/').unwrap_or_default();
-        self.root.nearest(parent).get(last).is_some_and(|node| std::ptr::eq(node, found))
+    /// OpenAPI 3.0 ignores what stands beside a reference; its author should know.
+    fn lost_beside(&mut self, node: &Node) {
+        for entry in node.entries() {
+            if !BESIDE.contains(&entry.key.as_str()) && !entry.key.starts_with("x-") {
+                let help = "put the reference into `allOf`, or describe the whole thing here";
+                self.faults.warn(entry.mark, format!("`{}` means nothing beside `$ref`", entry.key), help);
+            }
+        }
     }
 
     pub(crate) fn known_keys(&mut self, node: &Node, known: &[&str]) {
@@ -111,6 +151,41 @@ impl<'d> Reader<'d> {
             }
         }
     }
+
+    /// Like `known_keys` where nothing is lost with a key that no reader knows: only misspelt ones are faults.
+    pub(crate) fn likely_keys(&mut self, node: &Node, known: &[&str]) {
+        for entry in node.entries().iter().filter(|entry| !entry.key.starts_with("x-")) {
+            let key = entry.key.as_str();
+            if known.contains(&key) {
+                continue;
+            }
+            match known.iter().find(|known| is_near(known, key)) {
+                Some(near) => self.faults.add_with_help(
+                    entry.mark,
+                    format!("`{key}` is not known here"),
+                    &format!("write `{near}`"),
+                ),
+                None => self.faults.warn(
+                    entry.mark,
+                    format!("`{key}` means nothing here"),
+                    "OpenAPI 3.0 does not know it: remove it, or begin its name with `x-`",
+                ),
+            }
+        }
+    }
+}
+
+/// Tells whether one word is the other but for capitals and one slip.
+fn is_near(known: &str, key: &str) -> bool {
+    let (known, key) = (known.to_ascii_lowercase(), key.to_ascii_lowercase());
+    let (longer, shorter) = if known.len() >= key.len() { (&known, &key) } else { (&key, &known) };
+    if known == key {
+        return true;
+    }
+    let same = longer.bytes().zip(shorter.bytes()).take_while(|(one, other)| one == other).count();
+    let rest = |text: &str, from: usize| text.get(from..).map(str::to_owned);
+    let slip = if longer.len() == shorter.len() { same + 1 } else { same };
+    longer.len() - shorter.len() <= 1 && rest(longer, same + 1) == rest(shorter, slip)
 }
 
 /// Tells whether a text can be the name of an operation or a parameter.

@@ -41,8 +41,26 @@ impl Router {
     /// Adds an operation by its own method and template.
     ///
     /// # Errors
-    /// Gives back the operation that already has this method and this shape.
+    /// Gives back the operation that already has this method and this shape, and keeps its place.
     pub(crate) fn add(&mut self, operation: &Arc<Operation>) -> Result<(), Arc<Operation>> {
+        let level = self.level(operation);
+        if let Some(other) = level.operations.get(operation.method()) {
+            return Err(Arc::clone(other));
+        }
+        level.operations.insert(Box::from(operation.method()), Arc::clone(operation));
+        Ok(())
+    }
+
+    /// Has an operation take the place of the one with its method and its shape, unless that one is wanted.
+    pub(crate) fn replace(&mut self, operation: &Arc<Operation>, is_wanted: &dyn Fn(&Operation) -> bool) {
+        if let Some(place) = self.level(operation).operations.get_mut(operation.method())
+            && !is_wanted(place)
+        {
+            *place = Arc::clone(operation);
+        }
+    }
+
+    fn level(&mut self, operation: &Operation) -> &mut Level {
         let mut level = &mut self.root;
         for segment in segments(operation.template()) {
             level = if is_parameter(segment) {
@@ -51,11 +69,7 @@ impl Router {
                 level.fixed.entry(Box::from(segment)).or_default()
             };
         }
-        if let Some(other) = level.operations.get(operation.method()) {
-            return Err(Arc::clone(other));
-        }
-        level.operations.insert(Box::from(operation.method()), Arc::clone(operation));
-        Ok(())
+        level
     }
 
     pub(crate) fn find(&self, method: &str, path: &CanonicalPath) -> Route {
@@ -137,10 +151,8 @@ mod tests {
             method: method.to_owned(),
             template: template.to_owned(),
             origin: "x.yaml:1".to_owned(),
-            security: Vec::new(),
             template_names: names.map(str::to_owned).collect(),
-            parameters: Vec::new(),
-            body: None,
+            ..OperationParts::default()
         };
         Arc::new(Operation::new(parts, index))
     }

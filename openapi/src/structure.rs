@@ -6,7 +6,8 @@
 use crate::document::Node;
 use crate::fault::Faults;
 use openapiv3::{
-    Info, MediaType, OpenAPI, Parameter, PathItem, ReferenceOr, RequestBody, Response, Schema, SecurityScheme,
+    Example, Header, Info, Link, MediaType, OpenAPI, Parameter, PathItem, ReferenceOr, RequestBody, Response, Schema,
+    SecurityScheme, Server,
 };
 use serde::de::DeserializeOwned;
 
@@ -15,9 +16,16 @@ pub(crate) const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options"
 
 /// Adds a fault for every piece of the document that is not OpenAPI 3.0.
 pub(crate) fn check(root: &Node, faults: &mut Faults) {
+    // The pieces are looked at only where something is wrong: nearly every document is sound.
+    if serde_json::from_value::<OpenAPI>(root.to_value()).is_ok() {
+        return;
+    }
     let mut sound = true;
     if let Some(info) = root.get("info") {
         sound &= judge::<Info>(info, "`info`", faults);
+    }
+    for server in root.get("servers").map_or(&[][..], Node::items) {
+        sound &= judge::<Server>(server, "the server", faults);
     }
     for entry in root.get("paths").map_or(&[][..], Node::entries).iter().filter(|entry| entry.key.starts_with('/')) {
         sound &= path_item(&entry.value, faults);
@@ -27,6 +35,9 @@ pub(crate) fn check(root: &Node, faults: &mut Faults) {
         sound &= named::<Parameter>(components, "parameters", "the parameter", faults);
         sound &= named::<SecurityScheme>(components, "securitySchemes", "the security scheme", faults);
         sound &= named::<RequestBody>(components, "requestBodies", "the request body", faults);
+        sound &= named::<Header>(components, "headers", "the header", faults);
+        sound &= named::<Example>(components, "examples", "the example", faults);
+        sound &= named::<Link>(components, "links", "the link", faults);
         for entry in components.get("responses").map_or(&[][..], Node::entries) {
             sound &= response(&entry.value, faults);
         }
@@ -36,13 +47,29 @@ pub(crate) fn check(root: &Node, faults: &mut Faults) {
     }
 }
 
+/// Adds a fault where a piece that stands in another file is not OpenAPI 3.0; `kind` is the name of its components.
+pub(crate) fn check_part(kind: &str, node: &Node, faults: &mut Faults) {
+    match kind {
+        "pathItems" => path_item(node, faults),
+        "parameters" => judge::<ReferenceOr<Parameter>>(node, "the parameter", faults),
+        "requestBodies" => {
+            content(node, faults) && judge::<ReferenceOr<RequestBody>>(node, "the request body", faults)
+        }
+        "responses" => response(node, faults),
+        "headers" => judge::<ReferenceOr<Header>>(node, "the header", faults),
+        "securitySchemes" => judge::<ReferenceOr<SecurityScheme>>(node, "the security scheme", faults),
+        // Schemas are judged by their own reader.
+        _ => true,
+    };
+}
+
 fn path_item(node: &Node, faults: &mut Faults) -> bool {
     let mut sound = each::<Parameter>(node.get("parameters"), "the parameter", faults);
     for entry in node.entries().iter().filter(|entry| METHODS.contains(&entry.key.as_str())) {
         sound &= operation(&entry.value, faults);
     }
     // A path item that is refused for one of its pieces needs no second complaint.
-    sound && judge::<PathItem>(node, "the path item", faults)
+    sound && judge::<ReferenceOr<PathItem>>(node, "the path item", faults)
 }
 
 fn operation(node: &Node, faults: &mut Faults) -> bool {

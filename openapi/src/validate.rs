@@ -3,7 +3,7 @@
 //! All rules are compiled at load; a sound request costs one parse and one walk. What a client sent is never repeated in a
 //! fault: bodies hold identity numbers and secrets, and faults go into answers and logs.
 
-use crate::fault::Mark;
+use crate::fault::Spot;
 use crate::form;
 use crate::json;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -295,7 +295,7 @@ fn essence(content_type: &str) -> Option<&str> {
 
 fn read_form(body: &[u8]) -> Result<Value, json::Malformed> {
     let broken =
-        |at: usize, reason: &str| json::Malformed { at: Mark { line: 1, column: at + 1 }, reason: reason.to_owned() };
+        |at: usize, reason: &str| json::Malformed { at: Spot { line: 1, column: at + 1 }, reason: reason.to_owned() };
     if body.len() > json::JSON_BYTES_MAX {
         return Err(broken(0, "the body is too large"));
     }
