@@ -62,6 +62,8 @@ pub(super) struct Shared {
     pub(super) written: AtomicU64,
     /// Up to which number records are known to be on the disk.
     pub(super) durable: AtomicU64,
+    /// What a trail that has no disk holds.
+    pub(super) kept: Option<Mutex<Vec<Record>>>,
 }
 
 #[derive(Default)]
@@ -75,8 +77,17 @@ struct Queue {
 }
 
 impl Shared {
+    /// Makes a queue that no thread empties: what is put into it is kept.
+    pub(super) fn keeping() -> Self {
+        Self { kept: Some(Mutex::default()), ..Self::default() }
+    }
+
     /// Takes an entry in, or refuses it and counts it as lost.
     pub(super) fn put(&self, entry: Entry) -> Result<(), Outage> {
+        if let Some(kept) = &self.kept {
+            keep(&mut kept.lock().unwrap_or_else(PoisonError::into_inner), entry);
+            return Ok(());
+        }
         let urgent = !matches!(entry, Entry::Record(_));
         let mut queue = self.lock();
         if queue.waiting.len() >= QUEUE_MAX + if urgent { URGENT_MAX } else { 0 } {
@@ -138,6 +149,23 @@ impl Shared {
     }
 }
 
+// Who waits is answered at once: nothing is to be made durable.
+fn keep(kept: &mut Vec<Record>, entry: Entry) {
+    let nowhere = || Outage::new("audit", "this trail is kept in memory only");
+    match entry {
+        Entry::Record(record) if kept.len() < QUEUE_MAX => kept.push(*record),
+        Entry::Record(_) => {}
+        Entry::Durable(record, told) => {
+            let room = kept.len() < QUEUE_MAX;
+            kept.extend(room.then_some(*record));
+            let _ = told.send(if room { Ok(()) } else { Err(nowhere()) });
+        }
+        Entry::Flush(told) => drop(told.send(Ok(()))),
+        Entry::Sign(told) => drop(told.send(Err(nowhere()))),
+        Entry::LetGo { told, .. } => drop(told.send(Err(nowhere()))),
+    }
+}
+
 impl std::fmt::Debug for Queue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Queue").field("waiting", &self.waiting.len()).finish_non_exhaustive()
@@ -167,5 +195,21 @@ mod tests {
         assert!(shared.put(Entry::Durable(record(), oneshot::channel().0)).is_err());
         assert!(shared.put(Entry::Flush(oneshot::channel().0)).is_err());
         assert_eq!(shared.lost.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn what_is_kept_in_memory_is_bounded_and_nobody_waits() {
+        let shared = Shared::keeping();
+        for _ in 0..QUEUE_MAX {
+            shared.put(Entry::Record(Box::new(record("a")))).unwrap();
+        }
+        let (told, mut answer) = oneshot::channel();
+        shared.put(Entry::Durable(Box::new(record("a")), told)).unwrap();
+        assert!(answer.try_recv().unwrap().is_err());
+        let kept = shared.kept.as_ref().unwrap();
+        assert_eq!(std::mem::take(&mut *kept.lock().unwrap()).len(), QUEUE_MAX);
+        let (told, mut answer) = oneshot::channel();
+        shared.put(Entry::Durable(Box::new(record("a")), told)).unwrap();
+        assert_eq!(answer.try_recv().unwrap(), Ok(()));
     }
 }

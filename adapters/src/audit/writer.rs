@@ -33,6 +33,11 @@ impl Writer {
         Ok(Self { shared, thread: Some(thread) })
     }
 
+    /// Writes nowhere: what is put into the queue is kept there.
+    pub(super) fn nowhere() -> Self {
+        Self { shared: Arc::new(Shared::keeping()), thread: None }
+    }
+
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }

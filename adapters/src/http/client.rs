@@ -1,6 +1,8 @@
 //! The client for single calls: one connection each, one deadline for all of it, a bound on the answer.
 
 use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +15,7 @@ use policies::secret::Secret;
 use tokio::time::timeout;
 
 use super::dial::{Connection, Dialler};
+use super::inside::Inside;
 use super::trust::Trust;
 use super::url::AllowedUrl;
 
@@ -20,9 +23,10 @@ use super::url::AllowedUrl;
 pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 /// Calls other services.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     trust: Trust,
+    inside: Option<Arc<dyn Inside>>,
 }
 
 /// What a service answered; any status.
@@ -38,7 +42,13 @@ impl Client {
     /// Makes a client that trusts `trust`.
     #[must_use]
     pub fn new(trust: &Trust) -> Self {
-        Self { trust: trust.clone() }
+        Self { trust: trust.clone(), inside: None }
+    }
+
+    /// Makes a client whose every connection is taken by a service inside this process.
+    #[must_use]
+    pub fn inside(trust: &Trust, service: Arc<dyn Inside>) -> Self {
+        Self { trust: trust.clone(), inside: Some(service) }
     }
 
     /// Gets a resource; connecting, sending and reading together may take `within`.
@@ -76,14 +86,22 @@ impl Client {
     async fn call(&self, url: &AllowedUrl, request: Request<Full<Bytes>>, within: Duration) -> Result<Reply, Outage> {
         let outage = |cause: String| Outage::new(url.authority(), cause);
         let dialler = Dialler::new(url, &self.trust, b"http/1.1").map_err(|error| outage(error.to_string()))?;
+        let dialler = dialler.inside(self.inside.as_ref());
         let calling = async {
             match dialler.connect().await.map_err(|error| error.to_string())? {
+                Connection::Inside(io) => exchange(io, request).await,
                 Connection::Plain(io) => exchange(io, request).await,
                 Connection::Tls(io) => exchange(*io, request).await,
             }
         };
         let called = timeout(within, calling).await.map_err(|_| outage("no whole answer in time".to_owned()))?;
         called.map_err(outage)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("inside", &self.inside.is_some()).finish_non_exhaustive()
     }
 }
 

@@ -84,6 +84,7 @@ impl Courier {
         let calling = async {
             let stream = self.dial(&url).await?;
             match dialler.secure(stream).await.map_err(|error| error.to_string())? {
+                Connection::Inside(io) => exchange(io, request).await,
                 Connection::Plain(io) => exchange(io, request).await,
                 Connection::Tls(io) => exchange(*io, request).await,
             }

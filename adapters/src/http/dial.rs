@@ -1,18 +1,23 @@
 //! Connections to allowed addresses.
 
 use std::io;
+use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
+use tokio::io::DuplexStream;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::inside::Inside;
 use super::trust::Trust;
 use super::url::AllowedUrl;
 
 /// An open connection.
 pub(crate) enum Connection {
+    /// Inside this process.
+    Inside(TokioIo<DuplexStream>),
     /// In clear text, to this machine only.
     Plain(TokioIo<TcpStream>),
     /// Over TLS, to a server whose name was checked.
@@ -25,6 +30,7 @@ pub(crate) struct Dialler {
     url: AllowedUrl,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     protocol: &'static [u8],
+    inside: Option<Arc<dyn Inside>>,
 }
 
 impl Dialler {
@@ -36,11 +42,20 @@ impl Dialler {
         } else {
             None
         };
-        Ok(Self { url: url.clone(), tls, protocol })
+        Ok(Self { url: url.clone(), tls, protocol, inside: None })
+    }
+
+    /// Has every connection taken inside this process.
+    pub(crate) fn inside(mut self, service: Option<&Arc<dyn Inside>>) -> Self {
+        self.inside = service.cloned();
+        self
     }
 
     /// Connects; the caller bounds the time.
     pub(crate) async fn connect(&self) -> Result<Connection, io::Error> {
+        if let Some(service) = &self.inside {
+            return service.connect().map(|stream| Connection::Inside(TokioIo::new(stream)));
+        }
         let stream = self.dial().await?;
         self.secure(stream).await
     }

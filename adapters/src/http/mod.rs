@@ -3,6 +3,7 @@
 pub mod client;
 pub mod courier;
 pub(crate) mod dial;
+pub mod inside;
 #[cfg(test)]
 mod tests;
 pub mod trust;

@@ -45,6 +45,14 @@ impl Sealer {
         Self::from_master(&data_key::load_or_create(directory, wrapping)?)
     }
 
+    /// Draws a data key that lives in memory only, for what is only tried.
+    ///
+    /// # Errors
+    /// [`Outage`] if the crypto library takes no key.
+    pub fn in_memory() -> Result<Self, Outage> {
+        Self::from_master(&Secret::new(entropy::random::<32>()))
+    }
+
     // Several keys from one: what one of them leaks says nothing of the others.
     fn from_master(master: &KeyBytes) -> Result<Self, Outage> {
         let derived = |label: &[u8]| Secret::new(hmac_sha256(master.expose(), label));

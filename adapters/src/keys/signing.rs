@@ -151,7 +151,8 @@ impl Signer for SigningKey {
 /// could not know, and none loses one under which tokens still live.
 #[derive(Debug, Clone)]
 pub struct Keyring {
-    directory: PathBuf,
+    /// None for keys that live in memory only.
+    directory: Option<PathBuf>,
     current: Arc<SigningKey>,
     next: Arc<SigningKey>,
     published: KeySet,
@@ -174,7 +175,18 @@ impl Keyring {
         let mut keys = vec![current.verifying_key().clone(), next.verifying_key().clone()];
         keys.extend(previous.map(|key| key.verifying_key().clone()).filter(|key| key != current.verifying_key()));
         let published = KeySet::new(keys).map_err(|error| Outage::new(PORT, error))?;
-        Ok(Self { directory: directory.to_owned(), current: Arc::new(current), next: Arc::new(next), published })
+        Ok(Self { directory: Some(directory.to_owned()), current: Arc::new(current), next: Arc::new(next), published })
+    }
+
+    /// Makes ES256 keys that live in memory only, for what is only tried.
+    ///
+    /// # Errors
+    /// [`Outage`] if the system gives no randomness.
+    pub fn in_memory() -> Result<Self, Outage> {
+        let (current, next) = (SigningKey::generate(Algorithm::Es256)?, SigningKey::generate(Algorithm::Es256)?);
+        let keys = vec![current.verifying_key().clone(), next.verifying_key().clone()];
+        let published = KeySet::new(keys).map_err(|error| Outage::new(PORT, error))?;
+        Ok(Self { directory: None, current: Arc::new(current), next: Arc::new(next), published })
     }
 
     /// Returns the key that signs now.
@@ -194,12 +206,14 @@ impl Keyring {
     /// What the key before the previous one signed is no longer accepted: rotate no more often than tokens live.
     ///
     /// # Errors
-    /// [`Outage`] if a file cannot be written; loading again then goes on from wherever it stopped.
+    /// [`Outage`] if a file cannot be written; loading again then goes on from wherever it stopped. Keys in memory are not
+    /// rotated.
     pub fn rotate(&self) -> Result<Self, Outage> {
-        self.current.save(&previous_path(&self.directory))?;
-        self.next.save(&current_path(&self.directory))?;
-        generate_into(&next_path(&self.directory))?;
-        Self::load_or_create(&self.directory)
+        let directory = self.directory.as_deref().ok_or_else(|| Outage::new(PORT, "keys in memory are not rotated"))?;
+        self.current.save(&previous_path(directory))?;
+        self.next.save(&current_path(directory))?;
+        generate_into(&next_path(directory))?;
+        Self::load_or_create(directory)
     }
 }
 

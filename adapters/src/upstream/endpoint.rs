@@ -74,7 +74,7 @@ where
         let authority = url.authority();
         Ok(Self {
             port: format!("upstream {}", target.id),
-            dialler: Dialler::new(url, trust, protocol)?,
+            dialler: Dialler::new(url, trust, protocol)?.inside(target.inside.as_ref()),
             scheme: if url.is_tls() { Scheme::HTTPS } else { Scheme::HTTP },
             host: HeaderValue::from_str(&authority)?,
             authority: Authority::try_from(authority)?,
@@ -116,6 +116,7 @@ where
     pub(super) async fn open(&self) -> Result<http1::SendRequest<B>, SendError> {
         let opening = async {
             match self.dialler.connect().await.map_err(|error| self.not_sent(error))? {
+                Connection::Inside(io) => self.http1_over(io).await,
                 Connection::Plain(io) => self.http1_over(io).await,
                 Connection::Tls(io) => self.http1_over(*io).await,
             }
@@ -132,6 +133,7 @@ where
                 return Ok(connection.clone());
             }
             let connection = match self.dialler.connect().await.map_err(|error| self.not_sent(error))? {
+                Connection::Inside(io) => self.http2_over(io).await,
                 Connection::Plain(io) => self.http2_over(io).await,
                 Connection::Tls(io) => self.http2_over(*io).await,
             }?;

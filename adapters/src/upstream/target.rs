@@ -1,5 +1,6 @@
 //! A backend as the pools see it, and the count of what is under way to it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -7,10 +8,11 @@ use std::time::Duration;
 use policies::id::UpstreamId;
 use policies::rulebook::{Protocol, Upstream};
 
+use crate::http::inside::Inside;
 use crate::http::url::AllowedUrl;
 
 /// A backend: where it is and how long it may take. Clones share one count of requests under way.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Target {
     pub(super) id: UpstreamId,
     pub(super) protocol: Protocol,
@@ -19,6 +21,7 @@ pub struct Target {
     pub(super) response: Duration,
     requests_max: u32,
     under_way: Arc<AtomicU32>,
+    pub(super) inside: Option<Arc<dyn Inside>>,
 }
 
 /// The place of one request among those under way; free again when dropped.
@@ -37,7 +40,15 @@ impl Target {
             response: upstream.response,
             requests_max: upstream.requests_max,
             under_way: Arc::default(),
+            inside: None,
         }
+    }
+
+    /// Has every connection to the backend taken by a service inside this process.
+    #[must_use]
+    pub fn inside(mut self, service: Arc<dyn Inside>) -> Self {
+        self.inside = Some(service);
+        self
     }
 
     /// Returns how many requests are under way, over all clones.
@@ -50,6 +61,12 @@ impl Target {
         let more = |count: u32| (count < self.requests_max).then_some(count + 1);
         self.under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(Place(Arc::clone(&self.under_way)))
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("id", &self.id).field("endpoints", &self.endpoints).finish_non_exhaustive()
     }
 }
 
