@@ -60,6 +60,35 @@ impl Timestamp {
         }
         Some(Self::from_seconds(days_from_civil(year, month, day) * 86_400))
     }
+
+    /// Parses a point in time (RFC 3339, 5.6) with `T`, seconds and `Z` or an offset; parts of a millisecond are cut off.
+    ///
+    /// Leap seconds are refused: nothing here can tell them.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (date, rest) = text.split_once('T')?;
+        let two = |at: usize| -> Option<i64> {
+            let part = rest.get(at..at + 2)?;
+            part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())?
+        };
+        let colon = |at: usize| rest.get(at..=at) == Some(":");
+        let (hours, minutes, seconds) = (two(0)?, two(3)?, two(6)?);
+        if !colon(2) || !colon(5) || hours > 23 || minutes > 59 || seconds > 59 {
+            return None;
+        }
+        let tail = rest.get(8..)?;
+        let (fraction, zone) = match tail.strip_prefix('.') {
+            Some(after) => after.split_at_checked(after.bytes().take_while(u8::is_ascii_digit).count())?,
+            None => ("000", tail),
+        };
+        if fraction.is_empty() || fraction.len() > 9 {
+            return None;
+        }
+        let millis: i64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+        let day = Self::from_date(date)?.seconds();
+        let seconds = day + hours * 3600 + minutes * 60 + seconds - offset_seconds(zone)?;
+        Some(Self::from_millis(seconds * 1000 + millis))
+    }
 }
 
 /// Writes RFC 3339 in UTC with milliseconds, for example `2026-11-22T10:05:00.250Z`.
@@ -92,6 +121,25 @@ impl Sub<Duration> for Timestamp {
 
     fn sub(self, span: Duration) -> Timestamp {
         Timestamp(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+// `Z`, or hours and minutes ahead of UTC with a sign.
+fn offset_seconds(zone: &str) -> Option<i64> {
+    if zone == "Z" {
+        return Some(0);
+    }
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    let two = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !two(hours) || !two(minutes) {
+        return None;
+    }
+    let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let ahead = (hours <= 23 && minutes <= 59).then_some(hours * 3600 + minutes * 60)?;
+    match zone.get(..1)? {
+        "+" => Some(ahead),
+        "-" => Some(-ahead),
+        _ => None,
     }
 }
 
@@ -150,6 +198,31 @@ mod tests {
             assert_eq!(found.map(|at| at.to_string()), Some(format!("{day}T00:00:00.000Z")));
         }
         assert_eq!(Timestamp::from_millis(-1).to_string(), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn what_is_no_point_in_time_is_not_read() {
+        for text in [
+            "2026-11-22", "2026-11-22 10:05:00Z", "2026-11-22t10:05:00Z", "2026-11-22T10:05:00", "2026-11-22T10:05Z",
+            "2026-11-22T24:00:00Z", "2026-11-22T10:60:00Z", "2026-11-22T10:05:60Z", "2026-02-29T10:05:00Z",
+            "2026-11-22T10:05:00.Z", "2026-11-22T10:05:00.1234567890Z", "2026-11-22T10:05:00+5:00", "2026-11-22T10:05:00+24:00",
+            "2026-11-22T10:05:00z", "2026-11-22T10:05:00Zx", "2026-11-22T+1:05:00Z", "2026-11-22T10:05:00ю", "ю", "T", "",
+        ] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn points_in_time_are_read_as_they_are_told() {
+        for (text, told) in [
+            ("2026-11-22T10:05:00Z", "2026-11-22T10:05:00.000Z"),
+            ("2026-11-22T10:05:00.25Z", "2026-11-22T10:05:00.250Z"),
+            ("2026-11-22T10:05:00.123456789Z", "2026-11-22T10:05:00.123Z"),
+            ("2026-11-22T03:05:00+05:00", "2026-11-21T22:05:00.000Z"),
+            ("1969-12-31T20:00:00-04:30", "1970-01-01T00:30:00.000Z"),
+        ] {
+            assert_eq!(Timestamp::parse(text).map(|at| at.to_string()).as_deref(), Some(told), "{text}");
+        }
     }
 
     #[test]
