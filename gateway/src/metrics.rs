@@ -14,6 +14,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use spine::stage::Door;
 
+use self::rules::Rules;
+
+mod rules;
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Answered {
     listener: &'static str,
@@ -75,6 +79,7 @@ pub struct Metrics {
     undecided: Gauge,
     settled: Family<Outcome, Counter>,
     deliveries: Family<Outcome, Counter>,
+    pub(crate) rules: Rules,
     redis: Redis,
 }
 
@@ -153,6 +158,7 @@ impl Metrics {
             undecided: Gauge::default(),
             settled: Family::default(),
             deliveries: Family::default(),
+            rules: Rules::default(),
             redis: Redis::default(),
             registry: Registry::default(),
         };
@@ -181,6 +187,7 @@ impl Metrics {
         }
         registry.register("panics", "Requests that ended by a defect", metrics.panics.clone());
         metrics.register_chores(&mut registry);
+        metrics.rules.register(&mut registry);
         let suppressed = "Refusals of strangers that were counted instead of recorded";
         registry.register("audit_suppressed", suppressed, metrics.audit_suppressed.clone());
         registry.register("audit_lost", "Audit records that could not be queued", metrics.audit_lost.clone());

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::binding::BoundToken;
 use crate::id::{AdminId, InteractionId, OperationId, ProviderId, VerificationId};
 use crate::national::money::Money;
-use crate::rulebook::Client;
+use crate::rule::RuleName;
+use crate::rulebook::{Client, OperationPolicy};
 use crate::time::Timestamp;
 
 /// What one stage decided.
@@ -91,6 +92,15 @@ pub struct PersonalData {
     pub sealed: Arc<[u8]>,
 }
 
+/// How a backend's answer breaks the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerFaults {
+    /// How many faults were found; counting ends early.
+    pub count: u32,
+    /// The rule of the contract that the first one breaks, in JSON Schema's word where it has one.
+    pub keyword: &'static str,
+}
+
 /// What the rules judged, so that a decision can be judged again with the policies of its generation.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
@@ -104,8 +114,16 @@ pub struct Facts {
     pub administrator: Option<AdminId>,
     /// The identity provider that called back, once known.
     pub provider: Option<ProviderId>,
-    /// The limit of the plan that had no room, by its id.
+    /// What policy says of the operation, once routed; it tells further limits and the override in force.
+    pub policy: Option<Arc<OperationPolicy>>,
+    /// The limit that had no room and refused, by its id.
     pub exhausted: Option<Arc<str>>,
+    /// The rule that refused.
+    pub refused_by: Option<RuleName>,
+    /// Rules that would have refused, had they been enforced.
+    pub reports: Vec<RuleName>,
+    /// How the backend's answer breaks the contract, if it does.
+    pub answer: Option<AnswerFaults>,
     /// The amount that rules judged.
     pub amount: Option<Money>,
     /// The identity result that came with the request.

@@ -6,7 +6,7 @@ use crate::admin::Administrator;
 use crate::binding::BoundToken;
 use crate::callback::VerifiedCallback;
 use crate::grant::AuthenticatedClient;
-use crate::rulebook::Client;
+use crate::rulebook::{Client, ScopeSet};
 
 /// The caller of one request.
 #[derive(Debug)]
@@ -36,6 +36,15 @@ impl Caller {
             Caller::Bound { client, .. } => Some(client),
             Caller::Client(authenticated) => Some(authenticated.client()),
             Caller::Public | Caller::Provider(_) | Caller::Administrator(_) => None,
+        }
+    }
+
+    /// Returns the scopes of the access token, if the caller came with one.
+    #[must_use]
+    pub fn scopes(&self) -> Option<&ScopeSet> {
+        match self {
+            Caller::Bound { token, .. } => Some(token.token().scopes()),
+            _ => None,
         }
     }
 }

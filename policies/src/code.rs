@@ -40,6 +40,14 @@ pub enum Code {
     RoleMissing,
     /// The organisation's licence is over.
     LicenceExpired,
+    /// The call comes from outside the networks of its organisation.
+    NetworkRefused,
+    /// A condition of a policy does not hold.
+    PolicyDenied,
+    /// A condition of a policy could not be judged, and so denies.
+    PolicyNotJudged,
+    /// A fraud rule refuses the call.
+    FraudRefused,
     /// A signed callback does not verify.
     SignatureInvalid,
     /// The administrator is unknown or lacks the role.

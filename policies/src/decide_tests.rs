@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::*;
@@ -22,17 +23,18 @@ use crate::rulebook::{
 use crate::token::{self, AccessGrant, BearerToken, Confirmation, LEEWAY, Scheme};
 
 const ISSUER: &str = "https://gate.example.kz";
-const ACR: &str = "urn:qaqpa:acr:L2";
+pub(super) const ACR: &str = "urn:qaqpa:acr:L2";
+pub(super) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::from_seconds(1_800_000_000)
 }
 
-fn second() -> Duration {
+pub(super) fn second() -> Duration {
     Duration::from_secs(1)
 }
 
-fn client() -> Client {
+pub(super) fn client() -> Client {
     Client {
         id: ClientId::parse("demo-web").unwrap(),
         organisation: Arc::new(Organisation {
@@ -52,14 +54,14 @@ fn client() -> Client {
     }
 }
 
-fn organisation_of(mut client: Client, change: impl FnOnce(&mut Organisation)) -> Client {
+pub(super) fn organisation_of(mut client: Client, change: impl FnOnce(&mut Organisation)) -> Client {
     let mut organisation = Organisation::clone(&client.organisation);
     change(&mut organisation);
     client.organisation = Arc::new(organisation);
     client
 }
 
-fn policy(security: Security) -> OperationPolicy {
+pub(super) fn policy(security: Security) -> OperationPolicy {
     OperationPolicy {
         operation: OperationId::parse("createDomesticPayment").unwrap(),
         api: ApiId::parse("payments").unwrap(),
@@ -115,16 +117,16 @@ fn caller(client: Client, holder: &str, scopes: &[&str], expires: Timestamp) -> 
     Caller::Bound { client: Arc::new(client), token }
 }
 
-fn ordinary(client: Client) -> Caller {
+pub(super) fn ordinary(client: Client) -> Caller {
     caller(client, "demo-web", &["payments:write"], now() + second())
 }
 
 fn refused(security: Security, caller: &Caller) -> Option<Refusal> {
-    permit(&Arc::new(policy(security)), caller, now()).err()
+    permit(&Arc::new(policy(security)), caller, PEER, now()).err().map(|denial| denial.refusal)
 }
 
 /// A result for `binding` that reaches `acr` and ends at `expires`.
-fn identity(binding: Option<&str>, acr: &str, expires: Timestamp) -> IdentityResult {
+pub(super) fn identity(binding: Option<&str>, acr: &str, expires: Timestamp) -> IdentityResult {
     let signer = TestSigner::es256("one");
     let keys = KeySet::new(vec![signer.verifying_key()]).unwrap();
     let grant = ResultGrant {
@@ -144,21 +146,34 @@ fn identity(binding: Option<&str>, acr: &str, expires: Timestamp) -> IdentityRes
 }
 
 fn assessed(amount: Option<Money>, identity: Option<&IdentityResult>) -> Result<Clearance, Refusal> {
-    let policy = Arc::new(policy(Security::AccessToken));
-    let permit = permit(&policy, &ordinary(client()), now()).unwrap();
-    let body =
-        BodyFacts { amounts: amount.map(|amount| ("/instructedAmount".to_owned(), amount)).into_iter().collect() };
-    let client = client();
-    let facts =
-        RequestFacts { client: Some(&client.id), operation: &policy.operation, body: &body, body_digest: &[5; 32] };
-    assess(permit, &facts, identity, now())
+    assessed_by(&Arc::new(policy(Security::AccessToken)), amount, identity).map_err(|denial| denial.refusal)
 }
 
-fn binding() -> String {
+pub(super) fn assessed_by(
+    policy: &Arc<OperationPolicy>,
+    amount: Option<Money>,
+    identity: Option<&IdentityResult>,
+) -> Result<Clearance, Box<Denial>> {
+    let permit = permit(policy, &ordinary(client()), PEER, now()).unwrap();
+    let body = body(amount);
+    let client = client();
+    assess(permit, &facts(Some(&client.id), &policy.operation, &body), identity, now())
+}
+
+pub(super) fn body(amount: Option<Money>) -> BodyFacts {
+    BodyFacts { amounts: amount.map(|amount| ("/instructedAmount".to_owned(), amount)).into_iter().collect() }
+}
+
+pub(super) fn facts<'a>(client: Option<&'a ClientId>, operation: &'a OperationId, body: &'a BodyFacts) -> RequestFacts<'a> {
+    let (scopes, value, body_digest) = (None, None, Some(&[5; 32]));
+    RequestFacts { client, operation, scopes, peer: PEER, body, value, body_digest }
+}
+
+pub(super) fn binding() -> String {
     binding_hash(&client().id, &policy(Security::AccessToken).operation, &[5; 32])
 }
 
-fn tiyn(tiyn: i64) -> Option<Money> {
+pub(super) fn tiyn(tiyn: i64) -> Option<Money> {
     Some(Money::from_tiyn(tiyn, Currency::Kzt))
 }
 
@@ -319,14 +334,13 @@ fn facts_of_another_request_are_refused() {
     let policy = Arc::new(policy(Security::AccessToken));
     let (mine, other) = (client(), ClientId::parse("other").unwrap());
     let elsewhere = OperationId::parse("getDomesticPayment").unwrap();
-    let body =
-        BodyFacts { amounts: tiyn(1).map(|amount| ("/instructedAmount".to_owned(), amount)).into_iter().collect() };
+    let body = body(tiyn(1));
     for (client, operation) in
         [(Some(&other), &policy.operation), (None, &policy.operation), (Some(&mine.id), &elsewhere)]
     {
-        let permit = permit(&policy, &ordinary(mine.clone()), now()).unwrap();
-        let facts = RequestFacts { client, operation, body: &body, body_digest: &[5; 32] };
-        assert_eq!(assess(permit, &facts, None, now()).err(), Some(Refusal::FactsDoNotFit));
+        let permit = permit(&policy, &ordinary(mine.clone()), PEER, now()).unwrap();
+        let denial = assess(permit, &facts(client, operation, &body), None, now()).err();
+        assert_eq!(denial.map(|denial| denial.refusal), Some(Refusal::FactsDoNotFit));
     }
 }
 
@@ -352,11 +366,16 @@ fn every_refusal_speaks_to_the_client_in_a_sentence() {
         Refusal::ScopeMissing { missing: ScopeSet::of(["a", "b"]) },
         Refusal::RoleMissing { needs: BTreeSet::from([Role::Pisp]) },
         Refusal::AmountUnknown { at: "/a".to_owned() },
+        Refusal::NetworkOutside,
+        Refusal::ConditionUnmet,
+        Refusal::NotJudged { why: "canary".to_owned() },
+        Refusal::Fraud,
         Refusal::ResultForAnother,
         Refusal::ResultOver,
         Refusal::ResultTooWeak { acr: ACR.to_owned() },
         Refusal::FactsDoNotFit,
     ];
+    assert!(refusals.iter().all(|refusal| !refusal.detail().contains("canary")));
     assert!(refusals.iter().all(|refusal| refusal.detail().ends_with('.')));
     assert_eq!(Refusal::ClientRefused(Box::new(Refusal::LicenceOver)).code(), Code::OauthUnauthorizedClient);
 }

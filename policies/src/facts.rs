@@ -1,7 +1,12 @@
 //! What is known of a request when a rule judges it.
 
+use std::net::IpAddr;
+
+use serde_json::Value;
+
 use crate::id::{ClientId, OperationId};
 use crate::national::money::Money;
+use crate::rulebook::ScopeSet;
 
 /// What the body said that rules may ask for; a fact that is not there is `None`, and the rule says what that means.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,10 +30,17 @@ pub struct RequestFacts<'a> {
     pub client: Option<&'a ClientId>,
     /// What for.
     pub operation: &'a OperationId,
+    /// The scopes of its token, if it came with one.
+    pub scopes: Option<&'a ScopeSet>,
+    /// Where the call comes from.
+    pub peer: IpAddr,
     /// What the body says.
     pub body: &'a BodyFacts,
-    /// SHA-256 over path, query and canonical body (RFC 8785): binds an identity result to this very request.
-    pub body_digest: &'a [u8; 32],
+    /// The body itself, if it was read and fits the contract.
+    pub value: Option<&'a Value>,
+    /// SHA-256 over path, query and canonical body (RFC 8785): binds an identity result to this very request; none of a
+    /// request whose body nobody has read.
+    pub body_digest: Option<&'a [u8; 32]>,
 }
 
 /// How an operation's caller shows who it is.

@@ -5,6 +5,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::id::OperationId;
+use crate::rulebook::Client;
+
 /// What a limit counts by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dimension {
@@ -53,7 +56,7 @@ impl fmt::Display for Rate {
     }
 }
 
-/// One limit of a plan: a token bucket per value of its dimensions (GCRA).
+/// One limit of a plan or of an operation: a token bucket per value of its dimensions (GCRA).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
     /// The stable name that a 429 tells: plan, dimensions and rate.
@@ -66,6 +69,17 @@ pub struct Limit {
     pub burst: NonZeroU32,
     /// What happens to an event without room.
     pub mode: Mode,
+}
+
+impl Limit {
+    /// Tells whether a request is counted; `client` says whether a client asks.
+    ///
+    /// Strangers share no bucket that is meant for one client: one of them could use it up for all. They are counted by
+    /// their address before anything is known of them.
+    #[must_use]
+    pub fn counts(&self, client: bool) -> bool {
+        client || self.per.iter().all(|dimension| *dimension == Dimension::Operation)
+    }
 }
 
 /// What is done where a rule says no.
@@ -114,6 +128,18 @@ impl LimitKey {
             });
         }
         Self(Arc::from(text))
+    }
+
+    /// Makes the key of the bucket that a limit of an operation keeps; never one that a limit of a plan has.
+    ///
+    /// Who does not ask as a client counts as nobody: see [`Limit::counts`].
+    #[must_use]
+    pub fn of_operation(limit: &Limit, client: Option<&Client>, operation: &OperationId) -> Self {
+        let (id, organisation) =
+            client.map_or(("", ""), |client| (client.id.as_str(), client.organisation.id.as_str()));
+        let key = Self::of(limit, id, organisation, operation.as_str());
+        // No name of a limit begins with a `|`, as little as an identifier.
+        Self(Arc::from(format!("|{}", key.0)))
     }
 
     /// Returns the text of the key.

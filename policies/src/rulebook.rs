@@ -393,9 +393,12 @@ pub struct OperationPolicy {
 }
 
 impl OperationPolicy {
-    /// Goes through everything that brings a rule about the request into play.
-    pub fn triggers(&self) -> impl Iterator<Item = &Trigger> {
-        self.step_ups.iter().map(|rule| &rule.trigger).chain(self.fraud.iter().map(|rule| &rule.trigger))
+    /// Goes through everything that brings a rule about the request into play, with whether that rule is enforced; rules
+    /// that are off are left out.
+    pub fn triggers(&self) -> impl Iterator<Item = (&Trigger, bool)> {
+        let fraud = self.fraud.iter().filter(|rule| rule.mode != Mode::Off);
+        let step_ups = self.step_ups.iter().map(|rule| (&rule.trigger, true));
+        step_ups.chain(fraud.map(|rule| (&rule.trigger, rule.mode == Mode::Enforce)))
     }
 }
 

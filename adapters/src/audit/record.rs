@@ -7,9 +7,10 @@ use std::sync::Arc;
 use policies::audit::{Facts, Record};
 use policies::id::{ClientId, OperationId};
 use policies::jose::base64url;
-use policies::limit::LimitKey;
+use policies::limit::{LimitKey, Mode};
 use policies::merkle::Hash;
-use policies::rulebook::Client;
+use policies::rule::RuleName;
+use policies::rulebook::{Client, OperationPolicy};
 use policies::time::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -138,8 +139,8 @@ struct Before<'a> {
 /// What decides which limits a request is counted against.
 type Pair = (ClientId, OperationId);
 
-/// The limits of a pair, as long as its client is this very one: a new generation has a new client.
-type Known = (Arc<Client>, Arc<[Limit]>);
+/// The limits of a pair, as long as its client and its policy are these very ones: a new generation has new ones.
+type Known = (Arc<Client>, Option<Arc<OperationPolicy>>, Arc<[Limit]>);
 
 /// Writes records; keeps what is dear to make of them.
 pub(super) struct Scribe {
@@ -162,25 +163,34 @@ impl Scribe {
     fn limits(&mut self, record: &Record) -> Option<Arc<[Limit]>> {
         let hash = self.hash.as_ref()?;
         let (client, operation) = (record.facts.client.as_ref()?, record.operation.as_ref()?);
-        if client.plan.limits.is_empty() || !record.steps.iter().any(|step| step.stage == "meter") {
+        let policy = record.facts.policy.as_ref();
+        let own = policy.map_or(&[][..], |policy| &policy.limits);
+        let none = client.plan.limits.is_empty() && own.is_empty();
+        if none || !record.steps.iter().any(|step| step.stage == "meter") {
             return None;
         }
         let pair = (client.id.clone(), operation.clone());
-        if let Some((same, limits)) = self.known.get(&pair)
+        if let Some((same, policed, limits)) = self.known.get(&pair)
             && Arc::ptr_eq(same, client)
+            && policed.as_ref().map(Arc::as_ptr) == policy.map(Arc::as_ptr)
         {
             return Some(Arc::clone(limits));
         }
-        let limit = |limit: &policies::limit::Limit| {
-            let key = LimitKey::of(limit, client.id.as_str(), client.organisation.id.as_str(), operation.as_str());
+        let told = |limit: &policies::limit::Limit, key: LimitKey| {
             let key = hash(key.as_str().as_bytes());
             Limit { id: limit.id.to_string(), key: base64url(key.get(..KEY_BYTES).unwrap_or_default()) }
         };
-        let limits: Arc<[Limit]> = client.plan.limits.iter().map(limit).collect();
+        let planned = client.plan.limits.iter().map(|limit| {
+            let (client, organisation) = (client.id.as_str(), client.organisation.id.as_str());
+            (limit, LimitKey::of(limit, client, organisation, operation.as_str()))
+        });
+        let own = own.iter().map(|limit| (limit, LimitKey::of_operation(limit, Some(client), operation)));
+        let counted = planned.chain(own).filter(|(limit, _)| limit.mode != Mode::Off);
+        let limits: Arc<[Limit]> = counted.map(|(limit, key)| told(limit, key)).collect();
         if self.known.len() >= PAIRS_MAX {
             self.known.clear();
         }
-        self.known.insert(pair, (Arc::clone(client), Arc::clone(&limits)));
+        self.known.insert(pair, (Arc::clone(client), policy.map(Arc::clone), Arc::clone(&limits)));
         Some(limits)
     }
 }
@@ -215,6 +225,14 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     exhausted: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<Rule<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reports: Option<Rules<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<Answer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loosened: Option<Loosened<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     administrator: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<&'a str>,
@@ -248,6 +266,31 @@ struct Step {
     micros: u32,
 }
 
+/// A rule that an administrator wrote.
+#[derive(Serialize)]
+struct Rule<'a> {
+    kind: &'static str,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<&'a str>,
+}
+
+/// How an answer breaks the contract.
+#[derive(Serialize)]
+struct Answer {
+    faults: u32,
+    first: &'static str,
+}
+
+/// The override under which was decided.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Loosened<'a> {
+    approved_by: &'a str,
+    ends: Shown<Timestamp>,
+    origin: &'a str,
+}
+
 #[derive(Serialize)]
 struct Identity<'a> {
     verification: &'a str,
@@ -278,6 +321,14 @@ fn wire<'a>(record: &'a Record, limits: Option<&'a [Limit]>) -> Wire<'a> {
         token_expires: token.map(|token| Shown(token.expires())),
         limits,
         exhausted: facts.exhausted.as_deref(),
+        rule: facts.refused_by.as_ref().map(rule),
+        reports: (!facts.reports.is_empty()).then_some(Rules(&facts.reports)),
+        answer: facts.answer.map(|answer| Answer { faults: answer.count, first: answer.keyword }),
+        loosened: facts.policy.as_ref().and_then(|policy| policy.loosened.as_ref()).map(|loosened| Loosened {
+            approved_by: &loosened.approved_by,
+            ends: Shown(loosened.ends),
+            origin: &loosened.origin,
+        }),
         administrator: facts.administrator.as_ref().map(policies::id::AdminId::as_str),
         provider: facts.provider.as_ref().map(policies::id::ProviderId::as_str),
         steps: Steps(&record.steps),
@@ -314,6 +365,18 @@ impl Serialize for Words<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(|role| role.word()))
     }
+}
+
+struct Rules<'a>(&'a [RuleName]);
+
+impl Serialize for Rules<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(rule))
+    }
+}
+
+fn rule(name: &RuleName) -> Rule<'_> {
+    Rule { kind: name.kind.word(), name: &name.name, origin: name.origin.as_deref() }
 }
 
 struct Steps<'a>(&'a [policies::audit::Step]);

@@ -58,7 +58,7 @@ pub struct Answer {
 
 /// What every code is answered with.
 #[rustfmt::skip]
-static ANSWERS: [(Code, Answer); 46] = [
+static ANSWERS: [(Code, Answer); 50] = [
     (Code::HeaderRefused, fixed(400, "header_refused", "A header is not allowed", Origin::Client, false, "invalid_request")),
     (Code::PathNotCanonical, fixed(400, "path_not_canonical", "The path is not canonical", Origin::Client, false, "invalid_request")),
     (Code::UnknownPath, fixed(404, "unknown_path", "There is no such operation", Origin::Client, false, "invalid_request")),
@@ -75,6 +75,10 @@ static ANSWERS: [(Code, Answer); 46] = [
     (Code::InsufficientScope, fixed(403, "insufficient_scope", "The token lacks a scope", Origin::Client, false, "insufficient_scope")),
     (Code::RoleMissing, fixed(403, "role_missing", "The organisation lacks the role", Origin::Client, false, "unauthorized_client")),
     (Code::LicenceExpired, fixed(403, "licence_expired", "The organisation's licence has ended", Origin::Client, false, "unauthorized_client")),
+    (Code::NetworkRefused, fixed(403, "network_not_allowed", "The organisation does not call from there", Origin::Client, false, "access_denied")),
+    (Code::PolicyDenied, fixed(403, "policy_denied", "A rule does not allow the request", Origin::Client, false, "access_denied")),
+    (Code::PolicyNotJudged, fixed(403, "policy_not_judged", "A rule could not be judged", Origin::Client, false, "access_denied")),
+    (Code::FraudRefused, fixed(403, "fraud_refused", "The request is refused as suspicious", Origin::Client, false, "access_denied")),
     (Code::SignatureInvalid, fixed(401, "signature_invalid", "The signature does not verify", Origin::Client, false, "invalid_request")),
     (Code::AdministratorRefused, fixed(403, "administrator_refused", "The administrator lacks the role", Origin::Client, false, "access_denied")),
     (Code::HostRefused, fixed(421, "host_refused", "This listener does not serve that host or origin", Origin::Client, false, "invalid_request")),

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use policies::audit::{Ending, Facts, JudgedIdentity, PersonalData, Record, RecordKind, Step};
+use policies::audit::{AnswerFaults, Ending, Facts, JudgedIdentity, PersonalData, Record, RecordKind, Step};
 use policies::binding::BoundToken;
 use policies::id::{AdminId, InteractionId, OperationId, ProviderId};
 use policies::national::money::Money;
 use policies::result::IdentityResult;
-use policies::rulebook::Client;
+use policies::rule::RuleName;
+use policies::rulebook::{Client, OperationPolicy};
 use policies::time::Timestamp;
 
 #[derive(Debug)]
@@ -17,6 +18,7 @@ struct State {
     steps: Vec<Step>,
     facts: Facts,
     reference: Option<Arc<str>>,
+    fields: Option<String>,
 }
 
 /// The trail, shared between the frame that seals it and the stages that write on it.
@@ -38,7 +40,7 @@ impl Trail {
     #[must_use]
     pub fn open(interaction: InteractionId, received: Timestamp, generation: u64) -> Self {
         let steps = Vec::with_capacity(STEPS);
-        let state = State { operation: None, steps, facts: Facts::default(), reference: None };
+        let state = State { operation: None, steps, facts: Facts::default(), reference: None, fields: None };
         Self { interaction, received, began: Instant::now(), generation, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -61,6 +63,13 @@ impl Trail {
     /// Notes which operation it is.
     pub fn note_operation(&self, operation: &OperationId) {
         self.state().operation = Some(operation.clone());
+    }
+
+    /// Notes which operation it is, and what policy says of it.
+    pub fn note_policy(&self, policy: &Arc<OperationPolicy>) {
+        let mut state = self.state();
+        state.operation = Some(policy.operation.clone());
+        state.facts.policy = Some(Arc::clone(policy));
     }
 
     /// Notes that a client asks; its roles and limits are told with it.
@@ -86,6 +95,32 @@ impl Trail {
     /// Notes which limit had no room.
     pub fn note_exhausted(&self, limit: &Arc<str>) {
         self.state().facts.exhausted = Some(Arc::clone(limit));
+    }
+
+    /// Notes which rule refused.
+    pub fn note_rule(&self, rule: &RuleName) {
+        self.state().facts.refused_by = Some(rule.clone());
+    }
+
+    /// Notes rules that would have refused, had they been enforced.
+    pub fn note_reports(&self, rules: impl IntoIterator<Item = RuleName>) {
+        self.state().facts.reports.extend(rules);
+    }
+
+    /// Notes how the answer of the backend breaks the contract.
+    pub fn note_answer_faults(&self, faults: AnswerFaults) {
+        self.state().facts.answer = Some(faults);
+    }
+
+    /// Notes what the log line of the request says of its body, masked.
+    pub fn note_fields(&self, fields: String) {
+        self.state().fields = Some(fields);
+    }
+
+    /// Takes what the log line of the request says of its body.
+    #[must_use]
+    pub fn take_fields(&self) -> Option<String> {
+        self.state().fields.take()
     }
 
     /// Notes the amount that rules judged.

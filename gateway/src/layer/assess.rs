@@ -5,14 +5,15 @@ use std::sync::Arc;
 use adapters::keys::Subjects;
 use adapters::store::port::ClaimTicket;
 use policies::code::Code;
-use policies::decide::{self, Clearance, Refusal};
+use policies::decide::{self, Clearance, Denial, Refusal, RuleName};
 use policies::facts::RequestFacts;
 use policies::id::ClientId;
 use policies::result::{self, IdentityResult};
 use serde_json::json;
 use spine::error::{Rejection, StepUpOffer};
 use spine::refine::Refine;
-use spine::stage::{Cleared, Payer, Reference, Sound};
+use spine::stage::{Cleared, Payer, Reference, Sound, SoundBody};
+use spine::trail::Trail;
 
 use super::noted;
 use super::once::Claimed;
@@ -65,11 +66,32 @@ impl Assess {
         if let Some(identity) = &identity {
             sound.trail.note_identity(identity);
         }
-        let operation = sound.policy().operation.clone();
-        let facts = RequestFacts { client, operation: &operation, body: sound.facts(), body_digest: sound.digest() };
-        let clearance =
-            decide::assess(permit, &facts, identity.as_ref(), sound.received).map_err(|refusal| offer(&refusal))?;
+        let (value, digest) = match sound.sound_body() {
+            SoundBody::None => (None, Some(sound.digest())),
+            SoundBody::Streamed => (None, None),
+            SoundBody::Checked { raw, value } => (Some(value.value()).filter(|_| !raw.is_empty()), Some(sound.digest())),
+        };
+        let facts = RequestFacts {
+            client,
+            operation: &sound.policy().operation,
+            scopes: sound.caller().scopes(),
+            peer: sound.peer.address,
+            body: sound.facts(),
+            value,
+            body_digest: digest,
+        };
+        let clearance = decide::assess(permit, &facts, identity.as_ref(), sound.received).map_err(|denial| {
+            self.reported(&sound.trail, &denial.reports);
+            offer(&sound.trail, &denial)
+        })?;
+        self.reported(&sound.trail, clearance.reports());
         Ok(Judged { sound, clearance, reference, ticket })
+    }
+
+    fn reported(&self, trail: &Trail, rules: &[RuleName]) {
+        if !rules.is_empty() {
+            super::reported(&self.0.metrics, trail, rules);
+        }
     }
 
     /// Spends the result in one transaction with the claim, and finds out whose number it was.
@@ -102,9 +124,9 @@ impl Assess {
     }
 }
 
-fn offer(refusal: &Refusal) -> Rejection {
-    let rejection = super::refused(refusal);
-    let Refusal::StepUp { acr, purpose, binding, operation } = refusal else { return rejection };
+fn offer(trail: &Trail, denial: &Denial) -> Rejection {
+    let rejection = super::refused(trail, denial);
+    let Refusal::StepUp { acr, purpose, binding, operation } = &denial.refusal else { return rejection };
     rejection
         .step_up(StepUpOffer {
             acr: acr.clone(),

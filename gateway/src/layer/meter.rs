@@ -1,10 +1,12 @@
-//! `meter`: counts the request against the limits of its caller's plan, in their order, until one has no room.
+//! `meter`: counts the request against the limits of its caller's plan and then of its operation, in their order, until
+//! one has no room.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use policies::code::Code;
-use policies::limit::{LimitKey, Metering};
+use policies::limit::{Limit, LimitKey, Metering, Mode};
+use policies::rule::RuleName;
 use spine::error::Rejection;
 use spine::refine::Refine;
 use spine::stage::{Identified, Metered};
@@ -31,26 +33,57 @@ impl Refine<Identified> for Meter {
 impl Meter {
     fn meter(&self, identified: Identified) -> Result<Metered, Rejection> {
         // Who has no plan (the public, providers, administrators) was counted by `guard`, per peer.
-        let Some(client) = identified.caller().client() else { return Ok(Metered::counted(identified)) };
-        let operation = identified.policy().operation.as_str();
-        for limit in &client.plan.limits {
-            let key = LimitKey::of(limit, client.id.as_str(), client.organisation.id.as_str(), operation);
-            match self.0.limiter.check(limit, &key, identified.received) {
-                Metering::Within { .. } => {}
+        let client = identified.caller().client();
+        let policy = identified.policy();
+        if let Some(client) = client {
+            let key = |limit: &Limit| {
+                LimitKey::of(limit, client.id.as_str(), client.organisation.id.as_str(), policy.operation.as_str())
+            };
+            let whose = || format!("The plan `{}`", client.plan.id);
+            self.count(&identified, &client.plan.limits, key, whose)?;
+        }
+        if !policy.limits.is_empty() {
+            let counted = policy.limits.iter().filter(|limit| limit.counts(client.is_some()));
+            let key = |limit: &Limit| LimitKey::of_operation(limit, client.map(AsRef::as_ref), &policy.operation);
+            self.count(&identified, counted, key, || format!("The operation `{}`", policy.operation))?;
+        }
+        Ok(Metered::counted(identified))
+    }
+
+    fn count<'a>(
+        &self,
+        identified: &Identified,
+        limits: impl IntoIterator<Item = &'a Limit>,
+        key: impl Fn(&Limit) -> LimitKey,
+        whose: impl Fn() -> String,
+    ) -> Result<(), Rejection> {
+        for limit in limits {
+            if limit.mode == Mode::Off {
+                continue;
+            }
+            let metering = self.0.limiter.check(limit, &key(limit), identified.received);
+            let rejection = match metering {
+                Metering::Within { .. } => continue,
+                Metering::Exceeded { .. } | Metering::KeysExhausted if limit.mode == Mode::Report => {
+                    super::reported(&self.0.metrics, &identified.trail, &[RuleName::limit(limit)]);
+                    continue;
+                }
                 // The rest is not asked: a client that has used up its own room takes none of its organisation's.
                 Metering::Exceeded { retry_after } => {
                     identified.trail.note_exhausted(&limit.id);
-                    let detail = format!("The plan `{}` has no room for this request now.", client.plan.id);
+                    identified.trail.note_rule(&RuleName::limit(limit));
+                    let detail = format!("{} has no room for this request now.", whose());
                     let rejection = Rejection::new(Code::RateLimited, detail).violated(vec![limit.id.to_string()]);
-                    return Err(rejection.retry_after(retry_after));
+                    rejection.retry_after(retry_after)
                 }
                 Metering::KeysExhausted => {
                     self.0.metrics.shed("limit-keys");
-                    return Err(Rejection::new(Code::Capacity, "The gateway cannot count more callers now.")
-                        .retry_after(FULL_RETRY_AFTER));
+                    Rejection::new(Code::Capacity, "The gateway cannot count more callers now.")
+                        .retry_after(FULL_RETRY_AFTER)
                 }
-            }
+            };
+            return Err(rejection);
         }
-        Ok(Metered::counted(identified))
+        Ok(())
     }
 }

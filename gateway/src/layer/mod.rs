@@ -16,9 +16,11 @@ pub mod route;
 pub mod trace;
 pub mod validate;
 
-use policies::decide::Refusal;
+use policies::decide::{Denial, RuleName};
 use spine::error::Rejection;
 use spine::trail::Trail;
+
+use crate::metrics::Metrics;
 
 /// Notes on the trail how a stage ended.
 fn noted<T>(trail: &Trail, stage: &'static str, result: Result<T, Rejection>) -> Result<T, Rejection> {
@@ -26,7 +28,23 @@ fn noted<T>(trail: &Trail, stage: &'static str, result: Result<T, Rejection>) ->
     result
 }
 
-/// Puts a rule's refusal into an answer.
-fn refused(refusal: &Refusal) -> Rejection {
-    Rejection::new(refusal.code(), refusal.detail())
+/// Puts a rule's refusal into an answer, and notes on the trail which rule it was.
+fn refused(trail: &Trail, denial: &Denial) -> Rejection {
+    let Denial { refusal, rule, .. } = denial;
+    let rejection = Rejection::new(refusal.code(), refusal.detail());
+    let Some(rule) = rule else { return rejection };
+    trail.note_rule(rule);
+    // Which rule it was is for administrators: the text for the client does not tell.
+    rejection.because(match refusal.cause() {
+        Some(why) => format!("{rule}: {why}"),
+        None => rule.to_string(),
+    })
+}
+
+/// Notes and counts rules that would have refused, had they been enforced.
+fn reported(metrics: &Metrics, trail: &Trail, rules: &[RuleName]) {
+    for rule in rules {
+        metrics.rules.reported(rule.kind);
+    }
+    trail.note_reports(rules.iter().cloned());
 }

@@ -22,9 +22,10 @@ impl Refine<Metered> for Permit {
 }
 
 fn permit(metered: Metered) -> Result<Permitted, Rejection> {
-    let permit = decide::permit(metered.policy(), metered.caller(), metered.received).map_err(|refusal| {
-        let rejection = refused(&refusal);
-        if refusal.code() == Code::InsufficientScope {
+    let peer = metered.peer.address;
+    let permit = decide::permit(metered.policy(), metered.caller(), peer, metered.received).map_err(|denial| {
+        let rejection = refused(&metered.trail, &denial);
+        if denial.refusal.code() == Code::InsufficientScope {
             return rejection.scope(metered.policy().scopes.to_string());
         }
         rejection

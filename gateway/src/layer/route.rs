@@ -44,7 +44,7 @@ impl Route {
             return Err(unknown());
         }
         let policy = Arc::clone(policy);
-        received.trail.note_operation(&policy.operation);
+        received.trail.note_policy(&policy);
         let mut routed = Routed::found(received, path, matched, policy);
         let own_deadline = Instant::now() + routed.policy().timeout;
         let inflight = routed.inflight_mut();

@@ -86,6 +86,10 @@ fn log(rejection: &Rejection, interaction: &InteractionId) {
         _ if rejection.code() == Code::Internal => {
             tracing::error!(interaction = %interaction, "{interaction} ended by a defect of ours: {cause}");
         }
+        // The client cannot help it: a rule asks for what requests do not have.
+        _ if rejection.code() == Code::PolicyNotJudged => {
+            tracing::warn!(interaction = %interaction, "{interaction} denied, for a rule could not be judged: {cause}");
+        }
         Origin::Client => tracing::debug!(interaction = %interaction, "{interaction} refused: {name} ({cause})"),
         Origin::Upstream | Origin::Gateway => {
             tracing::warn!(interaction = %interaction, "{interaction} could not be answered: {name} ({cause})");

@@ -141,12 +141,17 @@ fn pointed(faults: Vec<BodyFault>) -> Vec<PointedFault> {
 
 fn facts(permitted: &Permitted, body: &Value) -> Result<BodyFacts, Rejection> {
     let mut facts = BodyFacts::default();
-    for trigger in permitted.policy().triggers() {
+    for (trigger, enforced) in permitted.policy().triggers() {
         if let Trigger::Above { amount, .. } = trigger
             && facts.amount(amount).is_none()
             && let Some(money) = body.pointer(amount)
         {
-            facts.amounts.push((amount.clone(), read_amount(amount, money)?));
+            match read_amount(amount, money) {
+                Ok(money) => facts.amounts.push((amount.clone(), money)),
+                Err(rejection) if enforced => return Err(rejection),
+                // A rule that only reports refuses nothing; without the amount it reports.
+                Err(_) => {}
+            }
         }
     }
     Ok(facts)

@@ -33,9 +33,20 @@ pub enum Refusal {
         /// Any one of these would do.
         needs: BTreeSet<Role>,
     },
+    /// The call comes from outside the networks of the organisation.
+    NetworkOutside,
+    /// A condition does not hold.
+    ConditionUnmet,
+    /// A condition could not be judged.
+    NotJudged {
+        /// Why, for the log; holds no value of the request.
+        why: String,
+    },
+    /// A fraud rule says no.
+    Fraud,
     /// A client that authenticates with the request itself is refused for the reason inside.
     ClientRefused(Box<Refusal>),
-    /// A step-up rule asks for an amount and the body tells none that can be compared.
+    /// A rule asks for an amount and the body tells none that can be compared.
     AmountUnknown {
         /// The JSON pointer at which it should stand.
         at: String,
@@ -81,11 +92,24 @@ impl Refusal {
             Refusal::LicenceOver => Code::LicenceExpired,
             Refusal::ScopeMissing { .. } => Code::InsufficientScope,
             Refusal::RoleMissing { .. } => Code::RoleMissing,
+            Refusal::NetworkOutside => Code::NetworkRefused,
+            Refusal::ConditionUnmet => Code::PolicyDenied,
+            Refusal::NotJudged { .. } => Code::PolicyNotJudged,
+            Refusal::Fraud => Code::FraudRefused,
             Refusal::ClientRefused(_) => Code::OauthUnauthorizedClient,
             Refusal::AmountUnknown { .. } => Code::SchemaViolation,
             Refusal::StepUp { .. } => Code::StepUpRequired,
             Refusal::ResultForAnother | Refusal::ResultTooWeak { .. } | Refusal::ResultOver => Code::VerificationFailed,
             Refusal::FactsDoNotFit => Code::Internal,
+        }
+    }
+
+    /// Returns what only the log may read of it.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Refusal::NotJudged { why } => Some(why),
+            _ => None,
         }
     }
 
@@ -108,6 +132,12 @@ impl Refusal {
                 let words: Vec<&str> = needs.iter().map(|role| role.word()).collect();
                 format!("The client's organisation needs one of the roles: {}.", words.join(", "))
             }
+            Refusal::NetworkOutside => "The client's organisation does not call from this address.".to_owned(),
+            Refusal::ConditionUnmet => "A rule for this operation does not allow the request.".to_owned(),
+            Refusal::NotJudged { .. } => {
+                "A rule for this operation could not be judged, so the request is not allowed.".to_owned()
+            }
+            Refusal::Fraud => "The request is refused as suspicious.".to_owned(),
             Refusal::ClientRefused(because) => because.detail(),
             Refusal::AmountUnknown { at } => format!("The body has no amount that can be read at {at}."),
             Refusal::StepUp { .. } => {

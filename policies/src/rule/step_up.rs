@@ -1,44 +1,34 @@
-//! Which payers have to be verified first.
-
-use std::cmp::Ordering;
+//! Whether a payer that has to be verified was.
 
 use super::refusal::Refusal;
 use crate::evidence::acr_of_level;
 use crate::id::OperationId;
-use crate::national::money::Money;
 use crate::result::IdentityResult;
-use crate::rulebook::{StepUp, Trigger};
 use crate::time::Timestamp;
 
 /// What verifications for a step-up are made for.
 pub const PURPOSE: &str = "payment_stepup";
 
-/// Judges a request under a step-up rule; `true` says that the identity result was needed and is to be spent.
+/// The levels that contexts are made of, the weakest first.
+const LEVELS: [&str; 4] = ["L1", "L2", "L3", "L4"];
+
+/// Refuses a request whose payer has to be verified as `acr` says, unless this very result shows that.
 ///
 /// `binding` is the hash of this very request, see [`binding_hash`](crate::decide::binding_hash).
 ///
 /// # Errors
-/// [`Refusal::AmountUnknown`] if there is no amount to compare; above the amount [`Refusal::StepUp`] without a result,
-/// and [`Refusal::ResultForAnother`], [`Refusal::ResultOver`] or [`Refusal::ResultTooWeak`] with one that does not do.
+/// [`Refusal::StepUp`] without a result, and [`Refusal::ResultForAnother`], [`Refusal::ResultOver`] or
+/// [`Refusal::ResultTooWeak`] with one that does not do.
 pub fn verified(
-    rule: &StepUp,
-    amount: Option<&Money>,
+    acr: &str,
     identity: Option<&IdentityResult>,
     binding: &str,
     operation: &OperationId,
     now: Timestamp,
-) -> Result<bool, Refusal> {
-    // An amount in another currency cannot be compared; passing it would open the gate to all currencies but one.
-    let Trigger::Above { above, amount: at } = &rule.trigger else { return Err(Refusal::FactsDoNotFit) };
-    let compared = amount.filter(|amount| amount.tiyn() >= 0).and_then(|amount| amount.compare(above));
-    match compared {
-        None => return Err(Refusal::AmountUnknown { at: at.clone() }),
-        Some(Ordering::Less | Ordering::Equal) => return Ok(false),
-        Some(Ordering::Greater) => {}
-    }
+) -> Result<(), Refusal> {
     let Some(result) = identity else {
         return Err(Refusal::StepUp {
-            acr: rule.acr.clone(),
+            acr: acr.to_owned(),
             purpose: PURPOSE,
             binding: binding.to_owned(),
             operation: operation.clone(),
@@ -50,14 +40,16 @@ pub fn verified(
     if result.is_over(now) {
         return Err(Refusal::ResultOver);
     }
-    if !reaches(result.acr(), &rule.acr) {
-        return Err(Refusal::ResultTooWeak { acr: rule.acr.clone() });
-    }
-    Ok(true)
+    if reaches(result.acr(), acr) { Ok(()) } else { Err(Refusal::ResultTooWeak { acr: acr.to_owned() }) }
 }
 
-// Levels are one digit after the same letter, so that whole names of one length compare as text; others only equal.
+/// Ranks a context among those that are asked for: by its level, and one that is none of ours above all.
+#[must_use]
+pub fn rank(acr: &str) -> usize {
+    LEVELS.iter().position(|level| acr == acr_of_level(level)).unwrap_or(LEVELS.len())
+}
+
+// One that is none of ours reaches only itself.
 fn reaches(has: &str, needs: &str) -> bool {
-    let levelled = |acr: &str| (1..=4).any(|level| acr == acr_of_level(&format!("L{level}")));
-    has == needs || (levelled(has) && levelled(needs) && has >= needs)
+    has == needs || (rank(has) < LEVELS.len() && rank(needs) < LEVELS.len() && rank(has) >= rank(needs))
 }
