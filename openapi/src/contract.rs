@@ -193,18 +193,14 @@ mod tests {
     #[test]
     fn what_is_not_openapi_3_0_is_refused() {
         for (text, expected) in [
-            (
-                "openapi: 3.1.0\ninfo: {title: T, version: '1'}\npaths: {}\n",
-                "1:10 not a version of OpenAPI this gateway reads",
-            ),
-            ("openapi: 3.0.0-RC2\npaths: {}\n", "1:10 not a version of OpenAPI this gateway reads"),
+            ("openapi: 3.2.0\npaths: {}\n", "1:10 not a version of OpenAPI this gateway reads"),
+            ("openapi: 3.0.0-beta\npaths: {}\n", "1:10 not a version of OpenAPI this gateway reads"),
+            ("openapi: 3.0.\npaths: {}\n", "1:10 not a version of OpenAPI this gateway reads"),
+            ("openapi: 3.0.0000\npaths: {}\n", "1:10 not a version of OpenAPI this gateway reads"),
             ("openapi: 3.0\npaths: {}\n", "1:10 not a version of OpenAPI this gateway reads"),
             ("swagger: '2.0'\n", "1:1 `openapi` is missing"),
             ("- a\n", "1:1 `openapi` is missing"),
-            (
-                "openapi: 3.0.3\ninfo: {title: T, version: '1'}\npaths: {}\nwebhooks: {}\n",
-                "4:1 `webhooks` is not known here",
-            ),
+            ("openapi: 3.0.3\ninfo: {title: T, version: '1'}\npaths: {}\nsecurty: []\n", "4:1 `securty` is not known here"),
             (
                 "openapi: 3.0.3\ninfo:\n  title: [T]\npaths: {}\n",
                 "3:3 `info` is not OpenAPI 3.0: invalid type: sequence, expected a string",
@@ -216,28 +212,70 @@ mod tests {
         }
     }
 
-    #[test]
-    fn operations_without_a_name_or_a_gatekeeper_are_refused() {
-        assert_eq!(faults(&format!("  /a:\n    get:\n      {ANSWER}\n")), ["6:5 `operationId` is missing"]);
-        assert!(
-            faults(&format!("  /a:\n    get:\n      operationId: 'a b'\n      {ANSWER}\n"))[..]
-                .first()
-                .unwrap()
-                .starts_with("7:20 an `operationId` is")
-        );
-        let open = format!("openapi: 3.0.3\ninfo: {{title: T, version: '1'}}\npaths:\n{}", get(""));
-        assert_eq!(whole(&open), ["5:5 nothing says who may ask"]);
+    /// The obstacles of the operations of a document that loads, and its warnings as `line:column message`.
+    fn open(text: &str) -> (Vec<Option<String>>, Vec<String>) {
+        let contract = Contract::load(&[source("x.yaml", text)]).unwrap();
+        let obstacles = contract.operations().iter().map(|one| one.obstacle().map(str::to_owned)).collect();
+        let told = |fault: &Fault| format!("{}:{} {}", fault.line, fault.column, fault.message);
+        (obstacles, contract.warnings().iter().map(told).collect())
     }
 
     #[test]
-    fn names_and_shapes_are_taken_once_and_both_places_are_told() {
+    fn names_that_cannot_be_used_are_refused() {
+        for name in ["'a b'", "''", "7", "1a", "[a]"] {
+            let found = faults(&format!("  /a:\n    get:\n      operationId: {name}\n      {ANSWER}\n"));
+            assert!(found.first().unwrap().starts_with("7:20 an `operationId` is"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn an_operation_of_which_nothing_says_who_may_ask_has_an_obstacle() {
+        let text = format!("openapi: 3.0.3\ninfo: {{title: T, version: '1'}}\npaths:\n{}", get(""));
+        let (obstacles, warnings) = open(&text);
+        assert_eq!(obstacles, [Some("the contract does not say who may ask".to_owned())]);
+        assert_eq!(
+            warnings,
+            ["5:5 nothing says who may ask for 1 operations from here on: none of them can be exposed"]
+        );
+        assert_eq!(open(&format!("{HEAD}{}", get(""))), (vec![None], Vec::new()));
+    }
+
+    #[test]
+    fn proofs_that_are_asked_for_together_or_not_at_all_are_an_obstacle() {
+        let schemes = "components:\n  securitySchemes:\n    a: {type: http, scheme: basic}\n    b: {type: http, scheme: bearer}\n";
+        for (security, obstacle) in [
+            ("[{}]", Some("the contract asks for a proof and for none at once (`{}`)")),
+            ("[{a: []}, {}]", Some("the contract asks for a proof and for none at once (`{}`)")),
+            ("[{a: [], b: []}]", Some("the contract asks for several proofs at once")),
+            ("[{a: []}, {b: []}]", None),
+            ("[]", None),
+        ] {
+            let (obstacles, _) = open(&format!("{HEAD}{}{schemes}", get(&format!("      security: {security}\n"))));
+            assert_eq!(obstacles, [obstacle.map(str::to_owned)], "{security}");
+        }
+    }
+
+    #[test]
+    fn operations_without_a_name_are_named_after_method_and_path() {
+        let text = format!(
+            "{HEAD}  /things/{{id}}:\n    parameters: [{{name: id, in: path, required: true, schema: {{type: string}}}}]\n    get: {{{ANSWER}}}\n    put: {{{ANSWER}}}\n"
+        );
+        let contract = Contract::load(&[source("x.yaml", &text)]).unwrap();
+        let ids: Vec<&str> = contract.operations().iter().map(|operation| operation.id()).collect();
+        assert_eq!(ids, ["get_things_by_id", "put_things_by_id"]);
+        assert_eq!(
+            open(&text).1,
+            ["7:5 2 operations from here on have no `operationId`: this one is called `get_things_by_id`"]
+        );
+    }
+
+    #[test]
+    fn names_are_taken_once_and_both_places_are_told() {
         let first = source("a.yaml", &format!("{HEAD}{}", get("")));
         let name = source("b.yaml", &format!("{HEAD}  /b:\n    get:\n      operationId: a\n      {ANSWER}\n"));
-        let shape = source("b.yaml", &format!("{HEAD}  /a:\n    get:\n      operationId: b\n      {ANSWER}\n"));
         let stem = source("other/a.yaml", &format!("{HEAD}  /b:\n    get:\n      operationId: b\n      {ANSWER}\n"));
         for (second, expected) in [
             (name, "b.yaml:6:5: the operationId `a` is already used at a.yaml:6"),
-            (shape, "b.yaml:6:5: GET /a has the shape of /a at a.yaml:6"),
             (stem, "other/a.yaml:1:1: a document named `a` is already at a.yaml"),
         ] {
             let faults = Contract::load(&[first.clone(), second]).unwrap_err();
@@ -246,23 +284,71 @@ mod tests {
     }
 
     #[test]
-    fn templates_that_no_request_can_have_are_refused() {
+    fn templates_that_cannot_be_read_are_refused() {
         for (template, expected) in [
             ("a", "5:3 a path starts with `/`"),
-            ("/a/", "5:3 no request can have this path: the path ends with a slash"),
-            ("/a//b", "5:3 no request can have this path: the path has an empty segment"),
-            ("/../a", "5:3 no request can have this path: the path has a dot segment"),
-            ("/a/{x}.json", "5:3 a path template that cannot be used"),
             ("/a/{}", "5:3 a path template that cannot be used"),
             ("/a/{x}/{x}", "5:3 a path template that cannot be used"),
+            ("/a/{x}{x}", "5:3 a path template that cannot be used"),
             ("/a/{x", "5:3 a path template that cannot be used"),
             ("/a/x}", "5:3 a path template that cannot be used"),
-            ("/a b", "5:3 no request can have this path: the path has a character that is not allowed at byte 2"),
-            ("/a?b", "5:3 no request can have this path: the path has a character that is not allowed at byte 2"),
+            ("/a/}{", "5:3 a path template that cannot be used"),
+            ("/a/{{x}}", "5:3 a path template that cannot be used"),
         ] {
             let found = faults(&format!("  '{template}':\n    get:\n      operationId: a\n      {ANSWER}\n"));
             assert_eq!(found, [expected], "{template}");
         }
+    }
+
+    #[test]
+    fn templates_that_no_request_can_have_are_an_obstacle() {
+        let x = "    parameters: [{name: x, in: path, required: true, schema: {type: string}}]\n";
+        for (template, parameters, obstacle) in [
+            ("/a/", "", "no request can have this path: the path ends with a slash"),
+            ("/a//b", "", "no request can have this path: the path has an empty segment"),
+            ("/../a", "", "no request can have this path: the path has a dot segment"),
+            ("/a b", "", "no request can have this path: the path has a character that is not allowed at byte 2"),
+            ("/a?b", "", "no request can have this path: the path has a character that is not allowed at byte 2"),
+            ("/a/{x}.json", x, "a parameter of its path does not fill a whole segment"),
+        ] {
+            let text =
+                format!("{HEAD}  '{template}':\n{parameters}    get:\n      operationId: a\n      {ANSWER}\n");
+            let (obstacles, warnings) = open(&text);
+            assert_eq!(obstacles, [Some(obstacle.to_owned())], "{template}");
+            assert_eq!(warnings, [format!("5:3 {obstacle}")]);
+            let contract = Contract::load(&[source("x.yaml", &text)]).unwrap();
+            let found = contract.route("GET", &CanonicalPath::parse("/a/1.json").unwrap());
+            assert!(matches!(found, Route::NotFound), "{template}");
+        }
+    }
+
+    const BILLS: &str = "  /bills/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    get: {operationId: billById, responses: {'200': {description: d}}}
+  /bills/{token}:
+    parameters: [{name: token, in: path, required: true, schema: {type: string}}]
+    get: {operationId: billByToken, responses: {'200': {description: d}}}
+    put: {operationId: putBill, responses: {'200': {description: d}}}
+";
+
+    #[test]
+    fn templates_that_collide_are_told_with_both_places() {
+        let text = format!("{HEAD}{BILLS}");
+        assert_eq!(open(&text).1, ["10:5 GET /bills/{token} has the shape of /bills/{id} at x.yaml:7"]);
+        let mut contract = Contract::load(&[source("x.yaml", &text)]).unwrap();
+        assert_eq!(contract.collisions(), [(0, 1)]);
+        let served = |contract: &Contract, method: &str| {
+            let Route::Found(found) = contract.route(method, &CanonicalPath::parse("/bills/7").unwrap()) else {
+                unreachable!("{method}")
+            };
+            (found.operation.id().to_owned(), found.parameter("token").map(str::to_owned))
+        };
+        assert_eq!(served(&contract, "GET"), ("billById".to_owned(), None));
+        assert_eq!(served(&contract, "PUT"), ("putBill".to_owned(), Some("7".to_owned())));
+        contract.prefer(&|operation| operation.id() == "billByToken");
+        assert_eq!(served(&contract, "GET"), ("billByToken".to_owned(), Some("7".to_owned())));
+        contract.prefer(&|_| true);
+        assert_eq!(served(&contract, "GET").0, "billByToken");
     }
 
     #[test]
@@ -308,10 +394,8 @@ mod tests {
                 "      parameters: [{name: p, in: query, schema: {type: string}}, {name: p, in: query, schema: {type: string}}]\n",
                 "9:66 the parameter `p` is described twice",
             ),
-            ("      security: [{}]\n", "9:18 a security requirement names exactly one scheme"),
-            ("      security: [{a: [], b: []}]\n", "9:18 a security requirement names exactly one scheme"),
             ("      security: [{a: []}]\n", "9:19 no security scheme `a` in this document"),
-            ("    $ref: '#/components/x'\n", "9:5 `$ref` is not known here"),
+            ("    $ref: '#/components/x'\n", "9:5 beside these operations nothing can be referred to"),
         ] {
             let found = faults(&get(extra));
             assert!(found.iter().any(|fault| fault.starts_with(expected)), "{extra}{found:?}");
@@ -340,9 +424,9 @@ mod tests {
             )
         };
         assert_eq!(whole(&text("Q")), [""; 0]);
-        assert!(whole(&text("P")).first().unwrap().starts_with("9:20 more than 8 references"));
+        assert!(whole(&text("P")).first().unwrap().starts_with("9:20 the references from here go round in a circle"));
         assert!(whole(&text("N")).iter().any(|fault| fault.starts_with("13:15 nothing at")));
-        assert_eq!(faults("  /a:\n    get:\n      operationId: a\n      responses:\n        '200':\n          $ref: '#/components/responses/No'\n").len(), 2);
+        assert_eq!(faults("  /a:\n    get:\n      operationId: a\n      responses:\n        '200':\n          $ref: '#/components/responses/No'\n").len(), 1);
     }
 
     #[test]
@@ -412,13 +496,13 @@ mod tests {
     fn all_faults_come_at_once_in_order() {
         let bad = source(
             "b.yaml",
-            &format!("{HEAD}  /a:\n    get:\n      {ANSWER}\n    post:\n      operationId: 7\n      {ANSWER}\n"),
+            &format!("{HEAD}  /a:\n    get:\n      operationId: '?'\n      {ANSWER}\n    post:\n      operationId: 7\n      {ANSWER}\n"),
         );
         let worse = source("a.yaml", "a: [\n");
         let faults = Contract::load(&[bad, worse]).unwrap_err();
         let places: Vec<(String, usize)> = faults.iter().map(|fault| (fault.file.clone(), fault.line)).collect();
         assert_eq!(places.first().unwrap().0, "a.yaml");
-        assert!(places.iter().filter(|(file, _)| file == "b.yaml").map(|(_, line)| *line).eq([6, 9]), "{faults:?}");
+        assert!(places.iter().filter(|(file, _)| file == "b.yaml").map(|(_, line)| *line).eq([7, 10]), "{faults:?}");
     }
 
     const REQUESTS: &str = "  /a/{x}:

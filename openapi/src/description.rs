@@ -150,6 +150,14 @@ impl<'d> Reader<'d> {
     }
 
     fn path_item(&mut self, entry: &'d Entry, operations: &mut Vec<Described>) {
+        let own = entry.value.entries().iter().find(|entry| METHODS.contains(&entry.key.as_str()));
+        if let (Some(reference), Some(_)) = (entry.value.entry("$ref"), own) {
+            self.faults.add_with_help(
+                reference.mark,
+                "beside these operations nothing can be referred to",
+                "OpenAPI does not say which of the two counts: refer to a path item, or describe one",
+            );
+        }
         let Some(item) = self.resolve(&entry.value, "pathItems") else {
             return;
         };
