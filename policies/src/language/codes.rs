@@ -75,6 +75,11 @@ pub const CODES: &[Explanation] = &[
         "Every file begins with `qaqpa: v1`, so that an older program never reads a newer file in its own way.",
     ),
     code(
+        "P0012",
+        "cannot be formatted",
+        "`qaqpa fmt` changes how a file looks and never what it means. This one would not mean the same afterwards, so it was left as it is.",
+    ),
+    code(
         "P0101",
         "unknown key",
         "The key means nothing here. An unknown key is refused and never ignored: a misspelt limit would be no limit.",

@@ -9,6 +9,7 @@ pub mod compile;
 pub mod decode;
 pub mod document;
 pub mod effective;
+pub mod fmt;
 pub mod problem;
 pub mod schema;
 pub mod suggest;
