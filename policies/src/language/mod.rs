@@ -10,6 +10,7 @@ pub mod decode;
 pub mod document;
 pub mod effective;
 pub mod fmt;
+pub mod outline;
 pub mod problem;
 pub mod schema;
 pub mod suggest;
