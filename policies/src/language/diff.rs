@@ -1,0 +1,286 @@
+//! Compares two policy sets by what applies, not by how it is written.
+//!
+//! Works on effective rows: a key that moves to another file or another layer and leaves what applies as it is makes no
+//! difference. Each change says whether it lets more through. Must never read a file or know a rule beyond the tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::effective::{Effective, Row};
+use super::problem::Place;
+use super::strict::{Comparison, compare};
+
+/// Which way a change goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// It lets more through.
+    Loosens,
+    /// It lets less through.
+    Tightens,
+    /// It is another, and whether more or less comes through cannot be told.
+    Changes,
+}
+
+impl Direction {
+    /// Every direction, the most worrying first.
+    pub const ALL: [Direction; 3] = [Direction::Loosens, Direction::Tightens, Direction::Changes];
+
+    /// Returns the word that reports have for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Direction::Loosens => "loosens",
+            Direction::Tightens => "tightens",
+            Direction::Changes => "changes",
+        }
+    }
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The key, from the section on; of a definition that came or went as a whole, its name last.
+    pub path: Vec<String>,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// What applied before; none if nothing did.
+    pub before: Option<Side>,
+    /// What applies after; none if nothing does.
+    pub after: Option<Side>,
+    /// Whether a whole definition came or went: then the sides have no values.
+    pub whole: bool,
+}
+
+/// One side of a difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    /// The value, item by item.
+    pub value: Vec<String>,
+    /// Where it stands; none if nobody wrote it.
+    pub place: Option<Place>,
+}
+
+/// Tells what is different, sorted by path; nothing if the same applies.
+#[must_use]
+pub fn diff(before: &Effective, after: &Effective) -> Vec<Change> {
+    let (before, after) = (Set::of(before), Set::of(after));
+    let mut changes = Vec::new();
+    let definitions: BTreeSet<&[String]> = before.definitions.keys().chain(after.definitions.keys()).copied().collect();
+    for definition in definitions {
+        let sides = (before.definitions.get(definition), after.definitions.get(definition));
+        let (old, new) = match sides {
+            (Some(old), Some(new)) => (old, new),
+            (old, new) => {
+                changes.push(whole(definition, old, new));
+                continue;
+            }
+        };
+        let mut keys: BTreeSet<&[String]> = old.rows.keys().copied().collect();
+        keys.extend(new.rows.keys().copied());
+        changes.extend(keys.into_iter().filter_map(|key| one(old.rows.get(key).copied(), new.rows.get(key).copied())));
+    }
+    changes.sort_by(|a, b| a.path.cmp(&b.path));
+    changes
+}
+
+/// The rows of a set by definition; defaults are left out, for what they say stands at the operations.
+struct Set<'e> {
+    definitions: BTreeMap<&'e [String], Definition<'e>>,
+}
+
+#[derive(Clone, Default)]
+struct Definition<'e> {
+    rows: BTreeMap<&'e [String], &'e Row>,
+}
+
+impl<'e> Set<'e> {
+    fn of(effective: &'e Effective) -> Self {
+        let mut definitions: BTreeMap<&[String], Definition<'_>> = BTreeMap::new();
+        for row in &effective.rows {
+            if let Some(name) = definition(&row.path) {
+                definitions.entry(name).or_default().rows.insert(&row.path, row);
+            }
+        }
+        Self { definitions }
+    }
+}
+
+/// Returns the part of a path that names what is defined; none for what only says how others are read.
+fn definition(path: &[String]) -> Option<&[String]> {
+    let length = match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["defaults" | "tests" | "fixtures" | "qaqpa", ..] | ["apis", _, "defaults", ..] => return None,
+        // A loosening is told as one: what it loosens stands at the keys themselves.
+        ["apis", _, "operations", _, "override", ..] => 5,
+        ["apis", _, "operations", _, ..] => 4,
+        ["identity", "providers", _, ..] => 3,
+        _ => 2,
+    };
+    path.get(..length.min(path.len()))
+}
+
+fn whole(path: &[String], before: Option<&Definition<'_>>, after: Option<&Definition<'_>>) -> Change {
+    let came = after.is_some();
+    let words: Vec<&str> = path.iter().map(String::as_str).collect();
+    let direction = match words.as_slice() {
+        // What can be called, who can call, and who is believed.
+        ["apis", _, "operations", _] | ["clients", _] | ["identity", "providers", _] => {
+            if came {
+                Direction::Loosens
+            } else {
+                Direction::Tightens
+            }
+        }
+        // A scope that is not defined may be given to anybody.
+        ["scopes", _] => {
+            if came {
+                Direction::Tightens
+            } else {
+                Direction::Loosens
+            }
+        }
+        // What nobody names does nothing, and who names it is told there.
+        _ => Direction::Changes,
+    };
+    let side = |definition: &Definition<'_>| Side {
+        value: Vec::new(),
+        place: definition.rows.values().filter_map(|row| row.place.clone()).min(),
+    };
+    Change { path: path.to_vec(), direction, before: before.map(side), after: after.map(side), whole: true }
+}
+
+fn one(before: Option<&Row>, after: Option<&Row>) -> Option<Change> {
+    let row = after.or(before)?;
+    let value = |row: Option<&'_ Row>| row.map(|row| row.value.clone());
+    let (old, new) = (value(before), value(after));
+    let direction = match compare(row.kind, row.stricter, row.need, old.as_deref(), new.as_deref()) {
+        Comparison::Same => return None,
+        Comparison::Looser => Direction::Loosens,
+        Comparison::Stricter => Direction::Tightens,
+        Comparison::Other => Direction::Changes,
+    };
+    let side = |row: &Row| Side { value: row.value.clone(), place: row.place.clone() };
+    Some(Change { path: row.path.clone(), direction, before: before.map(side), after: after.map(side), whole: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::language::effective::Layer;
+    use crate::language::outline;
+
+    /// A set by its rows: `path = item, item`, all of it on a line.
+    fn set(file: &str, rows: &str) -> Effective {
+        let row = |(number, line): (usize, &str)| {
+            let (path, value) = line.trim().split_once(" = ").unwrap_or((line.trim(), ""));
+            let parts: Vec<&str> = path.split('.').collect();
+            let field = outline::find(&parts).map(|found| found.field).ok()?;
+            Some(Row {
+                path: parts.iter().map(|part| (*part).to_owned()).collect(),
+                value: value.split(", ").filter(|item| !item.is_empty()).map(str::to_owned).collect(),
+                place: Some(Place { file: Arc::from(file), line: number + 1, column: 1, length: 1 }),
+                layer: Layer::Own,
+                kind: &field.kind,
+                stricter: field.stricter,
+                need: field.need,
+            })
+        };
+        let lines = rows.lines().filter(|line| !line.trim().is_empty());
+        let rows: Vec<Row> = lines.enumerate().filter_map(row).collect();
+        assert!(!rows.is_empty(), "{file}");
+        Effective { rows }
+    }
+
+    fn told(before: &str, after: &str) -> Vec<String> {
+        let changes = diff(&set("before.yaml", before), &set("after.yaml", after));
+        let shown = |side: &Option<Side>| side.as_ref().map_or("-".to_owned(), |side| side.value.join(", "));
+        changes
+            .iter()
+            .map(|change| {
+                let (path, word) = (change.path.join("."), change.direction.word());
+                if change.whole {
+                    format!("{word} {path} {}", if change.after.is_some() { "came" } else { "went" })
+                } else {
+                    format!("{word} {path}: {} -> {}", shown(&change.before), shown(&change.after))
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn each_way_of_letting_more_through_is_told() {
+        let before = "
+            apis.payments.operations.pay.timeout = 3s
+            apis.payments.operations.pay.audit = required
+            apis.payments.operations.pay.requires.roles = PISP
+            apis.payments.operations.pay.stepUp = large-payment
+            apis.payments.operations.pay.validate.response = enforce
+            stepUp.large-payment.above = 250000 KZT
+            plans.a.limits = client 10/s burst 20
+            scopes.payments:write.roles = PISP
+            organisations.o.networks = 10.0.0.0/8
+        ";
+        let after = "
+            apis.payments.operations.pay.timeout = 5s
+            apis.payments.operations.pay.audit = standard
+            apis.payments.operations.pay.requires.roles = PISP, BANK
+            apis.payments.operations.refund.timeout = 3s
+            clients.new.plan = a
+            organisations.o.title = O
+            stepUp.large-payment.above = 300000 KZT
+            plans.a.limits = client 10/s burst 20
+        ";
+        assert_eq!(
+            told(before, after),
+            [
+                "loosens apis.payments.operations.pay.audit: required -> standard",
+                "loosens apis.payments.operations.pay.requires.roles: PISP -> PISP, BANK",
+                "loosens apis.payments.operations.pay.stepUp: large-payment -> -",
+                "loosens apis.payments.operations.pay.timeout: 3s -> 5s",
+                "loosens apis.payments.operations.pay.validate.response: enforce -> -",
+                "loosens apis.payments.operations.refund came",
+                "loosens clients.new came",
+                "loosens organisations.o.networks: 10.0.0.0/8 -> -",
+                "changes organisations.o.title: - -> O",
+                "loosens scopes.payments:write went",
+                "loosens stepUp.large-payment.above: 250000 KZT -> 300000 KZT",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_other_way_round_it_tightens() {
+        let before = "apis.a.operations.b.timeout = 5s\napis.a.operations.c.timeout = 1s\nlimits.l.mode = report";
+        let after = "apis.a.operations.b.timeout = 3s\nlimits.l.mode = enforce";
+        assert_eq!(
+            told(before, after),
+            [
+                "tightens apis.a.operations.b.timeout: 5s -> 3s",
+                "tightens apis.a.operations.c went",
+                "tightens limits.l.mode: report -> enforce",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_moves_and_applies_as_before_is_no_difference() {
+        let before = "defaults.timeout = 3s\napis.a.defaults.audit = required\napis.a.operations.b.timeout = 3s";
+        let after = "\n\napis.a.operations.b.timeout = 3000ms\napis.a.operations.b.maxBody = 64KiB";
+        assert!(told(before, after).is_empty(), "{:?}", told(before, after));
+    }
+
+    #[test]
+    fn a_loosening_is_told_as_one_beside_what_it_loosens() {
+        let before = "apis.a.operations.b.timeout = 3s";
+        let after = "
+            apis.a.operations.b.timeout = 9s
+            apis.a.operations.b.override.reason = slow backend
+            apis.a.operations.b.override.expires = 2027-01-31
+        ";
+        let expected = ["changes apis.a.operations.b.override came", "loosens apis.a.operations.b.timeout: 3s -> 9s"];
+        assert_eq!(told(before, after), expected);
+        let longer = after.replace("2027-01-31", "2027-06-30");
+        let expected = ["loosens apis.a.operations.b.override.expires: 2027-01-31 -> 2027-06-30"];
+        assert_eq!(told(after, &longer), expected);
+    }
+}
