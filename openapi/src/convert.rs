@@ -1,6 +1,225 @@
 //! Says in the words of OpenAPI 3.0 what a 3.1 document says, where that is exactly the same.
+//!
+//! It works on the tree, before anything is read from it: everybody else knows one language only. What 3.0 cannot say is a
+//! fault, by its name and where it stands. Parts that a 3.1 document refers to are taken to be 3.1 as well. Must never
+//! judge a document otherwise.
 
+use crate::convert_schema::schema;
+use crate::description::is_version;
+use crate::document::{Entry, Kind, Node};
+use crate::fault::Faults;
 use crate::library::Library;
+use std::collections::{BTreeSet, VecDeque};
 
-/// Converts every 3.1 document of a library, and what such documents refer to.
-pub(crate) fn convert(_library: &mut Library) {}
+/// The JSON Schema dialect whose meaning this knows.
+const DIALECTS: [&str; 2] =
+    ["https://spec.openapis.org/oas/3.1/dialect/base", "https://json-schema.org/draft/2020-12/schema"];
+
+/// What a place of a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum What {
+    Document,
+    Components,
+    PathItem,
+    Operation,
+    Parameter,
+    RequestBody,
+    Response,
+    Header,
+    MediaType,
+    Callback,
+    SecurityScheme,
+    Schema,
+}
+
+/// What is found while one file is converted.
+pub(crate) struct Findings {
+    pub(crate) faults: Faults,
+    /// References that were met, and what they lead to.
+    pub(crate) references: Vec<(String, What)>,
+}
+
+/// Converts every 3.1 document of a library, and the parts such documents refer to.
+pub(crate) fn convert(library: &mut Library) {
+    let mut waiting: VecDeque<(u16, String, What)> = VecDeque::new();
+    for file in library.documents().collect::<Vec<_>>() {
+        let version = library.root(file).and_then(|root| root.get("openapi")).and_then(Node::text);
+        if version.is_some_and(|version| is_version(version, "3.1.")) {
+            waiting.push_back((file, String::new(), What::Document));
+        }
+    }
+    let mut done = BTreeSet::new();
+    while let Some((file, pointer, what)) = waiting.pop_front() {
+        if !done.insert((file, pointer.clone(), what)) {
+            continue;
+        }
+        let mut findings = Findings { faults: Faults::of(library.names()), references: Vec::new() };
+        if let Some(node) = library.root_mut(file).and_then(|root| root.pointed_mut(&pointer)) {
+            place(node, what, &mut findings);
+        }
+        for (text, what) in findings.references {
+            // The places of a document are converted with it; those of parts have to be sought out.
+            let other = library.other_file(file, &text).filter(|other| !library.is_document(*other));
+            let pointer = text.split_once('#').map_or("", |(_, pointer)| pointer);
+            let own = (!library.is_document(file) && text.starts_with('#')).then_some(file);
+            if let Some(file) = other.or(own) {
+                waiting.push_back((file, crate::library::unescaped(pointer).into_owned(), what));
+            }
+        }
+        library.note(file, findings.faults);
+    }
+}
+
+/// Converts a place, and what stands in it.
+fn place(node: &mut Node, what: What, findings: &mut Findings) {
+    if what == What::Schema {
+        return schema(node, findings);
+    }
+    if let Some(text) = node.get("$ref").and_then(Node::text) {
+        findings.references.push((text.to_owned(), what));
+        // 3.1 lets a reference have words of its own; they are for readers, as ours are for nobody.
+        retain(node, |key| !matches!(key, "summary" | "description"));
+        return;
+    }
+    match what {
+        What::Document => document(node, findings),
+        What::Components => components(node, findings),
+        What::PathItem => path_item(node, findings),
+        What::Operation => operation(node, findings),
+        What::Parameter | What::Header => {
+            inner(node, "schema", What::Schema, findings);
+            each(node, "content", What::MediaType, findings);
+        }
+        What::RequestBody => each(node, "content", What::MediaType, findings),
+        What::Response => {
+            each(node, "headers", What::Header, findings);
+            each(node, "content", What::MediaType, findings);
+        }
+        What::MediaType => inner(node, "schema", What::Schema, findings),
+        What::Callback => values(node, What::PathItem, findings),
+        What::SecurityScheme => {
+            if let Some(kind) = node.get("type").filter(|kind| kind.text() == Some("mutualTLS")) {
+                beyond(kind, "a security scheme of the type `mutualTLS`", findings);
+            }
+        }
+        What::Schema => {}
+    }
+}
+
+fn document(node: &mut Node, findings: &mut Findings) {
+    if let Some(dialect) = node.get("jsonSchemaDialect").filter(|dialect| !is_known_dialect(dialect)) {
+        beyond(dialect, "another dialect of JSON Schema", findings);
+    }
+    if let Some(paths) = get_mut(node, "paths") {
+        values(paths, What::PathItem, findings);
+    } else {
+        // 3.1 lets a document be without paths.
+        add(node, "paths", Kind::Map(Vec::new()));
+    }
+    inner(node, "components", What::Components, findings);
+    if let Some(info) = get_mut(node, "info") {
+        retain(info, |key| key != "summary");
+        if let Some(license) = get_mut(info, "license") {
+            retain(license, |key| key != "identifier");
+        }
+    }
+    if let Some(version) = get_mut(node, "openapi") {
+        *version.kind_mut() = Kind::Text("3.0.3".to_owned());
+    }
+    // Requests that the provider sends, as callbacks are: nothing of ours.
+    retain(node, |key| !matches!(key, "jsonSchemaDialect" | "webhooks"));
+}
+
+fn components(node: &mut Node, findings: &mut Findings) {
+    for (key, what) in [
+        ("schemas", What::Schema),
+        ("parameters", What::Parameter),
+        ("requestBodies", What::RequestBody),
+        ("responses", What::Response),
+        ("headers", What::Header),
+        ("callbacks", What::Callback),
+        ("pathItems", What::PathItem),
+        ("securitySchemes", What::SecurityScheme),
+    ] {
+        each(node, key, what, findings);
+    }
+}
+
+fn path_item(node: &mut Node, findings: &mut Findings) {
+    for item in list_mut(node, "parameters") {
+        place(item, What::Parameter, findings);
+    }
+    for method in crate::structure::METHODS {
+        inner(node, method, What::Operation, findings);
+    }
+}
+
+fn operation(node: &mut Node, findings: &mut Findings) {
+    for item in list_mut(node, "parameters") {
+        place(item, What::Parameter, findings);
+    }
+    inner(node, "requestBody", What::RequestBody, findings);
+    each(node, "callbacks", What::Callback, findings);
+    if node.get("responses").is_some() {
+        each(node, "responses", What::Response, findings);
+    } else {
+        add(node, "responses", Kind::Map(Vec::new()));
+    }
+}
+
+/// Complains about something that 3.0 has no words for.
+pub(crate) fn beyond(node: &Node, what: &str, findings: &mut Findings) {
+    findings.faults.add_with_help(
+        node.mark(),
+        format!("OpenAPI 3.0 cannot say {what}"),
+        "this gateway judges by OpenAPI 3.0: say it in its words, or leave it out",
+    );
+}
+
+/// Tells whether a schema is written in the dialect of OpenAPI 3.1, or the one it stands on.
+pub(crate) fn is_known_dialect(node: &Node) -> bool {
+    node.text().is_some_and(|text| DIALECTS.contains(&text.trim_end_matches('#')))
+}
+
+fn inner(node: &mut Node, key: &str, what: What, findings: &mut Findings) {
+    if let Some(node) = get_mut(node, key) {
+        place(node, what, findings);
+    }
+}
+
+fn each(node: &mut Node, key: &str, what: What, findings: &mut Findings) {
+    if let Some(node) = get_mut(node, key) {
+        values(node, what, findings);
+    }
+}
+
+fn values(node: &mut Node, what: What, findings: &mut Findings) {
+    for entry in node.entries_mut().into_iter().flatten().filter(|entry| !entry.key.starts_with("x-")) {
+        place(&mut entry.value, what, findings);
+    }
+}
+
+pub(crate) fn get_mut<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
+    node.entries_mut()?.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
+}
+
+pub(crate) fn list_mut<'n>(node: &'n mut Node, key: &str) -> &'n mut [Node] {
+    match get_mut(node, key).map(Node::kind_mut) {
+        Some(Kind::List(items)) => items,
+        _ => &mut [],
+    }
+}
+
+pub(crate) fn retain(node: &mut Node, keep: impl Fn(&str) -> bool) {
+    if let Some(entries) = node.entries_mut() {
+        entries.retain(|entry| keep(&entry.key));
+    }
+}
+
+/// Adds a key; it stands where the map stands.
+pub(crate) fn add(node: &mut Node, key: &str, kind: Kind) {
+    let mark = node.mark();
+    if let Some(entries) = node.entries_mut() {
+        entries.push(Entry { key: key.to_owned(), mark, value: Node::new(mark, kind) });
+    }
+}

@@ -147,6 +147,21 @@ impl Node {
         pointer.split('/').skip(1).try_fold(self, |node, token| node.step(token))
     }
 
+    /// The node at the end of a JSON pointer, to be changed.
+    pub(crate) fn pointed_mut(&mut self, pointer: &str) -> Option<&mut Node> {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            return None;
+        }
+        pointer.split('/').skip(1).try_fold(self, |node, token| match &mut node.kind {
+            Kind::Map(entries) => {
+                let key = token.replace("~1", "/").replace("~0", "~");
+                entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
+            }
+            Kind::List(items) => token.parse::<usize>().ok().and_then(|index| items.get_mut(index)),
+            _ => None,
+        })
+    }
+
     /// One step along a JSON pointer.
     fn step(&self, token: &str) -> Option<&Node> {
         match &self.kind {

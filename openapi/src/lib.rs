@@ -3,6 +3,7 @@
 mod answer;
 mod contract;
 mod convert;
+mod convert_schema;
 mod derived;
 mod description;
 mod document;

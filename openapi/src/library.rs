@@ -286,7 +286,7 @@ fn resolved(from: &str, path: &str) -> String {
 }
 
 /// Writes out the `%XX` of a reference; what is no escape stays.
-fn unescaped(text: &str) -> Cow<'_, str> {
+pub(crate) fn unescaped(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }
