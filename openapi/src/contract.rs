@@ -3,9 +3,9 @@
 //! A contract is read whole or not at all, so that a half-read one is never served. Must never know policies, sockets or
 //! the time.
 
+use crate::convert;
 use crate::description::{self, Described, Reading};
 use crate::fault::{Fault, Source, stem};
-use crate::library::Library;
 use crate::operation::Operation;
 use crate::path::CanonicalPath;
 use crate::router::{Route, Router};
@@ -42,7 +42,7 @@ pub struct Report {
 /// # Errors
 /// Where there is more than a contract may hold together.
 pub fn check(sources: &[Source]) -> Result<Vec<Report>, Vec<Fault>> {
-    let library = Library::read(sources)?;
+    let library = convert::library(sources)?;
     let report = |file: u16| {
         let Reading { operations, mut faults, mut warnings } = description::read(&library, file);
         let count = operations.len();
@@ -65,7 +65,7 @@ impl Contract {
     /// # Errors
     /// Every fault of every document at once, sorted by file and place.
     pub fn load(sources: &[Source]) -> Result<Contract, Vec<Fault>> {
-        let library = Library::read(sources)?;
+        let library = convert::library(sources)?;
         let mut faults = Vec::new();
         let mut stems: BTreeMap<&str, &str> = BTreeMap::new();
         let mut names: BTreeMap<String, String> = BTreeMap::new();

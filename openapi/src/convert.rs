@@ -4,43 +4,25 @@
 //! fault, by its name and where it stands. Parts that a 3.1 document refers to are taken to be 3.1 as well. Must never
 //! judge a document otherwise.
 
-use crate::convert_schema::schema;
-use crate::description::is_version;
-use crate::document::{Entry, Kind, Node};
-use crate::fault::Faults;
-use crate::library::Library;
+use crate::convert_schema::{Findings, What, add, beyond, get_mut, is_known_dialect, list_mut, retain, schema};
+use crate::document::{Kind, Node};
+use crate::fault::{Fault, Faults, Source};
+use crate::library::{Library, unescaped};
+use crate::structure::{METHODS, is_version};
 use std::collections::{BTreeSet, VecDeque};
 
-/// The JSON Schema dialect whose meaning this knows.
-const DIALECTS: [&str; 2] =
-    ["https://spec.openapis.org/oas/3.1/dialect/base", "https://json-schema.org/draft/2020-12/schema"];
-
-/// What a place of a document is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum What {
-    Document,
-    Components,
-    PathItem,
-    Operation,
-    Parameter,
-    RequestBody,
-    Response,
-    Header,
-    MediaType,
-    Callback,
-    SecurityScheme,
-    Schema,
-}
-
-/// What is found while one file is converted.
-pub(crate) struct Findings {
-    pub(crate) faults: Faults,
-    /// References that were met, and what they lead to.
-    pub(crate) references: Vec<(String, What)>,
+/// Reads files that belong together, all in the words of 3.0.
+///
+/// # Errors
+/// Only where there is more than a contract may hold; what is wrong with a file stays with the file.
+pub(crate) fn library(sources: &[Source]) -> Result<Library, Vec<Fault>> {
+    let mut library = Library::read(sources)?;
+    convert(&mut library);
+    Ok(library)
 }
 
 /// Converts every 3.1 document of a library, and the parts such documents refer to.
-pub(crate) fn convert(library: &mut Library) {
+fn convert(library: &mut Library) {
     let mut waiting: VecDeque<(u16, String, What)> = VecDeque::new();
     for file in library.documents().collect::<Vec<_>>() {
         let version = library.root(file).and_then(|root| root.get("openapi")).and_then(Node::text);
@@ -63,7 +45,7 @@ pub(crate) fn convert(library: &mut Library) {
             let pointer = text.split_once('#').map_or("", |(_, pointer)| pointer);
             let own = (!library.is_document(file) && text.starts_with('#')).then_some(file);
             if let Some(file) = other.or(own) {
-                waiting.push_back((file, crate::library::unescaped(pointer).into_owned(), what));
+                waiting.push_back((file, unescaped(pointer).into_owned(), what));
             }
         }
         library.note(file, findings.faults);
@@ -149,7 +131,7 @@ fn path_item(node: &mut Node, findings: &mut Findings) {
     for item in list_mut(node, "parameters") {
         place(item, What::Parameter, findings);
     }
-    for method in crate::structure::METHODS {
+    for method in METHODS {
         inner(node, method, What::Operation, findings);
     }
 }
@@ -167,20 +149,6 @@ fn operation(node: &mut Node, findings: &mut Findings) {
     }
 }
 
-/// Complains about something that 3.0 has no words for.
-pub(crate) fn beyond(node: &Node, what: &str, findings: &mut Findings) {
-    findings.faults.add_with_help(
-        node.mark(),
-        format!("OpenAPI 3.0 cannot say {what}"),
-        "this gateway judges by OpenAPI 3.0: say it in its words, or leave it out",
-    );
-}
-
-/// Tells whether a schema is written in the dialect of OpenAPI 3.1, or the one it stands on.
-pub(crate) fn is_known_dialect(node: &Node) -> bool {
-    node.text().is_some_and(|text| DIALECTS.contains(&text.trim_end_matches('#')))
-}
-
 fn inner(node: &mut Node, key: &str, what: What, findings: &mut Findings) {
     if let Some(node) = get_mut(node, key) {
         place(node, what, findings);
@@ -196,30 +164,5 @@ fn each(node: &mut Node, key: &str, what: What, findings: &mut Findings) {
 fn values(node: &mut Node, what: What, findings: &mut Findings) {
     for entry in node.entries_mut().into_iter().flatten().filter(|entry| !entry.key.starts_with("x-")) {
         place(&mut entry.value, what, findings);
-    }
-}
-
-pub(crate) fn get_mut<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
-    node.entries_mut()?.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
-}
-
-pub(crate) fn list_mut<'n>(node: &'n mut Node, key: &str) -> &'n mut [Node] {
-    match get_mut(node, key).map(Node::kind_mut) {
-        Some(Kind::List(items)) => items,
-        _ => &mut [],
-    }
-}
-
-pub(crate) fn retain(node: &mut Node, keep: impl Fn(&str) -> bool) {
-    if let Some(entries) = node.entries_mut() {
-        entries.retain(|entry| keep(&entry.key));
-    }
-}
-
-/// Adds a key; it stands where the map stands.
-pub(crate) fn add(node: &mut Node, key: &str, kind: Kind) {
-    let mark = node.mark();
-    if let Some(entries) = node.entries_mut() {
-        entries.push(Entry { key: key.to_owned(), mark, value: Node::new(mark, kind) });
     }
 }

@@ -3,9 +3,36 @@
 //! 3.1 is JSON Schema 2020-12. What it says with words of its own is rewritten with older ones that judge every value
 //! alike; what only speaks to readers is dropped; what is left is a fault. Must never know where a schema stands.
 
-use crate::convert::{Findings, What, add, beyond, get_mut, is_known_dialect, list_mut, retain};
 use crate::document::{Entry, Kind, Node};
-use crate::fault::Mark;
+use crate::fault::{Faults, Mark};
+
+/// The JSON Schema dialect whose meaning this knows.
+const DIALECTS: [&str; 2] =
+    ["https://spec.openapis.org/oas/3.1/dialect/base", "https://json-schema.org/draft/2020-12/schema"];
+
+/// What a place of a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum What {
+    Document,
+    Components,
+    PathItem,
+    Operation,
+    Parameter,
+    RequestBody,
+    Response,
+    Header,
+    MediaType,
+    Callback,
+    SecurityScheme,
+    Schema,
+}
+
+/// What is found while one file is converted.
+pub(crate) struct Findings {
+    pub(crate) faults: Faults,
+    /// References that were met, and what they lead to.
+    pub(crate) references: Vec<(String, What)>,
+}
 
 /// Words for readers that 3.0 does not know: no value is judged by them.
 const FOR_READERS: [&str; 4] = ["$comment", "contentMediaType", "contentSchema", "examples"];
@@ -304,6 +331,45 @@ fn for_readers(node: &mut Node, findings: &mut Findings) {
     }
 }
 
+/// Complains about something that 3.0 has no words for.
+pub(crate) fn beyond(node: &Node, what: &str, findings: &mut Findings) {
+    findings.faults.add_with_help(
+        node.mark(),
+        format!("OpenAPI 3.0 cannot say {what}"),
+        "this gateway judges by OpenAPI 3.0: say it in its words, or leave it out",
+    );
+}
+
+/// Tells whether a schema is written in the dialect of OpenAPI 3.1, or the one it stands on.
+pub(crate) fn is_known_dialect(node: &Node) -> bool {
+    node.text().is_some_and(|text| DIALECTS.contains(&text.trim_end_matches('#')))
+}
+
+pub(crate) fn get_mut<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
+    node.entries_mut()?.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
+}
+
+pub(crate) fn list_mut<'n>(node: &'n mut Node, key: &str) -> &'n mut [Node] {
+    match get_mut(node, key).map(Node::kind_mut) {
+        Some(Kind::List(items)) => items,
+        _ => &mut [],
+    }
+}
+
+pub(crate) fn retain(node: &mut Node, keep: impl Fn(&str) -> bool) {
+    if let Some(entries) = node.entries_mut() {
+        entries.retain(|entry| keep(&entry.key));
+    }
+}
+
+/// Adds a key; it stands where the map stands.
+pub(crate) fn add(node: &mut Node, key: &str, kind: Kind) {
+    let mark = node.mark();
+    if let Some(entries) = node.entries_mut() {
+        entries.push(Entry { key: key.to_owned(), mark, value: Node::new(mark, kind) });
+    }
+}
+
 /// Adds a schema that has to hold too.
 fn also(node: &mut Node, other: Node) {
     if let Some(Kind::List(items)) = get_mut(node, "allOf").map(Node::kind_mut) {
@@ -326,7 +392,7 @@ mod tests {
 
     use super::*;
     use crate::document::parse;
-    use crate::fault::{Faults, Source};
+    use crate::fault::Source;
     use serde_json::Value;
 
     fn converted(text: &str) -> (Value, Vec<String>) {

@@ -12,7 +12,7 @@ use crate::path::CanonicalPath;
 use crate::reader::{NAME_BYTES_MAX, Reader, Scopes, is_name};
 use crate::router::segments;
 use crate::schema::Schemas;
-use crate::structure::{self, METHODS};
+use crate::structure::{self, METHODS, is_version};
 use std::collections::BTreeSet;
 
 const SILENT: &str = "the contract does not say who may ask";
@@ -68,17 +68,6 @@ fn check_version(root: &Node, faults: &mut Faults) -> bool {
             false
         }
     }
-}
-
-/// Tells whether a text is a version of one line: `3.0.3`, `3.0.0-RC2`.
-pub(crate) fn is_version(text: &str, line: &str) -> bool {
-    let Some(patch) = text.strip_prefix(line) else {
-        return false;
-    };
-    let (number, candidate) = patch.split_once('-').unwrap_or((patch, "rc"));
-    let digits = |text: &str| text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let candidate = candidate.to_ascii_lowercase();
-    !number.is_empty() && digits(number) && candidate.strip_prefix("rc").is_some_and(digits)
 }
 
 impl<'d> Reader<'d> {

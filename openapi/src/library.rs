@@ -3,7 +3,6 @@
 //! A reference is looked up among the given files only: nothing is fetched, and nothing outside of them can be reached.
 //! Must never decide what a file means.
 
-use crate::convert;
 use crate::document::{self, Node};
 use crate::fault::{Fault, Faults, Mark, Source};
 use std::borrow::Cow;
@@ -61,7 +60,7 @@ pub(crate) struct Lost {
 }
 
 impl Library {
-    /// Reads every file, and says in the words of 3.0 what 3.1 says.
+    /// Reads every file.
     ///
     /// # Errors
     /// Only where there is more than a contract may hold; what is wrong with a file stays with the file.
@@ -81,7 +80,6 @@ impl Library {
             library.add(source, position);
         }
         library.note_references();
-        convert::convert(&mut library);
         Ok(library)
     }
 

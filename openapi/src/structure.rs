@@ -14,6 +14,17 @@ use serde::de::DeserializeOwned;
 /// The methods of a path item, as OpenAPI writes them.
 pub(crate) const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
+/// Tells whether a text is a version of one line: `3.0.3`, `3.0.0-RC2`.
+pub(crate) fn is_version(text: &str, line: &str) -> bool {
+    let Some(patch) = text.strip_prefix(line) else {
+        return false;
+    };
+    let (number, candidate) = patch.split_once('-').unwrap_or((patch, "rc"));
+    let digits = |text: &str| text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let candidate = candidate.to_ascii_lowercase();
+    !number.is_empty() && digits(number) && candidate.strip_prefix("rc").is_some_and(digits)
+}
+
 /// Adds a fault for every piece of the document that is not OpenAPI 3.0.
 pub(crate) fn check(root: &Node, faults: &mut Faults) {
     // The pieces are looked at only where something is wrong: nearly every document is sound.
