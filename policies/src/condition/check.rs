@@ -13,7 +13,7 @@ use super::ConditionFault;
 use super::context::{BODY, FACTS, Kind, LIST_ITEMS_MAX, roots};
 use super::parse::Parsed;
 use super::slot::Slot;
-use super::value::{EQUAL, NUMBER};
+use super::value::{EQUAL, NUMBER, SCALAR};
 use crate::facts::OperationFacts;
 use crate::language::suggest::{did_you_mean, listed};
 
@@ -202,15 +202,15 @@ impl Checker<'_> {
             if self.operation.is_some_and(|operation| !operation.has_body) {
                 return self.refuse(node, "the contract describes no body for this operation", None);
             }
-            let kind = self.operation.map_or(Kind::Any, |operation| {
-                Kind::of_place(&operation.body, "").unwrap_or(Kind::Any)
-            });
+            let kind =
+                self.operation.map_or(Kind::Any, |operation| Kind::of_place(&operation.body, "").unwrap_or(Kind::Any));
             return Some(Path::Body(Vec::new(), kind));
         }
         if roots().any(|root| root == name) {
             return Some(Path::Root(name.clone()));
         }
-        let known: Vec<String> = roots().map(str::to_owned).chain(self.item.iter().map(|(item, _)| item.clone())).collect();
+        let known: Vec<String> =
+            roots().map(str::to_owned).chain(self.item.iter().map(|(item, _)| item.clone())).collect();
         let known = || known.iter().map(String::as_str);
         let members = FACTS.iter().filter(|fact| fact.name == name).map(|fact| format!("{}.{}", fact.group, fact.name));
         let likely = match did_you_mean(name, known()) {
@@ -236,8 +236,7 @@ impl Checker<'_> {
         {
             self.path(operand)?;
             let Some(fact) = FACTS.iter().find(|fact| fact.group == group && fact.name == field) else {
-                let known: Vec<&str> =
-                    FACTS.iter().filter(|fact| fact.group == group).map(|fact| fact.name).collect();
+                let known: Vec<&str> = FACTS.iter().filter(|fact| fact.group == group).map(|fact| fact.name).collect();
                 return self.unknown_member(node, group, field, &known);
             };
             return Some(Node::new(self.slot(Slot::Fact(fact.id)), fact.kind.kind(), 1));
@@ -291,7 +290,8 @@ impl Checker<'_> {
                 let before = format!("{pointer}/");
                 let names = operation.body.fields.iter().filter_map(|(place, _)| place.strip_prefix(&*before));
                 let known: Vec<&str> = names.filter(|name| !name.contains('/') && *name != "*").collect();
-                let group = if pointer.is_empty() { BODY.to_owned() } else { format!("{BODY}{}", pointer.replace('/', ".")) };
+                let group =
+                    if pointer.is_empty() { BODY.to_owned() } else { format!("{BODY}{}", pointer.replace('/', ".")) };
                 self.unknown_member(node, &group, field, &known)
             }
             (Kind::List(..), _) => {
@@ -409,7 +409,11 @@ impl Checker<'_> {
             (Kind::Any, _) | (_, Kind::Any) => {
                 let equal = Node::call(EQUAL, vec![one, other], Kind::Bool, TEXT_COST);
                 let unequal = name == operators::NOT_EQUALS;
-                return Some(if unequal { Node::call(operators::LOGICAL_NOT, vec![equal], Kind::Bool, 0) } else { equal });
+                return Some(if unequal {
+                    Node::call(operators::LOGICAL_NOT, vec![equal], Kind::Bool, 0)
+                } else {
+                    equal
+                });
             }
             (one, other) if one == other => {}
             (Kind::Int | Kind::Number, Kind::Int | Kind::Number) | (Kind::Null, _) | (_, Kind::Null) => {}
@@ -444,10 +448,16 @@ impl Checker<'_> {
             (Kind::Int, Kind::Int) => Kind::Int,
             (Kind::Number, Kind::Number) if !whole_only => Kind::Number,
             (Kind::Any, Kind::Any) => Kind::Any,
-            (Kind::Any, kind @ (Kind::Int | Kind::Number)) | (kind @ (Kind::Int | Kind::Number), Kind::Any) => kind.clone(),
+            (Kind::Any, kind @ (Kind::Int | Kind::Number)) | (kind @ (Kind::Int | Kind::Number), Kind::Any) => {
+                kind.clone()
+            }
             (Kind::Int, Kind::Number) | (Kind::Number, Kind::Int) if !whole_only => {
                 let help = "write whole numbers with `.0` where the other has decimals".to_owned();
-                return self.refuse(node, "a whole number and a number with decimals cannot be reckoned together", Some(help));
+                return self.refuse(
+                    node,
+                    "a whole number and a number with decimals cannot be reckoned together",
+                    Some(help),
+                );
             }
             (one, other) => {
                 return self.refuse(node, &format!("{one} and {other} cannot be reckoned with"), None);
@@ -504,6 +514,7 @@ impl Checker<'_> {
             }
         };
         let cost = u64::try_from(items).unwrap_or(u64::MAX);
+        let one = if one.kind == Kind::Any { Node::call(SCALAR, vec![one], Kind::Any, 0) } else { one };
         Some(Node::call(operators::IN, vec![one, many], Kind::Bool, cost))
     }
 

@@ -147,14 +147,26 @@ pub struct Fact {
 pub const FACTS: &[Fact] = &[
     fact(FactId::ClientId, "client", "id", FactKind::Text, "the client that calls"),
     fact(FactId::ClientOrganisation, "client", "organisation", FactKind::Text, "the id of its organisation"),
-    fact(FactId::ClientRoles, "client", "roles", FactKind::Texts, "what its organisation is licensed to do: `PISP`, `BANK`"),
+    fact(
+        FactId::ClientRoles,
+        "client",
+        "roles",
+        FactKind::Texts,
+        "what its organisation is licensed to do: `PISP`, `BANK`",
+    ),
     fact(FactId::ClientScopes, "client", "scopes", FactKind::Texts, "the scopes that it may ask for"),
     fact(FactId::TokenScopes, "token", "scopes", FactKind::Texts, "the scopes of the token that came with the request"),
     fact(FactId::RequestOperation, "request", "operation", FactKind::Text, "the operationId"),
     fact(FactId::RequestApi, "request", "api", FactKind::Text, "the API that the operation belongs to"),
     fact(FactId::RequestTime, "request", "time", FactKind::Time, "when the request was received"),
     fact(FactId::RequestHour, "request", "hour", FactKind::Int, "the hour of the day in Kazakhstan, 0 to 23"),
-    fact(FactId::RequestWeekday, "request", "weekday", FactKind::Int, "the day of the week in Kazakhstan, 1 is Monday, 7 is Sunday"),
+    fact(
+        FactId::RequestWeekday,
+        "request",
+        "weekday",
+        FactKind::Int,
+        "the day of the week in Kazakhstan, 1 is Monday, 7 is Sunday",
+    ),
     fact(FactId::RequestPeer, "request", "peer", FactKind::Text, "the address that the request came from"),
 ];
 
@@ -178,7 +190,11 @@ pub struct Function {
 /// Every function.
 pub const FUNCTIONS: &[Function] = &[
     function("has", "has(body.member)", "whether an optional member is there"),
-    function("money", "money(body.instructedAmount)", "the amount in tiyn; not judged unless it is well-formed and in KZT"),
+    function(
+        "money",
+        "money(body.instructedAmount)",
+        "the amount in tiyn; not judged unless it is well-formed and in KZT",
+    ),
     function("tenge", "tenge(250000)", "so many tenge in tiyn"),
     function("in_network", "in_network(request.peer, '10.0.0.0/8')", "whether an address lies in a network"),
     function("timestamp", "timestamp('2026-12-31T19:00:00Z')", "a point in time"),

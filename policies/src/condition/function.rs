@@ -58,7 +58,11 @@ impl Checker<'_> {
 
     fn unknown_function(&mut self, node: &IdedExpr, name: &str) -> Option<Node> {
         if let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) {
-            return self.refuse(node, &format!("`{name}` is not written like this"), Some(format!("like `{}`", function.usage)));
+            return self.refuse(
+                node,
+                &format!("`{name}` is not written like this"),
+                Some(format!("like `{}`", function.usage)),
+            );
         }
         let names = || FUNCTIONS.iter().map(|function| function.name);
         let help = match did_you_mean(name, names()) {
@@ -163,7 +167,11 @@ impl Checker<'_> {
         let node = self.walk(target)?;
         self.need(target, &node, &Kind::Text)?;
         let Some(text) = literal_text(pattern) else {
-            return self.refuse(pattern, "a pattern is a text between quotes, so that it is known when policies are loaded", None);
+            return self.refuse(
+                pattern,
+                "a pattern is a text between quotes, so that it is known when policies are loaded",
+                None,
+            );
         };
         if text.len() > PATTERN_BYTES_MAX {
             let message = format!("a pattern has at most {PATTERN_BYTES_MAX} bytes, this has {}", text.len());

@@ -147,7 +147,8 @@ impl Condition {
 
     /// Says why an evaluation failed; what `cel` says itself would hold values.
     fn reason(&self, error: &ExecutionError, held: &Held<'_>) -> String {
-        let known = |said: &str| [value::TOO_LARGE, value::BAD_MONEY, value::BAD_ADDRESS].into_iter().find(|why| *why == said);
+        let known =
+            |said: &str| [value::TOO_LARGE, value::BAD_MONEY, value::BAD_ADDRESS].into_iter().find(|why| *why == said);
         match error {
             ExecutionError::UndeclaredReference(_) => {
                 let missing = held.missing().filter_map(|index| self.program.slots.get(index));

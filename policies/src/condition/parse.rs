@@ -4,8 +4,8 @@
 //! bounded before it sees the text. Must not judge names: that is the checker's.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
+use std::thread;
 
 use cel::common::ast::{Expr, SourceInfo};
 use cel::{Env, IdedExpr, ParseErrors};
@@ -19,7 +19,14 @@ pub const TEXT_BYTES_MAX: usize = 32 * 1024;
 pub const OPERATORS_MAX: usize = 512;
 
 /// How deep brackets may be nested.
-pub const DEPTH_MAX: u16 = 32;
+pub const DEPTH_MAX: u16 = 16;
+
+/// How large the stack is that the parser gets, in bytes: it takes 200 KiB for each bracket when nothing is optimised, so
+/// that [`DEPTH_MAX`] of them need a fifth of this. Threads of a server have less.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
+
+/// What `cel` says of text that is nested too deeply.
+const TOO_DEEP: &str = "Recursion limit of";
 
 /// A tree and where its nodes stand.
 pub(super) struct Parsed {
@@ -32,14 +39,21 @@ pub(super) struct Parsed {
 /// Reads a text.
 pub(super) fn parse(text: &str) -> Result<Parsed, ConditionFault> {
     bounded(text)?;
-    let parser = PLAIN.parser().max_recursion_depth(DEPTH_MAX).error_recovery_limit(1);
-    // The parser is generated code over another library; what it cannot cope with is a fault of the text, not an end of ours.
-    let parsed = catch_unwind(AssertUnwindSafe(|| parser.parse_with_source_info(text)));
     let characters: Vec<char> = text.chars().collect();
+    // The parser is generated code over another library: what it cannot cope with ends this thread, and no other.
+    let parsed = thread::scope(|scope| {
+        let parse = || {
+            let parser = PLAIN.parser().max_recursion_depth(DEPTH_MAX).error_recovery_limit(1);
+            // What it says of errors cannot leave its thread.
+            parser.parse_with_source_info(text).map_err(|errors| syntax(&errors, text, &characters))
+        };
+        let parsing = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, parse);
+        parsing.ok().and_then(|parsing| parsing.join().ok())
+    });
     match parsed {
-        Ok(Ok((tree, source))) => Ok(Parsed { tree, source, text: characters }),
-        Ok(Err(errors)) => Err(syntax(&errors, text, &characters)),
-        Err(_) => Err(ConditionFault::whole(text, "this cannot be read as a condition", None)),
+        Some(Ok((tree, source))) => Ok(Parsed { tree, source, text: characters }),
+        Some(Err(fault)) => Err(fault),
+        None => Err(ConditionFault::whole(text, "this cannot be read as a condition", None)),
     }
 }
 
@@ -47,7 +61,9 @@ impl Parsed {
     /// Tells where the word or sign stands that a node was made from, in characters.
     pub(super) fn place(&self, node: &IdedExpr) -> Range<usize> {
         let Some((start, stop)) = self.source.offset_for(node.id) else { return 0..self.text.len() };
-        let (start, end) = (start as usize, (stop as usize).saturating_add(1));
+        // The parser counts bytes.
+        let (start, end) =
+            (self.characters_before(start as usize), self.characters_before((stop as usize).saturating_add(1)));
         match &node.expr {
             Expr::Select(select) => self.word_after(end, select.field.chars().count()),
             Expr::Call(call) if call.func_name.starts_with(|first: char| first.is_ascii_alphabetic()) => {
@@ -57,8 +73,15 @@ impl Parsed {
         }
     }
 
+    fn characters_before(&self, byte: usize) -> usize {
+        let begins =
+            |bytes: &mut usize, character: &char| Some(std::mem::replace(bytes, *bytes + character.len_utf8()));
+        self.text.iter().scan(0, begins).take_while(|at| *at < byte).count()
+    }
+
     fn word_after(&self, at: usize, length: usize) -> Range<usize> {
-        let blanks = self.text.get(at..).into_iter().flatten().take_while(|character| character.is_whitespace()).count();
+        let blanks =
+            self.text.get(at..).into_iter().flatten().take_while(|character| character.is_whitespace()).count();
         at + blanks..at + blanks + length
     }
 
@@ -79,7 +102,9 @@ fn bounded(text: &str) -> Result<(), ConditionFault> {
         return Err(ConditionFault::whole(text, "a condition is needed here", None));
     }
     let characters: Vec<char> = text.chars().collect();
-    if let Some(offset) = characters.iter().position(|character| character.is_control() && !matches!(character, '\n' | '\t' | '\r')) {
+    if let Some(offset) =
+        characters.iter().position(|character| character.is_control() && !matches!(character, '\n' | '\t' | '\r'))
+    {
         let message = "a control character may not stand in a condition".to_owned();
         return Err(ConditionFault { offset, length: 1, message, help: None });
     }
@@ -116,10 +141,17 @@ fn syntax(errors: &ParseErrors, text: &str, characters: &[char]) -> ConditionFau
     let (line, column) = (usize::try_from(first.pos.0).unwrap_or(0), usize::try_from(first.pos.1).unwrap_or(0));
     let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(|line| line.chars().count()).sum();
     let offset = (before + column.saturating_sub(1)).min(characters.len().saturating_sub(1));
+    if first.msg.contains(TOO_DEEP) {
+        let message = format!("brackets and choices are nested deeper than {DEPTH_MAX}");
+        return ConditionFault::whole(text, &message, None);
+    }
     let help = words_of_other_languages(text).map(str::to_owned);
-    let message = match first.msg.lines().next() {
-        Some(said) if !said.is_empty() && said != "UNKNOWN" => format!("this is no CEL expression: {said}"),
-        _ => "this is no CEL expression".to_owned(),
+    // What was expected instead is a list of every sign there is.
+    let said = first.msg.lines().next().unwrap_or_default().trim_start_matches("Syntax error: ");
+    let said = said.split(" expecting {").next().unwrap_or_default();
+    let message = match said {
+        "" | "UNKNOWN" => "this is no CEL expression".to_owned(),
+        said => format!("this is no CEL expression: {said}"),
     };
     ConditionFault { offset, length: 1, message, help }
 }

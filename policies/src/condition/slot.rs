@@ -82,9 +82,8 @@ impl Slot {
             Slot::HasBody(path) => {
                 let Some((last, way)) = path.split_last() else { return Ok(Taken::Missing) };
                 let object = facts.body.and_then(|body| member(body, way)).and_then(Value::as_object);
-                Ok(object.map_or(Taken::Missing, |object| {
-                    Taken::Owned(Box::new(CelBool::from(object.contains_key(last))))
-                }))
+                Ok(object
+                    .map_or(Taken::Missing, |object| Taken::Owned(Box::new(CelBool::from(object.contains_key(last))))))
             }
         }
     }
@@ -146,7 +145,8 @@ fn fact<'a>(id: FactId, facts: &ConditionFacts<'a>) -> Option<Box<dyn Val + 'a>>
 }
 
 fn texts<'a>(texts: impl Iterator<Item = &'a str>) -> Box<dyn Val + 'a> {
-    let items: Vec<Box<dyn Val + 'a>> = texts.map(|text| Box::new(CelString::from(text)) as Box<dyn Val + 'a>).collect();
+    let items: Vec<Box<dyn Val + 'a>> =
+        texts.map(|text| Box::new(CelString::from(text)) as Box<dyn Val + 'a>).collect();
     Box::new(CelList::from(items))
 }
 

@@ -117,7 +117,8 @@ fn now() -> Timestamp {
 }
 
 fn judge(text: &str, open: bool, body: Option<&Value>) -> Result<bool, String> {
-    let condition = Condition::compile(text, "here:1", Some(&operation(open))).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
+    let condition = Condition::compile(text, "here:1", Some(&operation(open)))
+        .unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
     let (policy, client, scopes) = (policy(), client(), ScopeSet::of(["payments:write"]));
     let facts = ConditionFacts {
         policy: &policy,
@@ -132,7 +133,8 @@ fn judge(text: &str, open: bool, body: Option<&Value>) -> Result<bool, String> {
 
 /// The text between the marks of the first fault, and what is said.
 fn fault(text: &str) -> (String, String, String) {
-    let faults = Condition::compile(text, "here:1", Some(&operation(false))).err().unwrap_or_else(|| panic!("{text} passes"));
+    let faults =
+        Condition::compile(text, "here:1", Some(&operation(false))).err().unwrap_or_else(|| panic!("{text} passes"));
     let first = faults.first().unwrap();
     let marked: String = text.chars().skip(first.offset).take(first.length).collect();
     (marked, first.message.clone(), first.help.clone().unwrap_or_default())
@@ -142,7 +144,12 @@ fn fault(text: &str) -> (String, String, String) {
 fn what_is_wrong_with_names_and_kinds_is_told_where_it_stands() {
     for (text, marked, message, help) in [
         ("clint.id == 'a'", "clint", "nothing is known under the name `clint`", "did you mean `client`?"),
-        ("organisation == 'a'", "organisation", "nothing is known under the name `organisation`", "did you mean `client.organisation`?"),
+        (
+            "organisation == 'a'",
+            "organisation",
+            "nothing is known under the name `organisation`",
+            "did you mean `client.organisation`?",
+        ),
         ("count > 3", "count", "nothing is known under the name `count`", "did you mean `body.count`?"),
         ("zzzzzz", "zzzzzz", "nothing is known", "known are `client`, `token`, `request` and `body`"),
         ("true && client .rolez == 1", "rolez", "`client` has no member `rolez`", "did you mean `roles`?"),
@@ -153,7 +160,12 @@ fn what_is_wrong_with_names_and_kinds_is_told_where_it_stands() {
         ("body.items.code == 'A'", "code", "a list has no member `code`", "`exists` and `all`"),
         ("body.items.exists(i, i.cod == 'A')", "cod", "`body.items.*` has no member `cod`", "did you mean `code`?"),
         ("body.count == '3'", "==", "a whole number is never equal to a text", ""),
-        ("body.instructedAmount > 5", ">", "an object and a whole number have no order", "money(body.instructedAmount)"),
+        (
+            "body.instructedAmount > 5",
+            ">",
+            "an object and a whole number have no order",
+            "money(body.instructedAmount)",
+        ),
         ("request.time < '2027-01-01'", "<", "a point in time and a text have no order", "timestamp("),
         ("body.tags == ['a']", "tags", "a list cannot be compared as a whole", "`in`"),
         ("body.text && true", "text", "true or false is needed here, this is a text", ""),
@@ -163,7 +175,7 @@ fn what_is_wrong_with_names_and_kinds_is_told_where_it_stands() {
         ("body.text + 'a' == 'b'", "+", "a text and a text cannot be reckoned with", ""),
         ("-body.text == 'b'", "text", "a text has no negative", ""),
         ("body.count / 0 == 1", "0", "nothing can be divided by zero", ""),
-        ("body.rate / -0.0 == 1.0", "-", "nothing can be divided by zero", ""),
+        ("body.rate / -0.0 == 1.0", "0.0", "nothing can be divided by zero", ""),
         ("body.count % 0 == 1", "0", "nothing can be divided by zero", ""),
         ("body.rate % 2 == 1", "%", "cannot be reckoned with", ""),
         ("'PISP' in body.text", "text", "a text is no list", "['A', 'B']"),
@@ -211,6 +223,8 @@ fn what_is_wrong_with_names_and_kinds_is_told_where_it_stands() {
         ("type(5) == int", "type", "there is no function `type`", ""),
         ("@1 == 5", "@", "this is no CEL expression", ""),
         ("body.?text == 'a'", "", "this is no CEL expression", ""),
+        ("'юрта \u{1f600}' == 'ө' && body.count", "count", "true or false is needed here", ""),
+        ("'юрта' ==\n 'ө' & body.urgent", "&", "this is no CEL expression", "`&&`"),
         (".body.text == 'a'", "body", "nothing is known under the name `.body`", "did you mean `body`?"),
     ] {
         let (found, said, advice) = fault(text);
@@ -222,7 +236,8 @@ fn what_is_wrong_with_names_and_kinds_is_told_where_it_stands() {
 
 #[test]
 fn every_fault_is_told_at_once_in_order() {
-    let faults = Condition::compile("clint.id == 'a' &&\n body.cont > 5 || zzz(1)", "here:1", Some(&operation(false))).unwrap_err();
+    let faults = Condition::compile("clint.id == 'a' &&\n body.cont > 5 || zzz(1)", "here:1", Some(&operation(false)))
+        .unwrap_err();
     let offsets: Vec<usize> = faults.iter().map(|fault| fault.offset).collect();
     assert_eq!(offsets, [0, 25, 37], "{faults:?}");
 }
@@ -325,7 +340,7 @@ fn what_cannot_be_judged_says_why_without_a_value() {
         ("money(body.instructedAmount) > 5", "an amount is malformed or in another currency"),
         ("money(body.extra.deep) > 5", member),
         ("money(body.extra.text) > 5", kind),
-        ("money(body.extra.list) > 5", member),
+        ("money(body.extra.list) > 5", kind),
         ("body.count + 1 > 5", "a number became too large"),
         ("tenge(body.count) > 5", "a number became too large"),
         ("-body.count - 2 < 5", "a number became too large"),
@@ -337,13 +352,15 @@ fn what_cannot_be_judged_says_why_without_a_value() {
         ("body.tags[0] == 'a'", kind),
         ("body.items[9].code == 'a'", member),
         ("body.items[-1].code == 'a'", member),
+        ("body.extra.list[9] == 'a'", member),
         ("body.items.all(item, item.code != 'a')", kind),
         ("body.items.all(item, item.price > 1.0)", member),
         ("body.extra.deep == 'a'", kind),
         ("body.extra.deep != 'a'", kind),
         ("body.extra.list == body.extra.list", kind),
         ("body.extra.deep > 5", kind),
-        ("body.extra.deep in body.extra.list && body.extra.text > 5", kind),
+        ("body.extra.deep in body.extra.list", kind),
+        ("!(body.extra.deep in ['a'])", kind),
         ("5 in body.extra.deep", kind),
         ("body.extra.deep.all(x, true)", kind),
         ("body.extra.deep && true", kind),
@@ -355,11 +372,11 @@ fn what_cannot_be_judged_says_why_without_a_value() {
         ("body.extra.list + 5 > 5", kind),
         ("body.extra.list + body.extra.list > 5", kind),
         ("body.extra.big + 1 > 5", kind),
-        ("body.extra.text.contains('a') && body.extra.deep.contains('a')", kind),
+        ("body.extra.text.contains('s') && body.extra.deep.contains('a')", kind),
         ("body.extra.deep.matches('a')", kind),
         ("size(body.extra.deep) > 5", kind),
         ("size(body.extra.yes) > 5", kind),
-        ("body.extra.list[body.extra.text] == 5", kind),
+        ("body.extra.list[body.extra.text] == 5", member),
         ("body.extra.text[0] == 5", kind),
         ("body.extra.text.more == 5", "`body.extra.text.more` is not there"),
         ("in_network(body.text, '10.0.0.0/8')", "a text is no address"),
@@ -452,7 +469,7 @@ fn bounds_hold_on_both_sides() {
     // Depth.
     let deep = |depth: usize| format!("{}true{}", "(".repeat(depth), ")".repeat(depth));
     passes(&deep(usize::from(DEPTH_MAX))).unwrap();
-    refused(&deep(usize::from(DEPTH_MAX) + 1), "Recursion limit");
+    refused(&deep(usize::from(DEPTH_MAX) + 1), "nested deeper than 16");
     // Items of a list.
     let many = |count: usize| format!("body.count in [{}]", vec!["7"; count].join(", "));
     passes(&many(context::LIST_ITEMS_MAX)).unwrap();
@@ -488,4 +505,199 @@ fn bounds_of_values_hold_on_both_sides() {
         Err(value::TOO_LARGE.to_owned())
     );
     assert!(judge("body.tags.all(t, size(t) > 1)", false, Some(&item(TEXT_VALUE_BYTES_MAX + 1))).is_err());
+}
+
+/// Numbers that look random and are the same in every run (xorshift).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % (sides.max(1) as u64)).unwrap()
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from.get(self.roll(from.len())).copied().unwrap()
+    }
+
+    /// An expression of random make, mostly well-formed.
+    fn expression(&mut self, depth: usize, described: bool) -> String {
+        const LEAVES: &[&str] = &[
+            "true",
+            "false",
+            "null",
+            "1",
+            "-3",
+            "2.5",
+            "'a'",
+            "'A'",
+            "client.id",
+            "client.roles",
+            "token.scopes",
+            "request.time",
+            "request.hour",
+            "request.peer",
+            "body.count",
+            "body.rate",
+            "body.text",
+            "body.urgent",
+            "body.tags",
+            "body.items",
+            "body.extra",
+            "body.extra.deep",
+            "body.extra.none",
+            "body.instructedAmount",
+            "body.nothing",
+            "i",
+            "i.code",
+            "i.price",
+            "['a', 'b']",
+            "[1, 2]",
+            "[]",
+            "timestamp('2026-12-31T19:00:00Z')",
+            "9223372036854775807",
+        ];
+        const BETWEEN: &[&str] =
+            &["&&", "||", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "in", "? true :", "."];
+        // What the contract does not describe passes the checks, so that it is evaluated.
+        const UNDESCRIBED: &[&str] = &[
+            "body.extra",
+            "body.extra.deep",
+            "body.extra.none",
+            "body.extra.name",
+            "body.extra.nothing",
+            "true",
+            "'x'",
+            "1",
+        ];
+        if depth == 0 {
+            return self.pick(if described { LEAVES } else { UNDESCRIBED }).to_owned();
+        }
+        let one = self.expression(depth - 1, described);
+        match self.roll(12) {
+            0..=5 => format!("{one} {} {}", self.pick(BETWEEN), self.expression(depth - 1, described)),
+            6 => format!("({one})"),
+            7 => format!("{}{one}", self.pick(&["!", "-", "!!", "--"])),
+            8 => format!("{}({one})", self.pick(&["has", "money", "tenge", "size", "timestamp", "dyn"])),
+            9 => format!("{one}[{}]", self.expression(depth - 1, described)),
+            10 => {
+                format!("{one}.{}(i, {})", self.pick(&["exists", "all", "map"]), self.expression(depth - 1, described))
+            }
+            _ => format!(
+                "{one}.{}({})",
+                self.pick(&["contains", "matches", "startsWith", "size"]),
+                self.expression(depth - 1, described)
+            ),
+        }
+    }
+}
+
+/// Bodies that fit the contract, and some that do not.
+fn bodies() -> Vec<Value> {
+    let odd = json!({"text": 5, "tags": {"a": 1}, "items": "x", "count": "3", "instructedAmount": [1], "extra": [null, {}], "urgent": {}});
+    vec![body(), odd, json!({}), json!([1, 2]), json!(null), json!("text")]
+}
+
+fn holds_together(text: &str) -> bool {
+    match Condition::compile(text, "here:1", Some(&operation(true))) {
+        Ok(condition) => {
+            let (policy, client, scopes) = (policy(), client(), ScopeSet::of(["payments:write"]));
+            for body in bodies() {
+                let (client, scopes, peer) = (Some(&client), Some(&scopes), Some([10, 0, 0, 1].into()));
+                let facts = ConditionFacts { policy: &policy, client, scopes, peer, body: Some(&body), now: now() };
+                let _ = condition.judge(&facts);
+            }
+            true
+        }
+        Err(faults) => {
+            let characters = text.chars().count().max(1);
+            assert!(!faults.is_empty(), "{text}");
+            for fault in faults {
+                assert!(fault.length > 0 && fault.offset + fault.length <= characters, "{text:?}: {fault:?}");
+            }
+            false
+        }
+    }
+}
+
+#[test]
+fn nothing_that_is_written_panics() {
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let signs = [
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "'",
+        "\"",
+        "`",
+        "\\",
+        ".",
+        ",",
+        "?",
+        ":",
+        "!",
+        "-",
+        "&",
+        "=",
+        "@",
+        "#",
+        "\n",
+        "\t",
+        "ю",
+        "\u{1f600}",
+        "\u{301}",
+        "\u{0}",
+        "r'",
+        "b'",
+        "'''",
+        "\"\"\"",
+        "//",
+        "0x",
+        "1e",
+        "1u",
+        " in ",
+        "e",
+        "9",
+        "\\u12",
+        "\\x",
+        "\\777",
+        "_",
+    ];
+    let mut passed = 0;
+    for round in 0..1500 {
+        let depth = 1 + dice.roll(4);
+        let mut text = dice.expression(depth, round % 4 < 2);
+        if round % 2 == 1 {
+            for _ in 0..=dice.roll(4) {
+                let mut characters: Vec<char> = text.chars().collect();
+                let at = dice.roll(characters.len());
+                match dice.roll(3) {
+                    0 if !characters.is_empty() => {
+                        characters.remove(at);
+                    }
+                    1 => characters.truncate(at),
+                    _ => {
+                        let sign = dice.pick(&signs);
+                        characters.splice(at..at, sign.chars());
+                    }
+                }
+                text = characters.into_iter().collect();
+            }
+        }
+        passed += usize::from(holds_together(&text));
+    }
+    assert!(passed > 100, "{passed} passed: the dice only make refused ones");
+    for _ in 0..500 {
+        let length = 1 + dice.roll(40);
+        let text: String = (0..length).map(|_| dice.pick(&signs)).collect();
+        holds_together(&text);
+        let text: String =
+            (0..length).filter_map(|_| char::from_u32(u32::try_from(dice.roll(0x3000)).unwrap())).collect();
+        holds_together(&text);
+    }
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use cel::common::traits::{Comparer, Container, Indexer, Iterable, Iterator as Items, Sizer};
 use cel::common::types::{
-    CelBool, CelDouble, CelInt, CelNull, CelString, CelUInt, DYN_TYPE, Kind as CelKind, LIST_TYPE, MAP_TYPE, STRING_TYPE,
-    Type,
+    CelBool, CelDouble, CelInt, CelNull, CelString, CelUInt, DYN_TYPE, Kind as CelKind, LIST_TYPE, MAP_TYPE,
+    STRING_TYPE, Type,
 };
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::{Env, ExecutionError};
@@ -31,6 +31,8 @@ pub(super) const MONEY: &str = "@money";
 pub(super) const NUMBER: &str = "@number";
 /// The function that compares where the contract does not tell what.
 pub(super) const EQUAL: &str = "@equal";
+/// The function that lets pass what is neither an object nor a list.
+pub(super) const SCALAR: &str = "@scalar";
 /// The function that looks for a pattern.
 pub(super) const MATCHES: &str = "@matches";
 /// The function that looks into a network.
@@ -43,6 +45,7 @@ pub(super) static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
         env.add_overload(MONEY, "money_map", vec![MAP_TYPE], money),
         env.add_overload(NUMBER, "number_dyn", vec![DYN_TYPE], number),
         env.add_overload(EQUAL, "equal_dyn", vec![DYN_TYPE, DYN_TYPE], equal),
+        env.add_overload(SCALAR, "scalar_dyn", vec![DYN_TYPE], scalar),
         env.add_overload(MATCHES, "matches_pattern", vec![STRING_TYPE, PATTERN_TYPE.to_owned()], matches),
         env.add_overload(IN_NETWORK, "in_network", vec![STRING_TYPE, NETWORK_TYPE.to_owned()], in_network),
     ];
@@ -327,7 +330,10 @@ fn number<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Execution
     let value = args.first().ok_or_else(nothing)?;
     if let Some(whole) = value.downcast_ref::<CelInt>() {
         // As precise as JSON numbers are to most who write them.
-        #[expect(clippy::cast_precision_loss, reason = "what is more precise than a double is no number but an identifier")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "what is more precise than a double is no number but an identifier"
+        )]
         return Ok(CowVal::owned(CelDouble::from(*whole.inner() as f64)));
     }
     match value.downcast_ref::<CelDouble>() {
@@ -339,13 +345,21 @@ fn number<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Execution
 fn equal<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let [left, right] = args.as_slice() else { return Err(nothing()) };
     for side in [left, right] {
-        // Two objects are never compared, so that no answer about them would be true.
-        let kind = side.get_type().kind();
-        if matches!(kind, CelKind::List | CelKind::Map) || side.downcast_ref::<Unfit>().is_some() {
-            return Err(unfit(side.as_ref()));
-        }
+        is_scalar(side.as_ref())?;
     }
     Ok(CowVal::owned(CelBool::from(left.equals(right.as_ref()))))
+}
+
+fn scalar<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let value = args.into_iter().next().ok_or_else(nothing)?;
+    is_scalar(value.as_ref())?;
+    Ok(value)
+}
+
+// An object is equal to nothing here: a caller who sends one in place of a text would pass for not being that text.
+fn is_scalar(value: &dyn Val) -> Result<(), ExecutionError> {
+    let compound = matches!(value.get_type().kind(), CelKind::List | CelKind::Map);
+    if compound || value.downcast_ref::<Unfit>().is_some() { Err(unfit(value)) } else { Ok(()) }
 }
 
 fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
