@@ -25,7 +25,7 @@ use crate::layer::once::LEASE_MARGIN;
 use crate::layer::read;
 use crate::layer::trace::INTERACTION;
 use crate::reach::Reach;
-use crate::reply::{json_reply, unknown_outcome};
+use crate::reply::{OfOurs, json_reply, unknown_outcome};
 
 /// Whose request it is, by the gateway's word.
 const ORGANISATION: HeaderName = HeaderName::from_static("x-qaqpa-organisation");
@@ -168,7 +168,9 @@ impl Wanted {
             // A backend's "not found" alone could make a client pay again.
             let fate = fate.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
             if let Some(body) = fate.and_then(|fate| shown(&self.reference, fate)) {
-                return Ok(Some(json_reply(StatusCode::OK, &body)));
+                let mut reply = json_reply(StatusCode::OK, &body);
+                reply.extensions_mut().insert(OfOurs);
+                return Ok(Some(reply));
             }
         }
         Ok(None)

@@ -21,6 +21,10 @@ pub(crate) fn json_reply(status: StatusCode, body: &Value) -> Reply {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OutcomeUnknown;
 
+/// Marks an answer of our own to an operation that a backend answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OfOurs;
+
 /// Answers a money call of `at` whose outcome is not known, and says where it can be read, if it can.
 pub(crate) fn unknown_outcome(reference: &str, settled_by: Option<&StatusOperation>, at: Timestamp) -> Reply {
     let mut body = shown(reference, Fate::Undecided { since: at }).unwrap_or_default();
@@ -35,5 +39,6 @@ pub(crate) fn unknown_outcome(reference: &str, settled_by: Option<&StatusOperati
     // It may be made on the way out, where `redact` no longer sees it.
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply.extensions_mut().insert(OutcomeUnknown);
+    reply.extensions_mut().insert(OfOurs);
     reply
 }

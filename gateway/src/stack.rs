@@ -35,7 +35,7 @@ use crate::reach::Reach;
 fn way(house: &Arc<House>, generation: &Arc<Generation>, reach: &Arc<Reach>) -> impl Refine<Box<Arrived>, Out = Reply> + 'static {
     let number = generation.number;
     let done = ServiceBuilder::new()
-        .layer(RedactLayer)
+        .layer(RedactLayer(Arc::clone(house)))
         .service(Deed { house: Arc::clone(house), generation: Arc::clone(generation), reach: Arc::clone(reach) });
     let judged = then(Assess(Arc::clone(house)), done);
     let judged_once = OnceLayer(Arc::clone(house)).layer(judged);

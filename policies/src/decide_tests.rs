@@ -164,7 +164,11 @@ pub(super) fn body(amount: Option<Money>) -> BodyFacts {
     BodyFacts { amounts: amount.map(|amount| ("/instructedAmount".to_owned(), amount)).into_iter().collect() }
 }
 
-pub(super) fn facts<'a>(client: Option<&'a ClientId>, operation: &'a OperationId, body: &'a BodyFacts) -> RequestFacts<'a> {
+pub(super) fn facts<'a>(
+    client: Option<&'a ClientId>,
+    operation: &'a OperationId,
+    body: &'a BodyFacts,
+) -> RequestFacts<'a> {
     let (scopes, value, body_digest) = (None, None, Some(&[5; 32]));
     RequestFacts { client, operation, scopes, peer: PEER, body, value, body_digest }
 }

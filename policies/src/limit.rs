@@ -5,9 +5,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::id::OperationId;
-use crate::rulebook::Client;
-
 /// What a limit counts by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dimension {
@@ -113,7 +110,7 @@ impl Mode {
 pub struct LimitKey(Arc<str>);
 
 impl LimitKey {
-    /// Makes the key of the bucket that `limit` keeps for these values.
+    /// Makes the key of the bucket that `limit` keeps for these values; a limit that a plan and an operation share has one.
     #[must_use]
     pub fn of(limit: &Limit, client: &str, organisation: &str, operation: &str) -> Self {
         let mut text = String::with_capacity(limit.id.len() + 48);
@@ -128,18 +125,6 @@ impl LimitKey {
             });
         }
         Self(Arc::from(text))
-    }
-
-    /// Makes the key of the bucket that a limit of an operation keeps; never one that a limit of a plan has.
-    ///
-    /// Who does not ask as a client counts as nobody: see [`Limit::counts`].
-    #[must_use]
-    pub fn of_operation(limit: &Limit, client: Option<&Client>, operation: &OperationId) -> Self {
-        let (id, organisation) =
-            client.map_or(("", ""), |client| (client.id.as_str(), client.organisation.id.as_str()));
-        let key = Self::of(limit, id, organisation, operation.as_str());
-        // No name of a limit begins with a `|`, as little as an identifier.
-        Self(Arc::from(format!("|{}", key.0)))
     }
 
     /// Returns the text of the key.

@@ -203,7 +203,8 @@ fn values_at<'a>(value: &'a Value, parts: &[Arc<str>], place: String, found: &mu
 // Letters of other scripts stay; what ends a line, steers a terminal or turns the direction of writing does not.
 fn plain(text: &str) -> String {
     let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
     text.chars().take(NOTED_CHARACTERS_MAX).map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
@@ -265,7 +266,8 @@ fn write_masked(text: &str, paths: &[Path<'_>], lists: usize, out: &mut String) 
                     out.push_str("null");
                 } else {
                     // Only lists that no part of a path was spent on can go on for ever.
-                    let deeper = inner.iter().any(|path| paths.iter().any(|outer| outer.parts.len() == path.parts.len()));
+                    let deeper =
+                        inner.iter().any(|path| paths.iter().any(|outer| outer.parts.len() == path.parts.len()));
                     write_masked(item, &inner, if deeper { lists + 1 } else { lists }, out)?;
                 }
             }

@@ -393,6 +393,14 @@ pub struct OperationPolicy {
 }
 
 impl OperationPolicy {
+    /// Goes through the limits that a call of `client` is counted against beside those of its plan: each limit counts a
+    /// call once, and one that counts by clients counts only them.
+    pub fn limits_of<'a>(&'a self, client: Option<&'a Client>) -> impl Iterator<Item = &'a Limit> {
+        let planned =
+            move |id: &str| client.is_some_and(|client| client.plan.limits.iter().any(|limit| &*limit.id == id));
+        self.limits.iter().filter(move |limit| limit.counts(client.is_some()) && !planned(&limit.id))
+    }
+
     /// Goes through everything that brings a rule about the request into play, with whether that rule is enforced; rules
     /// that are off are left out.
     pub fn triggers(&self) -> impl Iterator<Item = (&Trigger, bool)> {

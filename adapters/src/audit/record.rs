@@ -164,8 +164,7 @@ impl Scribe {
         let hash = self.hash.as_ref()?;
         let (client, operation) = (record.facts.client.as_ref()?, record.operation.as_ref()?);
         let policy = record.facts.policy.as_ref();
-        let own = policy.map_or(&[][..], |policy| &policy.limits);
-        let none = client.plan.limits.is_empty() && own.is_empty();
+        let none = client.plan.limits.is_empty() && policy.is_none_or(|policy| policy.limits.is_empty());
         if none || !record.steps.iter().any(|step| step.stage == "meter") {
             return None;
         }
@@ -176,17 +175,14 @@ impl Scribe {
         {
             return Some(Arc::clone(limits));
         }
-        let told = |limit: &policies::limit::Limit, key: LimitKey| {
+        let limit = |limit: &policies::limit::Limit| {
+            let key = LimitKey::of(limit, client.id.as_str(), client.organisation.id.as_str(), operation.as_str());
             let key = hash(key.as_str().as_bytes());
             Limit { id: limit.id.to_string(), key: base64url(key.get(..KEY_BYTES).unwrap_or_default()) }
         };
-        let planned = client.plan.limits.iter().map(|limit| {
-            let (client, organisation) = (client.id.as_str(), client.organisation.id.as_str());
-            (limit, LimitKey::of(limit, client, organisation, operation.as_str()))
-        });
-        let own = own.iter().map(|limit| (limit, LimitKey::of_operation(limit, Some(client), operation)));
-        let counted = planned.chain(own).filter(|(limit, _)| limit.mode != Mode::Off);
-        let limits: Arc<[Limit]> = counted.map(|(limit, key)| told(limit, key)).collect();
+        let own = policy.into_iter().flat_map(|policy| policy.limits_of(Some(client)));
+        let counted = client.plan.limits.iter().chain(own).filter(|limit| limit.mode != Mode::Off);
+        let limits: Arc<[Limit]> = counted.map(limit).collect();
         if self.known.len() >= PAIRS_MAX {
             self.known.clear();
         }

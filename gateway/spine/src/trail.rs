@@ -117,10 +117,11 @@ impl Trail {
         self.state().fields = Some(fields);
     }
 
-    /// Takes what the log line of the request says of its body.
+    /// Takes what the log line of the request says of its body, with the operation.
     #[must_use]
-    pub fn take_fields(&self) -> Option<String> {
-        self.state().fields.take()
+    pub fn take_fields(&self) -> Option<(OperationId, String)> {
+        let mut state = self.state();
+        state.fields.take().and_then(|fields| Some((state.operation.clone()?, fields)))
     }
 
     /// Notes the amount that rules judged.

@@ -17,6 +17,7 @@ use policies::audit::{Ending, Record};
 use policies::code::Outage;
 use policies::event::{EventKind, NewEvent};
 use policies::id::{IdempotencyKey, OperationId, UpstreamId};
+use policies::mask::Mask;
 use policies::once::StoredReply;
 use policies::rulebook::{Rulebook, Service, StatusOperation};
 use policies::settle::{self, ASK_AGAIN_MAX, Said, Settlement, Undecided, Verdict, judge};
@@ -29,7 +30,7 @@ use super::Chore;
 use crate::generation::Generation;
 use crate::house::House;
 use crate::layer::once::REPLY_BYTES_MAX;
-use crate::layer::redact;
+use crate::layer::{answer, redact};
 use crate::proxy::ask_state;
 use crate::reach::Reach;
 use crate::stack::Stack;
@@ -204,8 +205,14 @@ async fn settled(
         data: settle::told(&undecided.reference, status),
     };
     let verdict = judge(undecided, said, dice, now);
+    let masks = masks(generation, question.as_ref(), undecided);
     let (settlement, event, outcome) = match (verdict, heard) {
+        (Verdict::Settled(_), Heard::Known(_, body)) if answer::masked(&body, &masks).is_err() => {
+            tracing::error!("what became of {} cannot be masked, and is not told", undecided.reference);
+            (Settlement::AskAgain(now + ASK_AGAIN_MAX), None, None)
+        }
         (Verdict::Settled(status), Heard::Known(media, body)) => {
+            let body = answer::masked(&body, &masks).unwrap_or_default();
             let place = question.map(|question| question.status.path(&undecided.reference)).unwrap_or_default();
             (Settlement::Answered(stored(&media, &place, &body)), Some(event(&status)), Some("answered"))
         }
@@ -232,6 +239,15 @@ async fn settled(
         return Ok(Some(outcome));
     }
     Ok(None)
+}
+
+/// The masks of what was asked for and of what tells about it, for the client that the answer is kept for.
+fn masks(generation: &Generation, question: Option<&Question>, undecided: &Undecided) -> Vec<Arc<Mask>> {
+    let rulebook = &generation.rulebook;
+    let client = rulebook.clients.get(undecided.key.client()).map(AsRef::as_ref);
+    let operations = [Some(undecided.key.operation()), question.map(|question| &question.status.operation)];
+    let policies = operations.into_iter().flatten().filter_map(|operation| rulebook.operations.get(operation));
+    policies.flat_map(|policy| answer::masks(policy, client)).collect()
 }
 
 fn record(house: &House, generation: &Generation, undecided: &Undecided, ending: Ending, now: Timestamp) -> Record {

@@ -15,8 +15,8 @@ use spine::refine::Refine;
 use spine::stage::{Cleared, Payer, Reference, Sound, SoundBody};
 use spine::trail::Trail;
 
-use super::noted;
 use super::once::Claimed;
+use super::{note, noted};
 use crate::house::House;
 
 /// The header that brings the signed identity result.
@@ -58,6 +58,7 @@ fn defect(what: &str) -> Rejection {
 impl Assess {
     fn assess(&self, claimed: Claimed) -> Result<Judged, Rejection> {
         let Claimed { mut sound, ticket } = claimed;
+        note::log(&sound);
         let permit = sound.take_permit().ok_or_else(|| defect("a request came to assess without a permit"))?;
         let reference = ticket.as_ref().map(|ticket| Reference(ticket.reference().to_owned()));
         let client = sound.caller().client().cloned();
@@ -69,7 +70,9 @@ impl Assess {
         let (value, digest) = match sound.sound_body() {
             SoundBody::None => (None, Some(sound.digest())),
             SoundBody::Streamed => (None, None),
-            SoundBody::Checked { raw, value } => (Some(value.value()).filter(|_| !raw.is_empty()), Some(sound.digest())),
+            SoundBody::Checked { raw, value } => {
+                (Some(value.value()).filter(|_| !raw.is_empty()), Some(sound.digest()))
+            }
         };
         let facts = RequestFacts {
             client,

@@ -77,6 +77,13 @@ impl Seal {
     fn seal(&mut self, ending: Ending) {
         if let Some(trail) = self.trail.take() {
             let now = self.house.clock.now();
+            if let Some((operation, note)) = trail.take_fields() {
+                let (interaction, status) = (trail.interaction(), self.status.unwrap_or_default());
+                tracing::info!(
+                    interaction = %interaction, operation = %operation, status, note = %note,
+                    "{interaction}: {operation} was answered with {status}"
+                );
+            }
             // Whoever has not shown who they are could fill the disk with refusals: beyond so many a second they are
             // counted, not written.
             if trail.is_stranger()

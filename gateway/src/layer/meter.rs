@@ -32,20 +32,19 @@ impl Refine<Identified> for Meter {
 
 impl Meter {
     fn meter(&self, identified: Identified) -> Result<Metered, Rejection> {
-        // Who has no plan (the public, providers, administrators) was counted by `guard`, per peer.
         let client = identified.caller().client();
         let policy = identified.policy();
+        let (id, organisation) =
+            client.map_or(("", ""), |client| (client.id.as_str(), client.organisation.id.as_str()));
+        let key = |limit: &Limit| LimitKey::of(limit, id, organisation, policy.operation.as_str());
+        // Who has no plan (the public, providers, administrators) was counted by `guard`, per peer.
         if let Some(client) = client {
-            let key = |limit: &Limit| {
-                LimitKey::of(limit, client.id.as_str(), client.organisation.id.as_str(), policy.operation.as_str())
-            };
             let whose = || format!("The plan `{}`", client.plan.id);
             self.count(&identified, &client.plan.limits, key, whose)?;
         }
         if !policy.limits.is_empty() {
-            let counted = policy.limits.iter().filter(|limit| limit.counts(client.is_some()));
-            let key = |limit: &Limit| LimitKey::of_operation(limit, client.map(AsRef::as_ref), &policy.operation);
-            self.count(&identified, counted, key, || format!("The operation `{}`", policy.operation))?;
+            let whose = || format!("The operation `{}`", policy.operation);
+            self.count(&identified, policy.limits_of(client.map(AsRef::as_ref)), key, whose)?;
         }
         Ok(Metered::counted(identified))
     }

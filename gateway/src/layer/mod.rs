@@ -2,12 +2,14 @@
 //!
 //! A layer holds no rule: it fetches facts, calls a pure function of `policies`, and does what it said.
 
+pub(crate) mod answer;
 pub mod assess;
 pub mod audit;
 pub mod authenticate;
 pub mod guard;
 mod hygiene;
 pub mod meter;
+mod note;
 pub mod once;
 pub mod permit;
 pub(crate) mod read;

@@ -79,7 +79,8 @@ fn uuid_text(text: &str) -> Option<InteractionId> {
     InteractionId::parse(&uuid.to_string()).ok()
 }
 
-fn log(rejection: &Rejection, interaction: &InteractionId) {
+/// Logs why a request could not be answered as it was meant.
+pub(super) fn log(rejection: &Rejection, interaction: &InteractionId) {
     let facts = answer(rejection.code());
     let (name, cause) = (facts.name, rejection.cause().unwrap_or("-"));
     match facts.origin {
