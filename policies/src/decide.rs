@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use crate::caller::Caller;
 use crate::condition::ConditionFacts;
-use crate::facts::{RequestFacts, Security};
+use crate::facts::{BodyFacts, RequestFacts, Security};
 use crate::id::{ClientId, OperationId, VerificationId};
 use crate::jose::{base64url, digest_of_parts};
 use crate::limit::Mode;
 use crate::result::IdentityResult;
 pub use crate::rule::{Denial, Refusal, RuleKind, RuleName};
 use crate::rule::{condition, fraud, licence, network, role, scope, step_up, suspension, trigger};
-use crate::rulebook::{Client, OperationPolicy};
+use crate::rulebook::{Client, OperationPolicy, ScopeSet};
 use crate::time::Timestamp;
 
 /// A caller may call an operation, as far as can be told without the body; made only by [`permit`].
@@ -90,14 +90,7 @@ pub fn permit(
         (Security::Public, Caller::Public)
         | (Security::SignedCallback, Caller::Provider(_))
         | (Security::Administrator, Caller::Administrator(_)) => None,
-        (Security::ClientAuthentication, Caller::Client(authenticated)) => {
-            let client = authenticated.client();
-            may_act(client, peer, now).map_err(|denial| {
-                let Denial { refusal, rule, reports } = *denial;
-                Box::new(Denial { refusal: Refusal::ClientRefused(Box::new(refusal)), rule, reports })
-            })?;
-            Some(client)
-        }
+        (Security::ClientAuthentication, Caller::Client(authenticated)) => Some(authenticated.client()),
         (Security::AccessToken, Caller::Bound { client, token }) => {
             let token = token.token();
             if *token.client() != client.id {
@@ -106,26 +99,76 @@ pub fn permit(
             if token.is_over(now) {
                 return Err(Refusal::TokenOver.into());
             }
-            may_act(client, peer, now)?;
-            role::held(&policy.roles, &client.organisation.roles)?;
-            scope::granted(&policy.scopes, token.scopes(), &client.scopes)?;
+            entitled(policy, client, token.scopes(), peer, now)?;
             scopes = Some(token.scopes());
             Some(client)
         }
         _ => return Err(wrong_caller.into()),
     };
-    if !policy.allow.is_empty() {
-        let client = client.map(AsRef::as_ref);
-        let facts = ConditionFacts { policy, client, scopes, peer: Some(peer), body: None, now };
-        allowed(policy, &facts, false)?;
-    }
+    let head = Head { policy, client: client.map(AsRef::as_ref), scopes, peer: Some(peer), now };
+    head.ask(&mut Err)?;
     Ok(Permit { policy: Arc::clone(policy), client: client.map(Arc::clone) })
 }
 
+/// What headers tell of a request whose caller has shown who it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head<'a> {
+    pub(crate) policy: &'a OperationPolicy,
+    pub(crate) client: Option<&'a Client>,
+    pub(crate) scopes: Option<&'a ScopeSet>,
+    /// None only where a decision is judged again and nobody has written it down.
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) now: Timestamp,
+}
+
+/// Takes a denial; as long as it gives `Ok`, the rules behind are asked too.
+pub(crate) type Tell<'a> = &'a mut dyn FnMut(Box<Denial>) -> Result<(), Box<Denial>>;
+
+impl Head<'_> {
+    /// Asks every rule that headers answer, in order.
+    pub(crate) fn ask(&self, tell: Tell<'_>) -> Result<(), Box<Denial>> {
+        let Self { policy, client, scopes, peer, now } = *self;
+        if let Some(client) = client {
+            let by_itself = policy.security == Security::ClientAuthentication;
+            self.may_act(client, &mut |denial| tell(if by_itself { of_client(denial) } else { denial }))?;
+            if let (Security::AccessToken, Some(scopes)) = (policy.security, scopes) {
+                role::held(&policy.roles, &client.organisation.roles).or_else(|refusal| tell(refusal.into()))?;
+                scope::granted(&policy.scopes, scopes, &client.scopes).or_else(|refusal| tell(refusal.into()))?;
+            }
+        }
+        if policy.allow.is_empty() {
+            return Ok(());
+        }
+        allowed(policy, &ConditionFacts { policy, client, scopes, peer, body: None, now }, false, tell)
+    }
+
+    fn may_act(&self, client: &Client, tell: Tell<'_>) -> Result<(), Box<Denial>> {
+        suspension::active(client).or_else(|refusal| tell(refusal.into()))?;
+        licence::valid(&client.organisation, self.now).or_else(|refusal| tell(refusal.into()))?;
+        let networks = &client.organisation.networks;
+        let inside = match self.peer {
+            Some(peer) => network::inside(networks, peer),
+            None if networks.is_empty() => Ok(()),
+            None => Err(Refusal::NotJudged { why: "`request.peer` is not there".to_owned() }),
+        };
+        inside.or_else(|refusal| tell(Denial::by(refusal, RuleName::networks(&client.organisation))))
+    }
+}
+
+fn of_client(denial: Box<Denial>) -> Box<Denial> {
+    let Denial { refusal, rule, reports } = *denial;
+    Box::new(Denial { refusal: Refusal::ClientRefused(Box::new(refusal)), rule, reports })
+}
+
 // Each condition is judged once: here without the body, there with it.
-fn allowed(policy: &OperationPolicy, facts: &ConditionFacts<'_>, body: bool) -> Result<(), Box<Denial>> {
+fn allowed(
+    policy: &OperationPolicy,
+    facts: &ConditionFacts<'_>,
+    body: bool,
+    tell: Tell<'_>,
+) -> Result<(), Box<Denial>> {
     for rule in policy.allow.iter().filter(|rule| rule.names_body() == body) {
-        condition::holds(rule, facts).map_err(|refusal| Denial::by(refusal, RuleName::allow(rule)))?;
+        condition::holds(rule, facts).or_else(|refusal| tell(Denial::by(refusal, RuleName::allow(rule))))?;
     }
     Ok(())
 }
@@ -167,22 +210,24 @@ pub fn assess(
     if policy.allow.is_empty() && policy.fraud.is_empty() && policy.step_ups.is_empty() {
         return Ok(Clearance { policy, spends: None, reports: Vec::new() });
     }
-    let asked = Asked {
-        facts,
-        conditions: ConditionFacts {
-            policy: &policy,
-            client: client.as_deref(),
-            scopes: facts.scopes,
-            peer: Some(facts.peer),
-            body: facts.value,
-            now,
-        },
-        identity,
+    let verified = |acr: &str| {
+        // Of a body that nobody read no result can tell that it was made for it.
+        let (Some(client), Some(digest)) = (facts.client, facts.body_digest) else { return Err(Refusal::FactsDoNotFit) };
+        let binding = binding_hash(client, facts.operation, digest);
+        step_up::verified(acr, identity, &binding, facts.operation, now)
     };
-    allowed(&policy, &asked.conditions, true)?;
+    let conditions = ConditionFacts {
+        policy: &policy,
+        client: client.as_deref(),
+        scopes: facts.scopes,
+        peer: Some(facts.peer),
+        body: facts.value,
+        now,
+    };
+    let whole = Whole { conditions, body: facts.body, verified: &verified };
     let mut reports = Vec::new();
-    match asked.judged(&mut reports) {
-        Ok(spends) => Ok(Clearance { spends: spends.map(spent), reports, policy }),
+    match whole.ask(&mut reports, &mut Err) {
+        Ok(needed) => Ok(Clearance { spends: identity.filter(|_| needed).map(spent), reports, policy }),
         Err(mut denial) => {
             denial.reports = reports;
             Err(denial)
@@ -195,10 +240,11 @@ fn spent(result: &IdentityResult) -> (String, VerificationId) {
 }
 
 /// A request as its last rules see it.
-struct Asked<'a> {
-    facts: &'a RequestFacts<'a>,
-    conditions: ConditionFacts<'a>,
-    identity: Option<&'a IdentityResult>,
+pub(crate) struct Whole<'a> {
+    pub(crate) conditions: ConditionFacts<'a>,
+    pub(crate) body: &'a BodyFacts,
+    /// Refuses unless the payer was verified as a context says.
+    pub(crate) verified: &'a dyn Fn(&str) -> Result<(), Refusal>,
 }
 
 /// A context that a rule asks for.
@@ -207,61 +253,46 @@ struct Wanted<'a> {
     rule: RuleName,
 }
 
-impl<'a> Asked<'a> {
-    /// Asks every rule; gives the identity result that is to be spent, if one was needed.
-    fn judged(&self, reports: &mut Vec<RuleName>) -> Result<Option<&'a IdentityResult>, Box<Denial>> {
-        let (policy, body) = (self.conditions.policy, self.facts.body);
-        let (mut denied, mut wanted) = (None, Vec::new());
+impl Whole<'_> {
+    /// Asks every rule about the body; tells whether an identity result was needed, and in `reports` which rules would
+    /// have refused, had they been enforced.
+    pub(crate) fn ask(&self, reports: &mut Vec<RuleName>, tell: Tell<'_>) -> Result<bool, Box<Denial>> {
+        let policy = self.conditions.policy;
+        allowed(policy, &self.conditions, true, tell)?;
+        let (mut denials, mut wanted) = (Vec::new(), Vec::new());
         for rule in policy.fraud.iter().filter(|rule| rule.mode != Mode::Off) {
-            let judged = fraud::judged(rule, body, &self.conditions);
+            let judged = fraud::judged(rule, self.body, &self.conditions);
             let name = || RuleName::fraud(rule);
             match (judged, rule.mode) {
                 (Ok(None), _) => {}
                 (Ok(Some(step_up)), Mode::Enforce) => wanted.push(Wanted { acr: &step_up.acr, rule: name() }),
                 (Ok(Some(step_up)), _) => {
                     // One that the payer has gone through would not have refused.
-                    if self.verified(&step_up.acr).is_err() {
+                    if (self.verified)(&step_up.acr).is_err() {
                         reports.push(name());
                     }
                 }
-                (Err(refusal), Mode::Enforce) => denied = denied.or_else(|| Some(Denial::by(refusal, name()))),
+                (Err(refusal), Mode::Enforce) => denials.push(Denial::by(refusal, name())),
                 (Err(_), _) => reports.push(name()),
             }
         }
         for rule in &policy.step_ups {
             let name = || RuleName::step_up(rule);
-            match trigger::pulled(&rule.trigger, body, &self.conditions) {
+            match trigger::pulled(&rule.trigger, self.body, &self.conditions) {
                 Ok(true) => wanted.push(Wanted { acr: &rule.acr, rule: name() }),
                 Ok(false) => {}
-                Err(refusal) => denied = denied.or_else(|| Some(Denial::by(refusal, name()))),
+                Err(refusal) => denials.push(Denial::by(refusal, name())),
             }
         }
-        denied.map_or(Ok(()), Err)?;
+        denials.into_iter().try_for_each(&mut *tell)?;
         // The strictest is asked for first: who reaches it reaches the others, and who does not is told the most.
         wanted.sort_by_key(|wanted| std::cmp::Reverse(step_up::rank(wanted.acr)));
         let needed = !wanted.is_empty();
         for Wanted { acr, rule } in wanted {
-            self.verified(acr).map_err(|refusal| Denial::by(refusal, rule))?;
+            (self.verified)(acr).or_else(|refusal| tell(Denial::by(refusal, rule)))?;
         }
-        Ok(self.identity.filter(|_| needed))
+        Ok(needed)
     }
-
-    fn verified(&self, acr: &str) -> Result<(), Refusal> {
-        // Of a body that nobody read no result can tell that it was made for it.
-        let (Some(client), Some(digest)) = (self.facts.client, self.facts.body_digest) else {
-            return Err(Refusal::FactsDoNotFit);
-        };
-        let operation = self.facts.operation;
-        let binding = binding_hash(client, operation, digest);
-        step_up::verified(acr, self.identity, &binding, operation, self.conditions.now)
-    }
-}
-
-fn may_act(client: &Client, peer: IpAddr, now: Timestamp) -> Result<(), Box<Denial>> {
-    suspension::active(client)?;
-    licence::valid(&client.organisation, now)?;
-    let networks = &client.organisation.networks;
-    network::inside(networks, peer).map_err(|refusal| Denial::by(refusal, RuleName::networks(&client.organisation)))
 }
 
 #[cfg(test)]

@@ -383,3 +383,31 @@ fn every_refusal_speaks_to_the_client_in_a_sentence() {
     assert!(refusals.iter().all(|refusal| refusal.detail().ends_with('.')));
     assert_eq!(Refusal::ClientRefused(Box::new(Refusal::LicenceOver)).code(), Code::OauthUnauthorizedClient);
 }
+
+#[test]
+fn who_explains_a_refusal_tells_what_the_caller_is_told() {
+    let with = |change: fn(&mut Client)| {
+        let mut client = client();
+        change(&mut client);
+        client
+    };
+    let clients = [
+        client(),
+        with(|client| client.suspended = true),
+        with(|client| client.scopes = ScopeSet::of(["payments:read"])),
+        organisation_of(client(), |organisation| organisation.suspended = true),
+        organisation_of(client(), |organisation| organisation.licence_ends = now()),
+        organisation_of(client(), |organisation| organisation.roles = BTreeSet::from([Role::Aisp])),
+        organisation_of(client(), |organisation| {
+            organisation.networks = vec![crate::network::AddressRange::parse("10.0.0.0/8").unwrap()];
+        }),
+    ];
+    let policy = policy(Security::AccessToken);
+    for (number, client) in clients.into_iter().enumerate() {
+        let scopes: Vec<String> = client.scopes.iter().map(str::to_owned).collect();
+        let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+        let told = could_call(&policy, &client, PEER, now()).err().map(|denial| denial.refusal);
+        assert_eq!(told.is_none(), number == 0, "{told:?}");
+        assert_eq!(told, refused(Security::AccessToken, &caller(client, "demo-web", &scopes, now() + second())));
+    }
+}

@@ -19,6 +19,7 @@ pub mod suggest;
 pub mod table;
 pub mod tables;
 pub mod units;
+pub mod written;
 
 mod mask;
 mod render;
