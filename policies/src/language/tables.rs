@@ -5,6 +5,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::table::Need::{Default, Optional, Required};
+use super::table::Stricter::{EarlierWord, Fewer, LaterWord, More, Neither, Smaller, True};
 use super::table::{Field, Kind, Need, Stricter, Table};
 use crate::event::EventKind;
 use crate::limit::{Dimension, Mode};
@@ -44,8 +46,12 @@ const fn field(name: &'static str, kind: Kind, need: Need, stricter: Stricter, a
     Field { name, kind, need, stricter, about }
 }
 
-use Need::{Default, Optional, Required};
-use Stricter::{EarlierWord, Fewer, LaterWord, More, Neither, Smaller, True};
+/// Keys at the top of a file that mean nothing yet, with what they will say.
+pub const LATER: [(&str, &str); 2] = [
+    ("consent", "it will say which consents of account holders operations need; nothing reads it yet, so remove it"),
+    ("sandbox", "it will say what the sandbox's backends answer; nothing reads it yet, so remove it"),
+];
+
 
 const ROLE: Kind = Kind::Word(&[
     Role::Aisp.word(),
@@ -339,7 +345,6 @@ pub static TIMEOUTS: Table = Table {
     ],
 };
 
-/// What brings a rule into play by an amount.
 const ABOVE: Field = field("above", Kind::Money, Optional, Smaller, "Larger amounts bring it into play; goes with `amount`.");
 const AMOUNT: Field =
     field("amount", Kind::Pointer, Optional, Neither, "Where the amount stands in the body, for example `/instructedAmount`.");
@@ -461,52 +466,97 @@ pub static EXCEPT: Table = Table {
     )],
 };
 
+/// The roles that a caller's organisation has one of.
+pub const ROLES: Field = field(
+    "roles",
+    Kind::List(&ROLE),
+    Optional,
+    Fewer,
+    "Its organisation has one of these roles; left out, any.",
+);
+
+/// The scopes that a caller's token has.
+pub const SCOPES: Field = field(
+    "scopes",
+    Kind::List(&SCOPE_NAME),
+    Optional,
+    More,
+    "Its token has all of these, and those of the contract.",
+);
+
+/// What happens to answers that break the contract.
+pub const RESPONSE: Field = field(
+    "response",
+    MODE,
+    Default("report"),
+    LaterWord,
+    "What happens to an answer that breaks the contract: it is kept back (`enforce`), counted and recorded, or not judged.",
+);
+
+/// By which operation the outcome of a request is told.
+pub const SETTLED_BY: Field = field(
+    "settledBy",
+    Kind::Contract("operation"),
+    Optional,
+    Neither,
+    "The GET by which the backend tells what became of a request whose answer was lost.",
+);
+
 const REQUIRES_FIELD: Field =
     field("requires", Kind::Mapping(&REQUIRES), Optional, Neither, "What a caller has to have.");
-const MAX_BODY: Field = field(
+/// How long a body may be.
+pub const MAX_BODY: Field = field(
     "maxBody",
     Kind::Bytes(RangeInclusive::new(1, BODY_BYTES_MAX)),
     Default("64KiB"),
     Smaller,
     "How long a request's body may be.",
 );
-const TIMEOUT: Field = field(
+/// How long a request may take.
+pub const TIMEOUT: Field = field(
     "timeout",
     time(TIMEOUT_MAX),
     Optional,
     Smaller,
     "How long the whole request may take; has to be said at the operation or in defaults.",
 );
-const AUDIT: Field = field(
+/// When it is recorded.
+pub const AUDIT: Field = field(
     "audit",
     Kind::Word(&["standard", "required"]),
     Default("standard"),
     LaterWord,
     "When it is recorded: `required` does nothing without a durable record before.",
 );
-const ALLOW: Field = field(
+/// Conditions that all have to hold.
+pub const ALLOW: Field = field(
     "allow",
     Kind::OneOrMore(&Kind::Condition),
     Optional,
     More,
     "Conditions that all have to hold; one that cannot be judged denies.",
 );
-const LIMITS: Field = field(
+/// Limits of an operation.
+pub const LIMITS: Field = field(
     "limits",
     Kind::OneOrMore(&Kind::Name("limits")),
     Optional,
     More,
     "Limits of the operation, beside those of the caller's plan.",
 );
-const FRAUD_FIELD: Field =
+/// Fraud rules of an operation.
+pub const FRAUD_FIELD: Field =
     field("fraud", Kind::OneOrMore(&Kind::Name("fraud")), Optional, More, "Rules about calls that look wrong.");
-const STEP_UP_FIELD: Field =
+/// Step-up rules of an operation.
+pub const STEP_UP_FIELD: Field =
     field("stepUp", Kind::OneOrMore(&Kind::Name("stepUp")), Optional, More, "When the payer has to be verified.");
-const MASK_FIELD: Field =
+/// Masks of an operation.
+pub const MASK_FIELD: Field =
     field("mask", Kind::OneOrMore(&Kind::Name("masking")), Optional, More, "Which fields are hidden from whom.");
 const VALIDATE_FIELD: Field =
     field("validate", Kind::Mapping(&VALIDATE), Optional, Neither, "How the contract is held; requests always are.");
-const NOTE: Field = field(
+/// Fields that are written into log line and span.
+pub const NOTE: Field = field(
     "note",
     Kind::OneOrMore(&Kind::FieldPath),
     Optional,
@@ -579,13 +629,7 @@ pub static OPERATION: Table = Table {
         MASK_FIELD,
         VALIDATE_FIELD,
         NOTE,
-        field(
-            "settledBy",
-            Kind::Contract("operation"),
-            Optional,
-            Neither,
-            "The GET by which the backend tells what became of a request whose answer was lost.",
-        ),
+        SETTLED_BY,
         field("override", Kind::Mapping(&OVERRIDE), Optional, Neither, "A loosening that somebody answers for."),
     ],
 };
@@ -595,8 +639,8 @@ pub static REQUIRES: Table = Table {
     name: "requires",
     about: "What a caller has to have.",
     fields: &[
-        field("roles", Kind::List(&ROLE), Optional, Fewer, "Its organisation has one of these roles; left out, any."),
-        field("scopes", Kind::List(&SCOPE_NAME), Optional, More, "Its token has all of these, and those of the contract."),
+        ROLES,
+        SCOPES,
     ],
 };
 
@@ -604,13 +648,7 @@ pub static REQUIRES: Table = Table {
 pub static VALIDATE: Table = Table {
     name: "validate",
     about: "How the contract is held; requests that break it are always refused.",
-    fields: &[field(
-        "response",
-        MODE,
-        Default("report"),
-        LaterWord,
-        "What happens to an answer that breaks the contract: it is kept back (`enforce`), counted and recorded, or not judged.",
-    )],
+    fields: &[RESPONSE],
 };
 
 /// A loosening.

@@ -67,6 +67,13 @@ pub fn money(text: &str) -> Option<Money> {
     }
 }
 
+/// Writes an amount of money as it is read, without needless digits.
+#[must_use]
+pub fn shown_money(money: Money) -> String {
+    let amount = money.amount();
+    format!("{} {}", amount.strip_suffix(".00").unwrap_or(&amount), money.currency())
+}
+
 /// Reads a whole number without sign, blanks or a needless leading zero.
 #[must_use]
 pub fn whole(text: &str) -> Option<u64> {
@@ -158,6 +165,9 @@ mod tests {
         }
         for text in ["1B", "1000B", "64KiB", "3MiB"] {
             assert_eq!(bytes(text).map(shown_bytes).as_deref(), Some(text));
+        }
+        for text in ["250000 KZT", "0.50 KZT", "1.05 KZT"] {
+            assert_eq!(money(text).map(shown_money).as_deref(), Some(text));
         }
     }
 }

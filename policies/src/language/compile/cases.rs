@@ -14,7 +14,6 @@ use crate::language::decode::{Fields, Value};
 use crate::language::document::Key;
 use crate::language::problem::{Problem, quoted};
 use crate::language::suggest::did_you_mean;
-use crate::language::table::Table;
 use crate::language::tables::cases::{
     AFTER_MAX, BACKEND, CASE, CASE_NAME_MAX, EXPECT, GIVEN, LEVELS, REPEAT_MAX, STAGES, STEP, STEPS_MAX,
 };
@@ -64,11 +63,6 @@ pub(super) fn cases<'n>(sections: &[Value<'n>], known: &Known<'_>) -> Vec<Case> 
     found
 }
 
-/// Returns the keys of a table.
-pub(super) fn keys(table: &'static Table) -> Vec<&'static str> {
-    table.fields.iter().map(|field| field.name).collect()
-}
-
 // What a step says itself, before what its case says for all steps.
 struct Both<'b, 'n> {
     own: Option<&'b Fields<'n>>,
@@ -84,9 +78,9 @@ impl<'n> Both<'_, 'n> {
 
 impl Known<'_> {
     fn case(&self, key: &Key, value: Value<'_>) -> Option<Case> {
-        let fields = value.fields(&keys(&CASE))?;
+        let fields = value.table(&CASE)?;
         let at = fields.optional("at").map_or(Some(None), |value| instant(value).map(Some));
-        let common = fields.optional("given").map_or(Some(None), |value| value.fields(&keys(&GIVEN)).map(Some));
+        let common = fields.optional("given").map_or(Some(None), |value| value.table(&GIVEN).map(Some));
         let steps = match (fields.optional("steps"), fields.optional("expect")) {
             (Some(steps), None) => self.steps(steps, common.as_ref().and_then(Option::as_ref)),
             (Some(_), Some(expect)) => {
@@ -126,11 +120,11 @@ impl Known<'_> {
     }
 
     fn step(&self, value: Value<'_>, common: Option<&Fields<'_>>) -> Option<Step> {
-        let fields = value.fields(&keys(&STEP))?;
+        let fields = value.table(&STEP)?;
         let after =
             fields.optional("after").map_or(Some(Duration::ZERO), |value| value.duration(Duration::ZERO..=AFTER_MAX));
         let repeat = fields.optional("repeat").map_or(Some(1), |value| value.whole(1..=REPEAT_MAX));
-        let own = fields.optional("given").map_or(Some(None), |value| value.fields(&keys(&GIVEN)).map(Some));
+        let own = fields.optional("given").map_or(Some(None), |value| value.table(&GIVEN).map(Some));
         let given = match (&own, common) {
             (Some(None), None) => fields.required("given").and(None),
             (Some(own), common) => self.given(&Both { own: own.as_ref(), common }, value),
@@ -207,7 +201,7 @@ impl Known<'_> {
     }
 
     fn expect(&self, value: Value<'_>) -> Option<Expect> {
-        let fields = value.fields(&keys(&EXPECT))?;
+        let fields = value.table(&EXPECT)?;
         let status = fields.optional("status").map_or(Some(None), |value| status(value).map(Some));
         let problem = fields.optional("problem").map_or(Some(None), |value| value.text().map(Some));
         let words = STAGES.map(|stage| (stage, stage));
@@ -321,7 +315,7 @@ fn backend(value: Value<'_>) -> Option<Backend> {
     if any::text(value).is_some() {
         return value.choice(&[("down", Backend::Down), ("silent", Backend::Silent)]);
     }
-    let fields = value.fields(&keys(&BACKEND))?;
+    let fields = value.table(&BACKEND)?;
     let status = fields.optional("status").map_or(Some(None), |value| status(value).map(Some));
     Some(Backend::Answers { status: status?, body: fields.optional("body").map(any::json) })
 }

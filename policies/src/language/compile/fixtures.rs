@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::cases::keys;
 use super::names::{Names, Section};
 use super::parties;
 use crate::case::Fixtures;
@@ -28,7 +27,7 @@ pub(super) struct Sections<'n> {
 impl<'n> Sections<'n> {
     /// Takes in the `fixtures` of one file.
     pub(super) fn collect(&mut self, value: Value<'n>) {
-        let Some(fields) = value.fields(&keys(&FIXTURES)) else { return };
+        let Some(fields) = value.table(&FIXTURES) else { return };
         if let Some(value) = fields.optional("organisations") {
             self.organisations.collect(value);
         }
@@ -66,14 +65,14 @@ impl<'n> Sections<'n> {
         };
         let same = |value: &Value<'_>, names: &[&str]| names.iter().any(|name| value.name() == format!("`{name}`"));
         let organisations: Vec<&str> = rulebook.organisations.keys().map(OrganisationId::as_str).collect();
-        self.organisations.definitions().filter(|value| same(value, &organisations)).for_each(told);
+        self.organisations.definitions().map(|(_, value)| value).filter(|value| same(value, &organisations)).for_each(told);
         let clients: Vec<&str> = rulebook.clients.keys().map(ClientId::as_str).collect();
-        self.clients.definitions().filter(|value| same(value, &clients)).for_each(told);
+        self.clients.definitions().map(|(_, value)| value).filter(|value| same(value, &clients)).for_each(told);
     }
 }
 
 fn organisation(id: &str, value: Value<'_>) -> Option<Arc<Organisation>> {
-    let fields = value.fields(&keys(&ORGANISATION))?;
+    let fields = value.table(&ORGANISATION)?;
     let words = Role::ALL.map(|role| (role.word(), role));
     let roles = fields.required("roles").and_then(|value| value.list(|item| item.choice(&words)));
     let day = std::time::Duration::from_secs(86_400);
@@ -100,7 +99,7 @@ fn client(
     plans: &Names<Arc<Plan>>,
     whole: bool,
 ) -> Option<Arc<Client>> {
-    let fields = value.fields(&keys(&CLIENT))?;
+    let fields = value.table(&CLIENT)?;
     let organisation = fields.required("organisation").and_then(|value| {
         let text = value.text()?;
         match organisations.get(text) {

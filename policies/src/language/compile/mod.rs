@@ -3,30 +3,53 @@
 //! All faults are told at once; names in scope make the suggestions. Must never read a file or a clock.
 
 mod cases;
+mod conditions;
+mod contracts;
 mod fixtures;
+mod layered;
+mod layers;
+mod limits;
 mod lists;
+mod masking;
 mod names;
 mod operations;
+mod overrides;
 mod parties;
+mod places;
+mod rows;
+mod rules;
 mod services;
 mod settling;
+mod terms;
 mod webhook;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use self::names::Section;
+use self::conditions::Conditions;
+use self::contracts::Contracts;
+use self::layered::Layered;
+use self::layers::Merge;
+use self::names::{Names, Section};
+use self::operations::{Context, Found};
+use self::rows::Rows;
+use self::settling::Settling;
+use self::terms::{Rules, Terms};
 pub use self::operations::BODY_BYTES_DEFAULT;
-pub use self::parties::LICENCE_WARNING;
+pub use self::parties::EXPIRY_WARNING;
 pub use self::webhook::Allowed;
 pub use super::tables::{BODY_BYTES_MAX, BURST_MAX, CONNECT_MAX, POINTER_BYTES_MAX, REQUESTS_MAX, RESPONSE_MAX, TIMEOUT_MAX};
 use super::decode::Value;
 use super::document;
-use super::effective::Effective;
+use super::effective::{Effective, Layer};
 use super::problem::{Faults, Problem, Source};
+use super::tables::{
+    CLIENT, DEFAULTS, FILE, FRAUD, LATER, LIMIT, MASK, ORGANISATION, PLAN, PROVIDER, SCOPE, STEP_UP, UPSTREAM,
+};
 use crate::case::{Case, Fixtures};
 use crate::facts::OperationFacts;
-use crate::rulebook::Rulebook;
+use crate::limit::Limit;
+use crate::rulebook::{Client, Organisation, Plan, Rulebook};
 use crate::time::Timestamp;
 
 /// What came of a policy set without errors.
@@ -73,22 +96,30 @@ pub fn compile_where(
     for node in &nodes {
         sections.collect(Value::root(node, &faults));
     }
-    let (rulebook, fixtures) = sections.compile(operations, allowed, now);
+    let set = Set { files, sections: &sections, operations, allowed, now, faults: &faults };
+    let mut compiled = set.compile();
     let whole = sections.whole && !faults.has_errors();
-    let cases = cases::cases(&sections.tests, &cases::Known { rulebook: &rulebook, fixtures: &fixtures, whole });
-    let ((rulebook, cases, fixtures), warnings) = faults.finish(files, Some((rulebook, cases, fixtures)))?;
-    Ok(Compiled { rulebook, warnings, effective: Effective::default(), cases, fixtures, changes_at: None })
+    let known = cases::Known { rulebook: &compiled.rulebook, fixtures: &compiled.fixtures, whole };
+    compiled.cases = cases::cases(&sections.tests, &known);
+    let (mut compiled, warnings) = faults.finish(files, Some(compiled))?;
+    compiled.warnings = warnings;
+    Ok(compiled)
 }
 
 /// What the files define, by kind, before it is read.
 #[derive(Default)]
 struct Sections<'n> {
+    defaults: Option<Value<'n>>,
     organisations: Section<'n>,
     clients: Section<'n>,
     plans: Section<'n>,
+    scopes: Section<'n>,
     upstreams: Section<'n>,
-    providers: Section<'n>,
+    limits: Section<'n>,
+    fraud: Section<'n>,
     step_ups: Section<'n>,
+    providers: Section<'n>,
+    masking: Section<'n>,
     apis: Section<'n>,
     fixtures: fixtures::Sections<'n>,
     tests: Vec<Value<'n>>,
@@ -98,11 +129,9 @@ struct Sections<'n> {
 
 impl<'n> Sections<'n> {
     fn collect(&mut self, root: Value<'n>) {
-        const KNOWN: [&str; 9] =
-            ["organisations", "clients", "plans", "upstreams", "identity", "stepUp", "apis", "fixtures", "tests"];
-        let Some(fields) = root.versioned_fields(&KNOWN) else { return };
+        let Some(fields) = root.versioned_table(&FILE, &LATER) else { return };
         let take = |name: &str, section: &mut Section<'n>| {
-            if let Some(value) = fields.optional(name) {
+            if let Some(value) = fields.at(name) {
                 section.collect(value);
             }
         };
@@ -110,49 +139,167 @@ impl<'n> Sections<'n> {
         take("clients", &mut self.clients);
         take("plans", &mut self.plans);
         take("upstreams", &mut self.upstreams);
+        take("limits", &mut self.limits);
+        take("fraud", &mut self.fraud);
         take("stepUp", &mut self.step_ups);
+        take("masking", &mut self.masking);
         take("apis", &mut self.apis);
-        self.tests.extend(fields.optional("tests"));
-        if let Some(value) = fields.optional("fixtures") {
+        if let Some(value) = fields.at("scopes") {
+            let form = |text: &str| if parties::is_scope(text) { Ok(()) } else { Err("not one scope".to_owned()) };
+            self.scopes.collect_as(value, form);
+        }
+        let identity = fields.at("identity").and_then(Value::mapping);
+        if let Some(value) = identity.and_then(|fields| fields.at("providers")) {
+            self.providers.collect(value);
+        }
+        self.tests.extend(fields.at("tests"));
+        if let Some(value) = fields.at("fixtures") {
             self.fixtures.collect(value);
         }
-        let identity = fields.optional("identity").and_then(|value| value.fields(&["providers"]));
-        if let Some(value) = identity.and_then(|fields| fields.required("providers")) {
-            self.providers.collect(value);
+        if let Some(value) = fields.at("defaults") {
+            self.take_defaults(value);
         }
     }
 
-    fn compile(&self, operations: &[OperationFacts], allowed: Allowed, now: Timestamp) -> (Rulebook, Fixtures) {
-        let upstreams = self.upstreams.read(self.whole, services::upstream);
-        let providers = self.providers.read(self.whole, services::provider);
-        let step_ups =
-            self.step_ups.read(self.whole, |key, value| services::step_up(key, value, &providers).map(Arc::new));
-        let mut scopes: BTreeSet<String> = operations.iter().flat_map(|facts| facts.scopes.iter().cloned()).collect();
-        let contracts = scopes.clone();
-        let context = operations::Context {
-            operations,
-            by_id: operations.iter().map(|facts| (facts.id.as_str(), facts)).collect::<HashMap<_, _>>(),
+    fn take_defaults(&mut self, value: Value<'n>) {
+        let Some(first) = self.defaults else {
+            self.defaults = Some(value);
+            return;
+        };
+        value.report(
+            Problem::error("P0201", value.key_place(), "`defaults` stands in two files")
+                .label("second")
+                .related(first.key_place(), "first")
+                .help("what holds for every operation is said in one place: keep one of the two"),
+        );
+    }
+
+    // What stands in the files as it is; operations are told by who merges their layers.
+    fn rows(&self, rows: &mut Rows) {
+        let named = [
+            ("organisations", &self.organisations, &ORGANISATION),
+            ("clients", &self.clients, &CLIENT),
+            ("plans", &self.plans, &PLAN),
+            ("scopes", &self.scopes, &SCOPE),
+            ("upstreams", &self.upstreams, &UPSTREAM),
+            ("limits", &self.limits, &LIMIT),
+            ("fraud", &self.fraud, &FRAUD),
+            ("stepUp", &self.step_ups, &STEP_UP),
+            ("masking", &self.masking, &MASK),
+        ];
+        for (name, section, table) in named {
+            for (key, value) in section.definitions() {
+                rows.definition(&[name, &key.text], table, value, &[]);
+            }
+        }
+        for (key, value) in self.providers.definitions() {
+            rows.definition(&["identity", "providers", &key.text], &PROVIDER, value, &[]);
+        }
+    }
+}
+
+/// A policy set on its way.
+struct Set<'a, 'n> {
+    files: &'a [Source],
+    sections: &'a Sections<'n>,
+    operations: &'a [OperationFacts],
+    allowed: Allowed,
+    now: Timestamp,
+    faults: &'a Faults,
+}
+
+/// Who may call, and how much.
+struct Parties<'n> {
+    organisations: Names<'n, Arc<Organisation>>,
+    plans: Names<'n, Arc<Plan>>,
+    clients: Names<'n, Arc<Client>>,
+}
+
+impl<'n> Set<'_, 'n> {
+    fn compile(&self) -> Compiled {
+        let Sections { whole, .. } = *self.sections;
+        let (sections, conditions) = (self.sections, Conditions::new(self.files));
+        let upstreams = sections.upstreams.read(whole, services::upstream);
+        let providers = sections.providers.read(whole, services::provider);
+        let limits = sections.limits.read(whole, limits::named);
+        let step_ups = sections.step_ups.read(whole, |key, value| rules::step_up(key, value, &providers, &conditions));
+        let fraud = sections.fraud.read(whole, |key, value| rules::fraud(key, value, &step_ups, &conditions));
+        let masks = sections.masking.read(whole, masking::mask);
+        let contracts = Contracts::new(self.operations);
+        let mut scopes: BTreeSet<String> =
+            self.operations.iter().flat_map(|facts| facts.scopes.iter().cloned()).collect();
+        let defined = sections.scopes.definitions().map(|(key, _)| key.text.clone());
+        let known: BTreeSet<String> = scopes.iter().cloned().chain(defined).collect();
+        let rules =
+            Rules { limits: &limits, step_ups: &step_ups, fraud: &fraud, masks: &masks, scopes: &known };
+        let mut found = Found::default();
+        let defaults = sections.defaults.and_then(|value| value.table(&DEFAULTS));
+        let terms = defaults.map(|fields| Terms::read(&fields, &rules, &mut found.asked)).unwrap_or_default();
+        let set = match sections.defaults {
+            Some(owner) => {
+                let mut merge = Merge { owner, layer: Layer::Defaults, waiver: None, sound: true };
+                Layered::merge(&Layered::default(), &terms, &mut merge)
+            }
+            None => Layered::default(),
+        };
+        let settling = Settling::of(&contracts, &sections.apis, whole);
+        let context = Context {
+            contracts: &contracts,
             upstreams: &upstreams,
-            step_ups: &step_ups,
-            contract_scopes: &contracts,
-            settling: settling::Settling::of(operations, &self.apis, self.whole),
+            rules,
+            conditions: &conditions,
+            settling: &settling,
+            set: &set,
+            now: self.now,
         };
-        let exposed = self.apis.read(self.whole, |key, value| context.api(&key.text, value, &mut scopes));
-        let organisations =
-            self.organisations.read(self.whole, |key, value| parties::organisation(&key.text, value, now));
-        let plans = self.plans.read(self.whole, |key, value| parties::plan(&key.text, value));
-        let clients = self
-            .clients
-            .read(self.whole, |key, value| parties::client(&key.text, value, &organisations, &plans, &scopes, allowed));
+        for (key, value) in sections.apis.definitions() {
+            context.api(key, value, &mut found);
+        }
+        operations::refuse_collisions(&found, self.faults);
+        for masked in masks.values() {
+            let users = found.masked.get(&masked.mask.id).map(Vec::as_slice).unwrap_or_default();
+            for (path, value) in &masked.fields {
+                places::masked(*value, path, users);
+            }
+        }
+        scopes.append(&mut found.asked);
+        let parties = self.parties(&scopes, &limits);
         let rulebook = Rulebook {
-            organisations: organisations.into_values().map(|found| (found.id.clone(), found)).collect(),
-            clients: clients.into_values().map(|found| (found.id.clone(), found)).collect(),
-            upstreams: upstreams.into_values().map(|found| (found.id.clone(), found)).collect(),
+            organisations: parties.organisations.into_values().map(|found| (found.id.clone(), found)).collect(),
+            clients: parties.clients.into_values().map(|found| (found.id.clone(), found)).collect(),
+            upstreams: upstreams.values().map(|found| (found.id.clone(), found.clone())).collect(),
             providers: providers.into_values().collect(),
-            operations: exposed.into_values().flatten().map(|found| (found.operation.clone(), found)).collect(),
+            operations: found.exposed.into_iter().map(|(found, ..)| (found.operation.clone(), found)).collect(),
         };
-        let fixtures = self.fixtures.read(&rulebook, &plans, self.whole);
-        (rulebook, fixtures)
+        let mut rows = found.rows;
+        sections.rows(&mut rows);
+        let fixtures = sections.fixtures.read(&rulebook, &parties.plans, whole);
+        Compiled {
+            rulebook,
+            warnings: Vec::new(),
+            effective: Effective { rows: rows.sorted() },
+            cases: Vec::new(),
+            fixtures,
+            changes_at: found.changes_at,
+        }
+    }
+
+    fn parties(&self, scopes: &BTreeSet<String>, limits: &Names<'n, Arc<Limit>>) -> Parties<'n> {
+        let Sections { whole, .. } = *self.sections;
+        let sections = self.sections;
+        let scope_rules = sections.scopes.read(whole, |key, value| parties::scope(key, value, scopes));
+        let organisations =
+            sections.organisations.read(whole, |key, value| parties::organisation(&key.text, value, self.now));
+        let plans = sections.plans.read(whole, |key, value| limits::plan(key, value, limits));
+        let known = parties::Known {
+            organisations: &organisations,
+            plans: &plans,
+            scopes,
+            scope_rules: &scope_rules,
+            allowed: self.allowed,
+        };
+        let clients = sections.clients.read(whole, |key, value| parties::client(&key.text, value, &known));
+        Parties { organisations, plans, clients }
     }
 }
 

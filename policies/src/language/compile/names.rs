@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::id::PlanId;
 use crate::language::decode::Value;
 use crate::language::document::Key;
-use crate::language::problem::{Problem, quoted};
+use crate::language::problem::{Place, Problem, quoted};
 use crate::language::suggest::did_you_mean;
 
 /// The definitions of one kind, from all files, as they were found.
@@ -18,12 +18,16 @@ pub(super) struct Section<'n> {
 impl<'n> Section<'n> {
     /// Takes in what one file defines; a name that another file has defined is reported.
     pub(super) fn collect(&mut self, value: Value<'n>) {
+        // Every kind of name has the same form.
+        self.collect_as(value, |text| PlanId::parse(text).map(|_| ()).map_err(|error| error.to_string()));
+    }
+
+    /// Takes in what one file defines under names of another form; `form` says what is wrong with one.
+    pub(super) fn collect_as(&mut self, value: Value<'n>, form: impl Fn(&str) -> Result<(), String>) {
         for (key, definition) in value.entries().unwrap_or_default() {
-            // Every kind of name has the same form.
-            if let Err(error) = PlanId::parse(&key.text) {
+            if let Err(error) = form(&key.text) {
                 definition.report(
-                    Problem::error("P0112", &key.place, format!("{} is no name", quoted(&key.text)))
-                        .label(error.to_string()),
+                    Problem::error("P0112", &key.place, format!("{} is no name", quoted(&key.text))).label(error),
                 );
             }
             if let Some(first) = self.first.get(key.text.as_str()) {
@@ -41,37 +45,37 @@ impl<'n> Section<'n> {
     }
 
     /// Goes through the definitions as they are written.
-    pub(super) fn definitions(&self) -> impl Iterator<Item = Value<'n>> {
-        self.entries.iter().map(|(_, value)| *value)
+    pub(super) fn definitions(&self) -> impl Iterator<Item = (&'n Key, Value<'n>)> {
+        self.entries.iter().copied()
     }
 
     /// Reads every definition; one that cannot be read keeps its name, so that references to it are no second fault.
     ///
     /// `whole` tells whether every file could be parsed.
-    pub(super) fn read<T>(&self, whole: bool, mut read: impl FnMut(&'n Key, Value<'n>) -> Option<T>) -> Names<T> {
-        let mut names = Names { values: Vec::new(), index: HashMap::new(), whole };
+    pub(super) fn read<T>(&self, whole: bool, mut read: impl FnMut(&'n Key, Value<'n>) -> Option<T>) -> Names<'n, T> {
+        let mut names = Names { values: Vec::with_capacity(self.entries.len()), index: HashMap::new(), whole };
         for (key, value) in &self.entries {
             names.index.insert(key.text.clone(), names.values.len());
-            names.values.push((key.text.clone(), read(key, *value)));
+            names.values.push((*key, read(key, *value)));
         }
         names
     }
 }
 
 /// What was read of one kind, in the order of the files.
-pub(super) struct Names<T> {
-    values: Vec<(String, Option<T>)>,
+pub(super) struct Names<'n, T> {
+    values: Vec<(&'n Key, Option<T>)>,
     index: HashMap<String, usize>,
     // Whether there may be no more names than these.
     whole: bool,
 }
 
-impl<T> Names<T> {
+impl<'n, T> Names<'n, T> {
     /// Resolves a reference; an unknown one is reported, one to a definition that was reported itself is not.
     pub(super) fn resolve(&self, value: Value<'_>, what: &str) -> Option<&T> {
         let text = value.text()?;
         let Some(at) = self.index.get(text) else {
-            let known = self.values.iter().map(|(name, _)| name.as_str());
+            let known = self.values.iter().map(|(key, _)| key.text.as_str());
             // It may be defined in a file that could not be parsed; then only a near miss is worth telling.
             if self.whole || did_you_mean(text, known.clone()).is_some() {
                 value.unknown("P0108", what, text, known);
@@ -81,6 +85,16 @@ impl<T> Names<T> {
         self.values.get(*at).and_then(|(_, found)| found.as_ref())
     }
 
+    /// Returns what a name stands for, if it is defined and could be read.
+    pub(super) fn get(&self, name: &str) -> Option<&T> {
+        self.index.get(name).and_then(|at| self.values.get(*at)).and_then(|(_, found)| found.as_ref())
+    }
+
+    /// Returns where a name is defined.
+    pub(super) fn place(&self, name: &str) -> Option<&'n Place> {
+        self.index.get(name).and_then(|at| self.values.get(*at)).map(|(key, _)| &key.place)
+    }
+
     /// Goes through what could be read.
     pub(super) fn values(&self) -> impl Iterator<Item = &T> {
         self.values.iter().filter_map(|(_, found)| found.as_ref())
@@ -88,7 +102,7 @@ impl<T> Names<T> {
 
     /// Goes through every name; with nothing where the definition could not be read.
     pub(super) fn named(&self) -> impl Iterator<Item = (&str, Option<&T>)> {
-        self.values.iter().map(|(name, found)| (name.as_str(), found.as_ref()))
+        self.values.iter().map(|(key, found)| (key.text.as_str(), found.as_ref()))
     }
 
     /// Tells whether every definition could be read.

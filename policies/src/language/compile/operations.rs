@@ -1,101 +1,114 @@
-//! Which operations are exposed, to whom, and within which bounds; below the defaults of an API it only gets stricter.
+//! Which operations are exposed, to whom, and within which bounds; below the defaults it only gets stricter.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::conditions::Conditions;
+use super::contracts::Contracts;
+use super::layered::Layered;
+use super::layers::{Merge, Union};
 use super::names::Names;
-use super::parties;
+use super::overrides::Waiver;
+use super::places::{self, Told};
+use super::rows::Rows;
+use super::rules::{Defined, Triggered, allowed};
 use super::settling::{Settling, settled_by};
+use super::terms::{Rules, Terms};
 use crate::facts::{OperationFacts, Security};
 use crate::id::{ApiId, OperationId};
 use crate::language::decode::{Fields, Value};
 use crate::language::document::Key;
-use crate::language::problem::{Place, Problem, quoted};
+use crate::language::effective::Layer;
+use crate::language::problem::{Faults, Place, Problem, quoted};
 use crate::language::suggest::{did_you_mean, listed};
-use crate::language::tables::{BODY_BYTES_MAX, TIMEOUT_MAX};
-use crate::language::units::{shown_bytes, shown_duration};
+use crate::language::tables::{API, OPERATION, OVERRIDE, SETTLED_BY};
 use crate::limit::Mode;
-use crate::rulebook::{AuditDuty, OperationPolicy, Role, ScopeSet, Service, StepUp, Upstream};
+use crate::rulebook::{AuditDuty, OperationPolicy, ScopeSet, Service, Upstream};
+use crate::time::Timestamp;
 
 /// How long a body may be if nothing is said, in bytes: larger than any JSON of the contracts.
 pub const BODY_BYTES_DEFAULT: usize = 64 * 1024;
 
 /// What operations may refer to.
-pub(super) struct Context<'a> {
-    pub(super) operations: &'a [OperationFacts],
-    pub(super) by_id: HashMap<&'a str, &'a OperationFacts>,
-    pub(super) upstreams: &'a Names<Upstream>,
-    pub(super) step_ups: &'a Names<Arc<StepUp>>,
-    pub(super) contract_scopes: &'a BTreeSet<String>,
-    pub(super) settling: Settling<'a>,
+pub(super) struct Context<'a, 'n> {
+    pub(super) contracts: &'a Contracts<'a>,
+    pub(super) upstreams: &'a Names<'n, Upstream>,
+    pub(super) rules: Rules<'a, 'n>,
+    pub(super) conditions: &'a Conditions<'a>,
+    pub(super) settling: &'a Settling<'a>,
+    /// What holds for the whole set.
+    pub(super) set: &'a Layered<'a, 'n>,
+    pub(super) now: Timestamp,
 }
 
-/// A value with the place that gave it.
-type Set<T> = Option<(T, Place)>;
-
-/// What may be said of all operations of an API, and again of one.
-struct Terms<'n> {
-    roles: Set<BTreeSet<Role>>,
-    scopes: Vec<&'n str>,
-    requires: Option<Place>,
-    body_bytes: Set<usize>,
-    timeout: Set<Duration>,
-    audit: Set<AuditDuty>,
-    // Whether what was given could be read.
-    sound: bool,
+/// What came of the APIs.
+#[derive(Default)]
+pub(super) struct Found<'a, 'n> {
+    /// The exposed operations, with where each is named.
+    pub(super) exposed: Vec<(Arc<OperationPolicy>, &'a OperationFacts, &'n Key)>,
+    /// The scopes that policies ask for.
+    pub(super) asked: BTreeSet<String>,
+    /// When an override ends next.
+    pub(super) changes_at: Option<Timestamp>,
+    pub(super) rows: Rows,
+    /// Which operations use a mask.
+    pub(super) masked: HashMap<Arc<str>, Vec<(&'a OperationFacts, &'n Key)>>,
+    told: Told,
 }
 
 /// An API on its way.
-struct Api<'n> {
+struct Api<'t, 'n> {
     id: ApiId,
     service: Option<Service>,
-    upstream_place: Option<Place>,
-    defaults: Terms<'n>,
+    upstream: Option<Place>,
+    /// Where the defaults of the API say something that only some callers can be asked.
+    asked: Vec<(&'static str, Place)>,
+    inherited: Layered<'t, 'n>,
+    // Whether the defaults could be read.
+    sound: bool,
 }
 
-impl Context<'_> {
-    /// Reads one API; scopes that its policy asks for beyond the contract are added to `scopes`.
-    pub(super) fn api(
-        &self,
-        document: &str,
-        value: Value<'_>,
-        scopes: &mut BTreeSet<String>,
-    ) -> Option<Vec<Arc<OperationPolicy>>> {
-        let known_document = self.known_document(document, value);
-        let fields = value.fields(&["upstream", "defaults", "operations"])?;
-        let upstream = fields.optional("upstream");
+impl<'a, 'n> Context<'a, 'n> {
+    /// Reads one API.
+    pub(super) fn api(&self, key: &'n Key, value: Value<'n>, found: &mut Found<'a, 'n>) -> Option<()> {
+        let known = self.known_document(&key.text, value);
+        let fields = value.table(&API)?;
+        let upstream = fields.at("upstream");
         let service = match upstream {
             None => Some(Service::Own),
             Some(value) => self.upstreams.resolve(value, "upstream").map(|found| Service::Upstream(found.id.clone())),
         };
-        let defaults = match fields.optional("defaults") {
-            Some(value) => {
-                value.fields(&["requires", "maxBody", "timeout", "audit"]).map(|fields| self.terms(&fields, scopes))
-            }
-            None => Some(Terms::nothing()),
-        };
-        let operations = fields.required("operations").and_then(Value::entries).unwrap_or_default();
-        if !known_document {
+        let defaults = fields.at("defaults");
+        let read = defaults.and_then(Value::mapping).map(|fields| Terms::read(&fields, &self.rules, &mut found.asked));
+        let readable = defaults.is_none() || read.is_some();
+        // Where the defaults cannot be read, the operations are still checked on their own.
+        let terms = read.unwrap_or_default();
+        let mut merge = Merge { owner: defaults.unwrap_or(value), layer: Layer::ApiDefaults, waiver: None, sound: true };
+        let inherited = Layered::merge(self.set, &terms, &mut merge);
+        let operations = fields.at("operations").and_then(Value::named).unwrap_or_default();
+        if !known {
             return None;
         }
         let api = Api {
-            id: ApiId::parse(document).ok()?,
+            id: ApiId::parse(&key.text).ok()?,
             service,
-            upstream_place: upstream.map(|value| value.place().clone()),
-            // Where the defaults cannot be read, the operations are still checked on their own.
-            defaults: defaults.unwrap_or_else(|| Terms { sound: false, ..Terms::nothing() }),
+            upstream: upstream.map(|value| value.place().clone()),
+            asked: asked_of_some(&terms),
+            inherited,
+            sound: readable && merge.sound && !terms.broken,
         };
-        let compiled: Vec<_> =
-            operations.into_iter().map(|(key, value)| self.operation(&api, key, value, scopes)).collect();
-        compiled.into_iter().collect()
+        found.rows.definition(&["apis", &key.text], &API, value, &["defaults", "operations"]);
+        for (key, value) in operations {
+            self.operation(&api, key, value, found);
+        }
+        Some(())
     }
 
     fn known_document(&self, document: &str, value: Value<'_>) -> bool {
-        if self.operations.iter().any(|facts| facts.api == document) {
+        if self.contracts.has_api(document) {
             return true;
         }
-        let known: BTreeSet<&str> = self.operations.iter().map(|facts| facts.api.as_str()).collect();
+        let known = self.contracts.apis();
         let help = did_you_mean(document, known.iter().copied()).map_or_else(
             || format!("known: {}", listed(known.iter().copied())),
             |word| format!("did you mean `{word}`?"),
@@ -110,91 +123,132 @@ impl Context<'_> {
 
     fn operation(
         &self,
-        api: &Api<'_>,
-        key: &Key,
-        value: Value<'_>,
-        scopes: &mut BTreeSet<String>,
-    ) -> Option<Arc<OperationPolicy>> {
+        api: &Api<'_, 'n>,
+        key: &'n Key,
+        value: Value<'n>,
+        found: &mut Found<'a, 'n>,
+    ) -> Option<()> {
         let facts = self.facts(api, key, value);
-        let fields = value.fields(&["requires", "maxBody", "timeout", "stepUp", "audit", "settledBy"])?;
-        let terms = self.terms(&fields, scopes);
-        let step_up_value = fields.optional("stepUp");
-        let step_up = step_up_value.map(|value| self.step_ups.resolve(value, "step-up rule"));
-        let strict = terms.tightens(&api.defaults, value);
-        let facts = facts?;
-        let served = served(api, facts, key, value);
-        let effective = terms.protects(api, facts, value, key);
-        if let Some(value) = step_up_value {
-            step_up_can_be_judged(facts, value)?;
-        }
-        let settled_by = settled_by(&self.settling, api.service.as_ref(), facts, key, &fields);
-        let timeout = terms.timeout.as_ref().or(api.defaults.timeout.as_ref()).map(|(timeout, _)| *timeout);
-        if timeout.is_none() && terms.sound && api.defaults.sound {
-            value.report(
-                Problem::error("P0102", &key.place, format!("{} has no `timeout`", quoted(&key.text)))
-                    .label("neither here nor in the defaults of the API"),
-            );
-        }
-        if !(terms.sound && api.defaults.sound && strict && served && effective) {
+        let fields = value.table(&OPERATION)?;
+        let own = Terms::read(&fields, &self.rules, &mut found.asked);
+        let waiver_value = fields.at("override");
+        let waiver = waiver_value.and_then(|value| Waiver::read(value, self.now));
+        if waiver_value.is_some() && waiver.is_none() {
+            // What it would let be looser is not known.
             return None;
         }
+        let mut merge = Merge { owner: value, layer: Layer::Own, waiver: waiver.as_ref(), sound: true };
+        let layered = Layered::merge(&api.inherited, &own, &mut merge);
+        let mut sound = merge.sound && api.sound && !own.broken;
+        let facts = facts?;
+        if let Some(waiver) = &waiver {
+            waiver.warn(key, |list| own.says(list));
+        }
+        sound &= exposable(facts, key, value);
+        sound &= served(api, facts, key, value);
+        sound &= effective(&own, &fields, api, facts, key);
+        let settled_by = settled_by(self.settling, api.service.as_ref(), facts, key, &fields);
+        if layered.timeout.is_none() && !own.broken && api.sound {
+            value.report(
+                Problem::error("P0102", &key.place, format!("{} has no `timeout`", quoted(&key.text)))
+                    .label("neither here nor in the defaults"),
+            );
+        }
         let by_token = facts.security == Security::AccessToken;
-        let asked = api.defaults.scopes.iter().chain(&terms.scopes).copied();
-        let policy = OperationPolicy {
-            operation: OperationId::parse(&facts.id).ok()?,
-            api: api.id.clone(),
-            security: facts.security,
-            roles: terms
-                .roles
-                .or_else(|| api.defaults.roles.clone())
-                .filter(|_| by_token)
-                .map(|(roles, _)| roles)
-                .unwrap_or_default(),
-            scopes: ScopeSet::of(facts.scopes.iter().map(String::as_str).chain(asked).filter(|_| by_token)),
-            body_bytes_max: terms
-                .body_bytes
-                .as_ref()
-                .or(api.defaults.body_bytes.as_ref())
-                .map_or(BODY_BYTES_DEFAULT, |(size, _)| *size),
-            timeout: timeout?,
-            service: api.service.clone()?,
-            idempotent: facts.idempotent,
-            settled_by: settled_by?,
-            step_ups: match step_up {
-                None => Vec::new(),
-                Some(found) => vec![Arc::clone(found?)],
-            },
-            limits: Vec::new(),
-            allow: Vec::new(),
-            fraud: Vec::new(),
-            responses: Mode::Report,
-            masks: Vec::new(),
-            noted: Vec::new(),
-            loosened: None,
-            audit: terms.audit.as_ref().or(api.defaults.audit.as_ref()).map_or(AuditDuty::Standard, |(duty, _)| *duty),
-            origin: key.place.origin(),
-        };
+        let by_client = by_token || facts.security == Security::ClientAuthentication;
+        let layered = layered.asked_of(by_token, by_client, facts.has_body);
+        let mut policy = self.joined(api, facts, key, &layered, found)?;
+        if !sound {
+            return None;
+        }
+        policy.settled_by = settled_by?;
+        policy.loosened = waiver.as_ref().filter(|waiver| waiver.in_force() && waiver.needed()).map(|waiver| waiver.given().clone());
+        if let Some(loosened) = &policy.loosened {
+            found.changes_at = Some(found.changes_at.map_or(loosened.ends, |known| known.min(loosened.ends)));
+        }
         if by_token && policy.scopes.is_empty() && policy.roles.is_empty() {
             warn_of_open_door(key, value);
         }
-        Some(Arc::new(policy))
+        let path = ["apis", api.id.as_str(), "operations", &key.text];
+        layered.rows(&mut found.rows, &path, if by_token { &facts.scopes } else { &[] });
+        own_rows(&mut found.rows, &path, &fields, waiver.as_ref());
+        found.exposed.push((Arc::new(policy), facts, key));
+        Some(())
     }
 
-    fn facts(&self, api: &Api<'_>, key: &Key, value: Value<'_>) -> Option<&OperationFacts> {
-        let found = self.by_id.get(key.text.as_str()).copied();
+    // Joins what applies with the contract, holding rules against it.
+    fn joined(
+        &self,
+        api: &Api<'_, 'n>,
+        facts: &'a OperationFacts,
+        key: &'n Key,
+        layered: &Layered<'_, 'n>,
+        found: &mut Found<'a, 'n>,
+    ) -> Option<OperationPolicy> {
+        let allow: Vec<Value<'n>> = items(layered.allow.as_ref());
+        let allow = allowed(&allow, self.conditions, facts, key);
+        let step_ups = self.fitting(&items(layered.step_ups.as_ref()), facts, key, &found.told);
+        let fraud = self.fitting(&items(layered.fraud.as_ref()), facts, key, &found.told);
+        let note = items(layered.note.as_ref());
+        let noted = note.iter().fold(true, |sound, (path, value)| {
+            places::noted(*value, path, facts, key, &found.told) && sound
+        });
+        let masks = items(layered.masks.as_ref());
+        for masked in &masks {
+            found.masked.entry(Arc::clone(&masked.mask.id)).or_default().push((facts, key));
+        }
+        let asked = layered.scopes.iter().flat_map(|scopes| scopes.items.iter().map(|(scope, ..)| *scope));
+        let by_token = facts.security == Security::AccessToken;
+        let contract = facts.scopes.iter().map(String::as_str).filter(|_| by_token);
+        Some(OperationPolicy {
+            operation: OperationId::parse(&facts.id).ok()?,
+            api: api.id.clone(),
+            security: facts.security,
+            roles: layered.roles.map(|found| found.given.value.clone()).unwrap_or_default(),
+            scopes: ScopeSet::of(contract.chain(asked)),
+            body_bytes_max: layered.body_bytes.map_or(BODY_BYTES_DEFAULT, |found| found.given.value),
+            timeout: layered.timeout?.given.value,
+            service: api.service.clone()?,
+            idempotent: facts.idempotent,
+            settled_by: None,
+            step_ups: step_ups?,
+            limits: items(layered.limits.as_ref()).iter().map(|limit| (**limit).clone()).collect(),
+            allow: allow?,
+            fraud: fraud?,
+            responses: layered.responses.map_or(Mode::Report, |found| found.given.value),
+            masks: masks.into_iter().map(|masked| masked.mask).collect(),
+            noted: note.into_iter().map(|(path, _)| path).collect(),
+            loosened: None,
+            audit: layered.audit.map_or(AuditDuty::Standard, |found| found.given.value),
+            origin: key.place.origin(),
+        })
+        .filter(|_| noted)
+    }
+
+    fn fitting<T: Triggered>(
+        &self,
+        rules: &[Defined<'n, T>],
+        facts: &OperationFacts,
+        key: &Key,
+        told: &Told,
+    ) -> Option<Vec<Arc<T>>> {
+        let found: Vec<_> = rules.iter().map(|rule| rule.of_operation(self.conditions, told, facts, key)).collect();
+        found.into_iter().collect()
+    }
+
+    fn facts(&self, api: &Api<'_, '_>, key: &Key, value: Value<'_>) -> Option<&'a OperationFacts> {
+        let found = self.contracts.operation(&key.text);
         if let Some(facts) = found.filter(|facts| facts.api == api.id.as_str()) {
             return Some(facts);
         }
-        let here = || self.operations.iter().filter(|facts| facts.api == api.id.as_str());
+        let here = || self.contracts.of_api(api.id.as_str()).map(|facts| facts.id.as_str());
         let shown = |facts: &OperationFacts| format!("({} {}, {})", facts.method, facts.template, facts.origin);
         let help = match found {
             Some(facts) => format!("it belongs to the API `{}` {}", facts.api, shown(facts)),
-            None => {
-                match did_you_mean(&key.text, here().map(|facts| facts.id.as_str())).and_then(|id| self.by_id.get(id)) {
-                    Some(facts) => format!("did you mean `{}`?  {}", facts.id, shown(facts)),
-                    None => format!("known: {}", listed(here().map(|facts| facts.id.as_str()))),
-                }
-            }
+            None => match did_you_mean(&key.text, here()).and_then(|id| self.contracts.operation(id)) {
+                Some(facts) => format!("did you mean `{}`?  {}", facts.id, shown(facts)),
+                None => format!("known: {}", listed(here())),
+            },
         };
         value.report(
             Problem::error("P0107", &key.place, format!("unknown operation {}", quoted(&key.text)))
@@ -203,164 +257,131 @@ impl Context<'_> {
         );
         None
     }
+}
 
-    fn terms<'n>(&self, fields: &Fields<'n>, known_scopes: &mut BTreeSet<String>) -> Terms<'n> {
-        let mut terms = Terms::nothing();
-        if let Some(value) = fields.optional("requires") {
-            terms.requires = Some(value.key_place().clone());
-            match value.fields(&["roles", "scopes"]) {
-                Some(requires) => {
-                    terms.roles = terms.set(requires.optional("roles"), parties::roles);
-                    if let Some((scopes, _)) = terms.set(requires.optional("scopes"), parties::scopes) {
-                        for (scope, value) in scopes {
-                            self.warn_of_new_scope(scope, value);
-                            known_scopes.insert(scope.to_owned());
-                            terms.scopes.push(scope);
-                        }
-                    }
-                }
-                None => terms.sound = false,
-            }
-        }
-        terms.body_bytes = terms.set(fields.optional("maxBody"), |value| value.bytes(1..=BODY_BYTES_MAX));
-        terms.timeout =
-            terms.set(fields.optional("timeout"), |value| value.duration(Duration::from_millis(1)..=TIMEOUT_MAX));
-        terms.audit = terms.set(fields.optional("audit"), |value| {
-            value.choice(&[("required", AuditDuty::Required), ("standard", AuditDuty::Standard)])
-        });
-        terms
+fn items<T: Clone>(union: Option<&Union<'_, T>>) -> Vec<T> {
+    union.iter().flat_map(|found| found.items.iter().map(|(_, item, _)| (*item).clone())).collect()
+}
+
+fn own_rows(rows: &mut Rows, path: &[&str], fields: &Fields<'_>, waiver: Option<&Waiver<'_>>) {
+    let below = |last: &str| path.iter().copied().chain([last]).map(str::to_owned).collect::<Vec<_>>();
+    if let Some(value) = fields.at("settledBy")
+        && let Some(name) = value.text()
+    {
+        rows.merged(below("settledBy"), &SETTLED_BY, vec![name.to_owned()], Some(value.place()), Layer::Own);
     }
+    if let Some(waiver) = waiver {
+        let path: Vec<&str> = path.iter().copied().chain(["override"]).collect();
+        rows.definition(&path, &OVERRIDE, waiver.value(), &[]);
+    }
+}
 
-    fn warn_of_new_scope(&self, scope: &str, value: Value<'_>) {
-        if self.contract_scopes.contains(scope) {
-            return;
+/// Refuses that two operations are exposed that no request can tell apart.
+pub(super) fn refuse_collisions(found: &Found<'_, '_>, faults: &Faults) {
+    let exposed: HashMap<&str, (&OperationFacts, &Key)> =
+        found.exposed.iter().map(|(_, facts, key)| (facts.id.as_str(), (*facts, *key))).collect();
+    for (_, facts, key) in &found.exposed {
+        for (other, first) in facts.collides_with.iter().filter_map(|id| exposed.get(id.as_str())) {
+            // Each pair once, told at the second of the two.
+            if (&first.place, &other.id) >= (&key.place, &facts.id) {
+                continue;
+            }
+            let message = format!("{} and {} cannot both be exposed", quoted(&other.id), quoted(&facts.id));
+            faults.report(
+                Problem::error("P0307", &key.place, message)
+                    .label(format!("{} {}, {}", facts.method, facts.template, facts.origin))
+                    .related(&first.place, format!("{} {}, {}", other.method, other.template, other.origin))
+                    .help("which of the two a request means cannot be told: remove one, or change a path in its contract"),
+            );
         }
-        let help = did_you_mean(scope, self.contract_scopes.iter().map(String::as_str))
-            .map(|word| format!("did you mean `{word}`?"));
-        value.report(
-            Problem::warning("P0404", value.place(), format!("no contract knows the scope {}", quoted(scope)))
-                .label("developers are not told of it")
-                .help_if(help),
+    }
+}
+
+// What is said in defaults and can be asked of some callers only.
+fn asked_of_some(terms: &Terms<'_>) -> Vec<(&'static str, Place)> {
+    let mut found: Vec<(&'static str, Place)> = Vec::new();
+    let mut said = |name: &'static str, place: Option<&Place>| {
+        found.extend(place.map(|place| (name, place.clone())));
+    };
+    said("requires", terms.requires.as_ref());
+    said("allow", terms.allow.as_ref().map(|given| &given.place));
+    said("fraud", terms.fraud.as_ref().map(|given| &given.place));
+    said("stepUp", terms.step_ups.as_ref().map(|given| &given.place));
+    said("limits", terms.limits.as_ref().map(|given| &given.place));
+    found
+}
+
+// Tells whether what is asked here would be asked of anyone, and warns where the defaults ask in vain.
+fn effective(own: &Terms<'_>, fields: &Fields<'_>, api: &Api<'_, '_>, facts: &OperationFacts, key: &Key) -> bool {
+    let owner = fields.owner();
+    let callers = match facts.security {
+        Security::AccessToken => return judgeable(own, fields, facts),
+        Security::Public => "anybody",
+        Security::ClientAuthentication => "clients that authenticate with the request itself",
+        Security::SignedCallback => "identity providers (by signature)",
+        Security::Administrator => "administrators",
+    };
+    let in_vain = |name: &str| name != "limits" || facts.security != Security::ClientAuthentication;
+    let mut sound = true;
+    for (name, place) in asked_of_some(own).iter().filter(|(name, _)| in_vain(name)) {
+        owner.report(
+            Problem::error("P0313", place, format!("`{name}` has no effect on {}", quoted(&key.text)))
+                .label(format!("the contract lets {callers} call it"))
+                .help(format!("remove it, or change the `security` of the operation ({})", facts.origin)),
+        );
+        sound = false;
+    }
+    for (name, place) in api.asked.iter().filter(|(name, _)| sound && in_vain(name)) {
+        owner.report(
+            Problem::warning(
+                "P0405",
+                &key.place,
+                format!("the defaults' `{name}` does not apply to {}", quoted(&key.text)),
+            )
+            .label(format!("the contract lets {callers} call it"))
+            .related(place, "asked here")
+            .help(format!("say `{name}` at the operations that are called with a token")),
         );
     }
+    sound
 }
 
-impl<'n> Terms<'n> {
-    const fn nothing() -> Self {
-        Self {
-            roles: None,
-            scopes: Vec::new(),
-            requires: None,
-            body_bytes: None,
-            timeout: None,
-            audit: None,
-            sound: true,
+// An operation's own rule about an amount needs a body.
+fn judgeable(own: &Terms<'_>, fields: &Fields<'_>, facts: &OperationFacts) -> bool {
+    if facts.has_body {
+        return true;
+    }
+    let step_up = own.step_ups.iter().flat_map(|given| &given.value).any(Defined::compares_amount);
+    let fraud = own.fraud.iter().flat_map(|given| &given.value).any(Defined::compares_amount);
+    for (name, what, refused) in [("stepUp", "a step-up", step_up), ("fraud", "a fraud rule", fraud)] {
+        if let Some(value) = fields.at(name).filter(|_| refused) {
+            value.report(
+                value
+                    .fault("P0302", format!("{what} cannot be judged here"))
+                    .label("the operation has no body that could hold an amount")
+                    .help(format!("see {}", facts.origin)),
+            );
         }
     }
-
-    fn set<T>(&mut self, value: Option<Value<'n>>, read: impl FnOnce(Value<'n>) -> Option<T>) -> Set<T> {
-        let value = value?;
-        let found = read(value);
-        self.sound &= found.is_some();
-        Some((found?, value.place().clone()))
-    }
-
-    // Tells whether nothing is looser than the defaults, and reports what is.
-    fn tightens(&self, defaults: &Terms<'_>, value: Value<'_>) -> bool {
-        let mut strict = true;
-        let mut looser = |name: &str, here: &Place, shown: String, there: &Place, default: String, help: String| {
-            value.report(
-                Problem::error("P0311", here, format!("`{name}` is looser than the default of its API"))
-                    .label(format!("{shown} here"))
-                    .related(there, format!("the default is {default}"))
-                    .help(help),
-            );
-            strict = false;
-        };
-        if let (Some((here, at)), Some((default, there))) = (&self.body_bytes, &defaults.body_bytes)
-            && here > default
-        {
-            let limit = shown_bytes(*default);
-            looser(
-                "maxBody",
-                at,
-                shown_bytes(*here),
-                there,
-                limit.clone(),
-                format!("write at most {limit}, or raise the default for all"),
-            );
-        }
-        if let (Some((here, at)), Some((default, there))) = (&self.timeout, &defaults.timeout)
-            && here > default
-        {
-            let limit = shown_duration(*default);
-            looser(
-                "timeout",
-                at,
-                shown_duration(*here),
-                there,
-                limit.clone(),
-                format!("write at most {limit}, or raise the default for all"),
-            );
-        }
-        if let (Some((AuditDuty::Standard, at)), Some((AuditDuty::Required, there))) = (&self.audit, &defaults.audit) {
-            let help = "remove this line, or move `audit: required` to the operations that need it".to_owned();
-            looser("audit", at, "standard".to_owned(), there, "required".to_owned(), help);
-        }
-        if let (Some((here, at)), Some((default, there))) = (&self.roles, &defaults.roles)
-            && !here.is_subset(default)
-        {
-            let extra: Vec<&str> = here.difference(default).map(|role| role.word()).collect();
-            value.report(
-                Problem::error("P0312", at, format!("the defaults of the API do not let {} in", listed(extra)))
-                    .label("more roles than the default")
-                    .related(there, "the default roles")
-                    .help("name fewer roles here, or more there"),
-            );
-            strict = false;
-        }
-        strict
-    }
-
-    // Tells whether roles and scopes that are asked for would be asked of anyone.
-    fn protects(&self, api: &Api<'_>, facts: &OperationFacts, value: Value<'_>, key: &Key) -> bool {
-        let callers = match facts.security {
-            Security::AccessToken => return true,
-            Security::Public => "anybody",
-            Security::ClientAuthentication => "clients that authenticate with the request itself",
-            Security::SignedCallback => "identity providers (by signature)",
-            Security::Administrator => "administrators",
-        };
-        if let Some(place) = &self.requires {
-            value.report(
-                Problem::error("P0313", place, format!("`requires` has no effect on {}", quoted(&key.text)))
-                    .label(format!("the contract lets {callers} call it"))
-                    .help(format!("remove it, or change the `security` of the operation ({})", facts.origin)),
-            );
-            return false;
-        }
-        if let Some(place) = &api.defaults.requires {
-            value.report(
-                Problem::warning(
-                    "P0405",
-                    &key.place,
-                    format!("the defaults' `requires` does not apply to {}", quoted(&key.text)),
-                )
-                .label(format!("the contract lets {callers} call it"))
-                .related(place, "asked here")
-                .help("say `requires` at the operations that are called with a token"),
-            );
-        }
-        true
-    }
+    !step_up && !fraud
 }
 
-fn served(api: &Api<'_>, facts: &OperationFacts, key: &Key, value: Value<'_>) -> bool {
+fn exposable(facts: &OperationFacts, key: &Key, value: Value<'_>) -> bool {
+    let Some(obstacle) = &facts.obstacle else { return true };
+    value.report(
+        Problem::error("P0308", &key.place, format!("{} cannot be exposed: {obstacle}", quoted(&key.text)))
+            .label(format!("{} {}", facts.method, facts.template))
+            .help(format!("mend the contract at {}, or remove the operation here", facts.origin)),
+    );
+    false
+}
+
+fn served(api: &Api<'_, '_>, facts: &OperationFacts, key: &Key, value: Value<'_>) -> bool {
     let problem = |message: &str| {
         Problem::error("P0301", &key.place, format!("{} {message}", quoted(&key.text)))
             .label(format!("{} {}", facts.method, facts.template))
     };
-    match (&api.upstream_place, facts.own) {
+    match (&api.upstream, facts.own) {
         (None, false) => value.report(
             problem("is not answered by the gateway itself, and its API names no upstream")
                 .help(format!("add `upstream: ...` to `{}`", api.id)),
@@ -373,20 +394,6 @@ fn served(api: &Api<'_>, facts: &OperationFacts, key: &Key, value: Value<'_>) ->
         _ => return true,
     }
     false
-}
-
-fn step_up_can_be_judged(facts: &OperationFacts, value: Value<'_>) -> Option<()> {
-    let why = if !facts.has_body {
-        "the operation has no body that could hold an amount"
-    } else if facts.security != Security::AccessToken {
-        "the operation is not called with an access token"
-    } else {
-        return Some(());
-    };
-    value.report(
-        value.fault("P0302", "a step-up cannot be judged here").label(why).help(format!("see {}", facts.origin)),
-    );
-    None
 }
 
 fn warn_of_open_door(key: &Key, value: Value<'_>) {

@@ -1,7 +1,6 @@
-//! Who may call, and how much: organisations, clients and plans.
+//! Who may call: organisations, clients, and which scopes they may have.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,53 +9,65 @@ use serde_json::{Map, Value as Json};
 use super::lists::distinct;
 use super::names::Names;
 use super::webhook::{Allowed, webhook};
-use crate::id::{ClientId, OrganisationId, PlanId};
+use crate::id::{ClientId, OrganisationId};
 use crate::jose::{KeyError, KeySet, VerifyingKey};
 use crate::language::decode::{Fields, Value};
-use crate::language::document::{Content, Entry, Node, Style};
+use crate::language::document::{Content, Entry, Key, Node, Style};
 use crate::language::problem::{Place, Problem, quoted};
-use crate::language::tables::BURST_MAX;
-use crate::limit::{Dimension, Limit, Mode};
+use crate::language::suggest::{did_you_mean, listed};
+use crate::language::tables::{CLIENT, LICENCE, ORGANISATION, SCOPE};
+use crate::network::AddressRange;
 use crate::rulebook::{Client, ClientAuthentication, Organisation, Plan, Role, ScopeSet, TokenBinding};
 use crate::time::Timestamp;
 
-/// How long before a licence ends it is warned of.
-pub const LICENCE_WARNING: Duration = Duration::from_secs(30 * DAY.as_secs());
+/// How long before a licence or an override ends it is warned of.
+pub const EXPIRY_WARNING: Duration = Duration::from_secs(30 * DAY.as_secs());
 
-const DAY: Duration = Duration::from_secs(86_400);
+/// What is valid through a day ends when the next one begins.
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 /// The longest name in the DNS (RFC 1035, 2.3.4), in characters as written.
 const DNS_NAME_MAX: usize = 253;
 
+/// A scope that a `scopes` section says more of.
+pub(super) struct ScopeRule {
+    roles: Option<(BTreeSet<Role>, Place)>,
+}
+
 pub(super) fn organisation(id: &str, value: Value<'_>, now: Timestamp) -> Option<Arc<Organisation>> {
-    let fields = value.fields(&["title", "roles", "licence", "suspended"])?;
-    let title = fields.required("title").and_then(Value::text);
-    let roles = fields.required("roles").and_then(roles);
-    let suspended = fields.optional("suspended").map_or(Some(false), Value::boolean);
-    let licence = fields.required("licence").and_then(|value| licence(value, now, suspended == Some(true)));
+    let fields = value.table(&ORGANISATION)?;
+    let title = fields.at("title").and_then(Value::text);
+    let roles = fields.at("roles").and_then(roles);
+    let networks = fields.at("networks").map_or_else(|| Some(Vec::new()), networks);
+    let suspended = fields.at("suspended").map_or(Some(false), Value::boolean);
+    let licence = fields.at("licence").and_then(|value| licence(value, now, suspended == Some(true)));
     Some(Arc::new(Organisation {
         id: OrganisationId::parse(id).ok()?,
         title: title?.to_owned(),
         roles: roles?,
         licence_ends: licence?,
         suspended: suspended?,
-        networks: Vec::new(),
+        networks: networks?,
     }))
+}
+
+/// Reads a list of networks that is not empty.
+pub(super) fn networks(value: Value<'_>) -> Option<Vec<AddressRange>> {
+    let networks = value.items(|item| Some((item.network()?, item)))?;
+    distinct(value, networks, "network").map(|found| found.into_iter().collect())
 }
 
 /// Reads a list of roles that is not empty.
 pub(super) fn roles(value: Value<'_>) -> Option<BTreeSet<Role>> {
-    let words = Role::ALL.map(|role| (role.word(), role));
-    let roles = value.list(|item| Some((item.choice(&words)?, item)))?;
+    let roles = value.items(|item| Some((item.word(Role::from_word)?, item)))?;
     distinct(value, roles, "role")
 }
 
 /// Reads a list of scopes that is not empty, with the place of each.
 pub(super) fn scopes<'n>(value: Value<'n>) -> Option<Vec<(&'n str, Value<'n>)>> {
-    let scopes = value.list(|item| {
+    let scopes = value.items(|item| {
         let text = item.text()?;
-        // ScopeSet takes several scopes apart at blanks; an item of a list is one.
-        if text.contains(' ') || ScopeSet::parse(text).is_none() {
+        if !is_scope(text) {
             item.report(
                 item.fault("P0104", format!("{} is not a scope", quoted(text)))
                     .help("a scope has no blanks, quotes or letters beyond ASCII; write one scope an item"),
@@ -70,12 +81,40 @@ pub(super) fn scopes<'n>(value: Value<'n>) -> Option<Vec<(&'n str, Value<'n>)>> 
     (distinct.is_some() || !scopes.is_empty()).then_some(scopes)
 }
 
+/// Tells whether a text is one scope.
+pub(super) fn is_scope(text: &str) -> bool {
+    // ScopeSet takes several scopes apart at blanks; an item of a list is one.
+    !text.is_empty() && !text.contains(' ') && ScopeSet::parse(text).is_some()
+}
+
+/// Reads what is said of a scope; `known` are those that contracts and policies ask for.
+pub(super) fn scope(key: &Key, value: Value<'_>, known: &BTreeSet<String>) -> Option<ScopeRule> {
+    let fields = value.table(&SCOPE)?;
+    let title = fields.at("title").and_then(Value::text);
+    let list = fields.at("roles");
+    let roles = list.map(roles);
+    if !known.contains(&key.text) {
+        let help = did_you_mean(&key.text, known.iter().map(String::as_str)).map(|word| format!("did you mean `{word}`?"));
+        value.report(
+            Problem::warning("P0410", &key.place, format!("nothing asks for the scope {}", quoted(&key.text)))
+                .label("neither a contract nor a policy names it")
+                .help_if(help),
+        );
+    }
+    title?;
+    let roles = match (list, roles) {
+        (Some(list), Some(found)) => Some((found?, list.place().clone())),
+        _ => None,
+    };
+    Some(ScopeRule { roles })
+}
+
 // Valid through the last day, so the licence ends when the next one begins.
 fn licence(value: Value<'_>, now: Timestamp, suspended: bool) -> Option<Timestamp> {
-    let fields = value.fields(&["authority", "id", "validUntil"])?;
-    let authority = fields.required("authority").and_then(Value::text);
-    let id = fields.required("id").and_then(Value::text);
-    let until = fields.required("validUntil");
+    let fields = value.table(&LICENCE)?;
+    let authority = fields.at("authority").and_then(Value::text);
+    let id = fields.at("id").and_then(Value::text);
+    let until = fields.at("validUntil");
     let ends = until.and_then(Value::date).map(|day| day + DAY);
     if let (Some(ends), Some(until), false) = (ends, until, suspended) {
         if ends <= now {
@@ -84,11 +123,10 @@ fn licence(value: Value<'_>, now: Timestamp, suspended: bool) -> Option<Timestam
                     .label("was the last day")
                     .help("renew `validUntil`, or suspend the organisation: its clients are refused"),
             );
-        } else if ends <= now + LICENCE_WARNING {
-            let days = ends.since(now).as_secs().div_ceil(DAY.as_secs());
+        } else if ends <= now + EXPIRY_WARNING {
             until.report(
                 Problem::warning("P0402", until.place(), "the licence ends soon")
-                    .label(format!("{days} day{} left", if days == 1 { "" } else { "s" }))
+                    .label(days_left(ends, now))
                     .help("after that day the organisation's clients are refused"),
             );
         }
@@ -97,76 +135,37 @@ fn licence(value: Value<'_>, now: Timestamp, suspended: bool) -> Option<Timestam
     ends
 }
 
-pub(super) fn plan(id: &str, value: Value<'_>) -> Option<Arc<Plan>> {
-    let fields = value.fields(&["limits"])?;
-    let list = fields.required("limits")?;
-    let limits = list.list(|item| Some((limit(id, item)?, item)))?;
-    if limits.is_empty() {
-        list.report(list.fault("P0111", "`limits` has no limit").label("a plan without limits would limit nothing"));
-        return None;
-    }
-    let mut sound = true;
-    for (index, (limit, item)) in limits.iter().enumerate() {
-        if let Some((_, first)) = limits.iter().take(index).find(|(other, _)| other.id == limit.id) {
-            item.report(
-                item.fault("P0110", "the same limit stands twice in the plan")
-                    .label("counts by the same and has the same rate")
-                    .related(first.place(), "first"),
-            );
-            sound = false;
+/// Tells how many days are left, the last one included.
+pub(super) fn days_left(ends: Timestamp, now: Timestamp) -> String {
+    let days = ends.since(now).as_secs().div_ceil(DAY.as_secs());
+    format!("{days} day{} left", if days == 1 { "" } else { "s" })
+}
+
+/// What clients may refer to.
+pub(super) struct Known<'a> {
+    pub(super) organisations: &'a Names<'a, Arc<Organisation>>,
+    pub(super) plans: &'a Names<'a, Arc<Plan>>,
+    pub(super) scopes: &'a BTreeSet<String>,
+    pub(super) scope_rules: &'a Names<'a, ScopeRule>,
+    pub(super) allowed: Allowed,
+}
+
+pub(super) fn client(id: &str, value: Value<'_>, known: &Known<'_>) -> Option<Arc<Client>> {
+    let fields = value.table(&CLIENT)?;
+    let organisation = fields.at("organisation").and_then(|value| known.organisations.resolve(value, "organisation"));
+    let plan = fields.at("plan").and_then(|value| known.plans.resolve(value, "plan"));
+    let authentication = authentication(&fields);
+    let binding = fields.at("tokens").and_then(Value::mapping).and_then(|fields| fields.at("bind")?.word(binding));
+    let scopes = fields.at("scopes").and_then(scopes);
+    for (scope, value) in scopes.iter().flatten() {
+        if !known.scopes.contains(*scope) {
+            value.unknown("P0314", "scope", scope, known.scopes.iter().map(String::as_str));
+        } else if let Some(organisation) = organisation {
+            refuse_foreign_scope(organisation, scope, *value, known.scope_rules);
         }
     }
-    let limits = limits.into_iter().map(|(limit, _)| limit).collect();
-    sound.then_some(Arc::new(Plan { id: PlanId::parse(id).ok()?, limits }))
-}
-
-fn limit(plan: &str, value: Value<'_>) -> Option<Limit> {
-    let fields = value.fields(&["per", "rate", "burst"])?;
-    let words = Dimension::ALL.map(|dimension| (dimension.word(), dimension));
-    let per = fields.required("per").and_then(|list| {
-        let dimensions = list.one_or_more(|item| Some((item.choice(&words)?, item)))?;
-        distinct(list, dimensions, "dimension")
-    });
-    let rate = fields.required("rate").and_then(Value::rate);
-    let burst = fields.required("burst").and_then(|value| value.whole(1..=BURST_MAX));
-    let (per, rate, burst) = (per?, rate?, burst?);
-    let words: Vec<&str> = per.iter().map(|dimension| dimension.word()).collect();
-    Some(Limit {
-        id: Arc::from(format!("{plan}:{}:{rate}", words.join("+"))),
-        per: per.into_iter().collect(),
-        rate,
-        burst: NonZeroU32::new(u32::try_from(burst).ok()?)?,
-        mode: Mode::Enforce,
-    })
-}
-
-pub(super) fn client(
-    id: &str,
-    value: Value<'_>,
-    organisations: &Names<Arc<Organisation>>,
-    plans: &Names<Arc<Plan>>,
-    known_scopes: &BTreeSet<String>,
-    allowed: Allowed,
-) -> Option<Arc<Client>> {
-    const KNOWN: [&str; 9] =
-        ["organisation", "plan", "authentication", "keys", "certificate", "tokens", "scopes", "suspended", "webhook"];
-    let fields = value.fields(&KNOWN)?;
-    let organisation = fields.required("organisation").and_then(|value| organisations.resolve(value, "organisation"));
-    let plan = fields.required("plan").and_then(|value| plans.resolve(value, "plan"));
-    let authentication = authentication(&fields);
-    let binding = fields.required("tokens").and_then(|value| value.fields(&["bind"])).and_then(|fields| {
-        fields.required("bind")?.choice(&[
-            ("dpop", TokenBinding::Dpop),
-            ("mtls", TokenBinding::Mtls),
-            ("either", TokenBinding::Either),
-        ])
-    });
-    let scopes = fields.required("scopes").and_then(scopes);
-    for (scope, value) in scopes.iter().flatten().filter(|(scope, _)| !known_scopes.contains(*scope)) {
-        value.unknown("P0314", "scope", scope, known_scopes.iter().map(String::as_str));
-    }
-    let suspended = fields.optional("suspended").map_or(Some(false), Value::boolean);
-    let webhook = fields.optional("webhook").map_or(Some(None), |value| webhook(value, allowed).map(Some));
+    let suspended = fields.at("suspended").map_or(Some(false), Value::boolean);
+    let webhook = fields.at("webhook").map_or(Some(None), |value| webhook(value, known.allowed).map(Some));
     Some(Arc::new(Client {
         id: ClientId::parse(id).ok()?,
         organisation: Arc::clone(organisation?),
@@ -179,16 +178,41 @@ pub(super) fn client(
     }))
 }
 
+fn binding(word: &str) -> Option<TokenBinding> {
+    match word {
+        "dpop" => Some(TokenBinding::Dpop),
+        "mtls" => Some(TokenBinding::Mtls),
+        "either" => Some(TokenBinding::Either),
+        _ => None,
+    }
+}
+
+fn refuse_foreign_scope(organisation: &Organisation, scope: &str, value: Value<'_>, rules: &Names<ScopeRule>) {
+    let Some((roles, place)) = rules.get(scope).and_then(|rule| rule.roles.as_ref()) else { return };
+    if roles.is_disjoint(&organisation.roles) {
+        let needed = listed(roles.iter().map(|role| role.word()));
+        value.report(
+            value
+                .fault("P0315", format!("`{}` may not have the scope {}", organisation.id, quoted(scope)))
+                .label("its organisation has none of the roles for it")
+                .related(place, format!("for {needed} only"))
+                .help("remove the scope here, or have the organisation licensed for it"),
+        );
+    }
+}
+
 fn authentication(fields: &Fields<'_>) -> Option<ClientAuthentication> {
-    const METHODS: [(&str, (&str, &str)); 2] =
-        [("private_key_jwt", ("keys", "certificate")), ("tls_client_auth", ("certificate", "keys"))];
+    let members = |word: &str| match word {
+        "private_key_jwt" => Some(("keys", "certificate")),
+        "tls_client_auth" => Some(("certificate", "keys")),
+        _ => None,
+    };
     // What is given is checked even if the method is missing or does not fit it.
-    let keys = fields.optional("keys").map(keys);
-    let certificate = fields.optional("certificate").map(san_dns);
-    let method = fields.required("authentication")?;
-    let choice = method.choice(&METHODS);
-    let (needed, needless) = choice?;
-    if let Some(value) = fields.optional(needless) {
+    let keys = fields.at("keys").map(keys);
+    let certificate = fields.at("certificate").map(san_dns);
+    let method = fields.at("authentication")?;
+    let (needed, needless) = method.word(members)?;
+    if let Some(value) = fields.at(needless) {
         value.report(
             Problem::error(
                 "P0204",
@@ -200,7 +224,7 @@ fn authentication(fields: &Fields<'_>) -> Option<ClientAuthentication> {
             .help("FAPI 2.0 has a client authenticate in one way; remove the other"),
         );
     }
-    if fields.optional(needed).is_none() {
+    if fields.at(needed).is_none() {
         method.report(
             method
                 .fault("P0204", format!("`{needed}` is missing"))
@@ -222,7 +246,7 @@ fn san_dns(value: Value<'_>) -> Option<String> {
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
-    value.fields(&["sanDns"])?.required("sanDns")?.parsed(
+    value.mapping()?.at("sanDns")?.parsed(
         "a DNS name",
         "client.example.kz (lower case, no wildcard)",
         |text| {
@@ -232,7 +256,7 @@ fn san_dns(value: Value<'_>) -> Option<String> {
 }
 
 fn keys(value: Value<'_>) -> Option<KeySet> {
-    let keys = value.list(|item| Some((key(item)?, item)))?;
+    let keys = value.items(|item| Some((key(item)?, item)))?;
     if keys.is_empty() {
         value.report(value.fault("P0111", "`keys` names no key").label("at least one belongs here"));
         return None;
@@ -291,7 +315,7 @@ fn key(value: Value<'_>) -> Option<VerifyingKey> {
 }
 
 // The members of a key are texts, lists of texts, and one boolean; a key id of digits only is meant as text.
-fn json(node: &Node) -> Json {
+pub(super) fn json(node: &Node) -> Json {
     match &node.content {
         Content::Empty => Json::Null,
         Content::Scalar { text, style: Style::Plain } if text == "true" => Json::Bool(true),

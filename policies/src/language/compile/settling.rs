@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::contracts::Contracts;
 use super::names::Section;
 use crate::facts::OperationFacts;
 use crate::id::OperationId;
@@ -12,7 +13,7 @@ use crate::rulebook::{Service, StatusOperation};
 
 /// What `settledBy` may name.
 pub(super) struct Settling<'a> {
-    operations: &'a [OperationFacts],
+    contracts: &'a Contracts<'a>,
     // Which operations the policies expose, and through which upstream, as it is written.
     exposed: HashMap<&'a str, Option<&'a str>>,
     // Whether there may be no more than these.
@@ -21,16 +22,16 @@ pub(super) struct Settling<'a> {
 
 impl<'a> Settling<'a> {
     /// Looks through the APIs before they are read; faults are told when they are.
-    pub(super) fn of(operations: &'a [OperationFacts], apis: &Section<'a>, whole: bool) -> Self {
+    pub(super) fn of(contracts: &'a Contracts<'a>, apis: &Section<'a>, whole: bool) -> Self {
         let mut exposed = HashMap::new();
-        for value in apis.definitions() {
+        for (_, value) in apis.definitions() {
             let upstream = entry(value.node(), "upstream").and_then(text);
             let Some(Content::Mapping(operations)) = entry(value.node(), "operations").map(|node| &node.content) else {
                 continue;
             };
             exposed.extend(operations.iter().map(|operation| (operation.key.text.as_str(), upstream)));
         }
-        Self { operations, exposed, whole }
+        Self { contracts, exposed, whole }
     }
 }
 
@@ -48,7 +49,7 @@ pub(super) fn settled_by(
         None => return None,
         Some(Service::Own) => None,
     };
-    let Some(value) = owner.optional("settledBy") else {
+    let Some(value) = owner.at("settledBy") else {
         if upstream.is_some() && facts.idempotent {
             warn_of_unknown_ends(settling, facts, key, owner.owner());
         }
@@ -71,8 +72,8 @@ pub(super) fn settled_by(
         None
     };
     let name = value.text()?;
-    let Some(status) = settling.operations.iter().find(|facts| facts.id == name) else {
-        let known = settling.operations.iter().filter(|facts| facts.method == "GET" && !facts.own);
+    let Some(status) = settling.contracts.operation(name) else {
+        let known = settling.contracts.all().iter().filter(|facts| facts.method == "GET" && !facts.own);
         let known = known.map(|facts| facts.id.as_str());
         value.unknown("P0107", "operation", name, known);
         return None;
@@ -123,7 +124,7 @@ fn candidates<'a>(
             after.is_empty() && before.trim_end_matches('/') == facts.template && status.method == "GET"
         })
     };
-    settling.operations.iter().filter(move |status| status.api == facts.api && below(status))
+    settling.contracts.of_api(&facts.api).filter(move |status| below(status))
 }
 
 /// Takes a template with exactly one parameter apart.

@@ -6,6 +6,7 @@ use super::lists::distinct;
 use crate::delivery::SECRETS_MAX;
 use crate::event::EventKind;
 use crate::language::decode::{SecretReference, Value};
+use crate::language::tables::WEBHOOK;
 use crate::network::{Endpoint, EndpointError};
 use crate::rulebook::Webhook;
 
@@ -17,10 +18,10 @@ pub struct Allowed {
 }
 
 pub(super) fn webhook(value: Value<'_>, allowed: Allowed) -> Option<Webhook> {
-    let fields = value.fields(&["url", "secret", "events"])?;
-    let url = fields.required("url").and_then(|value| endpoint(value, allowed));
-    let secrets = fields.required("secret").and_then(secrets);
-    let events = fields.optional("events").map_or_else(|| Some(EventKind::ALL.into_iter().collect()), events);
+    let fields = value.table(&WEBHOOK)?;
+    let url = fields.at("url").and_then(|value| endpoint(value, allowed));
+    let secrets = fields.at("secret").and_then(secrets);
+    let events = fields.at("events").map_or_else(|| Some(EventKind::ALL.into_iter().collect()), events);
     Some(Webhook { url: url?, secrets: secrets?, events: events?, origin: value.key_place().origin() })
 }
 
@@ -44,7 +45,7 @@ fn endpoint(value: Value<'_>, allowed: Allowed) -> Option<Endpoint> {
 }
 
 fn secrets(value: Value<'_>) -> Option<Vec<SecretReference>> {
-    let secrets = value.one_or_more(|item| Some((item.secret_reference()?, item)))?;
+    let secrets = value.items(|item| Some((item.secret_reference()?, item)))?;
     if let Some((_, item)) = secrets.get(SECRETS_MAX) {
         item.report(
             item.fault("P0105", format!("{} names too many secrets", value.name()))
@@ -58,7 +59,6 @@ fn secrets(value: Value<'_>) -> Option<Vec<SecretReference>> {
 }
 
 fn events(value: Value<'_>) -> Option<BTreeSet<EventKind>> {
-    let words = EventKind::ALL.map(|kind| (kind.word(), kind));
-    let events = value.list(|item| Some((item.choice(&words)?, item)))?;
+    let events = value.items(|item| Some((item.word(EventKind::from_word)?, item)))?;
     distinct(value, events, "event")
 }

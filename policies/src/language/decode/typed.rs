@@ -119,6 +119,16 @@ impl<'n> Value<'n> {
         })
     }
 
+    /// Reads the text of a condition; what it says is judged elsewhere.
+    pub fn condition_text(self) -> Option<&'n str> {
+        let (text, _) = self.scalar("a condition")?;
+        if text.trim().is_empty() {
+            self.report(self.fault("P0103", format!("{} is empty", self.name())));
+            return None;
+        }
+        Some(text)
+    }
+
     /// Reads a range of addresses.
     pub fn network(self) -> Option<AddressRange> {
         self.parsed("a network", "10.20.0.0/16 or 2001:db8::/32 (no bits beyond the length)", AddressRange::parse)

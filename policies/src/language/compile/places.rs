@@ -1,0 +1,90 @@
+//! Places in bodies that policies name, held against what contracts describe: a misspelt one would never be found there.
+//!
+//! An open shape cannot tell: what the contract leaves open may be there.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+use crate::facts::{FieldKind, OperationFacts, Shape};
+use crate::language::decode::Value;
+use crate::language::document::Key;
+use crate::language::problem::{Place, Problem, quoted};
+use crate::language::suggest::{did_you_mean, listed};
+use crate::mask::FieldPath;
+
+/// What was told of one operation and need not be told of the next.
+pub(super) type Told = RefCell<HashSet<(Place, String)>>;
+
+/// Tells whether an amount may stand at a place of an operation's body, and reports if it cannot.
+pub(super) fn amount(value: Value<'_>, pointer: &str, facts: &OperationFacts, key: &Key, told: &Told) -> bool {
+    let Some(path) = FieldPath::parse(pointer) else { return false };
+    let found = kinds(&facts.body, &path);
+    let message = match found.first() {
+        Some(FieldKind::Object | FieldKind::Any) => return true,
+        Some(_) => format!("no amount stands at {}", quoted(pointer)),
+        None if facts.body.open => return true,
+        None => format!("the body has no {}", quoted(pointer)),
+    };
+    if told.borrow_mut().insert((value.place().clone(), message.clone())) {
+        let problem = value.fault("P0305", message).label("an object with `amount` and `currency` is compared");
+        value.report(used_by(problem, facts, key).help_if(guess(&[&facts.body], pointer, true)));
+    }
+    false
+}
+
+/// Tells whether a field of the request's body may be there, and reports if it cannot.
+pub(super) fn noted(value: Value<'_>, path: &FieldPath, facts: &OperationFacts, key: &Key, told: &Told) -> bool {
+    if facts.body.open || !kinds(&facts.body, path).is_empty() {
+        return true;
+    }
+    let message = format!("the body has no {}", quoted(path.as_str()));
+    if told.borrow_mut().insert((value.place().clone(), message.clone())) {
+        let problem = value.fault("P0305", message).label("nothing could be noted");
+        value.report(used_by(problem, facts, key).help_if(guess(&[&facts.body], path.as_str(), false)));
+    }
+    false
+}
+
+/// Tells whether a masked field may be in a body of one of the operations that use the mask, and reports if it cannot.
+pub(super) fn masked(value: Value<'_>, path: &FieldPath, users: &[(&OperationFacts, &Key)]) {
+    let shapes: Vec<&Shape> = users.iter().flat_map(|(facts, _)| [&facts.answer, &facts.body]).collect();
+    let (true, Some((facts, key))) =
+        (shapes.iter().all(|shape| !shape.open && kinds(shape, path).is_empty()), users.first())
+    else {
+        return;
+    };
+    let message = format!("no operation with this mask has the field {}", quoted(path.as_str()));
+    let problem = value.fault("P0305", message).label("nothing would be hidden");
+    value.report(used_by(problem, facts, key).help_if(guess(&shapes, path.as_str(), false)));
+}
+
+fn used_by(problem: Problem, facts: &OperationFacts, key: &Key) -> Problem {
+    let label = format!("{} {}, {}", facts.method, facts.template, facts.origin);
+    problem.related(&key.place, format!("used by {}  ({label})", quoted(&facts.id)))
+}
+
+fn kinds(shape: &Shape, path: &FieldPath) -> Vec<FieldKind> {
+    if let Some(kind) = shape.kind(path.as_str()) {
+        return vec![kind];
+    }
+    let fits = |(pointer, _): &&(String, FieldKind)| {
+        let Some(known) = FieldPath::parse(pointer) else { return false };
+        let pair = |(known, wanted): (&std::sync::Arc<str>, &std::sync::Arc<str>)| {
+            let index = || !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit());
+            known == wanted || &**wanted == "*" || (&**known == "*" && index())
+        };
+        known.parts().len() == path.parts().len() && known.parts().iter().zip(path.parts()).all(pair)
+    };
+    shape.fields.iter().filter(fits).map(|(_, kind)| *kind).collect()
+}
+
+fn guess(shapes: &[&Shape], pointer: &str, objects: bool) -> Option<String> {
+    let wanted = |kind: FieldKind| !objects || matches!(kind, FieldKind::Object | FieldKind::Any);
+    let known =
+        || shapes.iter().flat_map(|shape| &shape.fields).filter(|(_, kind)| wanted(*kind)).map(|(known, _)| known.as_str());
+    match did_you_mean(pointer, known()) {
+        Some(place) => Some(format!("did you mean `{place}`?")),
+        None if known().next().is_none() => None,
+        None => Some(format!("known: {}", listed(known()))),
+    }
+}
