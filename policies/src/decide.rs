@@ -99,7 +99,6 @@ pub fn permit(
             if token.is_over(now) {
                 return Err(Refusal::TokenOver.into());
             }
-            entitled(policy, client, token.scopes(), peer, now)?;
             scopes = Some(token.scopes());
             Some(client)
         }
@@ -108,6 +107,24 @@ pub fn permit(
     let head = Head { policy, client: client.map(AsRef::as_ref), scopes, peer: Some(peer), now };
     head.ask(&mut Err)?;
     Ok(Permit { policy: Arc::clone(policy), client: client.map(Arc::clone) })
+}
+
+/// Tells whether a client that called from `peer` now would get a permit, with a token of all its scopes: for who explains
+/// a policy. Nothing is permitted by it.
+///
+/// # Errors
+/// As of [`permit`], for the same reasons in the same order.
+pub fn could_call(policy: &OperationPolicy, client: &Client, peer: IpAddr, now: Timestamp) -> Result<(), Box<Denial>> {
+    match policy.security {
+        Security::Public => Ok(()),
+        Security::SignedCallback | Security::Administrator => {
+            Err(Refusal::WrongCaller { needs: policy.security }.into())
+        }
+        Security::ClientAuthentication | Security::AccessToken => {
+            let scopes = Some(&client.scopes).filter(|_| policy.security == Security::AccessToken);
+            Head { policy, client: Some(client), scopes, peer: Some(peer), now }.ask(&mut Err)
+        }
+    }
 }
 
 /// What headers tell of a request whose caller has shown who it is.
