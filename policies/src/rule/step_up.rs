@@ -37,10 +37,18 @@ pub fn verified(
     if result.binding_hash() != Some(binding) {
         return Err(Refusal::ResultForAnother);
     }
-    if result.is_over(now) {
+    reached(acr, result.acr(), result.is_over(now))
+}
+
+/// Refuses a context that is over, or that is less than is asked for.
+///
+/// # Errors
+/// [`Refusal::ResultOver`], [`Refusal::ResultTooWeak`].
+pub(crate) fn reached(acr: &str, reached: &str, over: bool) -> Result<(), Refusal> {
+    if over {
         return Err(Refusal::ResultOver);
     }
-    if reaches(result.acr(), acr) { Ok(()) } else { Err(Refusal::ResultTooWeak { acr: acr.to_owned() }) }
+    if reaches(reached, acr) { Ok(()) } else { Err(Refusal::ResultTooWeak { acr: acr.to_owned() }) }
 }
 
 /// Ranks a context among those that are asked for: by its level, and one that is none of ours above all.
