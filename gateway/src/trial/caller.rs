@@ -1,0 +1,237 @@
+//! Who calls in a trial: tokens, proofs, certificates, assertions, signatures and identity results, made for it.
+//!
+//! They are signed with the keys of the trial's own house, so that `authenticate` does all its work; a fault that a case
+//! asks for is a real one. Must never be given a key of a running gateway.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapters::entropy;
+use adapters::keys::{SigningKey, Subjects};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use policies::case::TokenFault;
+use policies::id::{ClientId, ProviderId, VerificationId};
+use policies::jose::{Algorithm, base64url, encode, hmac_sha256, sha256};
+use policies::peer::{ChainVerdict, PeerCertificate};
+use policies::rulebook::{Client, ClientAuthentication, ScopeSet, TokenBinding};
+use policies::secret::Secret;
+use policies::time::Timestamp;
+use policies::token::{ACCESS_TOKEN_TTL, ACCESS_TOKEN_TYPE, AccessGrant, Confirmation, LEEWAY, claims};
+use policies::verification::{Binding, State, Verification};
+use serde_json::{Value, json};
+
+use super::TrialError;
+use super::scene::{ISSUER, Scene};
+
+/// The number of a person of the registry's test range: who is verified in a trial (IIN, check digit right).
+const SUBJECT: &str = "810202200109";
+
+/// The keys of all clients of a trial.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// What clients hold.
+    pub(super) own: SigningKey,
+    /// What somebody else holds.
+    other: SigningKey,
+}
+
+/// How a caller comes to the door.
+#[derive(Debug, Default)]
+pub(super) struct Credentials {
+    /// Headers.
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// The certificate of the connection.
+    pub(super) certificate: Option<Arc<PeerCertificate>>,
+}
+
+impl Keys {
+    /// Draws them.
+    pub(super) fn draw() -> Result<Self, TrialError> {
+        Ok(Self { own: SigningKey::generate(Algorithm::Es256)?, other: SigningKey::generate(Algorithm::Es256)? })
+    }
+
+    /// Makes a token of `client` with these scopes, and what shows that it is in its hands.
+    pub(super) fn token(
+        &self,
+        scene: &Scene<'_>,
+        client: &Client,
+        scopes: &ScopeSet,
+        fault: Option<TokenFault>,
+        request: (&str, &str),
+    ) -> Result<Credentials, TrialError> {
+        let by_certificate = client.binding == TokenBinding::Mtls;
+        let thumbprint = certificate_thumbprint(&client.id);
+        let confirmation = if by_certificate {
+            Confirmation::X5tS256(thumbprint)
+        } else {
+            Confirmation::Jkt(self.own.verifying_key().thumbprint().clone())
+        };
+        let now = scene.now();
+        let issued = if fault == Some(TokenFault::Expired) {
+            now - (ACCESS_TOKEN_TTL + LEEWAY + Duration::from_secs(1))
+        } else {
+            now
+        };
+        let grant = AccessGrant {
+            issuer: ISSUER.to_owned(),
+            audience: ISSUER.to_owned(),
+            client: client.id.clone(),
+            subject: client.id.as_str().to_owned(),
+            scopes: scopes.clone(),
+            confirmation,
+            jti: entropy::token_128bit(),
+            issued,
+            expires: issued + ACCESS_TOKEN_TTL,
+        };
+        let token = encode(ACCESS_TOKEN_TYPE, &claims(&grant), None, scene.house.keyring.signer())?;
+        let mut credentials = Credentials::default();
+        if by_certificate {
+            credentials.headers.push(("authorization", format!("Bearer {token}")));
+            credentials.certificate = match fault {
+                Some(TokenFault::Unbound) => None,
+                Some(TokenFault::OtherKey) => Some(certificate(sha256(b"somebody else"), client)),
+                _ => Some(certificate(thumbprint, client)),
+            };
+            return Ok(credentials);
+        }
+        credentials.headers.push(("authorization", format!("DPoP {token}")));
+        if fault != Some(TokenFault::Unbound) {
+            let key = if fault == Some(TokenFault::OtherKey) { &self.other } else { &self.own };
+            credentials.headers.push(("dpop", proof(key, request, Some(&token), now)?));
+        }
+        Ok(credentials)
+    }
+
+    /// Authenticates `client` at the token endpoint: gives the fields of the form, and the rest.
+    pub(super) fn authentication(
+        &self,
+        scene: &Scene<'_>,
+        client: &Client,
+        fault: Option<TokenFault>,
+        request: (&str, &str),
+    ) -> Result<(Vec<(String, String)>, Credentials), TrialError> {
+        let (mut form, mut credentials) = (Vec::new(), Credentials::default());
+        let now = scene.now();
+        match &client.authentication {
+            ClientAuthentication::TlsClientAuth { .. } => {
+                form.push(("client_id".to_owned(), client.id.as_str().to_owned()));
+                credentials.certificate = match fault {
+                    Some(TokenFault::Missing | TokenFault::Unbound) => None,
+                    Some(TokenFault::OtherKey) => Some(Arc::new(PeerCertificate::from_handshake(
+                        sha256(b"somebody else"),
+                        vec!["else.invalid".to_owned()],
+                        ChainVerdict::Verified(Arc::from("trial")),
+                    ))),
+                    _ => Some(certificate(certificate_thumbprint(&client.id), client)),
+                };
+            }
+            ClientAuthentication::PrivateKeyJwt(_) if fault != Some(TokenFault::Missing) => {
+                let key = if fault == Some(TokenFault::OtherKey) { &self.other } else { &self.own };
+                let issued = if fault == Some(TokenFault::Expired) { now - Duration::from_secs(3600) } else { now };
+                let claims = json!({
+                    "iss": client.id.as_str(), "sub": client.id.as_str(), "aud": ISSUER,
+                    "iat": issued.seconds(), "exp": issued.seconds() + 60, "jti": entropy::token_128bit(),
+                });
+                let assertion = encode("client-authentication+jwt", &claims, None, key)?;
+                let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+                form.push(("client_assertion_type".to_owned(), kind.to_owned()));
+                form.push(("client_assertion".to_owned(), assertion));
+            }
+            ClientAuthentication::PrivateKeyJwt(_) => {}
+        }
+        if client.binding != TokenBinding::Mtls && fault != Some(TokenFault::Unbound) {
+            credentials.headers.push(("dpop", proof(&self.own, request, None, now)?));
+        }
+        Ok((form, credentials))
+    }
+}
+
+/// Signs a provider's callback over its body (Standard Webhooks).
+pub(super) fn callback(
+    scene: &Scene<'_>,
+    provider: &str,
+    fault: Option<TokenFault>,
+    body: &[u8],
+) -> Vec<(&'static str, String)> {
+    let known = ProviderId::parse(provider).ok();
+    let secret = known.and_then(|id| scene.stage.webhooks.get(&id)).filter(|_| fault != Some(TokenFault::OtherKey));
+    let at = if fault == Some(TokenFault::Expired) { scene.now() - Duration::from_secs(3600) } else { scene.now() };
+    let (id, at) = (entropy::token_128bit(), at.seconds().to_string());
+    let mut message = format!("{id}.{at}.").into_bytes();
+    message.extend_from_slice(body);
+    let nobodys = sha256(b"nobody's");
+    let mac = hmac_sha256(secret.map_or(&nobodys, Vec::as_slice), &message);
+    let mut headers = vec![("webhook-id", id), ("webhook-timestamp", at)];
+    if !matches!(fault, Some(TokenFault::Missing | TokenFault::Unbound)) {
+        headers.push(("webhook-signature", format!("v1,{}", STANDARD.encode(mac))));
+    }
+    headers
+}
+
+/// Has somebody verified for `client` and one request, and gives the signed result as the broker tells it.
+pub(super) async fn identity(
+    scene: &Scene<'_>,
+    broker: &broker::Broker<'_>,
+    client: &Client,
+    level: &str,
+    hash: Option<String>,
+) -> Result<String, TrialError> {
+    let now = scene.now();
+    let number = Secret::new(SUBJECT.to_owned());
+    let subjects = Subjects::new(&scene.house.sealer, &*scene.house.subject_keys);
+    let key = subjects.key(&number, now).await?;
+    let id = VerificationId::parse(&entropy::uuid_v7(now)).map_err(TrialError::new)?;
+    let sealed = subjects.seal(&key, &format!("verification {id}"), number.expose().as_bytes())?;
+    let provider = scene.stage.generation.rulebook.providers.first();
+    let provider =
+        provider.map_or_else(|| ProviderId::parse("trial").map_err(TrialError::new), |known| Ok(known.id.clone()))?;
+    let verification = Verification {
+        client: client.id.clone(),
+        subject: base64url(&sha256(SUBJECT.as_bytes())),
+        sealed_subject: sealed,
+        purpose: policies::rule::step_up::PURPOSE.to_owned(),
+        level: level.to_owned(),
+        binding: hash.map_or(Binding::None, |hash| Binding::Payment { hash }),
+        state: State::Passed,
+        provider,
+        session: format!("trial-{id}"),
+        capture_url: String::new(),
+        created: now,
+        expires: now + Duration::from_secs(600),
+        decided: Some(now),
+        acr: Some(format!("urn:qaqpa:acr:{level}")),
+        id: id.clone(),
+    };
+    scene.house.verifications.insert(verification).await?;
+    let told = broker::read(broker, client, id.as_str(), now).await;
+    let (_, body) = told.map_err(|_| TrialError::new("the identity result could not be made"))?;
+    let signed = body.get("result").and_then(Value::as_str);
+    signed.map(str::to_owned).ok_or_else(|| TrialError::new("the identity result could not be made"))
+}
+
+// A name for a certificate that nobody has to make: all that is known of one is its hash and its names.
+fn certificate_thumbprint(client: &ClientId) -> [u8; 32] {
+    sha256(client.as_str().as_bytes())
+}
+
+fn certificate(thumbprint: [u8; 32], client: &Client) -> Arc<PeerCertificate> {
+    let names = match &client.authentication {
+        ClientAuthentication::TlsClientAuth { san_dns } => vec![san_dns.clone()],
+        ClientAuthentication::PrivateKeyJwt(_) => Vec::new(),
+    };
+    Arc::new(PeerCertificate::from_handshake(thumbprint, names, ChainVerdict::Verified(Arc::from("trial"))))
+}
+
+fn proof(key: &SigningKey, request: (&str, &str), token: Option<&str>, now: Timestamp) -> Result<String, TrialError> {
+    let (method, target) = request;
+    let mut claims = json!({"jti": entropy::token_128bit(), "htm": method, "htu": target, "iat": now.seconds()});
+    if let (Some(token), Some(members)) = (token, claims.as_object_mut()) {
+        members.insert("ath".to_owned(), json!(base64url(&sha256(token.as_bytes()))));
+    }
+    let mut public = key.verifying_key().to_jwk();
+    if let Some(members) = public.as_object_mut() {
+        members.retain(|name, _| matches!(name.as_str(), "kty" | "crv" | "x" | "y"));
+    }
+    Ok(encode("dpop+jwt", &claims, Some(public), key)?)
+}

@@ -1,0 +1,211 @@
+//! Tells what came of a run of cases: to people, to a program, and to whatever reads JUnit.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json as object};
+
+use super::{Failure, Rule, Verdict};
+
+/// Tells people; passed cases are counted, failed ones told in full.
+#[must_use]
+pub fn text(verdicts: &[Verdict], uncovered: &[&Rule], rules: usize) -> String {
+    let mut out = String::new();
+    for verdict in verdicts.iter().filter(|verdict| !verdict.failures.is_empty()) {
+        let _ = writeln!(out, "FAILED  {}\n  --> {}", verdict.name, verdict.place.origin());
+        for failure in &verdict.failures {
+            let _ = writeln!(out, "  step {}, {}", failure.step, failure.place.origin());
+            for line in told(failure) {
+                let _ = writeln!(out, "    {line}");
+            }
+        }
+        out.push('\n');
+    }
+    if !uncovered.is_empty() {
+        let _ = writeln!(out, "never hit: {} of {rules} rules", uncovered.len());
+        let width = uncovered.iter().map(|rule| rule.kind.len()).max().unwrap_or_default();
+        for rule in uncovered {
+            let _ = writeln!(out, "  {:width$}  {}  {}", rule.kind, rule.name, rule.origin);
+        }
+        out.push('\n');
+    }
+    let failed = verdicts.iter().filter(|verdict| !verdict.failures.is_empty()).count();
+    let took: Duration = verdicts.iter().map(|verdict| verdict.took).sum();
+    let passed = verdicts.len() - failed;
+    let _ = writeln!(
+        out,
+        "{passed} passed, {failed} failed, {} of {rules} rules hit, {} ms",
+        rules - uncovered.len(),
+        took.as_millis()
+    );
+    out
+}
+
+/// Tells a program.
+#[must_use]
+pub fn json(verdicts: &[Verdict], uncovered: &[&Rule], rules: usize) -> Value {
+    let cases = verdicts.iter().map(|verdict| {
+        let failures: Vec<Value> = verdict.failures.iter().map(failure).collect();
+        object!({
+            "name": verdict.name,
+            "at": verdict.place.origin(),
+            "passed": verdict.failures.is_empty(),
+            "micros": u64::try_from(verdict.took.as_micros()).unwrap_or(u64::MAX),
+            "failures": failures,
+        })
+    });
+    let never = uncovered.iter().map(|rule| object!({"kind": rule.kind, "name": rule.name, "at": rule.origin}));
+    object!({
+        "ok": verdicts.iter().all(|verdict| verdict.failures.is_empty()),
+        "cases": cases.collect::<Vec<_>>(),
+        "rules": {"all": rules, "neverHit": never.collect::<Vec<_>>()},
+    })
+}
+
+/// Tells whatever reads JUnit's XML: one suite for each file.
+#[must_use]
+pub fn junit(verdicts: &[Verdict]) -> String {
+    let mut files: Vec<&str> = verdicts.iter().map(|verdict| &*verdict.place.file).collect();
+    files.dedup();
+    let of = |file: &str| verdicts.iter().filter(move |verdict| &*verdict.place.file == file).collect::<Vec<_>>();
+    let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
+    let _ = writeln!(out, "<testsuites {}>", counts(&verdicts.iter().collect::<Vec<_>>()));
+    for file in files {
+        let cases = of(file);
+        let _ = writeln!(out, "  <testsuite name=\"{}\" {}>", escaped(file), counts(&cases));
+        for verdict in cases {
+            let _ = write!(
+                out,
+                "    <testcase name=\"{}\" classname=\"{}\" file=\"{0}\" line=\"{}\" time=\"{}\"",
+                escaped(&verdict.name),
+                escaped(file),
+                verdict.place.line,
+                seconds(verdict.took),
+            );
+            if verdict.failures.is_empty() {
+                out.push_str("/>\n");
+                continue;
+            }
+            out.push_str(">\n");
+            for failure in &verdict.failures {
+                let first = failure.misses.first().map(String::as_str).unwrap_or_default();
+                let _ = writeln!(
+                    out,
+                    "      <failure message=\"{}\" type=\"expectation\">step {}, {}\n{}</failure>",
+                    escaped(first),
+                    failure.step,
+                    escaped(&failure.place.origin()),
+                    escaped(&told(failure).join("\n")),
+                );
+            }
+            out.push_str("    </testcase>\n");
+        }
+        out.push_str("  </testsuite>\n");
+    }
+    out.push_str("</testsuites>\n");
+    out
+}
+
+fn told(failure: &Failure) -> Vec<String> {
+    let mut lines = failure.misses.clone();
+    if !failure.stages.is_empty() {
+        let stages: Vec<String> =
+            failure.stages.iter().map(|(stage, decision)| format!("{stage} {decision}")).collect();
+        lines.push(format!("stages: {}", stages.join(", ")));
+    }
+    lines.extend(
+        failure
+            .answer
+            .iter()
+            .enumerate()
+            .map(|(index, line)| if index == 0 { format!("answer: {line}") } else { format!("        {line}") }),
+    );
+    lines
+}
+
+fn failure(failure: &Failure) -> Value {
+    let stage = |(stage, decision): &(&str, &str)| object!({"stage": stage, "decision": decision});
+    object!({
+        "step": failure.step,
+        "at": failure.place.origin(),
+        "misses": failure.misses,
+        "stages": failure.stages.iter().map(stage).collect::<Vec<_>>(),
+        "answer": failure.answer,
+    })
+}
+
+fn counts(verdicts: &[&Verdict]) -> String {
+    let failed = verdicts.iter().filter(|verdict| !verdict.failures.is_empty()).count();
+    let took = verdicts.iter().map(|verdict| verdict.took).sum();
+    format!("tests=\"{}\" failures=\"{failed}\" errors=\"0\" time=\"{}\"", verdicts.len(), seconds(took))
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{:.6}", took.as_secs_f64())
+}
+
+// XML 1.0, 2.2: most control characters cannot be written at all.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' => out.push(character),
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            other if other.is_control() => out.push('\u{fffd}'),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use policies::language::Place;
+
+    use super::*;
+
+    fn verdict(name: &str, file: &str, misses: &[&str]) -> Verdict {
+        let place = Place::start_of(&Arc::from(file));
+        let failure = Failure {
+            step: 1,
+            place: place.clone(),
+            misses: misses.iter().map(|miss| (*miss).to_owned()).collect(),
+            stages: vec![("route", "pass"), ("meter", "rate_limited")],
+            answer: vec!["429 Too Many Requests".to_owned()],
+        };
+        let failures = if misses.is_empty() { Vec::new() } else { vec![failure] };
+        Verdict { name: name.to_owned(), place, took: Duration::from_micros(1500), failures }
+    }
+
+    #[test]
+    fn what_xml_cannot_hold_is_escaped_or_replaced() {
+        let verdicts = [verdict("a <b> & \"c\" \u{1b}[2J", "x.yaml", &["status: expected 200, came <429>"])];
+        let told = junit(&verdicts);
+        assert!(told.contains("a &lt;b&gt; &amp; &quot;c&quot; \u{fffd}[2J"), "{told}");
+        assert!(told.contains("came &lt;429&gt;\" type"), "{told}");
+        assert!(!told.contains('\u{1b}'));
+        assert!(told.contains("<testsuite name=\"x.yaml\" tests=\"1\" failures=\"1\" errors=\"0\" time=\"0.001500\">"));
+    }
+
+    #[test]
+    fn each_file_is_a_suite_and_failures_are_counted() {
+        let verdicts = [verdict("a", "x.yaml", &[]), verdict("b", "x.yaml", &["m"]), verdict("c", "y.yaml", &[])];
+        let told = junit(&verdicts);
+        assert_eq!(told.matches("<testsuite ").count(), 2);
+        assert!(told.contains("<testsuites tests=\"3\" failures=\"1\""), "{told}");
+        assert_eq!(told.matches("<failure ").count(), 1);
+        let people = text(&verdicts, &[], 4);
+        assert!(people.contains("FAILED  b\n  --> x.yaml:1\n"), "{people}");
+        assert!(
+            people.contains("    stages: route pass, meter rate_limited\n    answer: 429 Too Many Requests\n"),
+            "{people}"
+        );
+        assert!(people.ends_with("2 passed, 1 failed, 4 of 4 rules hit, 4 ms\n"), "{people}");
+    }
+}

@@ -1,0 +1,174 @@
+//! One house of its own for a case: stores in memory, a clock that stands until it is moved, no socket, no file.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use adapters::audit::Audit;
+use adapters::clock::Clock;
+use adapters::entropy::Namer;
+use adapters::http::trust::Trust;
+use adapters::keys::{Keyring, Sealer};
+use adapters::limit::local::LocalLimiter;
+use adapters::limit::peer::PeerGuard;
+use adapters::store::memory::MemoryStore;
+use adapters::store::port::{Claims, Durable, Outbox, SubjectKeys, Verifications};
+use adapters::store::sealed::SealedStore;
+use arc_swap::ArcSwap;
+use policies::admin::AdminEntry;
+use policies::id::ProviderId;
+use policies::limit::Rate;
+use policies::secret::Secret;
+use policies::time::Timestamp;
+use spine::stage::{Arrived, Door, Entrance};
+
+use super::script::{Play, Script};
+use crate::desk::Desk;
+use crate::generation::Generation;
+use crate::house::{House, ProcessLimits, Strangers};
+use crate::metrics::Metrics;
+use crate::reach::Reach;
+use crate::remembrance::Remembrance;
+use crate::secrets::Secrets;
+use crate::stack::{ReplyFuture, Stack};
+
+/// The issuer of a trial's tokens, and the external URL of its public door; `.invalid` never resolves (RFC 2606).
+pub(super) const ISSUER: &str = "https://trial.invalid";
+
+/// The external URL of the door that asks for certificates.
+const MTLS: &str = "https://mtls.trial.invalid";
+
+/// The external URL of the administrators' door.
+const ADMIN: &str = "https://admin.trial.invalid";
+
+/// How long a silent service is waited for: it never answers, and nobody watches.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// What the guard lets one address send; its limit is the operator's and no matter of a policy set.
+const PER_PEER: u32 = 1_000_000;
+
+/// What all scenes share: made once, changed by none.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// The policies and the contract.
+    pub(super) generation: Arc<Generation>,
+    /// Signs tokens and results.
+    pub(super) keyring: Keyring,
+    /// Seals what names a person.
+    pub(super) sealer: Arc<Sealer>,
+    /// The secrets of callbacks, by provider.
+    pub(super) webhooks: HashMap<ProviderId, Vec<u8>>,
+    /// Who administers.
+    pub(super) administrators: Vec<AdminEntry>,
+    /// Trusts nobody.
+    pub(super) trust: Trust,
+    /// The doors.
+    pub(super) doors: [Arc<Entrance>; 3],
+}
+
+/// The doors of every scene.
+pub(super) fn doors() -> [Arc<Entrance>; 3] {
+    [(Door::Api, ISSUER), (Door::MtlsApi, MTLS), (Door::Admin, ADMIN)].map(|(door, external)| {
+        let host = external.trim_start_matches("https://").to_owned();
+        Arc::new(Entrance { door, external: external.to_owned(), hosts: vec![host] })
+    })
+}
+
+impl Stage {
+    /// Returns a door.
+    pub(super) fn door(&self, door: Door) -> Arc<Entrance> {
+        let [api, mtls, admin] = &self.doors;
+        Arc::clone(match door {
+            Door::Api => api,
+            Door::MtlsApi => mtls,
+            Door::Admin => admin,
+        })
+    }
+}
+
+/// A house with nothing in it, at a time of its own.
+pub(super) struct Scene<'t> {
+    /// What it shares.
+    pub(super) stage: &'t Stage,
+    /// The house.
+    pub(super) house: Arc<House>,
+}
+
+impl<'t> Scene<'t> {
+    /// Sets up a house where it is `at`.
+    pub(super) fn new(stage: &'t Stage, at: Timestamp) -> Self {
+        let clock = Clock::manual(at);
+        let inner: Arc<dyn Durable> = Arc::new(MemoryStore::new());
+        let durable: Arc<dyn Durable> = Arc::new(SealedStore::new(inner, Arc::clone(&stage.sealer), at));
+        let secret = |(id, secret): (&ProviderId, &Vec<u8>)| (id.clone(), Secret::new(secret.clone()));
+        let secrets = Secrets {
+            webhooks: stage.webhooks.iter().map(secret).collect(),
+            administrators: stage.administrators.clone(),
+        };
+        let remembrance = Remembrance::own();
+        let rate = Rate { count: NonZeroU32::MIN.saturating_add(PER_PEER), per: Duration::from_secs(1) };
+        let house = House {
+            issuer: ISSUER.to_owned(),
+            mtls_external: Some(MTLS.to_owned()),
+            keyring: stage.keyring.clone(),
+            sealer: Arc::clone(&stage.sealer),
+            replays: Arc::clone(&remembrance.replays),
+            remembrance,
+            claims: Arc::clone(&durable) as Arc<dyn Claims>,
+            verifications: Arc::clone(&durable) as Arc<dyn Verifications>,
+            outbox: Arc::clone(&durable) as Arc<dyn Outbox>,
+            subject_keys: Arc::clone(&durable) as Arc<dyn SubjectKeys>,
+            durable,
+            secrets: ArcSwap::from_pointee(secrets),
+            limiter: LocalLimiter::new(),
+            peers: PeerGuard::new(rate, rate.count),
+            strangers: Strangers::default(),
+            audit: Audit::in_memory(),
+            desk: Desk::default(),
+            metrics: Metrics::new(),
+            namer: Namer::default(),
+            in_flight: Arc::new(AtomicUsize::new(0)),
+            limits: ProcessLimits { requests_in_flight_max: usize::MAX },
+            clock,
+        };
+        Self { stage, house: Arc::new(house) }
+    }
+
+    /// Returns what time it is.
+    pub(super) fn now(&self) -> Timestamp {
+        self.house.clock.now()
+    }
+
+    /// Builds the stack of production over this house, with a service behind it that plays `play`.
+    pub(super) fn stack(&self, play: Play) -> Option<Staged> {
+        // Nobody can tell whether it will answer, so that only the bounds count; there is no need to wait for the real ones.
+        let patience = if matches!(play, Play::Silent) { PATIENCE } else { Duration::MAX };
+        let script = Script::new(play);
+        let generation = &self.stage.generation;
+        let service = |protocol| script.door(protocol);
+        let reach = Reach::inside(&generation.rulebook, &self.stage.trust, service, patience).ok()?;
+        let stack = Stack::build(&self.house, Arc::clone(generation), Arc::new(reach));
+        Some(Staged { stack, script })
+    }
+}
+
+/// A stack with the service behind it.
+pub(super) struct Staged {
+    stack: Stack,
+    /// The service.
+    pub(super) script: Arc<Script>,
+}
+
+impl Staged {
+    /// Answers a request.
+    pub(super) fn answer(&self, arrived: Arrived) -> ReplyFuture {
+        self.stack.answer(arrived)
+    }
+
+    /// Returns the stack.
+    pub(super) fn stack(&self) -> &Stack {
+        &self.stack
+    }
+}
