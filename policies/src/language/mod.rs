@@ -11,6 +11,7 @@ pub mod diff;
 pub mod document;
 pub mod effective;
 pub mod fmt;
+pub mod lint;
 pub mod outline;
 pub mod problem;
 pub mod schema;

@@ -1,0 +1,138 @@
+//! What is weak about organisations and clients, and what is defined and does nothing.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use super::Report;
+use super::rules::{
+    BURST_LARGE, KEY_SHARED, NETWORK_OPEN, NETWORK_WIDE, PLAN_UNUSED, RULE_OFF, RULE_REPORTED, SCOPE_UNUSABLE, UNUSED,
+};
+use crate::language::compile::Compiled;
+use crate::language::suggest::listed;
+use crate::language::units;
+use crate::rulebook::{Client, ClientAuthentication, Rulebook};
+
+/// Looks at who is connected and what is defined.
+pub(super) fn look(report: &mut Report<'_>, compiled: &Compiled) {
+    networks(report, &compiled.rulebook);
+    clients(report, &compiled.rulebook);
+    unused(report, &compiled.rulebook);
+    modes(report);
+    bursts(report);
+}
+
+fn networks(report: &mut Report<'_>, rulebook: &Rulebook) {
+    for organisation in rulebook.organisations.values() {
+        let id = organisation.id.as_str();
+        let path = ["organisations", id, "networks"];
+        for text in report.written.value(&path).unwrap_or_default().to_vec() {
+            let Some((address, bits)) = text.split_once('/') else { continue };
+            let (Ok(address), Ok(bits)) = (address.parse::<IpAddr>(), bits.parse::<u8>()) else { continue };
+            if bits == 0 {
+                let message = format!("`{text}` lets `{id}` call from everywhere");
+                report.tell(&NETWORK_OPEN, &path, message, "name its networks, or leave `networks` out");
+            } else if bits < if address.is_ipv4() { 8 } else { 16 } {
+                let message = format!("`{text}` is more than `{id}` can have");
+                report.tell(&NETWORK_WIDE, &path, message, "name its networks one by one");
+            }
+        }
+    }
+}
+
+fn clients(report: &mut Report<'_>, rulebook: &Rulebook) {
+    let mut clients: Vec<&Client> = rulebook.clients.values().map(AsRef::as_ref).collect();
+    clients.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut keys: HashMap<String, &Client> = HashMap::new();
+    for client in clients {
+        let id = client.id.as_str();
+        let roles = &client.organisation.roles;
+        let callable = |scope: &str| {
+            let asks = rulebook.operations.values().filter(|policy| policy.scopes.contains(scope));
+            asks.into_iter().any(|policy| policy.roles.is_empty() || !policy.roles.is_disjoint(roles))
+        };
+        let idle: Vec<&str> = client.scopes.iter().filter(|scope| !callable(scope)).collect();
+        if !idle.is_empty() {
+            let message = format!("`{id}` can never use {}", listed(idle.iter().copied()));
+            let help = "no exposed operation asks for it of an organisation with these roles";
+            report.tell(&SCOPE_UNUSABLE, &["clients", id, "scopes"], message, help);
+        }
+        let ClientAuthentication::PrivateKeyJwt(set) = &client.authentication else { continue };
+        for key in set.iter() {
+            if let Some(other) = keys.insert(key.thumbprint().as_str().to_owned(), client) {
+                let message = format!("`{id}` and `{}` have the same key", other.id);
+                report.tell(&KEY_SHARED, &["clients", id, "keys"], message, "give each client a key of its own");
+            }
+        }
+    }
+}
+
+fn unused(report: &mut Report<'_>, rulebook: &Rulebook) {
+    let kinds = [
+        ("limits", "limit"),
+        ("fraud", "fraud rule"),
+        ("stepUp", "step-up rule"),
+        ("masking", "mask"),
+        ("upstreams", "upstream"),
+        ("plans", "plan"),
+    ];
+    for (section, what) in kinds {
+        let idle: Vec<String> = report
+            .written
+            .names(section)
+            .map(|(name, _)| name)
+            .filter(|name| !report.written.is_named(section, name))
+            .map(str::to_owned)
+            .collect();
+        for name in idle {
+            let (rule, message) = match section {
+                "plans" => (&PLAN_UNUSED, format!("no client has the plan `{name}`")),
+                _ => (&UNUSED, format!("nothing names the {what} `{name}`")),
+            };
+            report.tell(rule, &[section, &name], message, "name it where it should work, or take it away");
+        }
+    }
+    let scopes: Vec<String> = report.written.names("scopes").map(|(name, _)| name.to_owned()).collect();
+    for scope in scopes {
+        if !rulebook.operations.values().any(|policy| policy.scopes.contains(&scope)) {
+            let message = format!("no exposed operation asks for the scope `{scope}`");
+            report.tell(
+                &UNUSED,
+                &["scopes", &scope],
+                message,
+                "name it in `requires` of an operation, or take it away",
+            );
+        }
+    }
+}
+
+fn modes(report: &mut Report<'_>) {
+    for (section, what) in [("limits", "limit"), ("fraud", "fraud rule")] {
+        let names: Vec<String> = report.written.names(section).map(|(name, _)| name.to_owned()).collect();
+        for name in names {
+            let path = [section, &name, "mode"];
+            let rule = match report.written.value(&path) {
+                Some([mode]) if mode == "report" => &RULE_REPORTED,
+                Some([mode]) if mode == "off" => &RULE_OFF,
+                _ => continue,
+            };
+            let told = if rule.id == RULE_OFF.id { "is not judged" } else { "refuses nobody yet" };
+            report.tell(rule, &path, format!("the {what} `{name}` {told}"), "put it into the mode `enforce`");
+        }
+    }
+}
+
+fn bursts(report: &mut Report<'_>) {
+    let names: Vec<String> = report.written.names("limits").map(|(name, _)| name.to_owned()).collect();
+    for name in names {
+        let value = |key: &str| report.written.value(&["limits", &name, key]).and_then(<[String]>::first).cloned();
+        let (Some(rate), Some(burst)) = (value("rate"), value("burst")) else { continue };
+        let (Some(rate), Some(burst)) = (units::rate(&rate), units::whole(&burst)) else { continue };
+        // Slow rates need a burst of more than a minute's worth to let anything through at all.
+        let minute = u64::from(NonZeroU32::get(rate.count)).saturating_mul(60) / rate.per.as_secs().max(1);
+        if burst > minute.max(10) {
+            let message = format!("the burst of `{name}` is more than {rate} gives in a minute");
+            report.tell(&BURST_LARGE, &["limits", &name, "burst"], message, "write a smaller burst");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The rules by which sets are judged, with what `qaqpa explain` tells of each.
+
+use crate::language::problem::Severity;
+
+/// A rule.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its id, for example `L0001`; never given to another.
+    pub id: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What it finds, in a few words.
+    pub title: &'static str,
+    /// Why that matters, and what to do.
+    pub text: &'static str,
+}
+
+/// Returns a rule by its id, whatever case it is written in.
+#[must_use]
+pub fn rule(id: &str) -> Option<&'static Rule> {
+    RULES.iter().copied().find(|rule| rule.id.eq_ignore_ascii_case(id))
+}
+
+macro_rules! rules {
+    ($($name:ident = $id:literal, $severity:ident, $title:literal, $text:literal;)*) => {
+        $(pub(super) static $name: Rule =
+            Rule { id: $id, severity: Severity::$severity, title: $title, text: $text };)*
+
+        /// Every rule, in order.
+        pub static RULES: &[&Rule] = &[$(&$name),*];
+    };
+}
+
+rules! {
+    NO_LIMIT = "L0001", Info, "operation without limits of its own",
+        "Only the limits of the caller's plan hold here, and those that guard the process. An operation that costs more than others, or moves money, deserves a limit of its own: define it under `limits` and name it at the operation.";
+    LIMITS_NOT_ENFORCED = "L0002", Warning, "no limit is enforced",
+        "Every limit of the operation is in the mode `report` or `off`, so that nobody is ever refused by them.";
+    RESPONSES_REPORTED = "L0003", Info, "answers are judged but not kept back",
+        "An answer of the backend that breaks the contract is counted and recorded, and reaches the client all the same. Once the counts are zero, say `validate: {response: enforce}`.";
+    RESPONSES_OFF = "L0004", Warning, "answers are not judged",
+        "An answer of the backend that breaks the contract reaches the client, and nobody learns of it.";
+    LOOSENED = "L0005", Info, "loosened by an override",
+        "The operation is looser than its defaults, and somebody answers for that until the override ends. A warning comes 30 days before the end (`qaqpa check`).";
+    NETWORK_OPEN = "L0006", Error, "network rule lets everybody in",
+        "A range such as `0.0.0.0/0` holds every address, so that the rule protects nothing while it looks as if it did. Name the networks, or leave `networks` out to say that the client may call from anywhere.";
+    NETWORK_WIDE = "L0007", Warning, "network rule is very wide",
+        "A range of 16 million addresses or more (shorter than /8, or /16 in IPv6) is more than one organisation has.";
+    RULE_REPORTED = "L0008", Info, "rule in trial",
+        "A limit or fraud rule in the mode `report` refuses nobody; what it would have refused is counted. `qaqpa rehearse` tells what enforcing it would change.";
+    RULE_OFF = "L0009", Warning, "rule switched off",
+        "A limit or fraud rule in the mode `off` is not even judged. Take it away, or put it into the mode `report`.";
+    NEVER_REFUSES = "L0010", Error, "condition that never refuses",
+        "`allow: \"true\"` lets every call through, and a rule with `when: \"false\"` is never triggered: it looks like a protection and is none.";
+    ALWAYS_REFUSES = "L0011", Warning, "condition that does not depend on the call",
+        "The condition names no fact of the request, so that it comes out the same each time. `allow: \"false\"` closes an operation; leaving the operation out of the policy says so more clearly.";
+    SCOPE_UNUSABLE = "L0012", Warning, "scope that a client can never use",
+        "No exposed operation that the organisation's roles may call asks for this scope. A scope that is not needed is one that can be misused: take it away from the client.";
+    UNUSED = "L0013", Warning, "defined and not used",
+        "Nothing names this limit, rule, mask, backend or scope, so that it does nothing. Name it where it should work, or take it away.";
+    PLAN_UNUSED = "L0014", Info, "plan without clients",
+        "No client has this plan. That is as it should be for a plan that is kept ready.";
+    AUDIT_NOT_REQUIRED = "L0015", Warning, "money moves without a durable record",
+        "The operation is done once per key and its body holds an amount, and it is audited as `standard`: after a crash, money could have moved without a record. Say `audit: required`.";
+    NO_STEP_UP = "L0016", Warning, "money moves without a verified payer",
+        "The body holds an amount, and no step-up rule asks for a verified payer, whatever the amount. Name a rule of `stepUp`, or a fraud rule that asks for one.";
+    BODY_LARGE = "L0017", Info, "large bodies",
+        "Bodies of more than 1 MiB are kept in memory while they are judged, each caller's at once.";
+    TIMEOUT_SHORT = "L0018", Warning, "the backend's time is never reached",
+        "The operation gives up before its backend may take its time (`upstreams.<name>.timeouts`), so that a slow answer is lost although the backend was allowed to be slow. Make one longer or the other shorter.";
+    TIMEOUT_LONG = "L0019", Info, "operation waits longer than its backend may take",
+        "The operation may take more than twice as long as connecting to the backend and its answer together. A shorter time frees clients and connections sooner.";
+    NO_ROLE = "L0020", Info, "no role is asked for",
+        "Organisations with any licence may call the operation, as long as their client has the scope. Say `requires: {roles: [...]}` where the law knows who may.";
+    NO_CASE = "L0021", Info, "no case",
+        "No case of `tests:` calls the operation, so that nobody notices when a change of policy opens or closes it.";
+    KEY_SHARED = "L0022", Warning, "clients share a key",
+        "Two clients authenticate by the same key: each can take the other's place, and the audit trail cannot tell them apart.";
+    BURST_LARGE = "L0023", Info, "burst is larger than a minute's worth",
+        "The burst of a limit lets more calls come at once than its rate gives in a minute: the rate hardly matters then.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_in_order_and_unique() {
+        assert!(RULES.windows(2).all(|pair| matches!(pair, [a, b] if a.id < b.id)));
+        assert!(RULES.iter().all(|rule| rule.id.starts_with('L') && rule.text.ends_with('.')));
+        assert_eq!(rule("l0003").map(|rule| rule.severity), Some(Severity::Info));
+        assert_eq!(rule("L9999"), None);
+    }
+}

@@ -1,0 +1,163 @@
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
+use std::time::Duration;
+
+use super::*;
+use crate::facts::{FieldKind, Security, Shape};
+use crate::language::{compile, render};
+use crate::time::Timestamp;
+
+fn now() -> Timestamp {
+    Timestamp::from_date("2026-11-22").unwrap() + Duration::from_secs(43_200)
+}
+
+fn contracts() -> Vec<OperationFacts> {
+    let operation = |id: &str, method: &str, template: &str, scope: &str| OperationFacts {
+        id: id.to_owned(),
+        api: "payments".to_owned(),
+        method: method.to_owned(),
+        template: template.to_owned(),
+        security: Security::AccessToken,
+        scopes: vec![scope.to_owned()],
+        has_body: method == "POST",
+        body: Shape {
+            fields: [
+                ("/note", FieldKind::Text),
+                ("/sum", FieldKind::Object),
+                ("/sum/amount", FieldKind::Text),
+                ("/sum/currency", FieldKind::Text),
+            ]
+            .map(|(at, kind)| (at.to_owned(), kind))
+            .to_vec(),
+            open: false,
+        },
+        answer: Shape { open: true, ..Shape::default() },
+        idempotent: method == "POST",
+        own: false,
+        collides_with: Vec::new(),
+        obstacle: None,
+        origin: "payments.yaml:9".to_owned(),
+    };
+    vec![operation("pay", "POST", "/v1/pay", "pay:write"), operation("getPay", "GET", "/v1/pay/{id}", "pay:read")]
+}
+
+/// A set that only infos are told of.
+const SOUND: &str = "qaqpa: v1
+upstreams:
+  bank: {protocol: http1, timeouts: {connect: 1s, response: 3s}, maxRequests: 9}
+identity: {providers: {face: {level: L2, timeout: 1s}}}
+limits:
+  slow: {per: [client, operation], rate: 2/s, burst: 5}
+stepUp:
+  large: {above: 250000 KZT, amount: /sum, level: L2}
+apis:
+  payments:
+    upstream: bank
+    defaults: {requires: {roles: [PISP]}, timeout: 5s, limits: slow}
+    operations:
+      pay: {stepUp: large, audit: required, settledBy: getPay}
+      getPay: {}
+";
+
+fn found(text: &str) -> Vec<Problem> {
+    let files = [Source::new("a.yaml", text)];
+    match compile(&files, &contracts(), now()) {
+        Ok(compiled) => lint(&compiled, &files, &contracts()),
+        Err(problems) => panic!("{}", render(&problems, &files, false)),
+    }
+}
+
+fn told(text: &str) -> Vec<String> {
+    let one = |problem: &Problem| format!("{} {}:{}", problem.code, problem.place.line, problem.place.column);
+    found(text).iter().map(one).collect()
+}
+
+#[test]
+fn a_sound_set_is_told_infos_only() {
+    let found = found(SOUND);
+    assert!(is_clean(&found), "{found:#?}");
+    assert_eq!(told(SOUND), ["L0003 14:7", "L0021 14:7", "L0003 15:7", "L0021 15:7"]);
+}
+
+/// What is changed, and what is told of it beyond what is told of the sound set: code and line.
+const CASES: &[(&str, &str, &str)] = &[
+    (", limits: slow}", "}", "L0001 14:7 L0001 15:7 L0013 6:3"),
+    ("burst: 5}", "burst: 5, mode: report}", "L0002 14:7 L0002 15:7 L0008 6:57"),
+    ("burst: 5}", "burst: 5, mode: off}", "L0002 14:7 L0002 15:7 L0009 6:57"),
+    ("burst: 5}", "burst: 121}", "L0023 6:47"),
+    ("getPay: {}", "getPay: {validate: {response: off}}", "L0004 15:27"),
+    ("audit: required", "audit: standard", "L0015 14:28"),
+    ("stepUp: large, ", "", "L0013 8:3 L0016 14:7"),
+    ("timeout: 5s", "timeout: 2s", "L0018 14:7 L0018 15:7"),
+    ("timeout: 5s", "timeout: 9s", "L0019 14:7 L0019 15:7"),
+    ("requires: {roles: [PISP]}, ", "", "L0020 14:7 L0020 15:7"),
+    ("timeout: 5s,", "timeout: 5s, maxBody: 2MiB,", "L0017 14:7 L0017 15:7"),
+    ("getPay: {}", "getPay: {allow: 'true'}", "L0010 15:16"),
+    ("getPay: {}", "getPay: {allow: '1 == 1'}", "L0011 15:16"),
+    ("above: 250000 KZT, amount: /sum", "when: 'false'", "L0010 8:11"),
+    ("stepUp:\n", "plans: {idle: {limits: [{per: client, rate: 1/s, burst: 1}]}}\nstepUp:\n", "L0014 7:9"),
+    ("stepUp:\n", "scopes: {'none': {title: None}}\nstepUp:\n", "L0013 7:10"),
+    ("stepUp:\n", "masking: {idle: {fields: [/sum], show: stars}}\nstepUp:\n", "L0013 7:11"),
+];
+
+#[test]
+fn what_is_weak_is_told_with_its_place() {
+    let sound = told(SOUND);
+    let mut wrong = Vec::new();
+    for (from, to, expected) in CASES {
+        let text = SOUND.replacen(from, to, 1);
+        assert_ne!(text, SOUND, "{from}");
+        let moved = text.lines().count() - SOUND.lines().count();
+        // What is told of the sound set stands further down if lines came.
+        let known: Vec<String> = sound
+            .iter()
+            .map(|one| {
+                let (code, place) = one.split_once(' ').unwrap();
+                let (line, column) = place.split_once(':').unwrap();
+                format!("{code} {}:{column}", line.parse::<usize>().unwrap() + moved)
+            })
+            .collect();
+        let more: Vec<String> = told(&text).into_iter().filter(|one| !known.contains(one)).collect();
+        let mut more: Vec<&str> = more.iter().map(String::as_str).collect();
+        more.sort_unstable();
+        let more = more.join(" ");
+        if more != *expected {
+            wrong.push(format!("{to}: {more}, not {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+const PARTIES: &str = "
+organisations:
+  one:
+    title: One
+    roles: [AISP]
+    licence: {authority: NBK, id: '1', validUntil: 2030-01-01}
+    networks: [10.0.0.0/8]
+plans: {p: {limits: [{per: client, rate: 1/s, burst: 1}]}}
+clients:
+  app:
+    organisation: one
+    plan: p
+    authentication: tls_client_auth
+    certificate: {sanDns: app.example.kz}
+    tokens: {bind: mtls}
+    scopes: [pay:read]
+";
+
+#[test]
+fn networks_and_scopes_of_parties_are_looked_at() {
+    let set = format!("{SOUND}{PARTIES}").replace("getPay: {}", "getPay: {requires: {scopes: []}}");
+    let set = set.replace("getPay: {requires: {scopes: []}}", "getPay: {}");
+    // The organisation may not call what asks for the scope.
+    let codes =
+        |text: &str| found(text).iter().filter(|p| p.severity != Severity::Info).map(|p| p.code).collect::<Vec<_>>();
+    assert_eq!(codes(&set), ["L0012"]);
+    let licensed = set.replace("roles: [AISP]", "roles: [AISP, PISP]");
+    assert!(codes(&licensed).is_empty());
+    assert_eq!(codes(&licensed.replace("10.0.0.0/8", "10.0.0.0/7")), ["L0007"]);
+    for everything in ["0.0.0.0/0", "'::/0'"] {
+        assert_eq!(codes(&licensed.replace("10.0.0.0/8", everything)), ["L0006"]);
+    }
+}
