@@ -119,7 +119,7 @@ pub const CODES: &[Explanation] = &[
     code(
         "P0202",
         "key not usable",
-        "The public key is malformed, too weak, or of an algorithm that FAPI 2.0 does not allow (ES256, EdDSA and PS256 are).",
+        "The public key is malformed or too weak, or its algorithm is none that FAPI 2.0 allows; ES256, EdDSA (Ed25519) and PS256 are.",
     ),
     code("P0203", "keys not distinct", "Two keys of a client have the same `kid`, or are the same key."),
     code(
@@ -148,21 +148,51 @@ pub const CODES: &[Explanation] = &[
         "`settledBy` names the operation by which the gateway asks a backend what became of a request whose answer was lost: an exposed GET of the same upstream whose one path parameter is the reference.",
     ),
     code(
+        "P0304",
+        "trigger missing or doubled",
+        "A rule is brought into play by exactly one of two things: by an amount (`above` and `amount`), or by a condition (`when`).",
+    ),
+    code(
+        "P0305",
+        "no such place in the body",
+        "The contract of an operation that uses this describes nothing at this place, so that the rule would never see it, or the mask never hide it. Bodies that a contract leaves open are not judged.",
+    ),
+    code(
+        "P0306",
+        "condition",
+        "The condition cannot be read, names a fact that there is not, compares what cannot be compared, or costs too much. It is written in CEL (Common Expression Language); what it may name is told by the message.",
+    ),
+    code(
+        "P0307",
+        "operations collide",
+        "Two operations have the same method and paths of the same shape, so that a request fits both. The contracts may describe both, but only one can be exposed.",
+    ),
+    code(
+        "P0308",
+        "cannot be exposed",
+        "The contract does not say enough of the operation, or asks for something this gateway cannot do, for example a security scheme it does not know.",
+    ),
+    code(
         "P0311",
         "looser than the default",
-        "Below the defaults of an API, an operation may only be stricter: smaller bodies, shorter times, stronger audit. So a reader of the defaults knows the worst case.",
+        "Below the defaults of the set an API, and below those of an API an operation, may only be stricter: smaller bodies, shorter times, stronger audit, answers held closer to the contract. So a reader of the defaults knows the worst case. Whoever has to be looser says why, who has agreed, and until when: `override: {reason: ..., approvedBy: ..., expires: YYYY-MM-DD}`.",
     ),
     code(
         "P0312",
         "roles wider than the default",
-        "The roles of an operation are a part of the roles that the API's defaults allow.",
+        "The roles of an operation are a part of the roles that the API's defaults allow, unless an `override` lets it have others until a day.",
     ),
     code(
         "P0313",
         "no effect",
-        "Roles and scopes are asked of who comes with an access token; this operation's contract asks for something else, so that the line would protect nothing.",
+        "Roles, scopes, conditions, fraud rules and step-ups are asked of who comes with an access token, limits of clients; this operation's contract asks for something else, so that the line would protect nothing.",
     ),
     code("P0314", "unknown scope", "No exposed operation asks for this scope, so that it could only be a mistake."),
+    code(
+        "P0315",
+        "scope not for this organisation",
+        "The `scopes` section says which roles an organisation needs for a scope, and the client's organisation has none of them.",
+    ),
     code(
         "P0401",
         "licence over",
@@ -182,12 +212,32 @@ pub const CODES: &[Explanation] = &[
     code(
         "P0405",
         "defaults do not apply",
-        "The API's defaults ask for roles or scopes, but this operation is not called with an access token, so they are not asked there.",
+        "The API's defaults ask for something that only callers with an access token (limits: only clients) can be asked, and this operation has others, so it is not asked there.",
     ),
     code(
         "P0406",
         "outcome may stay unknown",
         "The operation is done once per key by a backend, and no `settledBy` says how to ask that backend for the outcome when its answer is lost.",
+    ),
+    code(
+        "P0407",
+        "override over",
+        "The override was good through its last day; since then what is inherited holds again, as if the looser values were not there.",
+    ),
+    code(
+        "P0408",
+        "override ends soon",
+        "The override ends within 30 days; from the day after `expires` on, what is inherited holds again.",
+    ),
+    code(
+        "P0409",
+        "override without effect",
+        "Nothing is looser than what is inherited, or `replaces` names a list that the operation does not have. An override that nobody needs hides the next one.",
+    ),
+    code(
+        "P0410",
+        "scope that nothing asks for",
+        "The `scopes` section tells of a scope that no contract and no policy asks for.",
     ),
 ];
 

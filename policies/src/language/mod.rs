@@ -20,6 +20,7 @@ pub mod suggest;
 pub mod table;
 pub mod tables;
 pub mod units;
+pub mod within;
 pub mod written;
 
 mod mask;

@@ -115,7 +115,7 @@ mod tests {
         ] {
             assert_eq!(found(yaml, "бета(1)"), (line, there.to_owned()), "{yaml}");
         }
-        assert_eq!(found("when: |\n  a ==\n    b\n", "a == b"), (2, "a".to_owned()));
+        assert_eq!(found("when: |\n  a ==\n    b\n", "a ==\n  b"), (2, "a ==".to_owned()));
     }
 
     #[test]

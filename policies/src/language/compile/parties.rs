@@ -306,11 +306,35 @@ fn key(value: Value<'_>) -> Option<VerifyingKey> {
                 KeyError::WrongUse => member_place(value.node(), "use"),
                 _ => member_place(value.node(), "kty"),
             };
-            let taken = "ES256 (P-256), EdDSA (Ed25519) and PS256 (RSA of 2048 bits and more) are taken";
-            let help = matches!(error, KeyError::Unsupported | KeyError::Weak).then(|| taken.to_owned());
-            value.report(Problem::error("P0202", &place, error.to_string()).help_if(help));
+            let help = match &error {
+                KeyError::Unsupported | KeyError::Weak => {
+                    Some("keys for ES256 (P-256), EdDSA (Ed25519) and PS256 (RSA of 2048 to 4096 bits) can be used")
+                }
+                KeyError::Invalid => Some("copy the key again: a character may be missing or wrong"),
+                _ => None,
+            };
+            let message = unusable(&error, value.node());
+            value.report(Problem::error("P0202", &place, message).help_if(help.map(str::to_owned)));
             None
         }
+    }
+}
+
+// What is wrong with a key, in the words of who wrote its members.
+fn unusable(error: &KeyError, node: &Node) -> String {
+    let kind = member(node, "kty").and_then(|entry| match &entry.value.content {
+        Content::Scalar { text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    match (error, kind) {
+        (KeyError::Unsupported, _) => "no key of this kind can be used here".to_owned(),
+        (KeyError::Weak, _) => "the key is too weak, or larger than anybody needs".to_owned(),
+        (KeyError::BadMember(member), _) => format!("`{member}` of the key is missing or malformed"),
+        (KeyError::WrongUse, _) => "the key is not for verifying signatures".to_owned(),
+        (KeyError::Invalid, Some("EC")) => "`x` and `y` are no point of the curve of the key".to_owned(),
+        (KeyError::Invalid, Some("OKP")) => "`x` is no point of the curve of the key".to_owned(),
+        (KeyError::Invalid, Some("RSA")) => "`n` and `e` are no RSA key".to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -45,7 +45,14 @@ admin getMetrics GET /metrics administrator -
 admin listRoutes GET /v1/admin/routes administrator -
 admin getGeneration GET /v1/admin/generation administrator -
 admin listAuditRecords GET /v1/admin/audit-records administrator -
+admin reloadPolicies POST /v1/admin/reload administrator -
 admin eraseSubject POST /v1/admin/erasures administrator - body
+admin listPolicySets GET /v1/admin/policy-sets administrator -
+admin getPolicySet GET /v1/admin/policy-sets/{id} administrator -
+admin proposePolicySet POST /v1/admin/policy-sets administrator - body
+admin approvePolicySet POST /v1/admin/policy-sets/{id}/approval administrator -
+admin withdrawPolicySet POST /v1/admin/policy-sets/{id}/withdrawal administrator -
+admin restorePolicySet POST /v1/admin/policy-sets/{id}/restoration administrator -
 ";
 
 fn contracts() -> Vec<OperationFacts> {
