@@ -12,6 +12,7 @@ use crate::path::CanonicalPath;
 use crate::reader::{NAME_BYTES_MAX, Reader, Scopes, is_name};
 use crate::router::segments;
 use crate::schema::Schemas;
+use crate::units::Cache;
 use crate::structure::{self, METHODS, is_version};
 use std::collections::BTreeSet;
 
@@ -33,7 +34,9 @@ pub(crate) struct Reading {
 }
 
 /// Reads one document of a library.
-pub(crate) fn read(library: &Library, file: u16) -> Reading {
+///
+/// What was compiled goes to `cache`, and comes from `previous` where it did not change.
+pub(crate) fn read(library: &Library, file: u16, cache: &mut Cache, previous: Option<&Cache>) -> Reading {
     let (known, warned) = library.faults(file);
     let mut reading = Reading { faults: known.to_vec(), warnings: warned.to_vec(), ..Reading::default() };
     let Some(root) = library.root(file) else {
@@ -41,12 +44,14 @@ pub(crate) fn read(library: &Library, file: u16) -> Reading {
     };
     let mut faults = Faults::of(library.names());
     if check_version(root, &mut faults) {
-        let schemas = Schemas::read(root, &mut faults);
+        let schemas = Schemas::read(library, root, cache, &mut faults);
         let mut reader = Reader::new(library, root, schemas, faults);
         reader.security_schemes();
         reading.operations = reader.document();
         structure::check(root, &mut reader.faults);
-        faults = reader.faults;
+        let Reader { mut schemas, faults: mut found, .. } = reader;
+        schemas.finish(cache, previous, &mut found);
+        faults = found;
     }
     let (mut found, mut warnings) = faults.into_parts();
     reading.faults.append(&mut found);
@@ -235,9 +240,7 @@ impl<'d> Reader<'d> {
         let (security, unsaid) = self.security(entry);
         let parameters = self.parameters(path.item, path.names, entry);
         let body = node.get("requestBody").and_then(|body| self.body(body));
-        for response in node.get("responses").map_or(&[][..], Node::entries) {
-            self.response(&response.value);
-        }
+        let answers = self.answers(node.get("responses"));
         Some(OperationParts {
             id: id?,
             document: stem(self.library.name(self.root.mark().file)).to_owned(),
@@ -248,6 +251,7 @@ impl<'d> Reader<'d> {
             template_names: path.names.to_vec(),
             parameters,
             body,
+            answers,
             is_derived,
             is_reachable: path.obstacle.is_none(),
             obstacle: path.obstacle.map(str::to_owned).or(unsaid),
@@ -314,17 +318,6 @@ impl<'d> Reader<'d> {
             }
         }
         Some(SecurityRequirement { scheme: entry.key.clone(), scopes })
-    }
-
-    fn response(&mut self, node: &'d Node) {
-        let Some(node) = self.resolve(node, "responses") else {
-            return;
-        };
-        for entry in node.get("content").map_or(&[][..], Node::entries) {
-            if let Some(schema) = entry.value.get("schema") {
-                self.schemas.check(schema, &mut self.faults);
-            }
-        }
     }
 }
 

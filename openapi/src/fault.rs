@@ -76,6 +76,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     /// For one file.
+    #[cfg(test)]
     pub(crate) fn new(file: &str) -> Self {
         Faults::of(Arc::new([file.to_owned()]))
     }

@@ -25,8 +25,16 @@ pub(crate) type Pair<'t> = (Cow<'t, str>, Cow<'t, str>);
 
 /// Reads the pairs one by one; the text's own length is the caller's limit.
 pub(crate) fn pairs(text: &str) -> impl Iterator<Item = Result<Pair<'_>, Broken>> {
-    let mut at = 0;
+    raw_pairs(text).map(|pair| pair.and_then(|(name, raw)| {
+        let value = decode(raw).map_err(|reason| Broken { at: 0, reason })?;
+        Ok((name, value))
+    }))
+}
+
+/// Reads the names of pairs one by one and leaves their values as they stand.
+pub(crate) fn raw_pairs(text: &str) -> impl Iterator<Item = Result<(Cow<'_, str>, &str), Broken>> {
     let parts = if text.is_empty() { None } else { Some(text.split('&')) };
+    let mut at = 0;
     parts.into_iter().flatten().enumerate().map(move |(count, part)| {
         let start = at;
         at += part.len() + 1;
@@ -35,9 +43,9 @@ pub(crate) fn pairs(text: &str) -> impl Iterator<Item = Result<Pair<'_>, Broken>
             return Err(broken("too many pairs"));
         }
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let name = decode(name).map_err(broken)?;
-        let value = decode(value).map_err(broken)?;
-        Ok((name, value))
+        // A value that cannot be read is told here, where nobody has to ask for it.
+        decode(value).map_err(broken)?;
+        Ok((decode(name).map_err(broken)?, value))
     })
 }
 
@@ -48,7 +56,8 @@ pub fn form_fields(raw: &[u8]) -> Option<Vec<(String, String)>> {
     pairs(text).map(|pair| pair.ok().map(|(name, value)| (name.into_owned(), value.into_owned()))).collect()
 }
 
-fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
+/// Writes the escapes of a name or a value out.
+pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
     if text.bytes().any(|byte| !byte.is_ascii_graphic()) {
         return Err("a character must be escaped");
     }

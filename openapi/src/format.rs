@@ -1,5 +1,30 @@
 //! The formats a contract may ask of a string, judged the same in bodies and parameters.
 
+/// A format and its check.
+type Own = (&'static str, fn(&str) -> bool);
+
+/// Formats that are judged here; of those the validator knows too, this reading is the stricter one.
+pub(crate) const OWN: [Own; 7] = [
+    ("uuid", is_uuid),
+    ("date", is_date),
+    ("date-time", is_date_time),
+    ("byte", is_base64),
+    ("base64url", is_base64url),
+    ("json-pointer", is_json_pointer),
+    ("uri-reference", is_uri_reference),
+];
+
+/// Formats that the validator judges in draft 4.
+const BUILT_IN: [&str; 7] = ["email", "hostname", "ipv4", "ipv6", "uri", "time", "regex"];
+
+/// Formats that say nothing about the text of a value; the width of integers is a rule of its own.
+pub(crate) const SILENT: [&str; 6] = ["int32", "int64", "float", "double", "binary", "password"];
+
+/// Tells whether values are held to a format.
+pub(crate) fn is_checked(format: &str) -> bool {
+    BUILT_IN.contains(&format) || OWN.iter().any(|(name, _)| *name == format)
+}
+
 /// Tells whether a text is a UUID in its usual form: 8-4-4-4-12 hexadecimal digits (RFC 9562, section 4).
 pub(crate) fn is_uuid(text: &str) -> bool {
     text.len() == 36
@@ -46,6 +71,24 @@ pub(crate) fn is_date_time(text: &str) -> bool {
 pub(crate) fn is_base64(text: &str) -> bool {
     let data = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
     text.len().is_multiple_of(4) && data.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+}
+
+/// Tells whether a text is base64url without padding (RFC 4648, section 5).
+fn is_base64url(text: &str) -> bool {
+    text.len() % 4 != 1 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// Tells whether a text is a JSON pointer (RFC 6901).
+fn is_json_pointer(text: &str) -> bool {
+    let escaped = |part: &str| part.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    text.is_empty() || (text.starts_with('/') && escaped(text))
+}
+
+/// Tells whether a text has only characters of a URI (RFC 3986, section 2), with whole escapes and one `#` at most.
+fn is_uri_reference(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+    let whole = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    text.bytes().all(plain) && text.split('%').skip(1).all(whole) && text.matches('#').count() <= 1
 }
 
 fn is_time(text: &str) -> bool {
@@ -153,6 +196,22 @@ mod tests {
         ] {
             assert!(is_date_time(text), "{text}");
         }
+    }
+
+    #[test]
+    fn references_and_pointers_have_their_characters_only() {
+        for text in ["a", "/~", "/~2", "/a~"] {
+            assert!(!is_json_pointer(text), "{text}");
+        }
+        assert!(is_json_pointer("") && is_json_pointer("/a~0b/~1"));
+        for text in ["a b", "%", "%4", "%zz", "a#b#c", "\u{e9}", "a<b"] {
+            assert!(!is_uri_reference(text), "{text}");
+        }
+        assert!(is_uri_reference("") && is_uri_reference("../a?b=%41#c"));
+        for text in ["a", "abcde", "ab==", "a+b"] {
+            assert!(!is_base64url(text), "{text}");
+        }
+        assert!(is_base64url("") && is_base64url("ab-_") && is_base64url("abc"));
     }
 
     #[test]

@@ -2,9 +2,13 @@
 //!
 //! Knows nothing of how its path is found and nothing of what serves it.
 
-use crate::answer::{ExampleRequest, ExampleResponse, ResponseCheck, ResponseFault};
+use crate::answer::{Answers, ExampleRequest, ExampleResponse, ResponseCheck, ResponseFault};
+use crate::example;
+use crate::look::BodyShape;
+use crate::media::Reading;
 use crate::path::{CanonicalPath, unescape};
-use crate::validate::{BodyError, BodyFault, BodyRule, ParameterRule, Place, Shape, ValidBody, check_query};
+use crate::parameter::{ParameterRule, Place, check_cookies, check_query};
+use crate::validate::{BodyError, BodyFault, BodyRule, MediaRule, ValidBody};
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,6 +41,7 @@ pub(crate) struct OperationParts {
     pub(crate) template_names: Vec<String>,
     pub(crate) parameters: Vec<ParameterRule>,
     pub(crate) body: Option<BodyRule>,
+    pub(crate) answers: Answers,
     /// The document gives it no name: the one it has is made of method and path.
     pub(crate) is_derived: bool,
     /// A request can have its path.
@@ -47,8 +52,7 @@ pub(crate) struct OperationParts {
 
 impl Operation {
     pub(crate) fn new(parts: OperationParts, index: usize) -> Self {
-        let media = parts.body.iter().flat_map(|body| &body.media);
-        let media_types = media.map(|media| media.essence.clone()).collect();
+        let media_types = parts.body.as_ref().map(BodyRule::media_types).unwrap_or_default();
         Operation { parts, index, media_types }
     }
 
@@ -108,7 +112,7 @@ impl Operation {
         self.parts.is_reachable
     }
 
-    /// Tells whether a JSON or form body is described.
+    /// Tells whether a body is described.
     pub fn has_body(&self) -> bool {
         self.parts.body.is_some()
     }
@@ -118,26 +122,47 @@ impl Operation {
         self.parts.body.as_ref().is_some_and(|body| body.required)
     }
 
-    /// The media types a body may have, in lower case and the contract's order.
+    /// The media types a body may have, as the contract writes them and in its order; some may be ranges.
     pub fn media_types(&self) -> &[String] {
         &self.media_types
     }
 
-    /// Tells whether the body must be read before the request may go on; octet streams go on unread.
+    /// Tells whether some body is read and judged: JSON or a form.
     pub fn needs_body_check(&self) -> bool {
-        self.parts.body.as_ref().is_some_and(|body| body.media.iter().any(|rule| rule.shape != Shape::Opaque))
+        self.parts.body.as_ref().is_some_and(|body| body.media.iter().any(MediaRule::may_be_read))
     }
 
-    /// Tells whether a body of this content type may come; parameters of the type do not count.
-    pub fn takes(&self, content_type: Option<&str>) -> bool {
-        let essence = content_type.map(|text| text.split(';').next().unwrap_or_default().trim());
-        essence.is_some_and(|essence| self.media_types.iter().any(|known| known.eq_ignore_ascii_case(essence)))
+    /// Tells whether some body is only measured and streams on: binary, XML, multipart and whatever else is no JSON.
+    pub fn may_stream(&self) -> bool {
+        self.parts.body.as_ref().is_some_and(|body| body.media.iter().any(MediaRule::may_stream))
     }
 
-    /// Judges path, query and header parameters.
+    /// Tells whether a body of this content type is to be read and handed to [`Operation::check_body`].
     ///
-    /// `query` is the raw text behind `?`; `header` gives the value of a header by its name in lower case. Unknown query
-    /// parameters are refused; unknown headers are not our business.
+    /// What is not read streams on, and only its size counts.
+    ///
+    /// # Errors
+    /// [`BodyError::UnsupportedMediaType`] for a content type that is not described.
+    pub fn reads_body(&self, content_type: Option<&str>) -> Result<bool, BodyError> {
+        let nothing = BodyRule::default();
+        let rule = self.parts.body.as_ref().unwrap_or(&nothing);
+        rule.media(content_type).map(|(_, reading)| reading != Reading::Opaque)
+    }
+
+    /// The places of a body; open where none is described or it is not read.
+    pub fn body_shape(&self) -> BodyShape {
+        shape(self.parts.body.as_ref().map_or(&[], |body| &body.media))
+    }
+
+    /// The places of the answer of success; open where none is described or it is not read.
+    pub fn answer_shape(&self) -> BodyShape {
+        shape(self.parts.answers.success().map_or(&[], |(_, rule)| &rule.media))
+    }
+
+    /// Judges path, query, header and cookie parameters.
+    ///
+    /// `query` is the raw text behind `?`; `header` gives all values of a header by its name in lower case. Unknown query
+    /// parameters are refused; unknown headers and cookies are not our business.
     ///
     /// # Errors
     /// At most [`FAULTS_MAX`](crate::FAULTS_MAX) faults, path first.
@@ -145,15 +170,19 @@ impl Operation {
         &self,
         found: &RouteMatch,
         query: Option<&str>,
-        header: &dyn Fn(&str) -> Option<String>,
+        header: &dyn Fn(&str) -> Vec<String>,
     ) -> Result<(), Vec<BodyFault>> {
         let mut faults = Vec::new();
-        for rule in self.parts.parameters.iter().filter(|rule| rule.place == Place::Path) {
-            rule.check(found.parameter(&rule.name), &mut faults);
+        let rules = &self.parts.parameters;
+        for rule in rules.iter().filter(|rule| rule.place == Place::Path) {
+            rule.check_path(found.raw(&rule.name), &mut faults);
         }
-        check_query(&self.parts.parameters, query, &mut faults);
-        for rule in self.parts.parameters.iter().filter(|rule| rule.place == Place::Header) {
-            rule.check(header(&rule.name).as_deref(), &mut faults);
+        check_query(rules, query, &mut faults);
+        for rule in rules.iter().filter(|rule| rule.place == Place::Header) {
+            rule.check_header(&header(&rule.name), &mut faults);
+        }
+        if rules.iter().any(|rule| rule.place == Place::Cookie) {
+            check_cookies(rules, &header("cookie"), &mut faults);
         }
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
@@ -161,7 +190,7 @@ impl Operation {
     /// Reads a body strictly and judges it.
     ///
     /// Where no body is described, only an empty one is sound. Does not read a body of more than
-    /// [`JSON_BYTES_MAX`](crate::JSON_BYTES_MAX).
+    /// [`JSON_BYTES_MAX`](crate::JSON_BYTES_MAX), and does not look into one that [`Operation::reads_body`] lets pass.
     ///
     /// # Errors
     /// See [`BodyError`]; the media type is judged before the body is read.
@@ -177,18 +206,19 @@ impl Operation {
     /// `header` gives the value of a header by its name in lower case.
     ///
     /// # Errors
-    /// What is already wrong: the status, the media type, a required header.
+    /// What is already wrong: the status, the media type, a header.
     pub fn check_response_head(
         &self,
-        _status: u16,
-        _header: &dyn Fn(&str) -> Option<String>,
+        status: u16,
+        header: &dyn Fn(&str) -> Option<String>,
     ) -> Result<ResponseCheck, ResponseFault> {
-        Ok(ResponseCheck::SizeOnly)
+        self.parts.answers.head(status, header)
     }
 
     /// Judges an answer whole: status, headers, media type and body.
     ///
-    /// A body that is [`ResponseCheck::SizeOnly`] is not looked into.
+    /// A body that is [`ResponseCheck::SizeOnly`] is not looked into. An exact status counts before a range (`4XX`), and
+    /// a range before `default`.
     ///
     /// # Errors
     /// See [`ResponseFault`]; the head is judged before the body is read.
@@ -196,35 +226,37 @@ impl Operation {
         &self,
         status: u16,
         header: &dyn Fn(&str) -> Option<String>,
-        _body: &[u8],
+        body: &[u8],
     ) -> Result<(), ResponseFault> {
-        self.check_response_head(status, header).map(|_| ())
+        self.parts.answers.check(status, header, body, self.method() == "HEAD")
     }
 
     /// Tells whether every answer of success is looked into; streams and other non-JSON are only measured.
     pub fn responses_are_checked(&self) -> bool {
-        false
+        self.parts.answers.are_checked()
     }
 
     /// An answer of success as the contract shows it; `None` where none is described.
     pub fn example_response(&self) -> Option<ExampleResponse> {
-        None
+        self.parts.answers.success().map(|(status, rule)| example::response(status, rule))
     }
 
     /// A request as the contract shows it: what is required is there, and the body.
     pub fn example_request(&self) -> ExampleRequest {
-        ExampleRequest {
-            path: self.template().to_owned(),
-            query: None,
-            headers: Vec::new(),
-            content_type: None,
-            body: Vec::new(),
-        }
+        example::request(&self.parts)
     }
 
     pub(crate) fn template_names(&self) -> &[String] {
         &self.parts.template_names
     }
+}
+
+/// The places of the first body that is read; where there are several kinds of body, there may be other places.
+fn shape(media: &[MediaRule]) -> BodyShape {
+    let mut read = media.iter().filter(|media| media.may_be_read());
+    let mut shape = read.next().map_or(BodyShape { open: true, ..BodyShape::default() }, |media| (*media.shape).clone());
+    shape.open |= media.len() > 1;
+    shape
 }
 
 impl fmt::Debug for Operation {
@@ -243,6 +275,12 @@ pub struct RouteMatch {
 }
 
 impl RouteMatch {
+    /// The value of a template's parameter as it stands in the path, escapes and all.
+    pub(crate) fn raw(&self, name: &str) -> Option<&str> {
+        let position = self.operation.template_names().iter().position(|known| known == name)?;
+        self.parameters.raw(position)
+    }
+
     /// The value of a template's parameter, escapes written out.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let position = self.operation.template_names().iter().position(|known| known == name)?;
@@ -261,7 +299,7 @@ pub struct PathParameters {
 #[derive(Debug, Clone)]
 pub(crate) enum PathValue {
     Plain { start: usize, end: usize },
-    Unescaped(Box<str>),
+    Unescaped { start: usize, end: usize, text: Box<str> },
 }
 
 impl PathValue {
@@ -270,7 +308,7 @@ impl PathValue {
         if let PathValue::Plain { start, end } = self
             && let Some(text) = path.get(*start..*end).and_then(unescape)
         {
-            *self = PathValue::Unescaped(text.into_boxed_str());
+            *self = PathValue::Unescaped { start: *start, end: *end, text: text.into_boxed_str() };
         }
     }
 }
@@ -284,8 +322,14 @@ impl PathParameters {
     pub fn value(&self, position: usize) -> Option<&str> {
         match self.values.get(position)? {
             PathValue::Plain { start, end } => self.path.as_str().get(*start..*end),
-            PathValue::Unescaped(text) => Some(text),
+            PathValue::Unescaped { text, .. } => Some(text),
         }
+    }
+
+    /// The value at a position of the template as it stands in the path.
+    pub(crate) fn raw(&self, position: usize) -> Option<&str> {
+        let (PathValue::Plain { start, end } | PathValue::Unescaped { start, end, .. }) = self.values.get(position)?;
+        self.path.as_str().get(*start..*end)
     }
 
     /// The values in the template's order.
@@ -324,11 +368,21 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_either_read_or_streams_on() {
+    fn what_a_body_is_decides_whether_it_is_read() {
         let mixed = upload(
-            "{application/octet-stream: {schema: {type: string, format: binary}}, application/json: {schema: {}}}",
+            "{application/octet-stream: {schema: {type: string, format: binary}}, application/json: {schema: {type: object}}}",
         );
-        assert!(mixed.is_err_and(|text| text.contains("stands alone")));
+        let mixed = mixed.as_ref().map(AsRef::as_ref);
+        assert_eq!(mixed.map(super::Operation::may_stream), Ok(true));
+        assert_eq!(mixed.map(super::Operation::needs_body_check), Ok(true));
+        for (content_type, read) in [
+            (None, None),
+            (Some("text/plain"), None),
+            (Some("application/octet-stream"), Some(false)),
+            (Some("application/json"), Some(true)),
+        ] {
+            assert_eq!(mixed.map(|operation| operation.reads_body(content_type).ok()), Ok(read), "{content_type:?}");
+        }
     }
 
     #[test]
@@ -343,7 +397,7 @@ mod tests {
             (Some("application/octet-stream"), true),
             (Some("Application/Octet-Stream; q=1"), true),
         ] {
-            assert_eq!(operation.map(|operation| operation.takes(content_type)), Ok(taken), "{content_type:?}");
+            assert_eq!(operation.map(|operation| operation.reads_body(content_type).is_ok()), Ok(taken), "{content_type:?}");
         }
     }
 }

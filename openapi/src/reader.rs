@@ -1,11 +1,14 @@
 //! What every part of reading a document needs: its tree, its references and a place for faults.
 
+use crate::answer::AnswerRule;
 use crate::document::{Kind, Node};
 use crate::fault::Faults;
 use crate::library::{Library, Target, is_shown};
+use crate::look::BodyShape;
 use crate::schema::Schemas;
 use crate::structure;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// The longest name of an operation or parameter, in bytes: it stands in policies, logs and metrics.
 pub(crate) const NAME_BYTES_MAX: usize = 128;
@@ -21,12 +24,18 @@ const BESIDE: [&str; 9] =
 pub(crate) struct Reader<'d> {
     pub(crate) library: &'d Library,
     pub(crate) root: &'d Node,
-    pub(crate) schemas: Schemas,
+    pub(crate) schemas: Schemas<'d>,
     /// The scopes each security scheme knows.
     pub(crate) schemes: BTreeMap<String, Scopes>,
     pub(crate) faults: Faults,
     /// The places in other files whose shape was judged already.
     judged: BTreeSet<String>,
+    /// Answers that were read already, by their nodes.
+    pub(crate) answers: HashMap<*const Node, Arc<AnswerRule>>,
+    /// Places of bodies that were told already, by the nodes of their schemas.
+    pub(crate) shapes: HashMap<*const Node, Arc<BodyShape>>,
+    /// The places of what nothing is said of.
+    pub(crate) open: Arc<BodyShape>,
 }
 
 /// The scopes a security scheme knows.
@@ -41,8 +50,18 @@ pub(crate) enum Scopes {
 }
 
 impl<'d> Reader<'d> {
-    pub(crate) fn new(library: &'d Library, root: &'d Node, schemas: Schemas, faults: Faults) -> Self {
-        Reader { library, root, schemas, schemes: BTreeMap::new(), faults, judged: BTreeSet::new() }
+    pub(crate) fn new(library: &'d Library, root: &'d Node, schemas: Schemas<'d>, faults: Faults) -> Self {
+        Reader {
+            library,
+            root,
+            schemas,
+            schemes: BTreeMap::new(),
+            faults,
+            judged: BTreeSet::new(),
+            answers: HashMap::new(),
+            shapes: HashMap::new(),
+            open: Arc::new(BodyShape { open: true, ..BodyShape::default() }),
+        }
     }
 
     /// Follows references to one kind of component, over files.
@@ -176,7 +195,7 @@ impl<'d> Reader<'d> {
 }
 
 /// Tells whether one word is the other but for capitals and one slip.
-fn is_near(known: &str, key: &str) -> bool {
+pub(crate) fn is_near(known: &str, key: &str) -> bool {
     let (known, key) = (known.to_ascii_lowercase(), key.to_ascii_lowercase());
     let (longer, shorter) = if known.len() >= key.len() { (&known, &key) } else { (&key, &known) };
     if known == key {

@@ -2,24 +2,25 @@
 //!
 //! OpenAPI 3.0 is draft 5 with words of its own; draft 4 has the same meaning for everything kept here (`exclusiveMinimum`
 //! is a boolean, what stands beside `$ref` is ignored). A keyword that would be lost on the way is a fault: a rule that
-//! is silently not checked is worse than none. References stay references into `components`, so recursion works. Everything
-//! is compiled at load. Must never see a request.
+//! is silently not checked is worse than none. References stay references, so recursion works. All schemas of a document
+//! are compiled at load into one unit, in which what they share stands once. Must never see a request.
 
 use crate::document::{Kind, Node};
-use crate::fault::Faults;
-use crate::format;
-use jsonschema::{Draft, PatternOptions, ValidationOptions, Validator};
+use crate::fault::{Faults, Mark};
+use crate::judge::{Check, Unit};
+use crate::library::{Library, Target};
+use crate::reader::is_near;
+use crate::units::{self, Cache, HELD};
+use crate::{discriminator, format};
+use jsonschema::ValidationOptions;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// The largest compiled pattern, in bytes: a repetition of repetitions must not eat the memory of the gateway.
-const PATTERN_BYTES_MAX: usize = 1024 * 1024;
-
-/// Where schemas that have a name live.
-const COMPONENTS: &str = "#/components/schemas/";
+/// The longest chain of references and `allOf` that is followed to see what a property is.
+const CHAIN_MAX: usize = 16;
 
 /// Keywords that mean the same in both languages and hold no schema.
-const KEPT: [&str; 15] = [
+const KEPT: [&str; 14] = [
     "multipleOf",
     "maximum",
     "exclusiveMaximum",
@@ -34,7 +35,6 @@ const KEPT: [&str; 15] = [
     "minProperties",
     "required",
     "enum",
-    "pattern",
 ];
 
 /// Keywords that speak to readers only, or that are read together with others.
@@ -52,172 +52,337 @@ const SILENT: [&str; 11] = [
     "nullable",
 ];
 
-/// Formats that are checked, here or by the validator, and those that say nothing about validity.
-const FORMATS: [&str; 16] = [
-    "uuid",
-    "date",
-    "date-time",
-    "byte",
-    "email",
-    "hostname",
-    "ipv4",
-    "ipv6",
-    "uri",
-    "int32",
-    "int64",
-    "float",
-    "double",
-    "binary",
-    "password",
-    "regex",
+/// Keywords that are translated.
+const TRANSLATED: [&str; 10] = [
+    "type",
+    "format",
+    "properties",
+    "items",
+    "additionalProperties",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "pattern",
+];
+
+/// Rules of other drafts of JSON Schema, which OpenAPI 3.0 does not have.
+const ELSEWHERE: [&str; 24] = [
+    "const",
+    "contains",
+    "minContains",
+    "maxContains",
+    "additionalItems",
+    "prefixItems",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "patternProperties",
+    "propertyNames",
+    "dependencies",
+    "dependentRequired",
+    "dependentSchemas",
+    "if",
+    "then",
+    "else",
+    "contentEncoding",
+    "contentMediaType",
+    "contentSchema",
+    "definitions",
+    "$defs",
+    "$dynamicRef",
+    "$recursiveRef",
+    "extends",
 ];
 
 const TYPES: [&str; 6] = ["string", "number", "integer", "boolean", "array", "object"];
 
-/// The named schemas of one document, ready to be referred to.
-#[derive(Debug)]
-pub(crate) struct Schemas {
-    named: BTreeMap<String, Translated>,
+/// Which way a value goes: what only one side writes, the other does not send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Way {
+    /// From a client.
+    In,
+    /// To a client.
+    Out,
 }
 
-/// A schema in JSON Schema's words, and the named ones it refers to.
-#[derive(Debug, Default)]
-struct Translated {
+impl Way {
+    /// The keyword of what is not sent this way.
+    fn forbidden(self) -> &'static str {
+        match self {
+            Way::In => "readOnly",
+            Way::Out => "writeOnly",
+        }
+    }
+}
+
+/// The schemas of one document, read as they are needed.
+pub(crate) struct Schemas<'d> {
+    library: &'d Library,
+    root: &'d Node,
+    options: ValidationOptions<'static>,
+    /// Whether anything in reach is `readOnly` or `writeOnly`; else both ways share their schemas.
+    sided: bool,
+    /// The number of each schema that has a place of its own, by its node.
+    numbers: HashMap<(*const Node, Way), usize>,
+    translated: Vec<Translated<'d>>,
+    /// The numbers of schemas that stand where they are used, by what they say: equal ones are one.
+    uses: HashMap<String, usize>,
+    /// What is built on a component by `allOf`, by that component's name.
+    heirs: BTreeMap<String, BTreeSet<String>>,
+    /// Patterns that were found sound.
+    patterns: HashSet<String>,
+    unit: Unit,
+}
+
+/// A schema in JSON Schema's words.
+struct Translated<'d> {
+    node: &'d Node,
+    name: Option<String>,
     value: Value,
-    refers: BTreeSet<String>,
-    /// Those that judge the same value as this one: a circle of them would never end.
-    in_place: BTreeSet<String>,
-    /// False where a fault was found: nothing is compiled from it.
-    sound: bool,
+    way: Way,
+    /// The numbers of those that judge the same value as this one: a circle of them would never end.
+    in_place: BTreeSet<usize>,
 }
 
-impl Schemas {
+impl<'d> Schemas<'d> {
     /// Reads all of `components/schemas`, used or not.
-    pub(crate) fn read(root: &Node, faults: &mut Faults) -> Schemas {
-        let entries =
-            root.get("components").and_then(|components| components.get("schemas")).map_or(&[][..], Node::entries);
-        let names: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
-        let mut named = BTreeMap::new();
+    pub(crate) fn read(library: &'d Library, root: &'d Node, cache: &Cache, faults: &mut Faults) -> Schemas<'d> {
+        let mut schemas = Schemas {
+            library,
+            root,
+            options: units::options(cache.patterns()),
+            sided: reaches_sides(library, root),
+            numbers: HashMap::new(),
+            translated: Vec::new(),
+            uses: HashMap::new(),
+            heirs: BTreeMap::new(),
+            patterns: HashSet::new(),
+            unit: Unit::default(),
+        };
+        let entries = root.get("components").and_then(|components| components.get("schemas")).map_or(&[][..], Node::entries);
+        schemas.heirs = discriminator::heirs(entries);
         for entry in entries {
             if !is_component_name(&entry.key) {
-                faults.add(entry.mark, "a component is named with letters, digits, `.`, `-` and `_`");
+                let help = "other readers may not find it";
+                faults.warn(entry.mark, "a component is named with letters, digits, `.`, `-` and `_`", help);
             }
-            named.insert(entry.key.clone(), translate(&entry.value, &names, faults));
+            schemas.number(&entry.value, Some(entry.key.clone()), Way::In);
         }
-        let mut schemas = Schemas { named };
-        let circular: Vec<_> = entries.iter().filter(|entry| schemas.returns_to(&entry.key)).collect();
-        for entry in circular {
-            faults.add(entry.mark, format!("the schema `{}` is defined by itself", entry.key));
-            if let Some(schema) = schemas.named.get_mut(&entry.key) {
-                schema.sound = false;
-            }
-        }
+        schemas.catch_up(0, faults);
         schemas
     }
 
-    /// Complains about a schema that nothing checks against yet.
-    pub(crate) fn check(&self, node: &Node, faults: &mut Faults) {
-        translate(node, &self.names(), faults);
+    /// The check of one schema; it judges once the document is read and [`Schemas::finish`] was called.
+    pub(crate) fn check(&mut self, node: &'d Node, way: Way, faults: &mut Faults) -> Check {
+        let way = if self.sided { way } else { Way::In };
+        let from = self.translated.len();
+        let number = match node.get("$ref").map(|reference| self.target(reference)) {
+            Some(Some(target)) => {
+                let name = component_of(&target);
+                self.number(target.node, name, way)
+            }
+            _ => self.use_of(node, way, faults),
+        };
+        self.catch_up(from, faults);
+        self.unit.check(number)
     }
 
-    /// Compiles one schema with all it refers to.
-    pub(crate) fn validator(&self, node: &Node, faults: &mut Faults) -> Option<Validator> {
-        let translated = translate(node, &self.names(), faults);
-        let mut needed = BTreeSet::new();
-        let mut waiting: Vec<&str> = translated.refers.iter().map(String::as_str).collect();
-        while let Some(name) = waiting.pop() {
-            if needed.insert(name) {
-                waiting.extend(
-                    self.named.get(name).into_iter().flat_map(|schema| schema.refers.iter().map(String::as_str)),
-                );
-            }
+    /// Compiles everything that was asked for, unless something is wrong with it.
+    pub(crate) fn finish(&mut self, cache: &mut Cache, previous: Option<&Cache>, faults: &mut Faults) {
+        self.refuse_circles(faults);
+        if faults.count() > 0 {
+            // Nothing is served from a faulty document, and the compiler would follow a circle without end.
+            return;
         }
-        let usable = |name: &&str| self.named.get(*name).is_some_and(|schema| schema.sound);
-        if !translated.sound || !needed.iter().all(usable) {
-            // Already told; and the validator would follow a circle without end.
-            return None;
-        }
-        let named: Map<String, Value> = needed
-            .into_iter()
-            .filter_map(|name| Some((name.to_owned(), self.named.get(name)?.value.clone())))
-            .collect();
-        // Inside `allOf` a reference keeps its meaning, beside `components` it would lose it.
-        let whole = json!({ "allOf": [translated.value], "components": { "schemas": named } });
-        match options().build(&whole) {
-            Ok(validator) => Some(validator),
-            Err(error) => {
-                faults.add(node.mark(), format!("the schema cannot be used: {error}"));
-                None
+        match cache.unit(previous, &self.options, self.translated.iter().map(|one| &one.value)) {
+            Ok(validator) => self.unit.fill(validator),
+            Err((number, error)) => {
+                let mark = self.translated.get(number).map_or(self.root.mark(), |one| one.node.mark());
+                faults.add(mark, format!("the schema cannot be used: {error}"));
             }
         }
     }
 
-    fn names(&self) -> BTreeSet<&str> {
-        self.named.keys().map(String::as_str).collect()
+    /// Follows references from a schema to one that is no reference.
+    pub(crate) fn resolve(&self, node: &'d Node) -> Option<&'d Node> {
+        let mut current = node;
+        for _ in 0..=CHAIN_MAX {
+            match current.get("$ref") {
+                None => return Some(current),
+                Some(reference) => current = self.target(reference)?.node,
+            }
+        }
+        None
     }
 
-    fn returns_to(&self, start: &str) -> bool {
-        let in_place =
-            |name: &str| self.named.get(name).into_iter().flat_map(|schema| schema.in_place.iter().map(String::as_str));
+    fn target(&self, reference: &'d Node) -> Option<Target<'d>> {
+        self.library.find(reference, reference.text()?).ok()
+    }
+
+    fn use_of(&mut self, node: &'d Node, way: Way, faults: &mut Faults) -> usize {
+        let mut translated = Translated { node, name: None, value: Value::Null, way, in_place: BTreeSet::new() };
+        self.translate(&mut translated, faults);
+        let text = translated.value.to_string();
+        if let Some(number) = self.uses.get(&text) {
+            return *number;
+        }
+        let number = self.translated.len();
+        self.uses.insert(text, number);
+        self.translated.push(translated);
+        number
+    }
+
+    /// The number of a schema that has a place of its own; what has none yet waits to be translated.
+    fn number(&mut self, node: &'d Node, name: Option<String>, way: Way) -> usize {
+        let next = self.translated.len();
+        let number = *self.numbers.entry((std::ptr::from_ref(node), way)).or_insert(next);
+        if number == next {
+            self.translated.push(Translated { node, name, value: Value::Null, way, in_place: BTreeSet::new() });
+        }
+        number
+    }
+
+    /// Translates what waits, and what that refers to.
+    fn catch_up(&mut self, from: usize, faults: &mut Faults) {
+        let mut next = from;
+        while let Some(waiting) = self.translated.get(next) {
+            if waiting.value.is_null() {
+                let mut translated = Translated {
+                    node: waiting.node,
+                    name: waiting.name.clone(),
+                    value: Value::Null,
+                    way: waiting.way,
+                    in_place: BTreeSet::new(),
+                };
+                self.translate(&mut translated, faults);
+                if let Some(place) = self.translated.get_mut(next) {
+                    *place = translated;
+                }
+            }
+            next += 1;
+        }
+    }
+
+    fn translate(&mut self, translated: &mut Translated<'d>, faults: &mut Faults) {
+        let node = translated.node;
+        let own = translated.name.take();
+        let mut translation = Translation {
+            schemas: self,
+            faults,
+            way: translated.way,
+            name: own.as_deref(),
+            above: Vec::new(),
+            in_place: BTreeSet::new(),
+        };
+        translated.value = translation.schema(node, true);
+        translated.in_place = std::mem::take(&mut translation.in_place);
+        translated.name = own;
+        // The meta-schema sees what is still wrong, by a pointer that is nearly the same in both languages.
+        if let Err(error) = jsonschema::draft4::meta::validate(&translated.value) {
+            let place = node.nearest(error.instance_path().as_str()).mark();
+            faults.add_unless_known(place, format!("not a schema: {error}"));
+        }
+    }
+
+    fn refuse_circles(&self, faults: &mut Faults) {
+        let names = self.root.get("components").and_then(|components| components.get("schemas"));
+        for (number, one) in self.translated.iter().enumerate().filter(|(_, one)| !one.in_place.is_empty()) {
+            if self.returns_to(number) {
+                let name = one.name.as_deref().unwrap_or("of this place");
+                let entry = names.and_then(|names| names.entry(name)).filter(|entry| std::ptr::eq(&entry.value, one.node));
+                let mark = entry.map_or(one.node.mark(), |entry| entry.mark);
+                faults.add(mark, format!("the schema `{name}` is defined by itself"));
+            }
+        }
+    }
+
+    fn returns_to(&self, start: usize) -> bool {
+        let in_place = |number: usize| self.translated.get(number).into_iter().flat_map(|one| one.in_place.iter().copied());
         let mut seen = BTreeSet::new();
-        let mut waiting: Vec<&str> = in_place(start).collect();
-        while let Some(name) = waiting.pop() {
-            if name == start {
+        let mut waiting: Vec<usize> = in_place(start).collect();
+        while let Some(number) = waiting.pop() {
+            if number == start {
                 return true;
             }
-            if seen.insert(name) {
-                waiting.extend(in_place(name));
+            if seen.insert(number) {
+                waiting.extend(in_place(number));
             }
         }
         false
     }
-}
 
-/// The name a schema reference points to, if it is one of ours.
-pub(crate) fn component_name(reference: &str) -> Option<&str> {
-    reference.strip_prefix(COMPONENTS).filter(|name| is_component_name(name))
+    /// The schema of a property, wherever in a chain of `allOf` it stands.
+    fn property(&self, node: &'d Node, name: &str, depth: usize) -> Option<&'d Node> {
+        let node = self.resolve(node)?;
+        if let Some(found) = node.get("properties").and_then(|properties| properties.get(name)) {
+            return Some(found);
+        }
+        let all = node.get("allOf").map_or(&[][..], Node::items);
+        (depth < CHAIN_MAX).then(|| all.iter().find_map(|item| self.property(item, name, depth + 1)))?
+    }
+
+    /// Tells whether a schema says a word of itself, directly, behind references or in `allOf`.
+    fn says(&self, node: &'d Node, word: &str, depth: usize) -> bool {
+        let Some(node) = self.resolve(node) else {
+            return false;
+        };
+        node.get(word).and_then(Node::boolean) == Some(true)
+            || (depth < CHAIN_MAX
+                && node.get("allOf").map_or(&[][..], Node::items).iter().any(|item| self.says(item, word, depth + 1)))
+    }
 }
 
 fn is_component_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
-fn options() -> ValidationOptions<'static> {
-    jsonschema::options()
-        .with_draft(Draft::Draft4)
-        .offline()
-        .should_validate_formats(true)
-        // The linear engine: with a backtracking one, a client could choose how long a pattern runs.
-        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX))
-        .with_format("uuid", format::is_uuid)
-        .with_format("date", format::is_date)
-        .with_format("date-time", format::is_date_time)
-        .with_format("byte", format::is_base64)
+/// The component a reference leads to, by the last part of its pointer.
+pub(crate) fn component_of(target: &Target<'_>) -> Option<String> {
+    let name = target.pointer.rsplit('/').next()?;
+    Some(name.replace("~1", "/").replace("~0", "~"))
 }
 
-fn translate(node: &Node, names: &BTreeSet<&str>, faults: &mut Faults) -> Translated {
-    let before = faults.count();
-    let mut translation = Translation { names, faults, refers: BTreeSet::new(), in_place: BTreeSet::new() };
-    let value = translation.schema(node, true);
-    let Translation { refers, in_place, .. } = translation;
-    // The meta-schema sees what is still wrong, by a pointer that is nearly the same in both languages.
-    if let Err(error) = jsonschema::draft4::meta::validate(&value) {
-        let place = node.nearest(error.instance_path().as_str()).mark();
-        faults.add_unless_known(place, format!("not a schema: {error}"));
+/// Tells whether anything a document may refer to is `readOnly` or `writeOnly`.
+fn reaches_sides(library: &Library, root: &Node) -> bool {
+    let (mut sided, mut abroad) = (false, false);
+    look_for_sides(root, &mut sided, &mut abroad);
+    let others = || (0..).map_while(|file: u16| (usize::from(file) < library.names().len()).then(|| library.root(file)).map(Option::into_iter));
+    sided
+        || (abroad
+            && others().flatten().any(|other| {
+                let mut sided = false;
+                look_for_sides(other, &mut sided, &mut false);
+                sided
+            }))
+}
+
+fn look_for_sides(node: &Node, sided: &mut bool, abroad: &mut bool) {
+    for entry in node.entries() {
+        match entry.key.as_str() {
+            "readOnly" | "writeOnly" if entry.value.boolean() == Some(true) => *sided = true,
+            "$ref" if entry.value.text().is_some_and(|text| !text.starts_with('#')) => *abroad = true,
+            _ => look_for_sides(&entry.value, sided, abroad),
+        }
     }
-    Translated { value, refers, in_place, sound: faults.count() == before }
+    for item in node.items() {
+        look_for_sides(item, sided, abroad);
+    }
 }
 
-struct Translation<'t> {
-    names: &'t BTreeSet<&'t str>,
+struct Translation<'t, 'd> {
+    schemas: &'t mut Schemas<'d>,
     faults: &'t mut Faults,
-    refers: BTreeSet<String>,
-    in_place: BTreeSet<String>,
+    way: Way,
+    /// The component's name, where it is one.
+    name: Option<&'t str>,
+    /// The schemas around this one that judge the same value.
+    above: Vec<&'d Node>,
+    in_place: BTreeSet<usize>,
 }
 
-impl Translation<'_> {
+impl<'d> Translation<'_, 'd> {
     /// `here` is true while the schema judges the value the whole one judges.
-    fn schema(&mut self, node: &Node, here: bool) -> Value {
+    fn schema(&mut self, node: &'d Node, here: bool) -> Value {
         let Kind::Map(entries) = node.kind() else {
             self.faults.add(node.mark(), "a schema is a map");
             return json!({});
@@ -232,20 +397,16 @@ impl Translation<'_> {
                 "type" => self.kind(value),
                 "format" => self.format(value),
                 "properties" => self.properties(value),
-                "items" => Some(self.schema(value, false)),
+                "items" => Some(self.elsewhere(value)),
                 "additionalProperties" if value.boolean().is_some() => Some(value.to_value()),
-                "additionalProperties" => Some(self.schema(value, false)),
-                "allOf" | "anyOf" | "oneOf" => self.alternatives(value, here),
+                "additionalProperties" => Some(self.elsewhere(value)),
+                "allOf" | "anyOf" | "oneOf" => self.alternatives(node, value, here),
                 "not" => Some(self.schema(value, here)),
                 "pattern" => self.pattern(value),
                 _ if KEPT.contains(&key) => Some(value.to_value()),
                 _ if SILENT.contains(&key) || key.starts_with("x-") => None,
                 _ => {
-                    self.faults.add_with_help(
-                        entry.mark,
-                        format!("`{key}` is not a schema keyword of OpenAPI 3.0"),
-                        "an unknown rule would not be checked: remove it or say it with another keyword",
-                    );
+                    self.unknown(key, entry.mark);
                     None
                 }
             };
@@ -256,31 +417,52 @@ impl Translation<'_> {
         if node.get("type").and_then(Node::text) == Some("array") && node.get("items").is_none() {
             self.faults.add(node.mark(), "an array needs `items`");
         }
-        without_read_only(node, &mut out);
-        with_integer_width(&mut out);
+        self.without_the_others(node, &mut out);
+        if let Some(rule) = self.discriminator(node) {
+            let all = out.entry("allOf").or_insert_with(|| json!([]));
+            all.as_array_mut().into_iter().for_each(|all| all.push(rule.clone()));
+        }
+        with_integer_width(node, &mut out);
         with_null(node, &mut out);
         Value::Object(out)
     }
 
-    fn reference(&mut self, node: &Node, here: bool) -> Value {
+    /// A word that is a rule elsewhere, or nearly one here, would be lost in silence; other words rule nothing anywhere.
+    fn unknown(&mut self, key: &str, mark: Mark) {
+        let words = || KEPT.iter().chain(&SILENT).chain(&TRANSLATED);
+        let help = "an unknown rule would not be checked: remove it or say it with another keyword";
+        let message = format!("`{key}` is not a schema keyword of OpenAPI 3.0");
+        match words().find(|word| is_near(word, key)) {
+            Some(near) => self.faults.add_with_help(mark, message, &format!("write `{near}`")),
+            None if ELSEWHERE.contains(&key) => self.faults.add_with_help(mark, message, help),
+            None => self.faults.warn(mark, message, "it rules nothing: remove it, or begin its name with `x-`"),
+        }
+    }
+
+    /// A schema that judges another value than the whole one: what stands around it says nothing of its properties.
+    fn elsewhere(&mut self, node: &'d Node) -> Value {
+        let above = std::mem::take(&mut self.above);
+        let value = self.schema(node, false);
+        self.above = above;
+        value
+    }
+
+    fn reference(&mut self, node: &'d Node, here: bool) -> Value {
         let Some(text) = node.text() else {
             self.faults.add(node.mark(), "`$ref` is a text");
             return json!({});
         };
-        match component_name(text).filter(|name| self.names.contains(name)) {
-            Some(name) => {
-                self.refers.insert(name.to_owned());
+        match self.schemas.library.find(node, text) {
+            Ok(target) => {
+                let name = component_of(&target);
+                let number = self.schemas.number(target.node, name, self.way);
                 if here {
-                    self.in_place.insert(name.to_owned());
+                    self.in_place.insert(number);
                 }
-                json!({ "$ref": text })
+                json!({ "$ref": format!("{HELD}{number}") })
             }
-            None => {
-                self.faults.add_with_help(
-                    node.mark(),
-                    format!("no schema at `{text}`"),
-                    "schemas are referred to as `#/components/schemas/NAME`",
-                );
+            Err(lost) => {
+                self.faults.add_with_help(node.mark(), lost.message, lost.help);
                 json!({})
             }
         }
@@ -297,17 +479,21 @@ impl Translation<'_> {
     }
 
     fn format(&mut self, node: &Node) -> Option<Value> {
-        match node.text() {
-            Some(text) if FORMATS.contains(&text) => Some(json!(text)),
-            _ => {
-                self.faults.add_with_help(
-                    node.mark(),
-                    format!("a format is one of {}", FORMATS.join(", ")),
-                    "an unknown format would not be checked: use `pattern`",
-                );
-                None
-            }
+        let Some(text) = node.text() else {
+            self.faults.add(node.mark(), "a format is a text");
+            return None;
+        };
+        if format::is_checked(text) {
+            return Some(json!(text));
         }
+        if !format::SILENT.contains(&text) {
+            self.faults.warn(
+                node.mark(),
+                format!("the format `{text}` is not checked: nothing is known of it"),
+                "say it with `pattern`, `minimum` or `maximum` too",
+            );
+        }
+        None
     }
 
     fn pattern(&mut self, node: &Node) -> Option<Value> {
@@ -315,54 +501,78 @@ impl Translation<'_> {
             self.faults.add(node.mark(), "a pattern is a text");
             return None;
         };
-        if options().build(&json!({ "pattern": text })).is_err() {
-            self.faults.add_with_help(
-                node.mark(),
-                "the pattern cannot be used",
-                "patterns run in linear time: no look-around, no back-references, no huge repetitions",
-            );
-            return None;
+        if !self.schemas.patterns.contains(text) {
+            if self.schemas.options.build(&json!({ "pattern": text })).is_err() {
+                self.faults.add_with_help(
+                    node.mark(),
+                    "the pattern cannot be used",
+                    "a pattern is a regular expression of ECMA-262 without huge repetitions",
+                );
+                return None;
+            }
+            self.schemas.patterns.insert(text.to_owned());
         }
         Some(json!(text))
     }
 
-    fn properties(&mut self, node: &Node) -> Option<Value> {
+    fn properties(&mut self, node: &'d Node) -> Option<Value> {
         let Kind::Map(entries) = node.kind() else {
             self.faults.add(node.mark(), "`properties` is a map of schemas");
             return None;
         };
-        Some(Value::Object(entries.iter().map(|entry| (entry.key.clone(), self.schema(&entry.value, false))).collect()))
+        let mut out = Map::new();
+        for entry in entries {
+            out.insert(entry.key.clone(), self.elsewhere(&entry.value));
+        }
+        Some(Value::Object(out))
     }
 
-    fn alternatives(&mut self, node: &Node, here: bool) -> Option<Value> {
+    fn alternatives(&mut self, owner: &'d Node, node: &'d Node, here: bool) -> Option<Value> {
         if node.items().is_empty() {
             self.faults.add(node.mark(), "a list of at least one schema is needed");
             return None;
         }
-        Some(Value::Array(node.items().iter().map(|item| self.schema(item, here)).collect()))
+        self.above.push(owner);
+        let all = node.items().iter().map(|item| self.schema(item, here)).collect();
+        self.above.pop();
+        Some(Value::Array(all))
     }
-}
 
-/// What only the server writes cannot be required of a client (OpenAPI 3.0.3, `readOnly`).
-fn without_read_only(node: &Node, out: &mut Map<String, Value>) {
-    let Some(Value::Array(required)) = out.get_mut("required") else {
-        return;
-    };
-    let before = required.len();
-    required.retain(|name| {
-        let property = name.as_str().and_then(|name| node.get("properties")?.get(name));
-        property.and_then(|schema| schema.get("readOnly")).and_then(Node::boolean) != Some(true)
-    });
-    if required.is_empty() && before > 0 {
-        out.remove("required");
+    /// What only the other side writes is not required of this one, and is refused if it is sent (OpenAPI 3.0.3).
+    fn without_the_others(&mut self, node: &'d Node, out: &mut Map<String, Value>) {
+        let word = self.way.forbidden();
+        if !self.schemas.sided {
+            return;
+        }
+        if node.get(word).and_then(Node::boolean) == Some(true) {
+            out.insert(word.to_owned(), json!(true));
+        }
+        let Some(Value::Array(required)) = out.get_mut("required") else {
+            return;
+        };
+        let before = required.len();
+        required.retain(|name| {
+            let around = std::iter::once(node).chain(self.above.iter().copied());
+            let found = name.as_str().and_then(|name| around.into_iter().find_map(|one| self.schemas.property(one, name, 0)));
+            !found.is_some_and(|property| self.schemas.says(property, word, 0))
+        });
+        if required.is_empty() && before > 0 {
+            out.remove("required");
+        }
+    }
+
+    fn discriminator(&mut self, node: &'d Node) -> Option<Value> {
+        let words = node.get("discriminator")?;
+        let library = self.schemas.library;
+        let heirs = self.name.and_then(|name| Some((name, self.schemas.heirs.get(name)?)));
+        discriminator::rule(library, node, words, heirs, self.faults)
     }
 }
 
 /// `int32` is a rule in OpenAPI and none in JSON Schema.
-fn with_integer_width(out: &mut Map<String, Value>) {
-    if out.get("type").and_then(Value::as_str) == Some("integer")
-        && out.get("format").and_then(Value::as_str) == Some("int32")
-    {
+fn with_integer_width(node: &Node, out: &mut Map<String, Value>) {
+    let says = |key: &str, word: &str| node.get(key).and_then(Node::text) == Some(word);
+    if says("type", "integer") && says("format", "int32") {
         out.entry("minimum").or_insert(json!(i32::MIN));
         out.entry("maximum").or_insert(json!(i32::MAX));
     }
@@ -383,19 +593,36 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
     use super::*;
-    use crate::document::parse;
     use crate::fault::{Fault, Source};
 
+    /// A compiled schema, asked by values that are written out.
+    #[derive(Debug)]
+    struct Tried(Check);
+
+    impl Tried {
+        fn is_valid(&self, value: &Value) -> bool {
+            self.0.holds(&mut value.clone())
+        }
+    }
+
     /// Compiles the schema `Tested` of some component schemas.
-    fn compile(schemas: &str) -> Result<Validator, Vec<Fault>> {
+    fn compile(schemas: &str) -> Result<Tried, Vec<Fault>> {
+        compile_for(Way::In, schemas)
+    }
+
+    fn compile_for(way: Way, schemas: &str) -> Result<Tried, Vec<Fault>> {
         let indented: String = schemas.lines().map(|line| format!("    {line}\n")).collect();
-        let text = format!("components:\n  schemas:\n{indented}use: {{$ref: '#/components/schemas/Tested'}}\n");
-        let root = parse(&Source { name: "x.yaml".to_owned(), text })?;
+        let text = format!("components:\n  schemas:\n{indented}use: {{$ref: '#/components/schemas/Tested'}}\nopenapi: 3.0.3\n");
+        let library = Library::read(&[Source { name: "x.yaml".to_owned(), text }])?;
         let mut faults = Faults::new("x.yaml");
-        let schemas = Schemas::read(&root, &mut faults);
-        let validator = schemas.validator(root.get("use").unwrap(), &mut faults);
+        let (found, _) = library.faults(0);
+        let Some(root) = library.root(0) else { return Err(found.to_vec()) };
+        let mut cache = Cache::default();
+        let mut schemas = Schemas::read(&library, root, &cache, &mut faults);
+        let check = schemas.check(root.get("use").unwrap(), way, &mut faults);
+        schemas.finish(&mut cache, None, &mut faults);
         let faults = faults.into_found();
-        if faults.is_empty() { Ok(validator.unwrap()) } else { Err(faults) }
+        if faults.is_empty() { Ok(Tried(check)) } else { Err(faults) }
     }
 
     /// The place and the text of the only fault; lines count from the first schema, columns without its indentation.
@@ -414,7 +641,6 @@ mod tests {
             ("Tested:\n  maxlength: 3\n", 2, 3, "`maxlength` is not"),
             ("Tested:\n  type: text\n", 2, 9, "a type is one of"),
             ("Tested:\n  type: [string, 'null']\n", 2, 9, "a type is one of"),
-            ("Tested:\n  type: string\n  format: uiid\n", 3, 11, "a format is one of"),
             ("Tested:\n  type: array\n", 2, 3, "an array needs `items`"),
             ("Tested:\n  anyOf: []\n", 2, 10, "a list of at least one schema"),
             ("Tested:\n  properties: [a]\n", 2, 15, "`properties` is a map"),
@@ -424,7 +650,6 @@ mod tests {
             ("Tested:\n  maxLength: -1\n", 2, 14, "not a schema"),
             ("Tested:\n  properties:\n    a: {exclusiveMinimum: 3, minimum: 1}\n", 3, 27, "not a schema"),
             ("Tested:\n  required: a\n", 2, 13, "not a schema"),
-            ("'Te/sted': {}\nTested: {}\n", 1, 1, "a component is named"),
         ] {
             let (found_line, found_column, found) = fault(schemas);
             assert_eq!((found_line, found_column), (line, column), "{schemas}{found}");
@@ -433,13 +658,19 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_could_run_away_are_refused() {
-        for pattern in ["(?=a)b", "^(?!\\s)(.*)(\\S)$", "(a)\\1", "(", "[", "((((a{1000}){1000}){1000}){1000})"] {
+    fn patterns_that_cannot_be_used_are_refused() {
+        for pattern in ["(", "[", "a{2,1}", "(?<n", "((((a{1000}){1000}){1000}){1000})", "(?=(((a{1000}){1000}){1000}))b"] {
             let (line, column, message) = fault(&format!("Tested:\n  type: string\n  pattern: '{pattern}'\n"));
             assert_eq!((line, column), (3, 12), "{pattern}");
             assert_eq!(message, "the pattern cannot be used", "{pattern}");
         }
         assert_eq!(fault("Tested:\n  pattern: 3\n").2, "a pattern is a text");
+    }
+
+    #[test]
+    fn words_that_rule_nothing_are_told_and_do_no_harm() {
+        let schema = compile("Tested:\n  type: string\n  format: uiid\n  colour: red\n").unwrap();
+        assert!(schema.is_valid(&json!("a")) && !schema.is_valid(&json!(1)));
     }
 
     #[test]

@@ -25,7 +25,9 @@ mod tests {
     use super::*;
     use crate::document::{Node, parse};
     use crate::fault::Faults;
-    use crate::schema::Schemas;
+    use crate::library::Library;
+    use crate::schema::{Schemas, Way};
+    use crate::units::Cache;
     use crate::{BodyError, Contract, Operation};
     use std::path::Path;
     use std::sync::Arc;
@@ -51,19 +53,17 @@ mod tests {
         Arc::clone(contract.operations().iter().find(|operation| operation.id() == id).unwrap())
     }
 
-    /// Every document with its tree and its schemas.
-    fn documents() -> Vec<(String, Node, Schemas)> {
-        let read = |source: Source| {
-            let root = parse(&source).unwrap();
-            let mut faults = Faults::new(&source.name);
-            let schemas = Schemas::read(&root, &mut faults);
-            (source.name, root, schemas)
-        };
-        shipped().into_iter().map(read).collect()
+    fn library() -> Library {
+        Library::read(&shipped()).unwrap()
+    }
+
+    /// Every document with its name and its tree.
+    fn documents(library: &Library) -> Vec<(&str, &Node)> {
+        library.documents().map(|file| (library.name(file), library.root(file).unwrap())).collect()
     }
 
     /// Calls `visit` for a node and everything below it, with the key it stands under.
-    fn walk(key: &str, node: &Node, visit: &mut dyn FnMut(&str, &Node)) {
+    fn walk<'d>(key: &str, node: &'d Node, visit: &mut dyn FnMut(&str, &'d Node)) {
         visit(key, node);
         for entry in node.entries() {
             walk(&entry.key, &entry.value, visit);
@@ -197,9 +197,9 @@ mod tests {
 
     #[test]
     fn every_text_has_a_limit() {
-        for (name, root, _) in documents() {
+        for (name, root) in documents(&library()) {
             let mut unlimited = Vec::new();
-            walk("", &root, &mut |key, node| {
+            walk("", root, &mut |key, node| {
                 let text = node.get("type").and_then(Node::text) == Some("string");
                 let limited = node.get("maxLength").or_else(|| node.get("enum")).is_some();
                 if text && !limited {
@@ -212,9 +212,9 @@ mod tests {
 
     #[test]
     fn every_request_object_is_closed_but_the_token_form() {
-        for (name, root, _) in documents() {
+        for (name, root) in documents(&library()) {
             let mut bodies = Vec::new();
-            walk("", &root, &mut |key, node| {
+            walk("", root, &mut |key, node| {
                 if key == "requestBody" {
                     walk("", node, &mut |key, node| {
                         bodies.extend(node.text().filter(|_| key == "$ref").map(str::to_owned))
@@ -242,18 +242,28 @@ mod tests {
     #[test]
     fn every_example_keeps_its_own_schema() {
         let mut checked = 0;
-        for (name, root, schemas) in documents() {
-            walk("", &root, &mut |_, node| {
-                let (Some(schema), Some(example)) = (node.get("schema"), node.get("example")) else {
-                    return;
-                };
-                let mut faults = Faults::new(&name);
-                let validator = schemas.validator(schema, &mut faults).unwrap();
-                let errors: Vec<String> =
-                    validator.iter_errors(&example.to_value()).map(|error| error.to_string()).collect();
-                assert_eq!(errors, [""; 0], "{name}:{}", example.mark().line);
-                checked += 1;
+        let library = library();
+        for (name, root) in documents(&library) {
+            let mut faults = Faults::of(library.names());
+            let mut cache = Cache::default();
+            let mut schemas = Schemas::read(&library, root, &cache, &mut faults);
+            let mut found = Vec::new();
+            walk("", root, &mut |_, node| {
+                if let (Some(schema), Some(example)) = (node.get("schema"), node.get("example")) {
+                    found.push((schema, example));
+                }
             });
+            let mut checks = Vec::new();
+            for (schema, example) in found {
+                checks.push((schemas.check(schema, Way::Out, &mut faults), example));
+            }
+            schemas.finish(&mut cache, None, &mut faults);
+            for (check, example) in checks {
+                let mut faults = Vec::new();
+                check.complain(&mut example.to_value(), "", &mut faults);
+                assert_eq!(faults, [], "{name}:{}", example.mark().line);
+                checked += 1;
+            }
         }
         assert!(checked > 30, "{checked}");
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http_body::Body as _;
 use openapi::{BodyError, BodyFault};
 use policies::code::Code;
@@ -69,11 +69,10 @@ async fn with_body(mut permitted: Permitted) -> Result<Sound, Rejection> {
             "Encoded bodies are not taken; send the body as it is.",
         ));
     }
-    if !operation.needs_body_check() {
-        let content_type = permitted.head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if !operation.takes(content_type) {
-            return Err(refuse(BodyError::UnsupportedMediaType { accepted: operation.media_types().to_vec() }));
-        }
+    let content_type = permitted.head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let nothing_comes = content_type.is_none() && permitted.body.is_end_stream() && early.is_none();
+    // A body nobody may look into streams on, unless it was read already; without a body there is no type to judge.
+    if !nothing_comes && !operation.reads_body(content_type).map_err(refuse)? && early.is_none() {
         let bytes_max = permitted.policy().body_bytes_max;
         if permitted.body.size_hint().lower() > bytes_max as u64 {
             return Err(read::too_large(bytes_max));
@@ -102,7 +101,8 @@ async fn with_body(mut permitted: Permitted) -> Result<Sound, Rejection> {
 
 fn parameters(permitted: &Permitted) -> Result<(), Rejection> {
     let headers = &permitted.head.headers;
-    let header = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let header = |name: &str| headers.get_all(name).iter().map(text).collect::<Vec<String>>();
     let matched = permitted.matched();
     matched.operation.check_request(matched, permitted.head.uri.query(), &header).map_err(|faults| {
         let missing_key =
