@@ -9,6 +9,7 @@
 mod claims;
 mod fault;
 mod lasting;
+mod look;
 mod outbox;
 mod schema;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use policies::time::Timestamp;
 use policies::verification::{State, Verification};
 use rusqlite::params;
 
+pub use self::look::kept_bundle;
 use self::worker::Worker;
 use super::acts::Columns;
 use super::port::{
