@@ -1,5 +1,8 @@
 //! What the administrators' listener answers.
 
+mod reloads;
+mod sets;
+
 use adapters::keys::Subjects;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -15,9 +18,11 @@ use spine::body::Body;
 use spine::error::{PointedFault, Rejection};
 use spine::stage::{Cleared, SoundBody};
 
+pub(crate) use self::sets::{files, put_in_force};
 use crate::generation::Generation;
 use crate::house::House;
 pub use crate::own::Question;
+use crate::own::Sets;
 use crate::reply::json_reply;
 
 /// The most audit records of one answer, as the contract says.
@@ -25,6 +30,9 @@ pub const RECORDS_MAX: usize = 1000;
 
 /// How many of them if nothing is asked for, as the contract says.
 const RECORDS: usize = 50;
+
+/// Who may read what is in force.
+const READERS: [AdminRole; 4] = [AdminRole::Viewer, AdminRole::Editor, AdminRole::Approver, AdminRole::Auditor];
 
 /// Answers a question.
 pub(crate) async fn reply(
@@ -37,7 +45,7 @@ pub(crate) async fn reply(
         Question::Liveness => Ok(json_reply(StatusCode::OK, &json!({"status": "live"}))),
         Question::Readiness => {
             house.durable.probe().await.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
-            Ok(json_reply(StatusCode::OK, &json!({"status": "ready", "generation": generation.number})))
+            Ok(json_reply(StatusCode::OK, &reloads::readiness(house, generation)))
         }
         Question::Metrics => {
             let redis = house.remembrance.readings();
@@ -48,12 +56,12 @@ pub(crate) async fn reply(
             Ok(reply)
         }
         Question::Routes => {
-            allow(cleared, &[AdminRole::Viewer, AdminRole::Editor, AdminRole::Approver, AdminRole::Auditor])?;
+            allow(cleared, &READERS)?;
             Ok(json_reply(StatusCode::OK, &routes(generation)))
         }
         Question::Generation => {
-            allow(cleared, &[AdminRole::Viewer, AdminRole::Editor, AdminRole::Approver, AdminRole::Auditor])?;
-            Ok(json_reply(StatusCode::OK, &json!({"generation": generation.number})))
+            allow(cleared, &READERS)?;
+            Ok(json_reply(StatusCode::OK, &reloads::standing(house, generation)))
         }
         Question::AuditRecords => {
             allow(cleared, &[AdminRole::Auditor])?;
@@ -69,6 +77,18 @@ pub(crate) async fn reply(
             allow(cleared, &[AdminRole::Eraser])?;
             erase(house, cleared).await
         }
+        Question::Reload => {
+            allow(cleared, &[AdminRole::Editor])?;
+            reloads::reload(house, cleared).await
+        }
+        Question::Sets(what) => match what {
+            Sets::List => sets::list(house, cleared).await,
+            Sets::Show => sets::show(house, generation, cleared).await,
+            Sets::Propose => sets::propose(house, generation, cleared).await,
+            Sets::Approve => sets::approve(house, generation, cleared).await,
+            Sets::Withdraw => sets::withdraw(house, cleared).await,
+            Sets::Restore => sets::restore(house, generation, cleared).await,
+        },
     }
 }
 

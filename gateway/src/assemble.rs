@@ -1,8 +1,9 @@
 //! Puts the house together: from a configuration to listeners that may serve.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use adapters::audit::{Audit, Options};
 use adapters::clock::Clock;
@@ -16,28 +17,33 @@ use adapters::store::backup::whole;
 use adapters::store::port::{Claims, Durable, Outbox, SubjectKeys, Verifications};
 use adapters::store::sealed::SealedStore;
 use arc_swap::ArcSwap;
-use policies::admin::AdminEntry;
-use policies::jose::sha256;
-use policies::language::decode::SecretReference;
-use policies::secret::Secret;
+use policies::code::Outage;
+use policies::time::Timestamp;
 use spine::stage::{Door, Entrance};
 
+use crate::changes::Changes;
 use crate::chore::deliver::Deliver;
 use crate::chore::enter::Enter;
+use crate::chore::follow::Follow;
 use crate::chore::prune::Prune;
 use crate::chore::settle::Settle;
 use crate::chore::ship::{Place, Ship};
 use crate::chore::{Chore, Chores};
-use crate::config::{AdministratorConfig, Config, ListenerConfig, WrapConfig};
+use crate::config::{Config, ListenerConfig, WrapConfig};
+use crate::desk::Desk;
+use crate::generation::{Birth, Bundle, Generation};
 use crate::house::{House, ProcessLimits, Strangers};
+use crate::listen::material::FileFault;
 use crate::listen::tls::TlsDoor;
 use crate::listen::{self, Bound, Census, ConnectionLimits, Listener};
-use crate::load::{Findings, Loaded, addressed, allowed, load};
+use crate::load::{Findings, Loaded, addressed, allowed, join, load};
 use crate::metrics::Metrics;
 use crate::reach::Reach;
-use crate::secrets;
+use crate::reload::{Parts, Reloader, Signature, Trusted, places};
+use crate::secrets::{self, Secrets};
 use crate::stack::Stack;
 use crate::stores;
+use crate::texts::{Policies, PolicySource, Texts};
 use crate::unready::{AssemblyError, machine};
 
 /// A house that may serve.
@@ -55,6 +61,10 @@ pub struct Assembled {
     pub workers: usize,
     /// Makes what is done beside requests.
     pub chores: Chores,
+    /// Reads files again.
+    pub reloader: Arc<Mutex<Reloader>>,
+    /// How often it looks whether they have changed.
+    pub look_every: Duration,
 }
 
 impl Assembled {
@@ -72,8 +82,10 @@ impl Assembled {
 /// [`AssemblyError`], with every fault of the configuration at once.
 pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled, AssemblyError> {
     let now = clock.now();
+    // Before anything is read: what changes from here on is seen later.
+    let read = Signature::of(&places(config, &PolicySource::folders(&config.policies, &config.contracts)));
     let wrong = |findings: Findings| AssemblyError::Configuration(findings.render(colour));
-    let Loaded { generation, warnings } =
+    let Loaded { generation, warnings, .. } =
         load(&config.policies, &config.contracts, allowed(config), 1, now).map_err(wrong)?;
     addressed(&generation.rulebook, config).map_err(wrong)?;
     let warnings = warnings.render(colour);
@@ -81,28 +93,87 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
     let workers = config.workers.unwrap_or_else(cores);
     private_directory(&config.state).map_err(|outage| machine(&outage))?;
     whole(&config.state).map_err(|outage| machine(&outage))?;
-    let doors = doors(config, workers)?;
+    let doors = doors(config, workers, now)?;
     let issuer = config.issuer.clone().unwrap_or_else(|| doors.api.1.external.clone());
-    let reach = Reach::prepare(config, &generation.rulebook, stores::trust(config.trust.as_deref())?, workers)
-        .map_err(|error| AssemblyError::Configuration(format!("error: an identity provider: {error}\n")))?;
     let house = Arc::new(house(config, clock, issuer, &doors)?);
+    let generation = match &house.changes {
+        Some(changes) => approved(changes, generation, config, now).map_err(|error| match error {
+            NotKnown::Faulty(findings) => wrong(findings),
+            NotKnown::Away(outage) => machine(&outage),
+        })?,
+        None => generation,
+    };
+    let given = house.changes.as_ref().map(|_| Policies::Given(generation.texts.policies.clone()));
+    let (upstreams, webhooks) =
+        (trusted(config.trust.as_deref(), now)?, trusted(config.webhooks.trust.as_deref(), now)?);
+    let reach = Reach::prepare(config, &generation.rulebook, upstreams.trust().clone(), workers)
+        .map_err(|error| AssemblyError::Configuration(format!("error: an identity provider: {error}\n")))?;
     let stack = Arc::new(ArcSwap::from_pointee(Stack::build(&house, Arc::new(generation), Arc::new(reach))));
     let listeners = doors.into_listeners(&house, &stack, config.connection);
-    let chores = chores(config, &house, &stack)?;
-    Ok(Assembled { house, stack, listeners, warnings, workers, chores })
+    let courier = Arc::new(ArcSwap::from_pointee(Courier::new(webhooks.trust(), config.webhooks.private)));
+    let chores = chores(config, &house, &stack, &courier)?;
+    let parts = Parts {
+        config: config.clone(),
+        house: Arc::clone(&house),
+        stack: Arc::clone(&stack),
+        listeners: listeners.iter().map(|(listener, _)| Arc::clone(listener)).collect(),
+        upstreams,
+        webhooks,
+        courier,
+    };
+    let reloader = Arc::new(Mutex::new(Reloader::new(parts, given, read)));
+    let look_every = config.reload.every;
+    Ok(Assembled { house, stack, listeners, warnings, workers, chores, reloader, look_every })
 }
 
-fn chores(config: &Config, house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>) -> Result<Chores, AssemblyError> {
-    let (house, stack) = (Arc::clone(house), Arc::clone(stack));
-    let courier = Courier::new(&stores::trust(config.webhooks.trust.as_deref())?, config.webhooks.private);
+/// Why nobody knows which policies are in force at a start.
+enum NotKnown {
+    Faulty(Findings),
+    Away(Outage),
+}
+
+/// Gives the set that administrators have approved, if there is one: what lies in the folders was only the first.
+fn approved(changes: &Changes, seed: Generation, config: &Config, now: Timestamp) -> Result<Generation, NotKnown> {
+    let found = std::thread::scope(|scope| {
+        // Whoever assembles may be in a runtime already, where waiting is not allowed.
+        let ask = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.map_err(|error| Outage::new("changes", error))?.block_on(changes.at_start())
+        };
+        scope.spawn(ask).join().unwrap_or_else(|_| Err(Outage::new("changes", "the history could not be read")))
+    });
+    let Some((proposal, texts)) = found.map_err(NotKnown::Away)? else { return Ok(seed) };
+    let policies = crate::admin::files(&texts).map_err(NotKnown::Away)?;
+    let set = Texts { contracts: seed.texts.contracts.clone(), policies };
+    let bundle = Bundle::from(&set);
+    let by = seed.birth.by.clone();
+    let loaded = join(Arc::new(set), bundle, allowed(config), Birth { number: 1, at: now, by }, None);
+    let generation = loaded.map_err(NotKnown::Faulty)?.generation;
+    addressed(&generation.rulebook, config).map_err(NotKnown::Faulty)?;
+    tracing::info!("the policy set of proposal {proposal} is in force; what lies in the folders is not");
+    Ok(generation)
+}
+
+fn trusted(path: Option<&Path>, now: Timestamp) -> Result<Trusted, AssemblyError> {
+    Trusted::open(path, now).map_err(|fault: FileFault| AssemblyError::Configuration(format!("error: {fault}\n")))
+}
+
+fn chores(
+    config: &Config,
+    house: &Arc<House>,
+    stack: &Arc<ArcSwap<Stack>>,
+    courier: &Arc<ArcSwap<Courier>>,
+) -> Result<Chores, AssemblyError> {
+    let (house, stack, courier) = (Arc::clone(house), Arc::clone(stack), Arc::clone(courier));
     let places = config.ships.iter().map(Place::prepare).collect::<Result<Vec<_>, _>>()?;
     let keep = config.retention.audit;
     let counted = Arc::clone(&house);
     let chores = Chores::new(move || -> Vec<Box<dyn Chore>> {
         let mut chores: Vec<Box<dyn Chore>> = vec![
             Box::new(Enter::new(&house, &stack)),
+            Box::new(Follow::new(&house)),
             Box::new(Settle::new(&house, &stack)),
-            Box::new(Deliver::new(&house, &stack, courier.clone())),
+            Box::new(Deliver::new(&house, &stack, Arc::clone(&courier))),
             Box::new(Prune::new(&house, &places, keep)),
         ];
         chores.extend(places.iter().map(|place| -> Box<dyn Chore> { Box::new(Ship::new(&house, place)) }));
@@ -137,25 +208,27 @@ impl Doors {
     }
 }
 
-fn doors(config: &Config, workers: usize) -> Result<Doors, AssemblyError> {
+fn doors(config: &Config, workers: usize, now: Timestamp) -> Result<Doors, AssemblyError> {
     let admin = &config.admin;
     if admin.tls.is_none() && !admin.address.ip().is_loopback() {
         let text = "error: the administrators' listener speaks clear text and is not on loopback\n  \
                     = help: give it `tls: {certificate: ..., key: ...}`, or an address such as 127.0.0.1:8444\n";
         return Err(AssemblyError::Configuration(text.to_owned()));
     }
-    let mtls_api = config.mtls_api.as_ref().map(|listener| door(listener, Door::MtlsApi, workers)).transpose()?;
-    Ok(Doors { api: door(&config.api, Door::Api, workers)?, mtls_api, admin: door(admin, Door::Admin, workers)? })
+    let mtls_api = config.mtls_api.as_ref().map(|listener| door(listener, Door::MtlsApi, workers, now)).transpose()?;
+    Ok(Doors {
+        api: door(&config.api, Door::Api, workers, now)?,
+        mtls_api,
+        admin: door(admin, Door::Admin, workers, now)?,
+    })
 }
 
-fn door(config: &ListenerConfig, door: Door, workers: usize) -> Result<DoorParts, AssemblyError> {
-    let tls = match (&config.tls, &config.client_authorities) {
-        (None, _) => Ok(None),
-        (Some(files), None) => TlsDoor::open(&files.certificate, &files.key).map(Some),
-        (Some(files), Some(authorities)) => TlsDoor::open_asking(&files.certificate, &files.key, authorities).map(Some),
-    };
-    let tls =
-        tls.map_err(|error| AssemblyError::Configuration(format!("error: listener {}: {error}\n", door.word())))?;
+fn door(config: &ListenerConfig, door: Door, workers: usize, now: Timestamp) -> Result<DoorParts, AssemblyError> {
+    let tls = config
+        .door_files()
+        .map(|files| TlsDoor::open(files, now))
+        .transpose()
+        .map_err(|error| AssemblyError::Configuration(format!("error: listener {}: {error}\n", door.word())))?;
     let bound = listen::bind(config.address, workers).map_err(|error| {
         AssemblyError::Machine(format!(
             "error: listener {} cannot listen on {}: {error}\n  = help: is another gateway running? port 0 finds a free one\n",
@@ -194,14 +267,13 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
     let remembrance = stores::remembrance(config)?;
     let keyring = Keyring::load_or_create(&keys).map_err(|outage| machine(&outage))?;
     let trail = Options::of(&keyring, &sealer, clock.clone());
-    let mut webhook_secrets = HashMap::new();
-    for provider in &config.providers {
-        let secret = webhook_secret(&provider.webhook_secret).map_err(|error| {
-            AssemblyError::Configuration(format!("error: the webhook secret of provider {}: {error}\n", provider.id))
-        })?;
-        webhook_secrets.insert(provider.id.clone(), secret);
-    }
+    let secrets = Secrets::read(config).map_err(|faults| {
+        let lines: Vec<String> = faults.into_iter().map(|fault| format!("error: {}\n", fault.cause)).collect();
+        AssemblyError::Configuration(lines.concat())
+    })?;
+    let changes = config.approval.map(|people| Changes::new(Arc::clone(&durable), Arc::new(config.clone()), people));
     Ok(House {
+        changes,
         issuer,
         mtls_external: doors.mtls_api.as_ref().map(|(_, entrance, _)| entrance.external.clone()),
         keyring,
@@ -213,11 +285,11 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
         outbox: Arc::clone(&durable) as Arc<dyn Outbox>,
         subject_keys: Arc::clone(&durable) as Arc<dyn SubjectKeys>,
         durable,
-        webhook_secrets,
+        secrets: ArcSwap::from_pointee(secrets),
         limiter: LocalLimiter::new(),
         peers: PeerGuard::new(config.per_peer.0, config.per_peer.1),
         audit: Audit::open(&config.state.join("audit"), trail).map_err(|outage| machine(&outage))?,
-        administrators: administrators(&config.administrators)?,
+        desk: Desk::default(),
         strangers: Strangers::default(),
         metrics: Metrics::new(),
         namer: Namer::default(),
@@ -244,28 +316,4 @@ pub(crate) fn sealer(config: &Config) -> Result<Sealer, AssemblyError> {
     let wrapping = open_wrapping(&keys, &source).map_err(|outage| wrong(outage.cause))?;
     // A token may be away for now: that is no fault of the configuration.
     Sealer::load_or_create(&keys, &*wrapping).map_err(|outage| machine(&outage))
-}
-
-fn webhook_secret(reference: &SecretReference) -> Result<Secret<Vec<u8>>, String> {
-    let secret = secrets::read(reference)?;
-    if secret.expose().len() < policies::callback::SECRET_BYTES_MIN {
-        return Err(format!("a webhook secret has at least {} bytes", policies::callback::SECRET_BYTES_MIN));
-    }
-    Ok(secret)
-}
-
-fn administrators(configured: &[AdministratorConfig]) -> Result<Vec<AdminEntry>, AssemblyError> {
-    let mut entries = Vec::new();
-    for administrator in configured {
-        let wrong =
-            |text: String| AssemblyError::Configuration(format!("error: administrator {}: {text}\n", administrator.id));
-        let token = Secret::new(secrets::private_file(&administrator.token_file).map_err(wrong)?);
-        let token = token.expose().trim_ascii();
-        if token.len() < policies::admin::ADMIN_TOKEN_MIN {
-            return Err(wrong(format!("the token has fewer than {} characters", policies::admin::ADMIN_TOKEN_MIN)));
-        }
-        let (id, roles) = (administrator.id.clone(), administrator.roles.clone());
-        entries.push(AdminEntry { id, roles, token_hash: sha256(token) });
-    }
-    Ok(entries)
 }

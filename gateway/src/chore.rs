@@ -2,6 +2,7 @@
 
 pub mod deliver;
 pub mod enter;
+pub mod follow;
 pub mod prune;
 pub mod settle;
 pub mod ship;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use adapters::http::url::AllowedUrl;
 use policies::admin::AdminRole;
+use policies::change::{PEOPLE_MAX, People};
 use policies::id::{AdminId, ProviderId, UpstreamId};
 use policies::language::decode::{SecretReference, Value};
 use policies::language::{Faults, Problem, Source, document};
@@ -23,6 +24,7 @@ pub use self::keeping::{
 use self::optional::optional;
 use crate::findings::Findings;
 use crate::listen::limits::ConnectionLimits;
+use crate::listen::tls::DoorFiles;
 
 /// The most serving threads; more than cores only costs.
 pub const WORKERS_MAX: u64 = 256;
@@ -50,6 +52,36 @@ pub struct ListenerConfig {
     pub tls: Option<TlsFiles>,
     /// Who vouches for clients' certificates, as a PEM file.
     pub client_authorities: Option<PathBuf>,
+    /// What they have revoked, as a PEM file of their lists.
+    pub client_revocations: Option<PathBuf>,
+}
+
+impl ListenerConfig {
+    /// Returns the files that its TLS stands on; none without TLS.
+    #[must_use]
+    pub fn door_files(&self) -> Option<DoorFiles> {
+        self.tls.as_ref().map(|files| DoorFiles {
+            certificate: files.certificate.clone(),
+            key: files.key.clone(),
+            authorities: self.client_authorities.clone(),
+            revocations: self.client_revocations.clone(),
+        })
+    }
+}
+
+/// How files that have changed are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReloadConfig {
+    /// Whether they are looked at.
+    pub watch: bool,
+    /// How often.
+    pub every: Duration,
+}
+
+impl Default for ReloadConfig {
+    fn default() -> Self {
+        Self { watch: true, every: Duration::from_secs(1) }
+    }
 }
 
 /// How an identity provider is reached.
@@ -130,9 +162,13 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// Where webhooks may go.
     pub webhooks: WebhooksConfig,
+    /// How files that have changed are noticed.
+    pub reload: ReloadConfig,
+    /// How many people have to stand behind a change of the policy set; none if it comes from the folders.
+    pub approval: Option<People>,
 }
 
-const TOP: [&str; 18] = [
+const TOP: [&str; 20] = [
     "state",
     "issuer",
     "listeners",
@@ -143,6 +179,7 @@ const TOP: [&str; 18] = [
     "trust",
     "identity",
     "administrators",
+    "approval",
     "limits",
     "log",
     "connections",
@@ -151,6 +188,7 @@ const TOP: [&str; 18] = [
     "audit",
     "retention",
     "webhooks",
+    "reload",
 ];
 
 /// Reads a file.
@@ -212,6 +250,8 @@ impl Reader<'_> {
         let webhooks = fields
             .optional("webhooks")
             .map_or(Some(WebhooksConfig::default()), |value| keeping::webhooks(value, self.folder));
+        let approval = optional(&fields, "approval", |value| value.whole(1..=PEOPLE_MAX).and_then(People::new));
+        let reload = fields.optional("reload").map_or(Some(ReloadConfig::default()), reload);
         let (api, mtls_api, admin) = listeners?;
         let (requests_in_flight_max, per_peer) = limits?;
         Some(Config {
@@ -237,6 +277,8 @@ impl Reader<'_> {
             ships: ships?,
             retention: retention?,
             webhooks: webhooks?,
+            reload: reload?,
+            approval: approval?,
         })
     }
 
@@ -254,7 +296,7 @@ impl Reader<'_> {
 
     fn listener(&self, value: Value<'_>, asks: bool) -> Option<ListenerConfig> {
         let known: &[&str] = if asks {
-            &["address", "external", "tls", "clientAuthorities"]
+            &["address", "external", "tls", "clientAuthorities", "clientRevocations"]
         } else {
             &["address", "external", "tls", "plaintext"]
         };
@@ -268,6 +310,7 @@ impl Reader<'_> {
         } else {
             Some(None)
         };
+        let revocations = optional(&fields, "clientRevocations", |value| self.path(value));
         let (address, tls) = (address?, tls?);
         if tls.is_none() && asks {
             let problem = value.fault("P0120", "a listener that asks for certificates needs `tls`");
@@ -282,7 +325,13 @@ impl Reader<'_> {
             ));
             return None;
         }
-        Some(ListenerConfig { address, external: outside?, tls, client_authorities: authorities? })
+        Some(ListenerConfig {
+            address,
+            external: outside?,
+            tls,
+            client_authorities: authorities?,
+            client_revocations: revocations?,
+        })
     }
 
     fn tls(&self, value: Value<'_>) -> Option<TlsFiles> {
@@ -423,6 +472,15 @@ fn connections(value: Value<'_>) -> Option<ConnectionLimits> {
         connections_max: all?,
         ..defaults
     })
+}
+
+fn reload(value: Value<'_>) -> Option<ReloadConfig> {
+    let default = ReloadConfig::default();
+    let fields = value.fields(&["watch", "every"])?;
+    let watch = fields.optional("watch").map_or(Some(default.watch), Value::boolean);
+    let range = Duration::from_millis(100)..=Duration::from_secs(3600);
+    let every = fields.optional("every").map_or(Some(default.every), |value| value.duration(range));
+    Some(ReloadConfig { watch: watch?, every: every? })
 }
 
 fn log(value: Value<'_>) -> Option<LogConfig> {

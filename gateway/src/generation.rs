@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use openapi::{Contract, Operation};
-use policies::facts::{OperationFacts, Security, Shape};
+use openapi::{BodyShape, Contract, Operation, ValueKind};
+use policies::facts::{FieldKind, OperationFacts, Security, Shape};
 use policies::jose::{base64url, sha256};
 use policies::rulebook::{OperationPolicy, Rulebook};
+use policies::time::Timestamp;
 
+use crate::desk::Cause;
 use crate::own::own;
+use crate::texts::Texts;
 
 /// The texts of contracts and policies, and what names them: the same texts have the same digest in every process.
 #[derive(Debug, Clone)]
@@ -31,27 +34,59 @@ impl Bundle {
     }
 }
 
+impl From<&Texts> for Bundle {
+    fn from(texts: &Texts) -> Self {
+        let contracts = texts.contracts.iter().map(|source| (source.name.as_str(), source.text.as_str()));
+        Self::of(contracts.chain(texts.policies.iter().map(|source| (&*source.name, source.body()))))
+    }
+}
+
+/// How a generation came to be.
+#[derive(Debug, Clone)]
+pub struct Birth {
+    /// Its number: counts up with each change, from one.
+    pub number: u64,
+    /// When it was made.
+    pub at: Timestamp,
+    /// Why.
+    pub by: Cause,
+}
+
+/// Why an operation with a security scheme of another's making cannot be exposed.
+const UNKNOWN_SCHEME: &str = "it does not ask for exactly one of accessToken, clientAuthentication, signedCallback and administrator, and does not say `security: []` either";
+
+/// Why an idempotent operation with an opaque body cannot be exposed.
+const UNREAD: &str = "it is idempotent, and its body is not read: repetitions are told from each other by the body";
+
 /// Contract and policy as they were when this generation began.
 #[derive(Debug)]
 pub struct Generation {
     /// Counts up with each change, from one.
     pub number: u64,
+    /// How it came to be.
+    pub birth: Birth,
     /// The contract.
     pub contract: Contract,
     /// The policies.
     pub rulebook: Rulebook,
-    /// The texts that both were read from.
+    /// The texts that both were read from, as they are kept for later.
     pub bundle: Bundle,
+    /// The same texts, as they are compiled.
+    pub texts: Arc<Texts>,
+    /// When the same texts come to mean something else: an override ends. None if never.
+    pub changes_at: Option<Timestamp>,
     by_index: Vec<Option<Arc<OperationPolicy>>>,
 }
 
 impl Generation {
     /// Joins a contract with the rulebook that was compiled against it.
     #[must_use]
-    pub fn join(number: u64, contract: Contract, rulebook: Rulebook, bundle: Bundle) -> Self {
+    pub fn join(birth: Birth, mut contract: Contract, rulebook: Rulebook, texts: (Arc<Texts>, Bundle)) -> Self {
+        contract.prefer(&|operation| rulebook.operations.contains_key(operation.id()));
         let policy = |operation: &Arc<Operation>| rulebook.operations.get(operation.id()).cloned();
         let by_index = contract.operations().iter().map(policy).collect();
-        Self { number, contract, rulebook, bundle, by_index }
+        let (texts, bundle) = texts;
+        Self { number: birth.number, birth, contract, rulebook, bundle, texts, changes_at: None, by_index }
     }
 
     /// Returns the policy of an operation; none if it is not exposed.
@@ -61,52 +96,67 @@ impl Generation {
     }
 }
 
-/// Tells the policy compiler what the contract holds.
-///
-/// # Errors
-/// A security scheme that no stage knows, or more than one at an operation, with the place of the operation.
-pub fn facts(contract: &Contract) -> Result<Vec<OperationFacts>, Vec<openapi::Fault>> {
-    let mut found = Vec::new();
-    let mut faults = Vec::new();
-    for operation in contract.operations() {
-        if operation.has_body() && !operation.needs_body_check() && operation.requires_header("x-idempotency-key") {
-            let message = format!("operation `{}` is idempotent, but its body is not read", operation.id());
-            faults.push(fault(
-                operation,
-                message,
-                "repetitions are told from each other by the body: describe it as JSON",
-            ));
+/// Tells the policy compiler what the contract holds, and which operations cannot be exposed.
+#[must_use]
+pub fn facts(contract: &Contract) -> Vec<OperationFacts> {
+    let mut found: Vec<OperationFacts> = contract.operations().iter().map(|operation| fact(operation)).collect();
+    for (one, other) in contract.collisions() {
+        let id = |index: &usize| contract.operations().get(*index).map(|operation| operation.id().to_owned());
+        for (here, there) in [(one, other), (other, one)] {
+            if let (Some(facts), Some(id)) = (found.get_mut(*here), id(there)) {
+                facts.collides_with.push(id);
+            }
         }
-        let (security, scopes) = match operation.security() {
-            [] => (Some(Security::Public), Vec::new()),
-            [one] => (scheme(&one.scheme), one.scopes.clone()),
-            _ => (None, Vec::new()),
-        };
-        let Some(security) = security else {
-            let message =
-                format!("operation `{}` asks for a security scheme that this gateway does not know", operation.id());
-            let help = "use exactly one of accessToken, clientAuthentication, signedCallback, administrator, or `security: []`";
-            faults.push(fault(operation, message, help));
-            continue;
-        };
-        found.push(OperationFacts {
-            id: operation.id().to_owned(),
-            api: operation.document().to_owned(),
-            method: operation.method().to_owned(),
-            template: operation.template().to_owned(),
-            security,
-            scopes,
-            has_body: operation.has_body(),
-            body: Shape { open: true, ..Shape::default() },
-            answer: Shape { open: true, ..Shape::default() },
-            idempotent: operation.requires_header("x-idempotency-key"),
-            own: own(operation.id()).is_some(),
-            collides_with: Vec::new(),
-            obstacle: None,
-            origin: operation.origin().to_owned(),
-        });
     }
-    if faults.is_empty() { Ok(found) } else { Err(faults) }
+    found
+}
+
+fn fact(operation: &Operation) -> OperationFacts {
+    let (security, scopes) = match operation.security() {
+        [] => (Some(Security::Public), Vec::new()),
+        [one] => (scheme(&one.scheme), one.scopes.clone()),
+        _ => (None, Vec::new()),
+    };
+    // Repetitions are told from each other by the body: one that streams on is never read.
+    let unread = operation.has_body() && operation.may_stream();
+    let idempotent = operation.requires_header("x-idempotency-key");
+    let obstacle = match operation.obstacle() {
+        Some(obstacle) => Some(obstacle.to_owned()),
+        None if security.is_none() => Some(UNKNOWN_SCHEME.to_owned()),
+        None if unread && idempotent => Some(UNREAD.to_owned()),
+        None => None,
+    };
+    OperationFacts {
+        id: operation.id().to_owned(),
+        api: operation.document().to_owned(),
+        method: operation.method().to_owned(),
+        template: operation.template().to_owned(),
+        // What cannot be exposed is never taken for public, whoever forgets to look at the obstacle.
+        security: security.filter(|_| obstacle.is_none()).unwrap_or(Security::AccessToken),
+        scopes,
+        has_body: operation.has_body(),
+        body: shape(operation.body_shape()),
+        answer: shape(operation.answer_shape()),
+        idempotent,
+        own: own(operation.id()).is_some(),
+        collides_with: Vec::new(),
+        obstacle,
+        origin: operation.origin().to_owned(),
+    }
+}
+
+/// Tells in the policies' words where values may stand in a body.
+fn shape(told: BodyShape) -> Shape {
+    let kind = |kind: ValueKind| match kind {
+        ValueKind::Object => FieldKind::Object,
+        ValueKind::Array => FieldKind::Array,
+        ValueKind::Text => FieldKind::Text,
+        ValueKind::Integer => FieldKind::Integer,
+        ValueKind::Number => FieldKind::Number,
+        ValueKind::Boolean => FieldKind::Boolean,
+        ValueKind::Any => FieldKind::Any,
+    };
+    Shape { fields: told.fields.into_iter().map(|(pointer, value)| (pointer, kind(value))).collect(), open: told.open }
 }
 
 fn scheme(name: &str) -> Option<Security> {
@@ -117,10 +167,4 @@ fn scheme(name: &str) -> Option<Security> {
         "administrator" => Some(Security::Administrator),
         _ => None,
     }
-}
-
-fn fault(operation: &Operation, message: String, help: &str) -> openapi::Fault {
-    let (file, line) = operation.origin().rsplit_once(':').unwrap_or((operation.origin(), "1"));
-    let (file, line) = (file.to_owned(), line.parse().unwrap_or(1));
-    openapi::Fault { file, line, column: 1, message, help: Some(help.to_owned()) }
 }

@@ -1,6 +1,5 @@
 //! What outlasts a policy generation: keys, stores, limits, the log.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +11,15 @@ use adapters::keys::{Keyring, Sealer};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
 use adapters::store::port::{Claims, Durable, Outbox, Replays, SubjectKeys, Verifications};
-use policies::admin::AdminEntry;
-use policies::id::{InteractionId, ProviderId};
-use policies::secret::Secret;
+use arc_swap::ArcSwap;
+use policies::id::InteractionId;
 use policies::time::Timestamp;
 
+use crate::changes::Changes;
+use crate::desk::Desk;
 use crate::metrics::Metrics;
 use crate::remembrance::Remembrance;
+use crate::secrets::Secrets;
 
 /// What bounds the whole process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +54,8 @@ pub struct House {
     pub subject_keys: Arc<dyn SubjectKeys>,
     /// The store behind all that must last.
     pub durable: Arc<dyn Durable>,
-    /// The secrets under which providers sign their callbacks.
-    pub webhook_secrets: HashMap<ProviderId, Secret<Vec<u8>>>,
+    /// The secrets of the configuration, as they were read last.
+    pub secrets: ArcSwap<Secrets>,
     /// The buckets of plans.
     pub limiter: LocalLimiter,
     /// The buckets of peers.
@@ -63,8 +64,10 @@ pub struct House {
     pub strangers: Strangers,
     /// The audit log.
     pub audit: Audit,
-    /// Who administers.
-    pub administrators: Vec<AdminEntry>,
+    /// Where wishes to reload are left.
+    pub desk: Desk,
+    /// Changes of the policy set by administrators; none where it comes from folders.
+    pub changes: Option<Changes>,
     /// What is counted.
     pub metrics: Metrics,
     /// Names interactions.

@@ -1,21 +1,23 @@
 //! Reads policies and contracts from folders, or those that ship, and joins them into a generation.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use openapi::Contract;
+use policies::case::{Case, Fixtures};
 use policies::id::UpstreamId;
+use policies::language::effective::Effective;
 use policies::language::{self, Allowed, Place, Problem, Severity, Source};
 use policies::rulebook::Rulebook;
 use policies::time::Timestamp;
 
 use crate::config::Config;
+use crate::desk::Cause;
 pub use crate::findings::Findings;
-use crate::generation::{self, Bundle, Generation};
+use crate::generation::{self, Birth, Bundle, Generation};
+use crate::texts::{PolicySource, Texts};
 
-/// A file or folder that cannot be read.
-const UNREADABLE: &str = "G0001";
 /// A fault of a contract.
 const CONTRACT: &str = "C0001";
 /// A backend without an address.
@@ -28,6 +30,12 @@ pub struct Loaded {
     pub generation: Generation,
     /// What somebody should look at.
     pub warnings: Findings,
+    /// Every value that applies, with the line that says so.
+    pub effective: Effective,
+    /// What `tests` ask for.
+    pub cases: Vec<Case>,
+    /// Who exists in cases only: no part of the generation, so that nothing that serves can know them.
+    pub fixtures: Fixtures,
 }
 
 /// Loads contracts and policies and joins them; no folders mean what ships.
@@ -43,24 +51,36 @@ pub fn load(
     number: u64,
     now: Timestamp,
 ) -> Result<Loaded, Findings> {
-    let contracts = match texts(contracts)? {
-        None => openapi::shipped(),
-        Some(found) => found.into_iter().map(|(name, text)| openapi::Source { name, text }).collect(),
-    };
-    let contract = Contract::load(&contracts).map_err(|faults| faulty(faults, &contracts))?;
-    let facts = generation::facts(&contract).map_err(|faults| faulty(faults, &contracts))?;
-    let sources = match texts(policies)? {
-        None => language::shipped(),
-        Some(found) => found.into_iter().map(|(name, text)| Source::new(name, text)).collect(),
-    };
-    match language::compile_where(&sources, &facts, allowed, now) {
-        Err(problems) => Err(Findings::new(problems, sources)),
+    let texts = Arc::new(PolicySource::folders(policies, contracts).read()?);
+    let bundle = Bundle::from(&*texts);
+    join(texts, bundle, allowed, Birth { number, at: now, by: Cause::Start }, None)
+}
+
+/// Joins texts into a generation; what `previous` has made of the same texts is used again.
+///
+/// # Errors
+/// Every fault of every text.
+pub fn join(
+    texts: Arc<Texts>,
+    bundle: Bundle,
+    allowed: Allowed,
+    birth: Birth,
+    _previous: Option<&Contract>,
+) -> Result<Loaded, Findings> {
+    let contract = Contract::load(&texts.contracts).map_err(|faults| faulty(faults, &texts.contracts))?;
+    let facts = generation::facts(&contract);
+    match language::compile_where(&texts.policies, &facts, allowed, birth.at) {
+        Err(problems) => Err(Findings::new(problems, texts.policies.clone())),
         Ok(compiled) => {
-            let contracts = contracts.iter().map(|source| (source.name.as_str(), source.text.as_str()));
-            let bundle = Bundle::of(contracts.chain(sources.iter().map(|source| (&*source.name, source.body()))));
+            let warnings = Findings::new(compiled.warnings, texts.policies.clone());
+            let mut generation = Generation::join(birth, contract, compiled.rulebook, (texts, bundle));
+            generation.changes_at = compiled.changes_at;
             Ok(Loaded {
-                generation: Generation::join(number, contract, compiled.rulebook, bundle),
-                warnings: Findings::new(compiled.warnings, sources),
+                generation,
+                warnings,
+                effective: compiled.effective,
+                cases: compiled.cases,
+                fixtures: compiled.fixtures,
             })
         }
     }
@@ -99,42 +119,4 @@ pub fn addressed(rulebook: &Rulebook, config: &Config) -> Result<(), Findings> {
         findings.add(Findings::of_file(UNADDRESSED, &config.file, message, Some(help)));
     }
     if findings.is_empty() { Ok(()) } else { Err(findings) }
-}
-
-/// Reads every `.yaml` and `.yml` file below folders, in the order of their names; none if no folder is named.
-fn texts(folders: &[PathBuf]) -> Result<Option<Vec<(String, String)>>, Findings> {
-    if folders.is_empty() {
-        return Ok(None);
-    }
-    let mut found = Vec::new();
-    for folder in folders {
-        let before = found.len();
-        collect(folder, &mut found)?;
-        if found.len() == before {
-            let help = "name a folder with .yaml files; nothing is exposed without policies".to_owned();
-            return Err(Findings::of_file(UNREADABLE, folder, "it holds no .yaml or .yml file", Some(help)));
-        }
-    }
-    Ok(Some(found))
-}
-
-fn collect(path: &Path, found: &mut Vec<(String, String)>) -> Result<(), Findings> {
-    let wrong =
-        |error: std::io::Error| Findings::of_file(UNREADABLE, path, format!("it cannot be read: {error}"), None);
-    if path.is_dir() {
-        let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(wrong)?.collect();
-        let mut paths: Vec<PathBuf> = entries.map_err(wrong)?.into_iter().map(|entry| entry.path()).collect();
-        paths.sort();
-        for inner in paths {
-            let hidden = inner.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            let yaml = inner.extension().is_some_and(|end| end == "yaml" || end == "yml");
-            if !hidden && (yaml || inner.is_dir()) {
-                collect(&inner, found)?;
-            }
-        }
-        return Ok(());
-    }
-    let text = std::fs::read_to_string(path).map_err(wrong)?;
-    found.push((path.display().to_string(), text));
-    Ok(())
 }

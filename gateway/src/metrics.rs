@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use adapters::store::redis::{BreakerState, Readings};
 use http::StatusCode;
+use policies::time::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -50,6 +51,21 @@ struct Listener {
     listener: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reloaded {
+    result: &'static str,
+}
+
+// The places are the listeners and what the gateway calls.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Good {
+    place: &'static str,
+    kind: &'static str,
+}
+
+/// What becomes of a reload.
+const RELOADED: [&str; 3] = ["renewed", "unchanged", "refused"];
+
 /// From half a millisecond to ten seconds.
 const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
@@ -75,12 +91,38 @@ pub struct Metrics {
     ship_lag: Family<Shipped, Gauge>,
     ship_lag_bytes: Family<Shipped, Gauge>,
     generation: Gauge,
-    reloads_rejected: Counter,
+    reloads: Reloads,
     undecided: Gauge,
     settled: Family<Outcome, Counter>,
     deliveries: Family<Outcome, Counter>,
     pub(crate) rules: Rules,
     redis: Redis,
+}
+
+/// What becomes of reloads, and how long what was read is good.
+#[derive(Default)]
+struct Reloads {
+    results: Family<Reloaded, Counter>,
+    rejected: Counter,
+    faults: Gauge,
+    last_good: Gauge,
+    expiry: Family<Good, Gauge>,
+}
+
+impl Reloads {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("config_rejected", "Reloads of which something was refused", self.rejected.clone());
+        registry.register("reloads", "Reloads, by what became of them", self.results.clone());
+        for result in RELOADED {
+            drop(self.results.get_or_create(&Reloaded { result }));
+        }
+        let faults = "Findings of the newest reload: what stands in files and is not in force";
+        registry.register("reload_faults", faults, self.faults.clone());
+        let last = "When everything that stands in files was found in force, in seconds since 1970";
+        registry.register("reload_last_success_timestamp_seconds", last, self.last_good.clone());
+        let expiry = "Seconds until a certificate, an authority or a list of revocations is over";
+        registry.register("cert_expiry_seconds", expiry, self.expiry.clone());
+    }
 }
 
 /// What the link to Redis counts for itself; it is read when somebody asks.
@@ -154,7 +196,7 @@ impl Metrics {
             ship_lag: Family::default(),
             ship_lag_bytes: Family::default(),
             generation: Gauge::default(),
-            reloads_rejected: Counter::default(),
+            reloads: Reloads::default(),
             undecided: Gauge::default(),
             settled: Family::default(),
             deliveries: Family::default(),
@@ -196,7 +238,7 @@ impl Metrics {
         let lag = "Bytes of the audit trail that a place has not got yet";
         registry.register("audit_ship_lag_bytes", lag, metrics.ship_lag_bytes.clone());
         registry.register("config_generation", "The policy generation that decides", metrics.generation.clone());
-        registry.register("config_rejected", "Reloads that were refused", metrics.reloads_rejected.clone());
+        metrics.reloads.register(&mut registry);
         let undecided = "Deeds whose outcome was asked for in vain, by this process";
         registry.register("undecided", undecided, metrics.undecided.clone());
         registry.register("settled", "Deeds whose unknown outcome was found out", metrics.settled.clone());
@@ -271,8 +313,21 @@ impl Metrics {
         set(&self.ship_lag_bytes, bytes);
     }
 
-    pub(crate) fn reload_rejected(&self) {
-        self.reloads_rejected.inc();
+    /// Counts a reload, and notes how many findings it left.
+    pub(crate) fn reloaded(&self, result: &'static str, faults: usize, now: Timestamp) {
+        let reloads = &self.reloads;
+        reloads.results.get_or_create(&Reloaded { result }).inc();
+        reloads.faults.set(i64::try_from(faults).unwrap_or(i64::MAX));
+        if faults == 0 {
+            reloads.last_good.set(now.seconds());
+        } else {
+            reloads.rejected.inc();
+        }
+    }
+
+    /// Tells how many seconds a certificate, authority or list of revocations is still good; below zero if it is over.
+    pub(crate) fn good_for(&self, place: &'static str, kind: &'static str, seconds: i64) {
+        self.reloads.expiry.get_or_create(&Good { place, kind }).set(seconds);
     }
 
     pub(crate) fn undecided(&self, count: usize) {

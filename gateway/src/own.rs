@@ -46,10 +46,31 @@ pub enum Question {
     AuditRecords,
     /// May what is known of this person be erased?
     EraseSubject,
+    /// Are the files of now fit to be in force?
+    Reload,
+    /// About changes of the policy set.
+    Sets(Sets),
+}
+
+/// What an administrator does with changes of the policy set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sets {
+    /// Reads the history.
+    List,
+    /// Reads one proposal.
+    Show,
+    /// Proposes a set.
+    Propose,
+    /// Approves one.
+    Approve,
+    /// Withdraws one.
+    Withdraw,
+    /// Proposes to go back to one.
+    Restore,
 }
 
 /// Every operation that is ours, by its `operationId`.
-const OWN: [(&str, Own); 18] = [
+const OWN: [(&str, Own); 25] = [
     ("issueToken", Own::IssueToken),
     ("getKeys", Own::Keys),
     ("getAuthorizationServerMetadata", Own::ServerMetadata),
@@ -68,6 +89,13 @@ const OWN: [(&str, Own); 18] = [
     ("getGeneration", Own::Admin(Question::Generation)),
     ("listAuditRecords", Own::Admin(Question::AuditRecords)),
     ("eraseSubject", Own::Admin(Question::EraseSubject)),
+    ("reloadPolicies", Own::Admin(Question::Reload)),
+    ("listPolicySets", Own::Admin(Question::Sets(Sets::List))),
+    ("getPolicySet", Own::Admin(Question::Sets(Sets::Show))),
+    ("proposePolicySet", Own::Admin(Question::Sets(Sets::Propose))),
+    ("approvePolicySet", Own::Admin(Question::Sets(Sets::Approve))),
+    ("withdrawPolicySet", Own::Admin(Question::Sets(Sets::Withdraw))),
+    ("restorePolicySet", Own::Admin(Question::Sets(Sets::Restore))),
 ];
 
 /// Finds the flow of an operation; none if a backend has to answer it.

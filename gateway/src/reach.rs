@@ -5,15 +5,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapters::http::client::Client;
+use adapters::http::inside::Inside;
 use adapters::http::trust::Trust;
-use adapters::http::url::UrlError;
+use adapters::http::url::{AllowedUrl, UrlError};
 use adapters::provider::port::IdentityProvider;
 use adapters::provider::session::SessionProvider;
 use adapters::upstream::{Pools, Target};
 use policies::id::{ProviderId, UpstreamId};
-use policies::rulebook::{Provider, Rulebook, Upstream};
+use policies::rulebook::{Protocol, Provider, Rulebook, Upstream};
 use spine::body::Body;
 
 use crate::config::Config;
@@ -62,20 +64,50 @@ impl Reach {
         Ok(Self { pools, providers, targets, upstreams, offered, trust })
     }
 
+    /// Prepares what `rulebook` names with a service inside this process in the place of each; nobody waits longer for it
+    /// than `patience`. `service` gives the door that speaks a protocol.
+    ///
+    /// # Errors
+    /// As of [`Reach::prepare`].
+    pub fn inside(
+        rulebook: &Rulebook,
+        trust: &Trust,
+        service: impl Fn(Protocol) -> Arc<dyn Inside>,
+        patience: Duration,
+    ) -> Result<Self, UrlError> {
+        // Nobody is called: only the path of the sessions is read.
+        let here = AllowedUrl::configured("http://localhost")?;
+        let mut providers: HashMap<ProviderId, Arc<dyn IdentityProvider>> = HashMap::new();
+        for offered in &rulebook.providers {
+            let client = Client::inside(trust, service(Protocol::Http1));
+            let timeout = offered.timeout.min(patience);
+            let adapter = SessionProvider::new(offered.id.clone(), client, here.at("/sessions")?, None, timeout);
+            providers.insert(offered.id.clone(), Arc::new(adapter));
+        }
+        let target = |upstream: &Upstream| {
+            let patient = Upstream { response: upstream.response.min(patience), ..upstream.clone() };
+            Target::new(&patient, vec![here.clone()]).inside(service(upstream.protocol))
+        };
+        let targets: Vec<Target> = rulebook.upstreams.values().map(target).collect();
+        let pools = vec![Arc::new(Pools::new(targets.clone(), trust))];
+        let (upstreams, offered) = (rulebook.upstreams.clone(), rulebook.providers.clone());
+        Ok(Self { pools, providers, targets, upstreams, offered, trust: trust.clone() })
+    }
+
     /// Makes connections to the same backends for a thread that does not serve; what is under way counts together.
     #[must_use]
     pub fn more_pools(&self) -> Pools<Body> {
         Pools::new(self.targets.clone(), &self.trust)
     }
 
-    /// Gives what `rulebook` needs: this, if nothing of it has changed.
+    /// Gives what `rulebook` needs under `trust`: this, if nothing of it has changed.
     ///
     /// # Errors
     /// As of [`Reach::prepare`].
-    pub fn renew(self: &Arc<Self>, config: &Config, rulebook: &Rulebook) -> Result<Arc<Self>, UrlError> {
-        if self.upstreams == rulebook.upstreams && self.offered == rulebook.providers {
+    pub fn renew(self: &Arc<Self>, config: &Config, rulebook: &Rulebook, trust: &Trust) -> Result<Arc<Self>, UrlError> {
+        if self.upstreams == rulebook.upstreams && self.offered == rulebook.providers && self.trust.is(trust) {
             return Ok(Arc::clone(self));
         }
-        Self::prepare(config, rulebook, self.trust.clone(), self.pools.len()).map(Arc::new)
+        Self::prepare(config, rulebook, trust.clone(), self.pools.len()).map(Arc::new)
     }
 }

@@ -3,26 +3,26 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as flag;
 
 use crate::assemble::Assembled;
-use crate::chore;
-use crate::config::Config;
+use crate::desk::{Cause, Wish};
 use crate::house::House;
 use crate::listen::{self, Listener};
-use crate::load::{addressed, allowed, load};
-use crate::stack::Stack;
+use crate::{chore, reload};
 
 /// A gateway that serves; it stops when told, or when dropped.
 #[derive(Debug)]
 pub struct Running {
     stop: flag::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    attending: Option<Attending>,
 }
 
-/// Starts the serving threads, and the one that goes round the chores.
+/// Starts the serving threads, the one that goes round the chores, and the one that reloads.
 ///
 /// # Errors
 /// A thread or runtime that cannot be made.
@@ -36,6 +36,7 @@ pub fn start(assembled: &mut Assembled) -> std::io::Result<Running> {
         runtime.shutdown_background();
     };
     running.threads.push(std::thread::Builder::new().name("qaqpa-chores".to_owned()).spawn(go_round)?);
+    running.attending = Some(attend(assembled, Some(assembled.look_every))?);
     Ok(running)
 }
 
@@ -45,7 +46,7 @@ pub fn start(assembled: &mut Assembled) -> std::io::Result<Running> {
 /// As of [`start`].
 pub fn serve(assembled: &mut Assembled) -> std::io::Result<Running> {
     let (stop, told) = flag::channel(false);
-    let mut running = Running { stop, threads: Vec::new() };
+    let mut running = Running { stop, threads: Vec::new(), attending: None };
     for worker in 0..assembled.workers {
         let mut sockets: Vec<(Arc<Listener>, TcpListener)> = Vec::new();
         for (listener, bound) in &mut assembled.listeners {
@@ -76,10 +77,10 @@ async fn worker_life(sockets: Vec<(Arc<Listener>, TcpListener)>, worker: usize, 
 }
 
 /// How often a stopping thread looks whether its connections have ended.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How long a stopping thread waits for connections: as long as they get to drain, and a little more.
-const DRAIN_MAX: std::time::Duration = std::time::Duration::from_secs(12);
+const DRAIN_MAX: Duration = Duration::from_secs(12);
 
 async fn drained(listeners: &[Arc<Listener>]) {
     let until = tokio::time::Instant::now() + DRAIN_MAX;
@@ -97,6 +98,7 @@ impl Running {
     fn end(&mut self) {
         // Nobody listening any more means the threads have ended already.
         let _ = self.stop.send(true);
+        drop(self.attending.take());
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -109,31 +111,29 @@ impl Drop for Running {
     }
 }
 
-/// Loads policies and contracts anew and swaps them in; on any fault the running ones stay.
+/// The thread that attends to wishes to reload; it ends when dropped, after the reload it is at.
+#[derive(Debug)]
+pub struct Attending {
+    house: Arc<House>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts it; without `every` it looks round for nobody.
 ///
 /// # Errors
-/// The faults, rendered; nothing has changed then.
-pub fn reload(config: &Config, house: &Arc<House>, stack: &arc_swap::ArcSwap<Stack>) -> Result<u64, String> {
-    let running = stack.load_full();
-    let number = running.generation().number + 1;
-    let renewed = load(&config.policies, &config.contracts, allowed(config), number, house.clock.now())
-        .and_then(|loaded| addressed(&loaded.generation.rulebook, config).map(|()| loaded.generation))
-        .map_err(|findings| findings.render(false))
-        .and_then(|generation| {
-            let reach =
-                running.reach().renew(config, &generation.rulebook).map_err(|error| format!("error: {error}\n"))?;
-            Ok(Stack::build(house, Arc::new(generation), reach))
-        });
-    match renewed {
-        Ok(renewed) => {
-            stack.store(Arc::new(renewed));
-            tracing::info!("policy generation {number} decides from now on");
-            Ok(number)
-        }
-        Err(text) => {
-            house.metrics.reload_rejected();
-            tracing::error!("the reload was refused, generation {} stays: {text}", number - 1);
-            Err(text)
+/// A thread that cannot be made.
+pub fn attend(assembled: &Assembled, every: Option<Duration>) -> std::io::Result<Attending> {
+    let (house, reloader) = (Arc::clone(&assembled.house), Arc::clone(&assembled.reloader));
+    let life = move || reload::attend(&reloader, &house.desk, every);
+    let thread = std::thread::Builder::new().name("qaqpa-reload".to_owned()).spawn(life)?;
+    Ok(Attending { house: Arc::clone(&assembled.house), thread: Some(thread) })
+}
+
+impl Drop for Attending {
+    fn drop(&mut self) {
+        self.house.desk.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }
@@ -157,15 +157,14 @@ impl Wishes {
     }
 
     /// Waits for the wish to stop (SIGINT, SIGTERM) and reloads on SIGHUP meanwhile.
-    pub async fn until_stop(&mut self, config: &Config, assembled: &Assembled) {
+    pub async fn until_stop(&mut self, assembled: &Assembled) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
                 _ = self.hangup.recv() => {
-                    // Off this thread: serving threads never wait for a load.
-                    let (config, house, stack) = (config.clone(), Arc::clone(&assembled.house), Arc::clone(&assembled.stack));
-                    let _ = tokio::task::spawn_blocking(move || reload(&config, &house, &stack)).await;
+                    // A full desk means that a reload is about to begin anyway.
+                    let _ = assembled.house.desk.ask(Wish { by: Cause::Signal, policies: None, tell: None });
                 }
             }
         }

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use crate::jose::constant_time_eq;
-use crate::peer::PeerCertificate;
+use crate::peer::{ChainVerdict, PeerCertificate};
 use crate::proof::VerifiedProof;
+use crate::rulebook::ClientAuthentication;
 use crate::token::{Confirmation, Scheme, TokenError, VerifiedToken};
 
 /// A token in the hands of the one it was issued to; made only by [`bind`].
@@ -19,6 +20,24 @@ impl BoundToken {
     pub fn token(&self) -> &VerifiedToken {
         &self.0
     }
+}
+
+/// Checks that the certificate of a connection is vouched for as far as its client needs that.
+///
+/// A client that goes by its certificate needs one that the authorities vouch for now, with a token of yesterday too; and
+/// nobody may come with one that was taken back, whatever it is for.
+///
+/// # Errors
+/// [`TokenError::Unvouched`].
+pub fn vouched(client: &ClientAuthentication, certificate: Option<&PeerCertificate>) -> Result<(), TokenError> {
+    let fine = match (client, certificate.map(PeerCertificate::verdict)) {
+        (_, Some(ChainVerdict::Revoked)) | (ClientAuthentication::TlsClientAuth { .. }, Some(ChainVerdict::Unverified)) => {
+            false
+        }
+        // Without any certificate the binding of the token decides.
+        (_, Some(ChainVerdict::Verified(_)) | None) | (ClientAuthentication::PrivateKeyJwt(_), _) => true,
+    };
+    if fine { Ok(()) } else { Err(TokenError::Unvouched) }
 }
 
 /// Checks that the sender holds what the token is bound to.
@@ -54,4 +73,30 @@ pub fn bind(
         }
     }
     Ok(BoundToken(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::KeySet;
+
+    fn shown(verdict: ChainVerdict) -> PeerCertificate {
+        PeerCertificate::from_handshake([7; 32], vec![], verdict)
+    }
+
+    #[test]
+    fn who_goes_by_a_certificate_needs_one_that_is_vouched_for() {
+        let by_certificate = ClientAuthentication::TlsClientAuth { san_dns: "app.example".into() };
+        let by_key = ClientAuthentication::PrivateKeyJwt(KeySet::default());
+        let verified = shown(ChainVerdict::Verified(Arc::from("ca")));
+        for (verdict, certificate, key) in [
+            (Some(&shown(ChainVerdict::Revoked)), false, false),
+            (Some(&shown(ChainVerdict::Unverified)), false, true),
+            (Some(&verified), true, true),
+            (None, true, true),
+        ] {
+            assert_eq!(vouched(&by_certificate, verdict).is_ok(), certificate, "{verdict:?}");
+            assert_eq!(vouched(&by_key, verdict).is_ok(), key, "{verdict:?}");
+        }
+    }
 }

@@ -108,6 +108,10 @@ pub enum Code {
     BackendTimeout,
     /// The request's own time was over before its work began.
     DeadlineExceeded,
+    /// What an administrator wants to be in force cannot be: its texts have faults.
+    ReloadRefused,
+    /// A change of the policy set may not be made, or not by this administrator.
+    ChangeRefused,
     /// A defect of ours.
     Internal,
 }

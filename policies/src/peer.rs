@@ -10,6 +10,8 @@ pub enum ChainVerdict {
     Verified(Arc<str>),
     /// Possession of the key was proven, nothing else.
     Unverified,
+    /// The authority that vouched for it has taken that back.
+    Revoked,
 }
 
 /// A certificate whose key the peer of this very connection has proven to hold (RFC 8705).

@@ -75,6 +75,9 @@ pub enum TokenError {
     /// It is bound to another key or certificate than the one shown.
     #[error("the access token is bound to another key or certificate")]
     WrongHolder,
+    /// Its holder goes by a certificate that is not vouched for any more.
+    #[error("the certificate is not vouched for any more")]
+    Unvouched,
 }
 
 impl TokenError {
@@ -85,7 +88,7 @@ impl TokenError {
             TokenError::UnknownScheme => Code::TokenMissing,
             TokenError::Malformed => Code::TokenMalformed,
             TokenError::Expired => Code::TokenExpired,
-            TokenError::WrongScheme | TokenError::WrongHolder => Code::TokenBindingFailed,
+            TokenError::WrongScheme | TokenError::WrongHolder | TokenError::Unvouched => Code::TokenBindingFailed,
             TokenError::ProofMissing => Code::ProofInvalid,
             TokenError::Jws(_)
             | TokenError::WrongType

@@ -43,6 +43,12 @@ impl Trust {
         Self::build(roots, identity)
     }
 
+    /// Tells whether this is the same trust, read at the same time.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Returns the TLS configuration that asks for this one protocol by ALPN.
     pub(crate) fn config(&self, protocol: &[u8]) -> Arc<ClientConfig> {
         let mut config = ClientConfig::clone(&self.0);

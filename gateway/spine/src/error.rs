@@ -58,7 +58,7 @@ pub struct Answer {
 
 /// What every code is answered with.
 #[rustfmt::skip]
-static ANSWERS: [(Code, Answer); 50] = [
+static ANSWERS: [(Code, Answer); 52] = [
     (Code::HeaderRefused, fixed(400, "header_refused", "A header is not allowed", Origin::Client, false, "invalid_request")),
     (Code::PathNotCanonical, fixed(400, "path_not_canonical", "The path is not canonical", Origin::Client, false, "invalid_request")),
     (Code::UnknownPath, fixed(404, "unknown_path", "There is no such operation", Origin::Client, false, "invalid_request")),
@@ -104,6 +104,8 @@ static ANSWERS: [(Code, Answer); 50] = [
     (Code::OauthUnauthorizedClient, fixed(400, "unauthorized_client", "The client may not do this", Origin::Client, false, "unauthorized_client")),
     (Code::OauthInvalidScope, fixed(400, "invalid_scope", "The scope is not allowed", Origin::Client, false, "invalid_scope")),
     (Code::OauthInvalidDpopProof, fixed(400, "proof_invalid", "The DPoP proof is not valid", Origin::Client, false, "invalid_dpop_proof")),
+    (Code::ReloadRefused, fixed(422, "reload_refused", "What stands in the files cannot be put in force", Origin::Client, false, "invalid_request")),
+    (Code::ChangeRefused, fixed(409, "change_refused", "The change cannot be made", Origin::Client, false, "invalid_request")),
     (Code::DependencyDown, fixed(503, "dependency_down", "A part of the gateway is out of reach", Origin::Gateway, true, "temporarily_unavailable")),
     (Code::BackendUnavailable, fixed(503, "backend_unavailable", "The backend cannot be reached", Origin::Upstream, true, "temporarily_unavailable")),
     (Code::BackendBroken, fixed(502, "backend_broken", "The backend's answer is not usable", Origin::Upstream, true, "server_error")),
@@ -179,6 +181,7 @@ struct More {
     step_up: Option<StepUpOffer>,
     accepted: Vec<String>,
     next: Option<String>,
+    members: Vec<(&'static str, Value)>,
 }
 
 /// Where a refusal is answered.
@@ -276,6 +279,13 @@ impl Rejection {
         self
     }
 
+    /// Adds a member of the problem document that its kind has alone (RFC 9457, 3.2).
+    #[must_use]
+    pub fn member(mut self, name: &'static str, value: Value) -> Self {
+        self.more().members.push((name, value));
+        self
+    }
+
     /// Returns the code.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -357,6 +367,9 @@ impl Rejection {
             }
             if let Some(next) = &more.next {
                 body.insert("next".into(), json!(next));
+            }
+            for (name, value) in &more.members {
+                body.insert((*name).to_owned(), value.clone());
             }
         }
         Value::Object(body)

@@ -57,7 +57,7 @@ pub const SECRETS_MAX_AGE: Duration = Duration::from_secs(60);
 pub struct Deliver {
     house: Arc<House>,
     stack: Arc<ArcSwap<Stack>>,
-    courier: Courier,
+    courier: Arc<ArcSwap<Courier>>,
     targets: Option<Targets>,
     under_way: JoinSet<()>,
     // Whose events the tasks carry.
@@ -68,6 +68,8 @@ pub struct Deliver {
 #[derive(Debug)]
 struct Targets {
     generation: Arc<Generation>,
+    // How many reloads there were: secrets that were replaced count from the next one on.
+    reloads: u64,
     read: Timestamp,
     by_client: Arc<HashMap<ClientId, Arc<Target>>>,
 }
@@ -83,7 +85,7 @@ struct Target {
 impl Deliver {
     /// Makes the chore; `courier` goes where the operator allows, and believes whom the operator trusts.
     #[must_use]
-    pub fn new(house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>, courier: Courier) -> Self {
+    pub fn new(house: &Arc<House>, stack: &Arc<ArcSwap<Stack>>, courier: Arc<ArcSwap<Courier>>) -> Self {
         let (house, stack) = (Arc::clone(house), Arc::clone(stack));
         Self { house, stack, courier, targets: None, under_way: JoinSet::new(), busy: HashMap::new() }
     }
@@ -109,7 +111,7 @@ impl Deliver {
         }
         let now = self.house.clock.now();
         let targets = Arc::clone(&self.targets(now).by_client);
-        let courier = self.courier.clone();
+        let courier = Courier::clone(&self.courier.load());
         let busy: HashSet<&ClientId> = self.busy.values().collect();
         let room = ENDPOINTS_MAX.saturating_sub(busy.len()).min(EVENTS_MAX);
         let idle: Vec<ClientId> = targets.keys().filter(|client| !busy.contains(client)).cloned().collect();
@@ -143,14 +145,17 @@ impl Deliver {
     fn targets(&mut self, now: Timestamp) -> &Targets {
         let stack = self.stack.load();
         let generation = stack.generation();
+        let reloads = self.house.desk.reloads();
         let old = self.targets.take();
         let fresh = |known: &Targets| {
-            Arc::ptr_eq(&known.generation, generation) && now >= known.read && now < known.read + SECRETS_MAX_AGE
+            let same = Arc::ptr_eq(&known.generation, generation) && known.reloads == reloads;
+            same && now >= known.read && now < known.read + SECRETS_MAX_AGE
         };
         let renewed = match old {
             Some(known) if fresh(&known) => known,
             _ => {
-                Targets { generation: Arc::clone(generation), read: now, by_client: Arc::new(targets(generation, now)) }
+                let by_client = Arc::new(targets(generation, now));
+                Targets { generation: Arc::clone(generation), reloads, read: now, by_client }
             }
         };
         self.targets.insert(renewed)

@@ -35,7 +35,7 @@ pub(super) fn run(path: &Path) -> u8 {
             let (door, external) = (listener.entrance.door.word(), &listener.entrance.external);
             tracing::info!("listener {door} is open on {} as {external}", bound.address);
         }
-        wishes.until_stop(&config, &assembled).await;
+        wishes.until_stop(&assembled).await;
         tracing::info!("stopping: no new connections, requests under way may end");
         running.stop();
         Ok(())

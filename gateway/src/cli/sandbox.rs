@@ -96,7 +96,7 @@ async fn life(arguments: &SandboxArguments) -> Result<bool, Failure> {
     let text = serde_json::to_vec_pretty(&tells).map_err(|error| error.to_string())?;
     write_private(&path, &text).map_err(|outage| format!("error: {}", outage.cause))?;
     let ended = tokio::select! {
-        () = wishes.until_stop(&config, &assembled) => {
+        () = wishes.until_stop(&assembled) => {
             if !arguments.tour {
                 say("\nStopping: requests under way may end.\n");
             }

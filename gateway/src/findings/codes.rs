@@ -21,6 +21,11 @@ pub const CODES: &[Explanation] = &[
         "A contract cannot be read, or describes something that this gateway cannot hold anybody to. Nothing of the set is applied. `qaqpa contract check` looks at contracts alone.",
     ),
     code(
+        "C0002",
+        "contract remarkable",
+        "A contract loads, but says something that its author may not mean: an operation nobody can expose, two that no request can tell apart, a key that means nothing.",
+    ),
+    code(
         "G0001",
         "cannot be read",
         "A file or folder that was named is missing, is not text in UTF-8, or may not be read by this user.",
@@ -45,6 +50,11 @@ pub const CODES: &[Explanation] = &[
         "G0006",
         "certificate ends",
         "A certificate is over or ends within 30 days. Put the new one into the same file; a running gateway takes it without a restart.",
+    ),
+    code(
+        "G0007",
+        "files do not rest",
+        "Files of contracts or policies changed each time they were read. Write a new file beside the old one and move it into place.",
     ),
     code("P0120", "listener without TLS", "A listener that asks for client certificates needs `tls`."),
     code(

@@ -84,6 +84,9 @@ impl Authenticate {
             Rejection::new(error.code(), "The token is not bound to the key or certificate that was shown.")
                 .because(&error)
         })?;
+        binding::vouched(&client.authentication, certificate).map_err(|error| {
+            Rejection::new(error.code(), "The certificate that was shown is not accepted any more.").because(&error)
+        })?;
         Ok(Identified::proven(routed, Caller::Bound { client, token }, None, proof))
     }
 
@@ -140,6 +143,8 @@ impl Authenticate {
                     .map_err(|error| refuse(&error))?
             }
         };
+        binding::vouched(&client.authentication, routed.peer.certificate.as_deref())
+            .map_err(|error| refuse(&grant::GrantError::WrongCertificate).because(error))?;
         let proof = match routed.head.headers.contains_key("dpop") {
             true => Some(self.proof(&routed, &client.id, None).await?),
             false => None,
@@ -152,7 +157,8 @@ impl Authenticate {
         let provider =
             routed.matched().parameter("provider").and_then(|id| ProviderId::parse(id).ok()).ok_or_else(refuse)?;
         let raw = self.read_early(&mut routed, CALLBACK_BYTES_MAX).await?;
-        let secret = self.house.webhook_secrets.get(&provider).ok_or_else(refuse)?;
+        let secret = self.house.secrets.load();
+        let secret = secret.webhooks.get(&provider).ok_or_else(refuse)?;
         let header =
             |name: &str| routed.head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (id, timestamp, signatures) =
@@ -180,7 +186,8 @@ impl Authenticate {
         if scheme != Scheme::Bearer {
             return Err(missing());
         }
-        let administrator = admin::identify(&self.house.administrators, bearer.expose()).map_err(|_| missing())?;
+        let secrets = self.house.secrets.load();
+        let administrator = admin::identify(&secrets.administrators, bearer.expose()).map_err(|_| missing())?;
         Ok(Identified::proven(routed, Caller::Administrator(administrator), None, None))
     }
 

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use policies::peer::{Peer, PeerCertificate};
+use policies::peer::Peer;
 use spine::body::{Body, BodyFailure};
 use spine::stage::Arrived;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,6 +26,7 @@ use super::io::WatchedIo;
 use super::limits::ConnectionLimits;
 use super::listener::Listener;
 use super::pace::Paced;
+use super::tls::Shown;
 use super::watch::{Busy, Over, Watch};
 
 /// How often a connection's time-outs are looked at, at most.
@@ -33,6 +34,21 @@ const LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// How long requests under way may still take when a connection is asked to end.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// The other end of a connection.
+struct Known {
+    address: IpAddr,
+    shown: Option<Shown>,
+}
+
+impl Known {
+    /// Tells who it is for one request: what its certificate is worth may have changed since the last one.
+    fn now(&self, listener: &Listener) -> Peer {
+        let (tls, shown) = (listener.tls.as_ref(), self.shown.as_ref());
+        let certificate = tls.zip(shown).map(|(tls, shown)| tls.judge(shown, listener.house.clock.now()));
+        Peer { address: self.address, certificate }
+    }
+}
 
 /// Serves a connection until it ends.
 pub(super) async fn run(
@@ -43,10 +59,11 @@ pub(super) async fn run(
     stop: flag::Receiver<bool>,
 ) {
     let Some(tls) = &listener.tls else {
-        let peer = Peer { address: peer, certificate: None };
+        let peer = Known { address: peer, shown: None };
         return http1(listener, stream, peer, worker, Watch::start(Instant::now()), stop).await;
     };
-    let handshake = tokio::time::timeout(listener.limits.handshake, tls.acceptor().accept(stream));
+    let stand = tls.stand();
+    let handshake = tokio::time::timeout(listener.limits.handshake, stand.acceptor().accept(stream));
     let stream = match handshake.await {
         Ok(Ok(stream)) => stream,
         Ok(Err(_)) => return listener.house.metrics.closed("handshake"),
@@ -55,9 +72,11 @@ pub(super) async fn run(
     // What the handshake took has a limit of its own.
     let watch = Watch::start(Instant::now());
     let session = stream.get_ref().1;
-    let certificate: Option<PeerCertificate> = tls.peer(session.peer_certificates(), listener.house.clock.now());
+    let shown = stand.shown(session.peer_certificates(), listener.house.clock.now());
     let h2 = session.alpn_protocol() == Some(b"h2");
-    let peer = Peer { address: peer, certificate: certificate.map(Arc::new) };
+    let peer = Known { address: peer, shown };
+    // What a renewed door no longer stands on is not kept for as long as this connection.
+    drop(stand);
     if h2 {
         http2(listener, stream, peer, worker, watch, stop).await;
     } else {
@@ -68,7 +87,7 @@ pub(super) async fn run(
 async fn http1<S>(
     listener: &Arc<Listener>,
     stream: S,
-    peer: Peer,
+    peer: Known,
     worker: usize,
     watch: Watch,
     stop: flag::Receiver<bool>,
@@ -90,7 +109,7 @@ async fn http1<S>(
 async fn http2<S>(
     listener: &Arc<Listener>,
     stream: S,
-    peer: Peer,
+    peer: Known,
     worker: usize,
     watch: Watch,
     stop: flag::Receiver<bool>,
@@ -99,9 +118,9 @@ async fn http2<S>(
 {
     let limits = listener.limits;
     let io = TokioIo::new(WatchedIo::new(stream, None, limits.write_stall));
-    let (owner, seen) = (Arc::clone(listener), watch.clone());
+    let (owner, peer, seen) = (Arc::clone(listener), Arc::new(peer), watch.clone());
     let service = service_fn(move |request| {
-        let (listener, peer, watch) = (Arc::clone(&owner), peer.clone(), seen.clone());
+        let (listener, peer, watch) = (Arc::clone(&owner), Arc::clone(&peer), seen.clone());
         async move { serve(&listener, request, &peer, worker, &watch).await }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
@@ -169,7 +188,7 @@ fn look(limits: &ConnectionLimits) -> Duration {
 async fn serve(
     listener: &Arc<Listener>,
     request: Request<Incoming>,
-    peer: &Peer,
+    peer: &Known,
     worker: usize,
     watch: &Watch,
 ) -> Result<Response<Watched>, Infallible> {
@@ -182,7 +201,7 @@ async fn serve(
             Body::stream(Box::pin(Paced::new(incoming, limits.body_window, limits.body_bytes_min)))
         }
     });
-    let arrived = Arrived { request, peer: peer.clone(), entrance: Arc::clone(&listener.entrance), worker };
+    let arrived = Arrived { request, peer: peer.now(listener), entrance: Arc::clone(&listener.entrance), worker };
     let called = listener.stack.load().answer(arrived);
     let reply = called.await?;
     Ok(reply.map(|body| Watched { body, _busy: busy }))

@@ -4,6 +4,7 @@ mod connection;
 mod io;
 pub mod limits;
 mod listener;
+pub mod material;
 mod pace;
 pub mod tls;
 mod watch;

@@ -14,6 +14,7 @@ pub mod wire;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::clock::Clock;
@@ -22,7 +23,8 @@ use gateway::assemble::{Assembled, assemble};
 use gateway::cli::SandboxArguments;
 use gateway::cli::sandbox::{Failure, Prepared, prepare};
 use gateway::config::{self, Config};
-use gateway::run::{self, Running};
+use gateway::desk::{Cause, Outcome};
+use gateway::run::{self, Attending, Running};
 use gateway::unready::AssemblyError;
 use http::{Request, Version};
 use http_body_util::Full;
@@ -68,6 +70,8 @@ pub struct World {
     kind: Kind,
     assembled: Option<Assembled>,
     running: Option<Running>,
+    // Answers administrators who wish for a reload; looks at files only when the scenario has it look.
+    attending: Option<Attending>,
     prepared: Option<Prepared>,
     config: Config,
     clock: Clock,
@@ -129,10 +133,12 @@ impl World {
                 } else {
                     Some(run::serve(&mut assembled).unwrap())
                 };
+                let attending = Some(run::attend(&assembled, None).unwrap());
                 Ok(Self {
                     kind: rest.kind,
                     assembled: Some(assembled),
                     running,
+                    attending,
                     prepared: Some(prepared),
                     config,
                     clock,
@@ -150,6 +156,7 @@ impl World {
         if let Some(running) = self.running.take() {
             tokio::task::spawn_blocking(move || running.stop()).await.unwrap();
         }
+        self.attending = None;
         self.assembled().house.audit.flush().await.unwrap();
         self.assembled = None;
         self.prepared.take().unwrap().stop().await;
@@ -239,7 +246,19 @@ impl World {
     /// # Errors
     /// What the operator would read.
     pub fn reload(&self) -> Result<u64, String> {
-        run::reload(&self.config, &self.assembled().house, &self.assembled().stack)
+        let outcome = self.read_again();
+        outcome.refused.as_ref().map_or(Ok(outcome.generation), |refused| Err(refused.text.clone()))
+    }
+
+    /// Does the same and tells all that became of it.
+    pub fn read_again(&self) -> Arc<Outcome> {
+        let mut reloader = self.assembled().reloader.lock().unwrap();
+        reloader.reload(&Cause::Signal, None)
+    }
+
+    /// Has the gateway look once at its files and at the time, as it does by itself each second.
+    pub fn look(&self) {
+        self.assembled().reloader.lock().unwrap().look();
     }
 
     /// Has every chore done once: what is due at the world's time.
@@ -412,6 +431,7 @@ fn configuration(text: &str, setup: &Setup) -> String {
 
 impl Drop for World {
     fn drop(&mut self) {
+        drop(self.attending.take());
         let Some(running) = self.running.take() else { return };
         if std::thread::panicking() {
             // Connections that the broken scenario left open would make its end wait.

@@ -59,14 +59,11 @@ struct Machine {
 impl Machine {
     fn doors(&mut self, config: &Config) {
         for door in [Some(&config.api), config.mtls_api.as_ref(), Some(&config.admin)].into_iter().flatten() {
-            let Some(tls) = &door.tls else { continue };
-            let opened = match &door.client_authorities {
-                Some(authorities) => TlsDoor::open_asking(&tls.certificate, &tls.key, authorities),
-                None => TlsDoor::open(&tls.certificate, &tls.key),
-            };
-            match opened {
-                Ok(_) => self.certificate(&tls.certificate),
-                Err(error) => self.tell(CERTIFICATE, &tls.certificate, &error.to_string()),
+            let Some(files) = door.door_files() else { continue };
+            let certificate = files.certificate.clone();
+            match TlsDoor::open(files, self.now) {
+                Ok(_) => self.certificate(&certificate),
+                Err(error) => self.tell(CERTIFICATE, &certificate, &error.to_string()),
             }
         }
     }

@@ -60,6 +60,8 @@ async fn a_request_under_way_ends_on_the_generation_it_began_with(kind: Kind) {
 async fn a_generation_is_counted_told_and_recorded(kind: Kind) {
     let world = World::start(kind).await;
     for number in 2..=4 {
+        let plan = format!("plan-{number}: {{limits: [{{per: client, rate: 1/s, burst: 1}}]}}");
+        world.write_policy("more.yaml", &format!("qaqpa: v1\nplans:\n  {plan}\n"));
         assert_eq!(world.reload(), Ok(number));
         assert_eq!(administrator::generation(&world).await, number);
         let metrics = administrator::metrics(&world).await;
@@ -74,6 +76,8 @@ async fn a_generation_is_counted_told_and_recorded(kind: Kind) {
     assert!(metrics.contains("\nqaqpa_config_generation 4\n"), "{metrics}");
     assert!(metrics.contains("\nqaqpa_config_rejected_total 1\n"), "{metrics}");
     std::fs::remove_file(world.file("policies/broken.yaml")).unwrap();
+    assert_eq!(world.reload(), Ok(4), "the same texts are the same generation");
+    world.write_policy("more.yaml", "qaqpa: v1\n");
     assert_eq!(world.reload(), Ok(5));
 }
 
