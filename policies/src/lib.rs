@@ -26,6 +26,7 @@ pub mod network;
 pub mod once;
 pub mod peer;
 pub mod proof;
+pub mod rehearse;
 pub mod result;
 pub mod rule;
 pub mod rulebook;
