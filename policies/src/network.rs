@@ -236,6 +236,12 @@ impl AddressRange {
             .then_some(range)
     }
 
+    /// Returns its first address.
+    #[must_use]
+    pub fn first(&self) -> IpAddr {
+        self.address
+    }
+
     /// Tells whether an address is in it; an IPv4 address that is written as IPv6 is the IPv4 one.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

@@ -110,6 +110,7 @@ impl<'t> Scene<'t> {
         let remembrance = Remembrance::own();
         let rate = Rate { count: NonZeroU32::MIN.saturating_add(PER_PEER), per: Duration::from_secs(1) };
         let house = House {
+            changes: None,
             issuer: ISSUER.to_owned(),
             mtls_external: Some(MTLS.to_owned()),
             keyring: stage.keyring.clone(),
