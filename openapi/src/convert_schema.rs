@@ -97,11 +97,10 @@ pub(crate) fn schema(node: &mut Node, findings: &mut Findings) {
 
 /// Notes where a reference leads; false where nothing else of the schema counts.
 fn reference(node: &mut Node, findings: &mut Findings) -> bool {
-    let Some(Kind::Text(text)) = get_mut(node, "$ref").map(Node::kind_mut) else {
+    let Some(text) = node.get("$ref").and_then(Node::text) else {
         return true;
     };
-    *text = text.replace("/$defs/", "/x-defs/");
-    findings.references.push((text.clone(), What::Schema));
+    findings.references.push((text.to_owned(), What::Schema));
     let judges = |entry: &Entry| !BESIDE.contains(&entry.key.as_str()) && !entry.key.starts_with("x-");
     if !node.entries().iter().any(judges) {
         retain(node, |key| key == "$ref");
@@ -455,7 +454,7 @@ mod tests {
             ("{type: string, contentMediaType: text/html}", "{type: string}"),
             ("{$ref: '#/x', description: d}", "{$ref: '#/x'}"),
             ("{$ref: '#/x', maxLength: 3}", "{maxLength: 3, allOf: [{$ref: '#/x'}]}"),
-            ("{$ref: '#/x/$defs/y', $comment: c}", "{$ref: '#/x/x-defs/y'}"),
+            ("{$ref: '#/x/$defs/y', $comment: c}", "{$ref: '#/x/$defs/y'}"),
             ("{$defs: {y: {const: 1}}}", "{x-defs: {y: {enum: [1]}}}"),
             ("{unevaluatedProperties: false}", "{additionalProperties: false}"),
             ("{unevaluatedProperties: false, additionalProperties: true}", "{additionalProperties: true}"),

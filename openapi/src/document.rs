@@ -155,7 +155,8 @@ impl Node {
         pointer.split('/').skip(1).try_fold(self, |node, token| match &mut node.kind {
             Kind::Map(entries) => {
                 let key = token.replace("~1", "/").replace("~0", "~");
-                entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
+                let is_meant = |entry: &&mut Entry| entry.key == key || (key == "$defs" && entry.key == "x-defs");
+                entries.iter_mut().find(is_meant).map(|entry| &mut entry.value)
             }
             Kind::List(items) => token.parse::<usize>().ok().and_then(|index| items.get_mut(index)),
             _ => None,
@@ -166,6 +167,8 @@ impl Node {
     fn step(&self, token: &str) -> Option<&Node> {
         match &self.kind {
             Kind::Map(_) if token.contains('~') => self.get(&token.replace("~1", "/").replace("~0", "~")),
+            // Conversion gives this place a name that 3.0 leaves alone; references keep the old one.
+            Kind::Map(_) if token == "$defs" => self.get(token).or_else(|| self.get("x-defs")),
             Kind::Map(_) => self.get(token),
             Kind::List(items) => token.parse::<usize>().ok().and_then(|index| items.get(index)),
             _ => None,

@@ -108,6 +108,16 @@ impl Faults {
         keep(&mut self.warnings, warning);
     }
 
+    /// Takes over what was found before.
+    pub(crate) fn take_over(&mut self, (found, warnings): (&[Fault], &[Fault])) {
+        for fault in found {
+            keep(&mut self.found, fault.clone());
+        }
+        for warning in warnings {
+            keep(&mut self.warnings, warning.clone());
+        }
+    }
+
     /// How many were found so far.
     pub(crate) fn count(&self) -> usize {
         self.found.len()

@@ -117,6 +117,9 @@ impl<'d> Reader<'d> {
             self.references_below(root, &mut files);
             next += 1;
         }
+        for part in files.iter().skip(1) {
+            self.faults.take_over(self.library.faults(*part));
+        }
     }
 
     fn references_below(&mut self, node: &'d Node, files: &mut Vec<u16>) {
