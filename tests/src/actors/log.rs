@@ -7,6 +7,7 @@ use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 /// A log in memory.
 #[derive(Debug, Clone, Default)]
@@ -29,8 +30,19 @@ impl Log {
     /// Begins to hear what this thread logs at the levels of `filter`, for example `warn,gateway=trace`.
     #[must_use]
     pub fn listen(&self, filter: &str) -> Listening {
+        self.hear(filter, FmtSpan::NONE)
+    }
+
+    /// The same, and each span with its fields when it begins.
+    #[must_use]
+    pub fn listen_to_spans(&self, filter: &str) -> Listening {
+        self.hear(filter, FmtSpan::NEW)
+    }
+
+    fn hear(&self, filter: &str, spans: FmtSpan) -> Listening {
         let filter = EnvFilter::try_new(filter).unwrap();
-        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(self.clone()).finish();
+        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_span_events(spans).with_ansi(false);
+        let subscriber = subscriber.with_writer(self.clone()).finish();
         let other = Dispatch::new(tracing_subscriber::registry());
         Listening { _guard: tracing::subscriber::set_default(subscriber), _other: other }
     }

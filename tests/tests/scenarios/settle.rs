@@ -593,7 +593,7 @@ fn deed(world: &World) -> impl Refine<Claimed, Out = Reply> {
     let house = Arc::clone(&world.assembled().house);
     let stack = world.assembled().stack.load();
     let (generation, reach) = (Arc::clone(stack.generation()), Arc::clone(stack.reach()));
-    then(Assess(Arc::clone(&house)), RedactLayer.layer(Deed { house, generation, reach }))
+    then(Assess(Arc::clone(&house)), RedactLayer(Arc::clone(&house)).layer(Deed { house, generation, reach }))
 }
 
 async fn a_payment_whose_lease_is_over_is_not_sent(kind: Kind) {
