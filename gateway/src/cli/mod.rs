@@ -1,10 +1,13 @@
 //! The command line: what a person types, and what they get to read.
 
+mod administrator;
 mod audit;
 mod backup;
 mod call;
 mod check;
 pub mod client;
+mod contract;
+mod policies;
 mod process;
 mod restore;
 mod routes;
@@ -13,8 +16,10 @@ mod run;
 pub mod sandbox;
 mod story;
 mod terminal;
+mod test;
 mod told;
 mod tour;
+mod trace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,8 +77,20 @@ enum Command {
     },
     /// Check policies against the contracts; tell every problem with file, line, column and what was probably meant.
     Check(check::CheckArguments),
+    /// Run the cases that stand under `tests`, through the very stack that serves; nothing is opened, nothing is left.
+    ///
+    /// Tells what was expected and what came, with file and line, and which rules no case has hit.
+    Test(test::TestArguments),
+    /// Change the policies of a running gateway: propose, approve, roll back, read the history.
+    #[command(subcommand)]
+    Policies(policies::PoliciesCommand),
+    /// Look at contracts alone.
+    #[command(subcommand)]
+    Contract(contract::ContractCommand),
     /// List the exposed operations: scopes, roles, and the lines that say so.
     Routes(routes::RoutesArguments),
+    /// Tell the way of one call, described or recorded: what each stage decided, how long it took, and by which line.
+    Trace(trace::TraceArguments),
     /// Watch a fintech pay and be refused, step by step, against a running sandbox.
     Tour(TourArguments),
     /// Make one call as a sandbox client; token, proof and certificate are made for you.
@@ -111,7 +128,11 @@ pub fn main() -> ExitCode {
         Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::Run { config } => run::run(&config),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Policies(command) => policies::run(&command),
+        Command::Contract(command) => contract::run(&command),
         Command::Routes(arguments) => routes::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Tour(arguments) => tour(&arguments),
         Command::Call(arguments) => told(in_runtime(call::run(arguments))),
         Command::Audit(arguments) => audit::run(arguments),

@@ -9,6 +9,8 @@ mod call;
 mod caller;
 mod cover;
 mod judge;
+pub mod kept;
+mod located;
 mod report;
 mod request;
 mod scene;
@@ -23,7 +25,7 @@ use adapters::entropy;
 use adapters::http::trust::Trust;
 use adapters::keys::{Keyring, Sealer};
 use policies::admin::{AdminEntry, AdminRole};
-use policies::case::{Case, Fixtures};
+use policies::case::{Case, Fixtures, Given};
 use policies::code::Outage;
 use policies::id::{AdminId, ClientId};
 use policies::jose::{KeySet, SignError, sha256};
@@ -33,6 +35,7 @@ use policies::time::Timestamp;
 
 pub use self::call::Outcome;
 pub use self::cover::{Coverage, Rule};
+pub use self::located::{Places, Seen};
 pub use self::report::{json, junit, text};
 
 use self::caller::Keys;
@@ -173,6 +176,14 @@ impl Trial {
             before = outcome.ok().and_then(|outcome| outcome.json);
         }
         Verdict { name: case.name.clone(), place: case.place.clone(), took: began.elapsed(), failures }
+    }
+
+    /// Makes one call on a house of its own.
+    ///
+    /// # Errors
+    /// If the call cannot be made at all.
+    pub async fn describe(&self, given: &Given, at: Timestamp) -> Result<Outcome, TrialError> {
+        self.call(&Scene::new(&self.stage, at), given, None).await
     }
 
     async fn repeated(

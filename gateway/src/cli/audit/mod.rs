@@ -3,7 +3,7 @@
 //! All but `erase` read files only, so they work while the gateway runs and when it does not.
 
 mod erase;
-mod find;
+pub(super) mod find;
 mod place;
 mod prove;
 mod show;

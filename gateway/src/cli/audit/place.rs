@@ -21,7 +21,7 @@ pub(super) struct Place {
 }
 
 /// Why a command ended without doing what it is for: its exit code, and a text for people.
-pub(super) struct Failed(pub(super) u8, pub(super) String);
+pub(in crate::cli) struct Failed(pub(in crate::cli) u8, pub(in crate::cli) String);
 
 impl From<String> for Failed {
     fn from(text: String) -> Self {
@@ -33,16 +33,6 @@ impl From<Outage> for Failed {
     fn from(outage: Outage) -> Self {
         Self(FAILED, format!("error: {outage}"))
     }
-}
-
-/// Replaces what a terminal would obey: a record is only text.
-pub(super) fn printable(text: &str) -> String {
-    // Besides control characters, those that turn the direction of text around.
-    let obeyed = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|letter| if obeyed(letter) { '\u{fffd}' } else { letter }).collect()
 }
 
 impl Place {
@@ -60,17 +50,5 @@ impl Place {
 
     pub(super) fn reader(&self) -> Result<Reader, Failed> {
         Ok(Reader::open(&self.trail()?)?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_terminal_would_obey_is_replaced() {
-        let bad = "a\u{1b}[2Jb\r\n\t\u{9b}1m\u{7f}\u{202e}c";
-        assert_eq!(printable(bad), "a\u{fffd}[2Jb\u{fffd}\u{fffd}\u{fffd}\u{fffd}1m\u{fffd}\u{fffd}c");
-        assert_eq!(printable("Дархан ₸ µs"), "Дархан ₸ µs");
     }
 }
