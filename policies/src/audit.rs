@@ -1,5 +1,6 @@
 //! What is written down of a request: facts and decisions, never a token, a body or a person's number.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::binding::BoundToken;
@@ -124,8 +125,12 @@ pub struct Facts {
     pub reports: Vec<RuleName>,
     /// How the backend's answer breaks the contract, if it does.
     pub answer: Option<AnswerFaults>,
+    /// The other end of the connection, of a client that has shown who it is.
+    pub peer: Option<IpAddr>,
     /// The amount that rules judged.
     pub amount: Option<Money>,
+    /// Where it stood in the body, a JSON pointer.
+    pub amount_at: Option<Arc<str>>,
     /// The identity result that came with the request.
     pub identity: Option<JudgedIdentity>,
     /// What names a person, sealed.

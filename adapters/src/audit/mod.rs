@@ -20,6 +20,7 @@ mod prune;
 mod queue;
 pub mod read;
 mod record;
+pub mod recorded;
 pub mod ship;
 #[cfg(test)]
 mod tamper;

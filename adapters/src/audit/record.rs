@@ -234,7 +234,11 @@ struct Wire<'a> {
     provider: Option<&'a str>,
     steps: Steps<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<Shown<std::net::IpAddr>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     amount: Option<Shown<policies::national::money::Money>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount_at: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     identity: Option<Identity<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -328,7 +332,9 @@ fn wire<'a>(record: &'a Record, limits: Option<&'a [Limit]>) -> Wire<'a> {
         administrator: facts.administrator.as_ref().map(policies::id::AdminId::as_str),
         provider: facts.provider.as_ref().map(policies::id::ProviderId::as_str),
         steps: Steps(&record.steps),
+        peer: facts.peer.map(Shown),
         amount: facts.amount.map(Shown),
+        amount_at: facts.amount_at.as_deref(),
         identity: facts.identity.as_ref().map(|identity| Identity {
             verification: identity.verification.as_str(),
             acr: &identity.acr,

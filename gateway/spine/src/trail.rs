@@ -1,5 +1,6 @@
 //! The trail of one request: what each stage decided, kept in memory until the end.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -124,9 +125,16 @@ impl Trail {
         state.fields.take().and_then(|fields| Some((state.operation.clone()?, fields)))
     }
 
-    /// Notes the amount that rules judged.
-    pub fn note_amount(&self, amount: Money) {
-        self.state().facts.amount = Some(amount);
+    /// Notes where a client called from.
+    pub fn note_peer(&self, peer: IpAddr) {
+        self.state().facts.peer = Some(peer);
+    }
+
+    /// Notes the amount that rules judged, and the JSON pointer at which it stood.
+    pub fn note_amount(&self, at: &str, amount: Money) {
+        let mut state = self.state();
+        state.facts.amount = Some(amount);
+        state.facts.amount_at = Some(Arc::from(at));
     }
 
     /// Notes the identity result that came with the request, without whom it is about.

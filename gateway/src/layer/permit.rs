@@ -23,6 +23,10 @@ impl Refine<Metered> for Permit {
 
 fn permit(metered: Metered) -> Result<Permitted, Rejection> {
     let peer = metered.peer.address;
+    if metered.caller().client().is_some() {
+        // Only of organisations: who else calls may be a person.
+        metered.trail.note_peer(peer);
+    }
     let permit = decide::permit(metered.policy(), metered.caller(), peer, metered.received).map_err(|denial| {
         let rejection = refused(&metered.trail, &denial);
         if denial.refusal.code() == Code::InsufficientScope {

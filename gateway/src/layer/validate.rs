@@ -92,9 +92,9 @@ async fn with_body(mut permitted: Permitted) -> Result<Sound, Rejection> {
     let value = operation.check_body(content_type, &raw).map_err(refuse)?;
     let facts = facts(&permitted, value.value())?;
     let digest = digest(&permitted, Some(value.value()).filter(|_| !raw.is_empty()))?;
-    if let Some((_, amount)) = facts.amounts.first() {
+    if let Some((at, amount)) = facts.amounts.first() {
         // The trail keeps it, so that a decision can be judged again.
-        permitted.trail.note_amount(*amount);
+        permitted.trail.note_amount(at, *amount);
     }
     Ok(Sound::checked(permitted, SoundBody::Checked { raw, value }, facts, digest))
 }
