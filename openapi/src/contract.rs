@@ -46,7 +46,8 @@ pub struct Report {
 pub fn check(sources: &[Source]) -> Result<Vec<Report>, Vec<Fault>> {
     let library = convert::library(sources)?;
     let report = |file: u16| {
-        let Reading { operations, mut faults, mut warnings } = description::read(&library, file, &mut Cache::default(), None);
+        let Reading { operations, mut faults, mut warnings } =
+            description::read(&library, file, &mut Cache::default(), None);
         let count = operations.len();
         let mut contract = Contract::default();
         let mut names = BTreeMap::new();
@@ -211,7 +212,10 @@ mod tests {
             ("openapi: 3.0\npaths: {}\n", "1:10 not a version of OpenAPI this gateway reads"),
             ("swagger: '2.0'\n", "1:1 `openapi` is missing"),
             ("- a\n", "1:1 `openapi` is missing"),
-            ("openapi: 3.0.3\ninfo: {title: T, version: '1'}\npaths: {}\nsecurty: []\n", "4:1 `securty` is not known here"),
+            (
+                "openapi: 3.0.3\ninfo: {title: T, version: '1'}\npaths: {}\nsecurty: []\n",
+                "4:1 `securty` is not known here",
+            ),
             (
                 "openapi: 3.0.3\ninfo:\n  title: [T]\npaths: {}\n",
                 "3:3 `info` is not OpenAPI 3.0: invalid type: sequence, expected a string",
@@ -322,8 +326,7 @@ mod tests {
             ("/a?b", "", "no request can have this path: the path has a character that is not allowed at byte 2"),
             ("/a/{x}.json", x, "a parameter of its path does not fill a whole segment"),
         ] {
-            let text =
-                format!("{HEAD}  '{template}':\n{parameters}    get:\n      operationId: a\n      {ANSWER}\n");
+            let text = format!("{HEAD}  '{template}':\n{parameters}    get:\n      operationId: a\n      {ANSWER}\n");
             let (obstacles, warnings) = open(&text);
             assert_eq!(obstacles, [Some(obstacle.to_owned())], "{template}");
             assert_eq!(warnings, [format!("5:3 {obstacle}")]);
@@ -503,7 +506,9 @@ mod tests {
     fn all_faults_come_at_once_in_order() {
         let bad = source(
             "b.yaml",
-            &format!("{HEAD}  /a:\n    get:\n      operationId: '?'\n      {ANSWER}\n    post:\n      operationId: 7\n      {ANSWER}\n"),
+            &format!(
+                "{HEAD}  /a:\n    get:\n      operationId: '?'\n      {ANSWER}\n    post:\n      operationId: 7\n      {ANSWER}\n"
+            ),
         );
         let worse = source("a.yaml", "a: [\n");
         let faults = Contract::load(&[bad, worse]).unwrap_err();

@@ -57,17 +57,8 @@ const BEYOND: [&str; 15] = [
 ];
 
 /// What may stand beside a reference without judging anything.
-const BESIDE: [&str; 9] = [
-    "$ref",
-    "title",
-    "description",
-    "summary",
-    "default",
-    "deprecated",
-    "example",
-    "examples",
-    "$comment",
-];
+const BESIDE: [&str; 9] =
+    ["$ref", "title", "description", "summary", "default", "deprecated", "example", "examples", "$comment"];
 
 /// Converts a schema, and those in it.
 pub(crate) fn schema(node: &mut Node, findings: &mut Findings) {
@@ -463,10 +454,7 @@ mod tests {
             ("{if: {const: 1}, then: {const: 2}}", "{allOf: [{anyOf: [{not: {enum: [1]}}, {enum: [2]}]}]}"),
             ("{if: {const: 1}, else: {const: 2}}", "{allOf: [{anyOf: [{enum: [1]}, {enum: [2]}]}]}"),
             ("{then: {const: 2}}", "{}"),
-            (
-                "{dependentRequired: {a: [b], c: []}}",
-                "{allOf: [{anyOf: [{not: {required: [a]}}, {required: [b]}]}]}",
-            ),
+            ("{dependentRequired: {a: [b], c: []}}", "{allOf: [{anyOf: [{not: {required: [a]}}, {required: [b]}]}]}"),
             ("{$schema: 'https://json-schema.org/draft/2020-12/schema'}", "{}"),
             ("{nullable: true, type: string}", "{type: string}"),
         ] {

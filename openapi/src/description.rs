@@ -12,8 +12,8 @@ use crate::path::CanonicalPath;
 use crate::reader::{NAME_BYTES_MAX, Reader, Scopes, is_name};
 use crate::router::segments;
 use crate::schema::Schemas;
-use crate::units::Cache;
 use crate::structure::{self, METHODS, is_version};
+use crate::units::Cache;
 use std::collections::BTreeSet;
 
 const SILENT: &str = "the contract does not say who may ask";
@@ -128,7 +128,10 @@ impl<'d> Reader<'d> {
             let count = 1 + nameless.count();
             self.faults.warn(
                 first.mark,
-                format!("{count} operations from here on have no `operationId`: this one is called `{}`", first.parts.id),
+                format!(
+                    "{count} operations from here on have no `operationId`: this one is called `{}`",
+                    first.parts.id
+                ),
                 "give each a name of its own: a derived one changes with the path",
             );
         }
@@ -232,11 +235,8 @@ impl<'d> Reader<'d> {
         );
         let method = entry.key.to_ascii_uppercase();
         let is_derived = node.get("operationId").is_none();
-        let id = if is_derived {
-            Some(derived::operation_id(&method, path.template))
-        } else {
-            self.operation_id(entry)
-        };
+        let id =
+            if is_derived { Some(derived::operation_id(&method, path.template)) } else { self.operation_id(entry) };
         let (security, unsaid) = self.security(entry);
         let parameters = self.parameters(path.item, path.names, entry);
         let body = node.get("requestBody").and_then(|body| self.body(body));

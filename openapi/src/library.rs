@@ -18,7 +18,8 @@ pub const CONTRACT_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Endings of files that only examples refer to: they are never read.
 const SHOWN: [&str; 8] = ["xml", "xsd", "wsdl", "txt", "csv", "html", "md", "svg"];
 
-const RELATIVE: &str = "paths count from the folder of the referring file, and lead to files that are read together with it";
+const RELATIVE: &str =
+    "paths count from the folder of the referring file, and lead to files that are read together with it";
 
 /// The files of one load, by their position.
 #[derive(Debug)]

@@ -71,7 +71,8 @@ impl<'d> Reader<'d> {
         while let Some(reference) = current.get("$ref") {
             let target = self.follow(reference, kind)?;
             if seen.contains(&target.name) {
-                self.faults.add(node.mark(), format!("the references from here go round in a circle, over {}", target.name));
+                self.faults
+                    .add(node.mark(), format!("the references from here go round in a circle, over {}", target.name));
                 return None;
             }
             if seen.len() >= REFERENCES_MAX {

@@ -63,9 +63,7 @@ pub(crate) fn check_part(kind: &str, node: &Node, faults: &mut Faults) {
     match kind {
         "pathItems" => path_item(node, faults),
         "parameters" => judge::<ReferenceOr<Parameter>>(node, "the parameter", faults),
-        "requestBodies" => {
-            content(node, faults) && judge::<ReferenceOr<RequestBody>>(node, "the request body", faults)
-        }
+        "requestBodies" => content(node, faults) && judge::<ReferenceOr<RequestBody>>(node, "the request body", faults),
         "responses" => response(node, faults),
         "headers" => judge::<ReferenceOr<Header>>(node, "the header", faults),
         "securitySchemes" => judge::<ReferenceOr<SecurityScheme>>(node, "the security scheme", faults),

@@ -3,7 +3,8 @@
 //! The list is that of a survey of 673 published documents: byte-order marks, look-around, odd statuses, several files,
 //! broken YAML, nameless operations, colliding and overlapping paths, odd media types, 3.1.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
+#![expect(clippy::indexing_slicing, reason = "a test knows how long its own lists are")]
 
 use openapi::{CanonicalPath, Contract, Fault, Report, Route, Source, check};
 
@@ -50,7 +51,9 @@ fn takes(contract: &Contract, body: &str) -> bool {
 
 /// A document with one operation that takes a body of this schema.
 fn posting(schema: &str) -> String {
-    format!("{HEAD}  /a:\n    post:\n      operationId: a\n      requestBody: {{content: {{application/json: {{schema: {schema}}}}}}}\n      {ANSWER}\n")
+    format!(
+        "{HEAD}  /a:\n    post:\n      operationId: a\n      requestBody: {{content: {{application/json: {{schema: {schema}}}}}}}\n      {ANSWER}\n"
+    )
 }
 
 // 1. Byte-order marks.
@@ -157,7 +160,9 @@ fn references_that_lead_out_or_nowhere_are_refused_where_they_stand() {
         ("", "nothing at"),
         ("x.yaml", "nothing at"),
     ] {
-        let text = format!("{HEAD}  /a/{{id}}:\n    get:\n      operationId: a\n      {ANSWER}\n      parameters: [{{$ref: '{reference}'}}]\n");
+        let text = format!(
+            "{HEAD}  /a/{{id}}:\n    get:\n      operationId: a\n      {ANSWER}\n      parameters: [{{$ref: '{reference}'}}]\n"
+        );
         let found = faults(&[("x.yaml", &text), ("common.yaml", &COMMON.replace("headers: ", "x-h: "))]);
         assert!(found.iter().any(|f| f.starts_with("x.yaml:9:27") && f.contains(message)), "{reference} {found:?}");
     }
@@ -166,13 +171,18 @@ fn references_that_lead_out_or_nowhere_are_refused_where_they_stand() {
 #[test]
 fn references_that_go_round_in_a_circle_are_told_with_the_file() {
     let text = format!("{HEAD}  /a: {{$ref: 'one.yaml#/a'}}\n");
-    let found = faults(&[("x.yaml", &text), ("one.yaml", "a: {$ref: 'two.yaml'}\n"), ("two.yaml", "$ref: 'one.yaml#/a'\n")]);
+    let found =
+        faults(&[("x.yaml", &text), ("one.yaml", "a: {$ref: 'two.yaml'}\n"), ("two.yaml", "$ref: 'one.yaml#/a'\n")]);
     assert!(found.first().unwrap().contains("go round in a circle"), "{found:?}");
 }
 
 #[test]
 fn what_is_wrong_in_a_part_is_told_in_its_own_file_and_once() {
-    let text = |id: &str| format!("{HEAD}  /{id}: {{post: {{operationId: {id}, {ANSWER}, requestBody: {{content: {{application/json: {{schema: {{$ref: 'p.yaml#/S'}}}}}}}}}}}}\n");
+    let text = |id: &str| {
+        format!(
+            "{HEAD}  /{id}: {{post: {{operationId: {id}, {ANSWER}, requestBody: {{content: {{application/json: {{schema: {{$ref: 'p.yaml#/S'}}}}}}}}}}}}\n"
+        )
+    };
     let files = [("a.yaml", &*text("a")), ("b.yaml", &*text("b")), ("p.yaml", "S:\n  type: string\n  maxlength: 3\n")];
     assert_eq!(faults(&files), ["p.yaml:3:3 `maxlength` is not a schema keyword of OpenAPI 3.0"]);
     let sources: Vec<Source> = files.iter().map(|(name, text)| source(name, *text)).collect();
@@ -210,14 +220,17 @@ fn broken_yaml_is_refused_at_its_line_and_never_stops_the_reader() {
         assert!(found.first().is_some_and(|fault| fault.line >= line && fault.line <= line + 2), "{text:?} {found:?}");
     }
     // A tab inside a text that is indented with spaces is a character like any other.
-    let text = format!("openapi: 3.0.3\ninfo:\n  title: T\n  version: '1'\n  description: |\n    a\n    \tb\nsecurity: []\npaths: {{/a: {{get: {{operationId: a, {ANSWER}}}}}}}\n");
+    let text = format!(
+        "openapi: 3.0.3\ninfo:\n  title: T\n  version: '1'\n  description: |\n    a\n    \tb\nsecurity: []\npaths: {{/a: {{get: {{operationId: a, {ANSWER}}}}}}}\n"
+    );
     assert_eq!(faults(&[("x.yaml", &text)]), [""; 0]);
 }
 
 #[test]
 fn texts_that_were_cut_or_spoilt_never_stop_the_reader() {
     let whole = format!("{HEAD}{}", SPREAD.split_once("paths:\n").unwrap().1);
-    let spoils = ["\t", "{", "[", "&a ", "*a", "!!x ", "'", "\"", "\u{feff}", "- ", ": ", "|\n", "%", "#", "\u{7f}", "? "];
+    let spoils =
+        ["\t", "{", "[", "&a ", "*a", "!!x ", "'", "\"", "\u{feff}", "- ", ": ", "|\n", "%", "#", "\u{7f}", "? "];
     for at in (0..whole.len()).step_by(3).filter(|at| whole.is_char_boundary(*at)) {
         let (before, after) = whole.split_at(at);
         let _ = load(&[("x.yaml", before)]);
@@ -247,12 +260,15 @@ fn bombs_of_aliases_and_depth_are_refused() {
 #[test]
 fn nameless_operations_are_called_by_method_and_path() {
     let id = "parameters: [{name: id, in: path, required: true, schema: {type: string}}]";
-    let contract = one(&format!("  /things/{{id}}: {{get: {{{id}, {ANSWER}}}}}\n  /things: {{get: {{{ANSWER}}}, post: {{{ANSWER}}}}}\n"));
+    let contract = one(&format!(
+        "  /things/{{id}}: {{get: {{{id}, {ANSWER}}}}}\n  /things: {{get: {{{ANSWER}}}, post: {{{ANSWER}}}}}\n"
+    ));
     let ids: Vec<&str> = contract.operations().iter().map(|operation| operation.id()).collect();
     assert_eq!(ids, ["get_things_by_id", "get_things", "post_things"]);
     assert_eq!(warnings(&contract).len(), 1);
     // A name that somebody gave is never taken over.
-    let text = format!("{HEAD}  /things: {{get: {{{ANSWER}}}}}\n  /b: {{get: {{operationId: get_things, {ANSWER}}}}}\n");
+    let text =
+        format!("{HEAD}  /things: {{get: {{{ANSWER}}}}}\n  /b: {{get: {{operationId: get_things, {ANSWER}}}}}\n");
     assert_eq!(faults(&[("x.yaml", &text)]), ["x.yaml:6:8 the operationId `get_things` is already used at x.yaml:5"]);
 }
 
@@ -269,9 +285,13 @@ fn with(template: &str, methods: &[(&str, &str)]) -> String {
 
 #[test]
 fn one_shape_with_two_names_is_fine_while_the_methods_differ() {
-    let contract = one(&(with("/bills/{id}", &[("get", "byId")]) + &with("/bills/{accessToken}", &[("put", "byToken")])));
+    let contract =
+        one(&(with("/bills/{id}", &[("get", "byId")]) + &with("/bills/{accessToken}", &[("put", "byToken")])));
     assert_eq!(warnings(&contract), [""; 0]);
-    assert_eq!((found(&contract, "GET", "/bills/1"), found(&contract, "PUT", "/bills/1")), ("byId".to_owned(), "byToken".to_owned()));
+    assert_eq!(
+        (found(&contract, "GET", "/bills/1"), found(&contract, "PUT", "/bills/1")),
+        ("byId".to_owned(), "byToken".to_owned())
+    );
 }
 
 #[test]
@@ -286,7 +306,9 @@ fn one_shape_and_method_twice_loads_with_both_places() {
 
 #[test]
 fn a_parameter_at_the_root_shadows_no_plain_path() {
-    let contract = one(&(with("/{accessToken}", &[("get", "root")]) + &with("/accounts", &[("get", "accounts")]) + &with("/bills/{id}", &[("get", "bill")])));
+    let contract = one(&(with("/{accessToken}", &[("get", "root")])
+        + &with("/accounts", &[("get", "accounts")])
+        + &with("/bills/{id}", &[("get", "bill")])));
     assert_eq!(found(&contract, "GET", "/accounts"), "accounts");
     assert_eq!(found(&contract, "GET", "/bills/1"), "bill");
     assert_eq!(found(&contract, "GET", "/anything"), "root");
@@ -334,11 +356,20 @@ fn parameters_may_have_hyphens_and_be_many() {
 #[test]
 fn odd_media_types_load() {
     for media in [
-        "'*/*'", "image/*", "multipart/mixed", "application/json; charset=utf-8", "application/jwt", "application/jose+jwe",
-        "application/json-patch+json", "application/xml", "text/plain",
+        "'*/*'",
+        "image/*",
+        "multipart/mixed",
+        "application/json; charset=utf-8",
+        "application/jwt",
+        "application/jose+jwe",
+        "application/json-patch+json",
+        "application/xml",
+        "text/plain",
     ] {
         let content = format!("content: {{{media}: {{schema: {{}}}}}}");
-        let paths = format!("  /a: {{post: {{operationId: a, requestBody: {{{content}}}, responses: {{'200': {{description: d, {content}}}}}}}}}\n");
+        let paths = format!(
+            "  /a: {{post: {{operationId: a, requestBody: {{{content}}}, responses: {{'200': {{description: d, {content}}}}}}}}}\n"
+        );
         assert_eq!(faults(&[("x.yaml", &format!("{HEAD}{paths}"))]), [""; 0], "{media}");
     }
     let several = "content: {application/json: {schema: {type: object}}, application/xml: {schema: {}}, application/jwt: {schema: {type: string}}}";
@@ -350,7 +381,8 @@ fn odd_media_types_load() {
 
 #[test]
 fn candidates_of_3_0_are_3_0_and_later_versions_are_what_they_say() {
-    let text = |version: &str| format!("openapi: {version}\ninfo: {{title: T, version: '1'}}\nsecurity: []\npaths: {{}}\n");
+    let text =
+        |version: &str| format!("openapi: {version}\ninfo: {{title: T, version: '1'}}\nsecurity: []\npaths: {{}}\n");
     for version in ["3.0.0", "3.0.0-RC2", "3.0.0-rc1", "3.0.4", "3.1.0", "3.1.1"] {
         assert_eq!(faults(&[("x.yaml", &text(version))]), [""; 0], "{version}");
     }
@@ -412,17 +444,32 @@ fn what_3_1_and_3_0_both_can_say_is_judged_alike() {
 
 #[test]
 fn what_only_3_1_can_say_is_refused_by_name_and_line() {
-    for (schema, key) in [("{prefixItems: [{}]}", "prefixItems"), ("{patternProperties: {a: {}}}", "patternProperties"), ("{contains: {}}", "contains")] {
+    for (schema, key) in [
+        ("{prefixItems: [{}]}", "prefixItems"),
+        ("{patternProperties: {a: {}}}", "patternProperties"),
+        ("{contains: {}}", "contains"),
+    ] {
         let text = posting(schema).replace("3.0.3", "3.1.0");
         let found = faults(&[("x.yaml", &text)]);
         assert_eq!(found, [format!("x.yaml:8:59 OpenAPI 3.0 cannot say `{key}` in a schema")], "{schema}");
     }
     let text = NEW.replace("p.yaml#/$defs/Part", "p.yaml");
-    assert_eq!(faults(&[("x.yaml", &text), ("p.yaml", "type: array\ncontains: {}\n")]), ["p.yaml:2:1 OpenAPI 3.0 cannot say `contains` in a schema"]);
+    assert_eq!(
+        faults(&[("x.yaml", &text), ("p.yaml", "type: array\ncontains: {}\n")]),
+        ["p.yaml:2:1 OpenAPI 3.0 cannot say `contains` in a schema"]
+    );
     let text = NEW.replace("3.1/dialect/base", "3.9/dialect");
-    assert_eq!(faults(&[("x.yaml", &text), ("p.yaml", "$defs: {Part: {}}\n")]), ["x.yaml:3:20 OpenAPI 3.0 cannot say another dialect of JSON Schema"]);
-    let text = "openapi: 3.1.0\ninfo: {title: T, version: '1'}\ncomponents: {securitySchemes: {m: {type: mutualTLS}}}\n";
-    assert!(faults(&[("x.yaml", text)]).iter().any(|fault| fault.starts_with("x.yaml:3:42") && fault.contains("`mutualTLS`")));
+    assert_eq!(
+        faults(&[("x.yaml", &text), ("p.yaml", "$defs: {Part: {}}\n")]),
+        ["x.yaml:3:20 OpenAPI 3.0 cannot say another dialect of JSON Schema"]
+    );
+    let text =
+        "openapi: 3.1.0\ninfo: {title: T, version: '1'}\ncomponents: {securitySchemes: {m: {type: mutualTLS}}}\n";
+    assert!(
+        faults(&[("x.yaml", text)])
+            .iter()
+            .any(|fault| fault.starts_with("x.yaml:3:42") && fault.contains("`mutualTLS`"))
+    );
 }
 
 // 12. JSON, and what only looks like it.
@@ -492,21 +539,33 @@ components:
     assert_eq!(contract.operations().len(), 1);
     assert_eq!(found(&contract, "POST", "/v1/a"), "nothing");
     let broken = text.replace("{url: /third}", "{uri: /third}");
-    assert!(faults(&[("x.yaml", &broken)]).iter().any(|fault| fault.contains("url")), "{:?}", faults(&[("x.yaml", &broken)]));
+    assert!(
+        faults(&[("x.yaml", &broken)]).iter().any(|fault| fault.contains("url")),
+        "{:?}",
+        faults(&[("x.yaml", &broken)])
+    );
 }
 
 #[test]
 fn schemas_that_contain_themselves_are_no_circle_of_references() {
-    let text = format!("{}components: {{schemas: {{Tree: {{type: object, properties: {{left: {{$ref: '#/components/schemas/Tree'}}}}, additionalProperties: false}}}}}}\n", posting("{$ref: '#/components/schemas/Tree'}"));
+    let text = format!(
+        "{}components: {{schemas: {{Tree: {{type: object, properties: {{left: {{$ref: '#/components/schemas/Tree'}}}}, additionalProperties: false}}}}}}\n",
+        posting("{$ref: '#/components/schemas/Tree'}")
+    );
     let contract = load(&[("x.yaml", &text)]).unwrap();
     assert!(takes(&contract, r#"{"left": {"left": {}}}"#) && !takes(&contract, r#"{"left": {"right": {}}}"#));
-    let circle = text.replace("{type: object, properties: {left: {$ref: '#/components/schemas/Tree'}}, additionalProperties: false}", "{allOf: [{$ref: '#/components/schemas/Tree'}]}");
+    let circle = text.replace(
+        "{type: object, properties: {left: {$ref: '#/components/schemas/Tree'}}, additionalProperties: false}",
+        "{allOf: [{$ref: '#/components/schemas/Tree'}]}",
+    );
     assert!(!faults(&[("x.yaml", &circle)]).is_empty());
 }
 
 #[test]
 fn what_means_nothing_beside_a_reference_is_told() {
-    let text = format!("{HEAD}  /a/{{id}}:\n    get:\n      operationId: a\n      {ANSWER}\n      parameters: [{{$ref: '#/components/parameters/Id', required: false, description: fine}}]\ncomponents: {{parameters: {{Id: {{name: id, in: path, required: true, schema: {{type: string}}}}}}}}\n");
+    let text = format!(
+        "{HEAD}  /a/{{id}}:\n    get:\n      operationId: a\n      {ANSWER}\n      parameters: [{{$ref: '#/components/parameters/Id', required: false, description: fine}}]\ncomponents: {{parameters: {{Id: {{name: id, in: path, required: true, schema: {{type: string}}}}}}}}\n"
+    );
     let contract = load(&[("x.yaml", &text)]).unwrap();
     assert_eq!(warnings(&contract), ["x.yaml:9:57 `required` means nothing beside `$ref`"]);
 }
