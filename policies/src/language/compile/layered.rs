@@ -58,14 +58,12 @@ impl<'t, 'n> Layered<'t, 'n> {
         }
     }
 
-    /// Leaves out what cannot be asked: only who comes with a token has roles, scopes and a payer, only clients a plan.
+    /// Leaves out what cannot be asked: only who comes with a token has roles, scopes and a payer, only clients are counted one by one.
     pub(super) fn asked_of(mut self, by_token: bool, by_client: bool, has_body: bool) -> Self {
         if !by_token {
             (self.roles, self.scopes, self.allow, self.step_ups, self.fraud) = (None, None, None, None, None);
         }
-        if !by_client {
-            self.limits = None;
-        }
+        retain(&mut self.limits, |limit| limit.counts(by_client));
         if !has_body {
             self.note = None;
             // Where no body is, no money is moved by it; an operation's own rule was refused.
@@ -111,11 +109,12 @@ impl<'t, 'n> Layered<'t, 'n> {
     }
 }
 
+// A list of which nothing is left was never said; one that an override has emptied was.
 fn retain<T>(union: &mut Option<Union<'_, T>>, keep: impl Fn(&T) -> bool) {
-    if let Some(found) = union {
-        found.items.retain(|(_, item, _)| keep(item));
-    }
-    if union.as_ref().is_some_and(|found| found.items.is_empty()) {
+    let Some(found) = union else { return };
+    let before = found.items.len();
+    found.items.retain(|(_, item, _)| keep(item));
+    if found.items.is_empty() && before > 0 {
         *union = None;
     }
 }

@@ -231,7 +231,7 @@ impl<'n> Set<'_, 'n> {
         let defined = sections.scopes.definitions().map(|(key, _)| key.text.clone());
         let known: BTreeSet<String> = scopes.iter().cloned().chain(defined).collect();
         let rules =
-            Rules { limits: &limits, step_ups: &step_ups, fraud: &fraud, masks: &masks, scopes: &known };
+            Rules { limits: &limits, step_ups: &step_ups, fraud: &fraud, masks: &masks, conditions: &conditions, scopes: &known };
         let mut found = Found::default();
         let defaults = sections.defaults.and_then(|value| value.table(&DEFAULTS));
         let terms = defaults.map(|fields| Terms::read(&fields, &rules, &mut found.asked)).unwrap_or_default();
@@ -247,7 +247,6 @@ impl<'n> Set<'_, 'n> {
             contracts: &contracts,
             upstreams: &upstreams,
             rules,
-            conditions: &conditions,
             settling: &settling,
             set: &set,
             now: self.now,

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::conditions::Conditions;
 use super::contracts::Contracts;
 use super::layered::Layered;
 use super::layers::{Merge, Union};
@@ -34,7 +33,6 @@ pub(super) struct Context<'a, 'n> {
     pub(super) contracts: &'a Contracts<'a>,
     pub(super) upstreams: &'a Names<'n, Upstream>,
     pub(super) rules: Rules<'a, 'n>,
-    pub(super) conditions: &'a Conditions<'a>,
     pub(super) settling: &'a Settling<'a>,
     /// What holds for the whole set.
     pub(super) set: &'a Layered<'a, 'n>,
@@ -63,6 +61,7 @@ struct Api<'t, 'n> {
     upstream: Option<Place>,
     /// Where the defaults of the API say something that only some callers can be asked.
     asked: Vec<(&'static str, Place)>,
+    owner: Value<'n>,
     inherited: Layered<'t, 'n>,
     // Whether the defaults could be read.
     sound: bool,
@@ -94,6 +93,7 @@ impl<'a, 'n> Context<'a, 'n> {
             service,
             upstream: upstream.map(|value| value.place().clone()),
             asked: asked_of_some(&terms),
+            owner: value,
             inherited,
             sound: readable && merge.sound && !terms.broken,
         };
@@ -147,6 +147,7 @@ impl<'a, 'n> Context<'a, 'n> {
         sound &= exposable(facts, key, value);
         sound &= served(api, facts, key, value);
         sound &= effective(&own, &fields, api, facts, key);
+        sound &= notable(&fields, facts);
         let settled_by = settled_by(self.settling, api.service.as_ref(), facts, key, &fields);
         if layered.timeout.is_none() && !own.broken && api.sound {
             value.report(
@@ -186,13 +187,14 @@ impl<'a, 'n> Context<'a, 'n> {
         found: &mut Found<'a, 'n>,
     ) -> Option<OperationPolicy> {
         let allow: Vec<Value<'n>> = items(layered.allow.as_ref());
-        let allow = allowed(&allow, self.conditions, facts, key);
+        let allow = allowed(&allow, self.rules.conditions, facts, key);
         let step_ups = self.fitting(&items(layered.step_ups.as_ref()), facts, key, &found.told);
         let fraud = self.fitting(&items(layered.fraud.as_ref()), facts, key, &found.told);
         let note = items(layered.note.as_ref());
         let noted = note.iter().fold(true, |sound, (path, value)| {
             places::noted(*value, path, facts, key, &found.told) && sound
         });
+        let answerable = answerable(layered, facts, key, api.owner);
         let masks = items(layered.masks.as_ref());
         for masked in &masks {
             found.masked.entry(Arc::clone(&masked.mask.id)).or_default().push((facts, key));
@@ -222,7 +224,7 @@ impl<'a, 'n> Context<'a, 'n> {
             audit: layered.audit.map_or(AuditDuty::Standard, |found| found.given.value),
             origin: key.place.origin(),
         })
-        .filter(|_| noted)
+        .filter(|_| noted && answerable)
     }
 
     fn fitting<T: Triggered>(
@@ -232,7 +234,7 @@ impl<'a, 'n> Context<'a, 'n> {
         key: &Key,
         told: &Told,
     ) -> Option<Vec<Arc<T>>> {
-        let found: Vec<_> = rules.iter().map(|rule| rule.of_operation(self.conditions, told, facts, key)).collect();
+        let found: Vec<_> = rules.iter().map(|rule| rule.of_operation(self.rules.conditions, told, facts, key)).collect();
         found.into_iter().collect()
     }
 
@@ -307,7 +309,9 @@ fn asked_of_some(terms: &Terms<'_>) -> Vec<(&'static str, Place)> {
     said("allow", terms.allow.as_ref().map(|given| &given.place));
     said("fraud", terms.fraud.as_ref().map(|given| &given.place));
     said("stepUp", terms.step_ups.as_ref().map(|given| &given.place));
-    said("limits", terms.limits.as_ref().map(|given| &given.place));
+    // Strangers are only counted all together.
+    let by_client = terms.limits.as_ref().filter(|given| given.value.iter().any(|limit| !limit.counts(false)));
+    said("limits", by_client.map(|given| &given.place));
     found
 }
 
@@ -340,7 +344,10 @@ fn effective(own: &Terms<'_>, fields: &Fields<'_>, api: &Api<'_, '_>, facts: &Op
             )
             .label(format!("the contract lets {callers} call it"))
             .related(place, "asked here")
-            .help(format!("say `{name}` at the operations that are called with a token")),
+            .help(match *name {
+                "limits" => "say `limits` at the operations that clients call".to_owned(),
+                _ => format!("say `{name}` at the operations that are called with a token"),
+            }),
         );
     }
     sound
@@ -364,6 +371,33 @@ fn judgeable(own: &Terms<'_>, fields: &Fields<'_>, facts: &OperationFacts) -> bo
         }
     }
     !step_up && !fraud
+}
+
+fn notable(fields: &Fields<'_>, facts: &OperationFacts) -> bool {
+    let Some(value) = fields.at("note").filter(|_| !facts.has_body) else { return true };
+    value.report(
+        value
+            .fault("P0305", "there is no body to note fields of")
+            .label(format!("{} {}", facts.method, facts.template))
+            .help(format!("remove this line; see {}", facts.origin)),
+    );
+    false
+}
+
+// Who is asked to be verified comes again with the same key, in which the result is spent.
+fn answerable(layered: &Layered<'_, '_>, facts: &OperationFacts, key: &Key, owner: Value<'_>) -> bool {
+    let rules = layered.step_ups.as_ref().map(|rules| ("stepUp", rules.place));
+    let fraud = layered.fraud.as_ref().filter(|rules| rules.items.iter().any(|(_, rule, _)| rule.asks_for_step_up()));
+    let asked: Vec<_> = rules.into_iter().chain(fraud.map(|rules| ("fraud", rules.place))).collect();
+    for (name, place) in asked.iter().filter(|_| !facts.idempotent) {
+        owner.report(
+            Problem::error("P0302", &key.place, format!("{} cannot ask a payer to be verified", quoted(&key.text)))
+                .label("the contract does not require `x-idempotency-key` here")
+                .related(place, format!("`{name}` asks for it"))
+                .help(format!("a result is spent together with that key: see {}, or name the rule at other operations", facts.origin)),
+        );
+    }
+    facts.idempotent || asked.is_empty()
 }
 
 fn exposable(facts: &OperationFacts, key: &Key, value: Value<'_>) -> bool {

@@ -93,7 +93,7 @@ pub(super) fn scope(key: &Key, value: Value<'_>, known: &BTreeSet<String>) -> Op
     let title = fields.at("title").and_then(Value::text);
     let list = fields.at("roles");
     let roles = list.map(roles);
-    if !known.contains(&key.text) {
+    if is_scope(&key.text) && !known.contains(&key.text) {
         let help = did_you_mean(&key.text, known.iter().map(String::as_str)).map(|word| format!("did you mean `{word}`?"));
         value.report(
             Problem::warning("P0410", &key.place, format!("nothing asks for the scope {}", quoted(&key.text)))

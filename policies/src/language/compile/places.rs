@@ -46,8 +46,9 @@ pub(super) fn noted(value: Value<'_>, path: &FieldPath, facts: &OperationFacts, 
 }
 
 /// Tells whether a masked field may be in a body of one of the operations that use the mask, and reports if it cannot.
-pub(super) fn masked(value: Value<'_>, path: &FieldPath, users: &[(&OperationFacts, &Key)]) {
-    let shapes: Vec<&Shape> = users.iter().flat_map(|(facts, _)| [&facts.answer, &facts.body]).collect();
+pub(super) fn masked<'f>(value: Value<'_>, path: &FieldPath, users: &[(&'f OperationFacts, &Key)]) {
+    let of = |facts: &'f OperationFacts| [Some(&facts.answer), Some(&facts.body).filter(|_| facts.has_body)];
+    let shapes: Vec<&Shape> = users.iter().flat_map(|(facts, _)| of(facts)).flatten().collect();
     let (true, Some((facts, key))) =
         (shapes.iter().all(|shape| !shape.open && kinds(shape, path).is_empty()), users.first())
     else {

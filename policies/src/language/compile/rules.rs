@@ -82,6 +82,13 @@ impl<T: Triggered> Defined<'_, T> {
     }
 }
 
+impl Defined<'_, FraudRule> {
+    /// Tells whether its answer is that the payer has to be verified.
+    pub(super) fn asks_for_step_up(&self) -> bool {
+        matches!(self.rule.then, FraudAnswer::StepUp(_))
+    }
+}
+
 /// Reads a step-up rule.
 pub(super) fn step_up<'n>(
     key: &Key,

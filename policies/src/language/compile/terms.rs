@@ -1,7 +1,9 @@
 //! Reads what one layer says of operations: the same keys in the defaults of a set, of an API, and at an operation.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::conditions::Conditions;
 use super::layers::{Bounds, Given};
 use super::limits;
 use super::masking::Masked;
@@ -14,11 +16,9 @@ use crate::language::problem::{Place, Problem, quoted};
 use crate::language::suggest::did_you_mean;
 use crate::language::table::Kind;
 use crate::language::units::{shown_bytes, shown_duration};
-use crate::limit::Limit;
+use crate::limit::{Limit, Mode};
 use crate::mask::FieldPath;
-use crate::rulebook::{AuditDuty, FraudRule, StepUp};
-
-use std::collections::BTreeSet;
+use crate::rulebook::{AuditDuty, FraudRule, Role, StepUp};
 
 /// What operations may name.
 pub(super) struct Rules<'a, 'n> {
@@ -26,6 +26,7 @@ pub(super) struct Rules<'a, 'n> {
     pub(super) step_ups: &'a Names<'n, Defined<'n, StepUp>>,
     pub(super) fraud: &'a Names<'n, Defined<'n, FraudRule>>,
     pub(super) masks: &'a Names<'n, Masked<'n>>,
+    pub(super) conditions: &'a Conditions<'a>,
     /// The scopes of contracts and those that are defined.
     pub(super) scopes: &'a BTreeSet<String>,
 }
@@ -70,7 +71,7 @@ impl<'n> Terms<'n> {
         if let Some(value) = fields.at("validate") {
             match value.mapping() {
                 Some(validate) => {
-                    let word = |mode: &crate::limit::Mode| mode.word().to_owned();
+                    let word = |mode: &Mode| mode.word().to_owned();
                     bounds.responses = single(validate.at("response"), limits::mode, word, &mut given);
                 }
                 None => given(false),
@@ -78,7 +79,7 @@ impl<'n> Terms<'n> {
         }
         terms.broken |= broken;
         terms.allow = terms.list(fields.at("allow"), |item| {
-            item.condition_text()?;
+            rules.conditions.of(item)?;
             Some((shown(&Kind::Condition, item.node()), item))
         });
         terms.limits = terms.named(fields.at("limits"), rules.limits, "limit");
@@ -106,7 +107,7 @@ impl<'n> Terms<'n> {
     }
 
     fn requires(&mut self, fields: &Fields<'n>, rules: &Rules<'_, 'n>, asked: &mut BTreeSet<String>) {
-        let words = |roles: &BTreeSet<crate::rulebook::Role>| roles.iter().map(|role| role.word().to_owned()).collect();
+        let words = |roles: &BTreeSet<Role>| roles.iter().map(|role| role.word().to_owned()).collect();
         if let Some(value) = fields.at("roles") {
             match parties::roles(value) {
                 Some(roles) => {
@@ -142,16 +143,18 @@ impl<'n> Terms<'n> {
         mut read: impl FnMut(Value<'n>) -> Option<(String, T)>,
     ) -> Listed<T> {
         let value = value?;
-        let items = value.items(|item| {
-            let (name, found) = read(item)?;
-            Some((name, found, item))
-        });
-        let Some(items) = items else {
+        let Some(items) = value.items(|item| Some((read(item), item))) else {
             self.broken = true;
             return None;
         };
         let mut given = Given { value: Vec::new(), shown: Vec::new(), place: value.place().clone() };
-        for (name, found, item) in items {
+        let written = !items.is_empty();
+        for (found, item) in items {
+            // The others are still held against the contract.
+            let Some((name, found)) = found else {
+                self.broken = true;
+                continue;
+            };
             if given.shown.contains(&name) {
                 item.report(
                     item.fault("P0110", format!("the same stands twice in {}", value.name())).label("again"),
@@ -162,7 +165,8 @@ impl<'n> Terms<'n> {
             given.shown.push(name);
             given.value.push(found);
         }
-        Some(given)
+        // A list of which nothing could be read is another thing than an empty one.
+        (!written || !given.value.is_empty()).then_some(given)
     }
 }
 
