@@ -227,8 +227,7 @@ impl Metrics {
         for reason in ["handshake", "handshake-time", "head", "idle", "request", "age", "requests", "drain"] {
             drop(metrics.connections_closed.get_or_create(&Reason { reason }));
         }
-        registry.register("panics", "Requests that ended by a defect", metrics.panics.clone());
-        metrics.register_chores(&mut registry);
+        metrics.register_defects(&mut registry);
         metrics.rules.register(&mut registry);
         let suppressed = "Refusals of strangers that were counted instead of recorded";
         registry.register("audit_suppressed", suppressed, metrics.audit_suppressed.clone());
@@ -254,7 +253,8 @@ impl Metrics {
         Self { registry, ..metrics }
     }
 
-    fn register_chores(&self, registry: &mut Registry) {
+    fn register_defects(&self, registry: &mut Registry) {
+        registry.register("panics", "Requests that ended by a defect", self.panics.clone());
         let failures = "Rounds of a chore that ended by a defect";
         registry.register("chore_failures", failures, self.chore_failures.clone());
         for chore in CHORES {

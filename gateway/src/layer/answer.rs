@@ -71,14 +71,14 @@ impl Look {
     }
 
     /// Goes on with an answer whose headers are fit to leave; where it has to be read first, gives what reads it.
-    pub(crate) fn body(self, reply: Reply, headers: Option<Headers>) -> Result<Reply, Unread> {
+    pub(crate) fn body(self, reply: Reply, headers: Option<Headers>) -> Result<Reply, Box<Unread>> {
         let judge = self.judge.zip(headers);
         match judge {
             None if self.masks.is_empty() => Ok(reply),
             Some((judge, headers)) if self.masks.is_empty() && judge.policy.responses == Mode::Report => {
                 Ok(judge.beside(headers, reply))
             }
-            judge => Err(Unread { reply, judge, masks: self.masks, deadline: self.deadline }),
+            judge => Err(Box::new(Unread { reply, judge, masks: self.masks, deadline: self.deadline })),
         }
     }
 }

@@ -93,7 +93,7 @@ fn let_out(
     mut reply: Reply,
     from_backend: bool,
     once: bool,
-) -> Result<Result<Reply, Unread>, Rejection> {
+) -> Result<Result<Reply, Box<Unread>>, Rejection> {
     let mut headers = None;
     if from_backend {
         // Judged as the backend gave them: some do not leave.
