@@ -20,6 +20,8 @@ use crate::texts::{PolicySource, Texts};
 
 /// A fault of a contract.
 const CONTRACT: &str = "C0001";
+/// Something in a contract that somebody should look at.
+const REMARKABLE: &str = "C0002";
 /// A backend without an address.
 const UNADDRESSED: &str = "G0002";
 
@@ -65,14 +67,16 @@ pub fn join(
     bundle: Bundle,
     allowed: Allowed,
     birth: Birth,
-    _previous: Option<&Contract>,
+    previous: Option<&Contract>,
 ) -> Result<Loaded, Findings> {
-    let contract = Contract::load(&texts.contracts).map_err(|faults| faulty(faults, &texts.contracts))?;
+    let contract =
+        Contract::load_reusing(&texts.contracts, previous).map_err(|faults| faulty(faults, &texts.contracts))?;
     let facts = generation::facts(&contract);
     match language::compile_where(&texts.policies, &facts, allowed, birth.at) {
         Err(problems) => Err(Findings::new(problems, texts.policies.clone())),
         Ok(compiled) => {
-            let warnings = Findings::new(compiled.warnings, texts.policies.clone());
+            let mut warnings = remarkable(contract.warnings(), &texts.contracts);
+            warnings.add(Findings::new(compiled.warnings, texts.policies.clone()));
             let mut generation = Generation::join(birth, contract, compiled.rulebook, (texts, bundle));
             generation.changes_at = compiled.changes_at;
             Ok(Loaded {
@@ -86,10 +90,27 @@ pub fn join(
     }
 }
 
-fn faulty(faults: Vec<openapi::Fault>, contracts: &[openapi::Source]) -> Findings {
+pub(crate) fn faulty(faults: Vec<openapi::Fault>, contracts: &[openapi::Source]) -> Findings {
+    told(faults, Severity::Error, CONTRACT, contracts)
+}
+
+fn remarkable(warnings: &[openapi::Fault], contracts: &[openapi::Source]) -> Findings {
+    if warnings.is_empty() {
+        Findings::default()
+    } else {
+        told(warnings.to_vec(), Severity::Warning, REMARKABLE, contracts)
+    }
+}
+
+fn told(
+    faults: Vec<openapi::Fault>,
+    severity: Severity,
+    code: &'static str,
+    contracts: &[openapi::Source],
+) -> Findings {
     let problem = |fault: openapi::Fault| Problem {
-        code: CONTRACT,
-        severity: Severity::Error,
+        code,
+        severity,
         message: fault.message,
         place: Place { file: Arc::from(fault.file), line: fault.line, column: fault.column, length: 1 },
         label: String::new(),
