@@ -31,7 +31,7 @@ fn document(number: usize, bytes: usize) -> String {
     // What is left is said in words, as it is in published documents.
     let mut notes = 0;
     text.push_str("    Note:\n      type: object\n      properties:\n");
-    while text.len() < bytes {
+    while notes == 0 || text.len() < bytes {
         let _ = write!(
             text,
             "        note{notes}:\n          type: string\n          maxLength: 70\n          description: >-\n            A free text for the statement of the account holder; banks print the first seventy characters\n            and keep the rest, number {notes} of this interface.\n"
