@@ -7,13 +7,21 @@ mod call;
 mod check;
 pub mod client;
 mod contract;
+mod diff;
+mod explain;
+mod fmt;
+mod import;
+mod lint;
 mod policies;
 mod process;
+mod rehearse;
 mod restore;
 mod routes;
 mod run;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+mod schema;
+mod sets;
 mod story;
 mod terminal;
 mod test;
@@ -44,6 +52,9 @@ First steps:
   qaqpa call GET /v1/accounts
                              make one call yourself; token and proof are made for you
   qaqpa check policies/      is this policy set right? every problem with file, line and column
+  qaqpa lint policies/       is it good? what protects less than it looks
+  qaqpa explain operation ID what applies to it, which line says so, and may this client call it?
+  qaqpa diff OLD NEW         what would change, and does it let more through?
   qaqpa routes               what is exposed, to whom, and which file says so
   qaqpa audit verify         was anything in the audit trail changed, removed or cut off?
   qaqpa backup --to DIR      copy the state folder while a gateway works on it
@@ -87,6 +98,19 @@ enum Command {
     /// Look at contracts alone.
     #[command(subcommand)]
     Contract(contract::ContractCommand),
+    /// Judge a policy set that is right: is it good? Rules with stable ids, ranked by how much they matter.
+    Lint(lint::LintArguments),
+    /// Explain a code, a key of the language, what conditions may name, or all that applies to one operation.
+    Explain(explain::ExplainArguments),
+    /// Compare two policy sets by what applies, and tell what lets more through.
+    Diff(diff::DiffArguments),
+    /// Bring policy files into one form; comments stay.
+    Fmt(fmt::FmtArguments),
+    /// Print the JSON Schema of policy files, for editors.
+    Schema(schema::SchemaArguments),
+    /// Write a policy to begin with.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// List the exposed operations: scopes, roles, and the lines that say so.
     Routes(routes::RoutesArguments),
     /// Tell the way of one call, described or recorded: what each stage decided, how long it took, and by which line.
@@ -99,6 +123,8 @@ enum Command {
     Call(call::CallArguments),
     /// Check the audit trail, read it, and prove what stands in it.
     Audit(audit::AuditArguments),
+    /// Judge the calls of the audit trail again under a proposed policy set: what would be decided otherwise, for whom?
+    Rehearse(rehearse::RehearseArguments),
     /// Copy the state folder of a gateway, while it runs.
     ///
     /// Everything in it belongs together: answers, events, the audit trail, keys. Whoever has the copy has the keys; keep it
@@ -131,11 +157,18 @@ pub fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Policies(command) => policies::run(&command),
         Command::Contract(command) => contract::run(&command),
+        Command::Lint(arguments) => lint::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
+        Command::Fmt(arguments) => fmt::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
+        Command::Import(command) => import::run(&command),
         Command::Routes(arguments) => routes::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Tour(arguments) => tour(&arguments),
         Command::Call(arguments) => told(in_runtime(call::run(arguments))),
         Command::Audit(arguments) => audit::run(arguments),
+        Command::Rehearse(arguments) => rehearse::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => restore::run(&arguments),
     };

@@ -1,15 +1,14 @@
 //! `qaqpa audit erase`.
 
 use std::io::Read as _;
-use std::path::PathBuf;
 
 use clap::Args;
 use policies::secret::Secret;
 use serde_json::{Value, json};
 
 use super::place::{Failed, Place};
-use crate::cli::client::{Client, Exchange, Question, SandboxFile};
-use crate::cli::process::in_runtime;
+use crate::cli::administrator::Administrator;
+use crate::cli::client::{Exchange, Question};
 use crate::cli::process::{FINE, USAGE};
 use crate::cli::terminal::say;
 
@@ -33,15 +32,8 @@ pub(super) struct EraseArguments {
     reason: String,
     #[command(flatten)]
     place: Place,
-    /// The URL of the administrators' listener [default: that of the running sandbox]
-    #[arg(long, value_name = "URL", requires = "token_file")]
-    admin: Option<String>,
-    /// The private file with the token of an administrator who may erase [default: as the sandbox tells]
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// The authority that signed the listener's certificate, PEM
-    #[arg(long, value_name = "FILE", requires = "admin")]
-    authority: Option<PathBuf>,
+    #[command(flatten)]
+    administrator: Administrator,
     /// Print the answer as it came
     #[arg(long)]
     json: bool,
@@ -53,13 +45,10 @@ pub(super) fn run(arguments: &EraseArguments) -> Result<u8, Failed> {
                     = help: give it on standard input: qaqpa audit erase - < FILE";
         return Err(Failed(USAGE, text.to_owned()));
     }
-    let (client, base, token_file) = gateway(arguments)?;
-    let token = crate::secrets::private_file(&token_file).map_err(|text| format!("error: {text}"))?;
-    let token = Secret::new(String::from_utf8(token).map_err(|_| "error: the token is no text".to_owned())?);
+    let asking = arguments.administrator.open(&arguments.place.state()?, ERASER)?;
     let number = number()?;
     let body = json!({"subject": {"type": "iin", "value": number.expose()}, "reason": arguments.reason});
-    let question = Question::post(ERASURES, &body).with("authorization", &format!("Bearer {}", token.expose().trim()));
-    let answer = in_runtime(client.send(&base, &question))?;
+    let answer = asking.ask(Question::post(ERASURES, &body))?;
     told(&answer, arguments.json)
 }
 
@@ -78,19 +67,6 @@ fn told(answer: &Exchange, json: bool) -> Result<u8, Failed> {
         say("nothing was known of this person\n");
     }
     Ok(FINE)
-}
-
-/// Whom to ask, where, and with whose token.
-fn gateway(arguments: &EraseArguments) -> Result<(Client, String, PathBuf), Failed> {
-    if let (Some(admin), Some(token_file)) = (&arguments.admin, &arguments.token_file) {
-        let client = Client::trusting(arguments.authority.as_deref())?;
-        return Ok((client, admin.clone(), token_file.clone()));
-    }
-    let sandbox = SandboxFile::find(&arguments.place.state()?)?;
-    let eraser = sandbox.admins.iter().find(|admin| admin.roles.iter().any(|role| role == ERASER));
-    let named = arguments.token_file.clone().or(eraser.map(|admin| PathBuf::from(&admin.token_file)));
-    let named = named.ok_or_else(|| format!("error: the sandbox has no administrator with the role {ERASER}"))?;
-    Ok((Client::new(&sandbox)?, sandbox.admin.clone(), named))
 }
 
 fn number() -> Result<Secret<String>, Failed> {

@@ -6,9 +6,9 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::find::find;
-use super::place::{Failed, Place, printable};
+use super::place::{Failed, Place};
 use crate::cli::process::FINE;
-use crate::cli::terminal::say;
+use crate::cli::terminal::{printable, say};
 
 /// Which call.
 #[derive(Debug, Args)]

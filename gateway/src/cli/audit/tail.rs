@@ -7,9 +7,9 @@ use clap::Args;
 use policies::time::Timestamp;
 use serde_json::Value;
 
-use super::place::{Failed, Place, printable};
+use super::place::{Failed, Place};
 use crate::cli::process::FINE;
-use crate::cli::terminal::say;
+use crate::cli::terminal::{printable, say};
 
 /// How often a trail is looked at that is followed.
 const FOLLOW_EVERY: Duration = Duration::from_millis(200);

@@ -9,9 +9,9 @@ use clap::Args;
 use policies::jose::VerifyingKey;
 use serde_json::{Value, json};
 
-use super::place::{Failed, Place, printable};
+use super::place::{Failed, Place};
 use crate::cli::process::{FAILED, FINE};
-use crate::cli::terminal::{complain, say};
+use crate::cli::terminal::{complain, printable, say};
 
 /// What is checked, and against what.
 #[derive(Debug, Args)]

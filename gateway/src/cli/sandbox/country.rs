@@ -12,8 +12,12 @@ use super::files;
 use crate::cli::client::{SandboxAdmin, SandboxClient as Told, SandboxSubject};
 
 /// The administrators and their roles.
-pub(super) const ADMINS: [(&str, &[&str]); 3] =
-    [("aigerim", &["viewer", "editor", "approver"]), ("daniyar", &["viewer", "auditor"]), ("saule", &["eraser"])];
+pub(super) const ADMINS: [(&str, &[&str]); 4] = [
+    ("aigerim", &["viewer", "editor", "approver"]),
+    ("daniyar", &["viewer", "auditor"]),
+    ("saule", &["eraser"]),
+    ("nurlan", &["viewer", "approver"]),
+];
 
 /// How a client of the sandbox shows who it is.
 enum Credential {
