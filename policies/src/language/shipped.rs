@@ -25,6 +25,14 @@ const FILES: &[(&str, &str)] = files! {
     "identity/providers.yaml"
     "plans/standard.yaml"
     "stepup.yaml"
+    "tests/accounts.yaml"
+    "tests/admin.yaml"
+    "tests/events.yaml"
+    "tests/identity.yaml"
+    "tests/limits.yaml"
+    "tests/oauth.yaml"
+    "tests/parties.yaml"
+    "tests/payments.yaml"
     "upstreams.yaml"
 };
 
