@@ -86,6 +86,18 @@ impl Findings {
         format!("{}{}\n", render(&self.problems, &self.sources, colour), tally(&self.problems))
     }
 
+    /// Shows to people what is chosen, without counting.
+    pub fn render_of(&self, chosen: impl Fn(&Problem) -> bool, colour: bool) -> String {
+        let problems: Vec<Problem> = self.problems.iter().filter(|problem| chosen(problem)).cloned().collect();
+        render(&problems, &self.sources, colour)
+    }
+
+    /// Says how many errors, warnings and infos there are.
+    #[must_use]
+    pub fn tally(&self) -> String {
+        tally(&self.problems)
+    }
+
     /// Lists everything for programs.
     #[must_use]
     pub fn to_json(&self) -> Vec<Value> {

@@ -147,7 +147,7 @@ impl Head<'_> {
         let Self { policy, client, scopes, peer, now } = *self;
         if let Some(client) = client {
             let by_itself = policy.security == Security::ClientAuthentication;
-            self.may_act(client, &mut |denial| tell(if by_itself { of_client(denial) } else { denial }))?;
+            self.may_act(client, &mut |denial| tell(if by_itself { of_client(*denial) } else { denial }))?;
             if let (Security::AccessToken, Some(scopes)) = (policy.security, scopes) {
                 role::held(&policy.roles, &client.organisation.roles).or_else(|refusal| tell(refusal.into()))?;
                 scope::granted(&policy.scopes, scopes, &client.scopes).or_else(|refusal| tell(refusal.into()))?;
@@ -172,8 +172,8 @@ impl Head<'_> {
     }
 }
 
-fn of_client(denial: Box<Denial>) -> Box<Denial> {
-    let Denial { refusal, rule, reports } = *denial;
+fn of_client(denial: Denial) -> Box<Denial> {
+    let Denial { refusal, rule, reports } = denial;
     Box::new(Denial { refusal: Refusal::ClientRefused(Box::new(refusal)), rule, reports })
 }
 

@@ -1,12 +1,14 @@
 //! What the codes of operators' files, contracts and the machine mean; those of policies stand in `policies::language`.
 
 use policies::language::codes::{self, Explanation};
+use policies::language::lint::{self, Rule};
 
 /// Returns the explanation of any code that a command tells, whatever case it is written in.
 #[must_use]
-pub fn explain(code: &str) -> Option<&'static Explanation> {
+pub fn explain(code: &str) -> Option<Explanation> {
     let own = CODES.iter().find(|explanation| explanation.code.eq_ignore_ascii_case(code));
-    own.or_else(|| codes::explain(code))
+    let of_rule = |rule: &Rule| Explanation { code: rule.id, title: rule.title, text: rule.text };
+    own.or_else(|| codes::explain(code)).copied().or_else(|| lint::rule(code).map(of_rule))
 }
 
 const fn code(code: &'static str, title: &'static str, text: &'static str) -> Explanation {

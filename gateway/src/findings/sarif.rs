@@ -50,9 +50,7 @@ fn result(problem: &Problem, rules: &[&str]) -> Value {
         text.push_str(": ");
         text.push_str(more);
     }
-    let other = |(id, (place, label)): (usize, &(Place, String))| {
-        json!({"id": id, "physicalLocation": physical(place), "message": {"text": label}})
-    };
+    let other = |(id, (place, label)): (usize, &(Place, String))| json!({"id": id, "physicalLocation": physical(place), "message": {"text": label}});
     json!({
         "ruleId": problem.code,
         "ruleIndex": rules.iter().position(|code| *code == problem.code),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::effective::{Effective, Row};
+use super::effective::{Effective, Layer, Row};
 use super::problem::Place;
 use super::strict::{Comparison, compare};
 
@@ -57,6 +57,8 @@ pub struct Side {
     pub value: Vec<String>,
     /// Where it stands; none if nobody wrote it.
     pub place: Option<Place>,
+    /// Which layer gave it.
+    pub layer: Layer,
 }
 
 /// Tells what is different, sorted by path; nothing if the same applies.
@@ -70,7 +72,10 @@ pub fn diff(before: &Effective, after: &Effective) -> Vec<Change> {
         let (old, new) = match sides {
             (Some(old), Some(new)) => (old, new),
             (old, new) => {
-                changes.push(whole(definition, old, new));
+                // A limit of a plan that came or went is told by the list of limits.
+                if !matches!(definition, [section, _, _, _] if section == "plans") {
+                    changes.push(whole(definition, old, new));
+                }
                 continue;
             }
         };
@@ -112,6 +117,7 @@ fn definition(path: &[String]) -> Option<&[String]> {
         ["apis", _, "operations", _, "override", ..] => 5,
         ["apis", _, "operations", _, ..] => 4,
         ["identity", "providers", _, ..] => 3,
+        ["plans", _, "limits", _, ..] => 4,
         _ => 2,
     };
     path.get(..length.min(path.len()))
@@ -140,9 +146,12 @@ fn whole(path: &[String], before: Option<&Definition<'_>>, after: Option<&Defini
         // What nobody names does nothing, and who names it is told there.
         _ => Direction::Changes,
     };
+    // What it inherits stands elsewhere and says nothing of where it is defined.
+    let own = |row: &&&Row| row.layer >= Layer::Own;
     let side = |definition: &Definition<'_>| Side {
         value: Vec::new(),
-        place: definition.rows.values().filter_map(|row| row.place.clone()).min(),
+        place: definition.rows.values().filter(own).filter_map(|row| row.place.clone()).min(),
+        layer: Layer::Own,
     };
     Change { path: path.to_vec(), direction, before: before.map(side), after: after.map(side), whole: true }
 }
@@ -157,7 +166,7 @@ fn one(before: Option<&Row>, after: Option<&Row>) -> Option<Change> {
         Comparison::Stricter => Direction::Tightens,
         Comparison::Other => Direction::Changes,
     };
-    let side = |row: &Row| Side { value: row.value.clone(), place: row.place.clone() };
+    let side = |row: &Row| Side { value: row.value.clone(), place: row.place.clone(), layer: row.layer };
     Some(Change { path: row.path.clone(), direction, before: before.map(side), after: after.map(side), whole: false })
 }
 
@@ -166,7 +175,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::language::effective::Layer;
     use crate::language::outline;
 
     /// A set by its rows: `path = item, item`, all of it on a line.
@@ -267,6 +275,17 @@ mod tests {
         let before = "defaults.timeout = 3s\napis.a.defaults.audit = required\napis.a.operations.b.timeout = 3s";
         let after = "\n\napis.a.operations.b.timeout = 3000ms\napis.a.operations.b.maxBody = 64KiB";
         assert!(told(before, after).is_empty(), "{:?}", told(before, after));
+    }
+
+    #[test]
+    fn a_limit_of_a_plan_that_comes_is_told_once() {
+        let before = "plans.p.limits = client\nplans.p.limits.client.rate = 5/s";
+        let after = "plans.p.limits = client, organisation\nplans.p.limits.client.rate = 9/s\nplans.p.limits.organisation.rate = 9/s";
+        let expected = [
+            "tightens plans.p.limits: client -> client, organisation",
+            "loosens plans.p.limits.client.rate: 5/s -> 9/s",
+        ];
+        assert_eq!(told(before, after), expected);
     }
 
     #[test]

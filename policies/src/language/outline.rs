@@ -35,7 +35,7 @@ pub fn find<'p>(path: &[&'p str]) -> Result<Found, Unknown<'p>> {
         if let Some(found) = &found {
             let Some(inner) = inside(&found.field.kind) else { return Err(Unknown { part, known: Vec::new() }) };
             // A name may be spelled like a key: then it is the key, unless the key comes next.
-            if inner.named && inner.table.field(part).is_none() {
+            if (inner.named || inner.items) && inner.table.field(part).is_none() {
                 match parts.next() {
                     Some(next) => part = next,
                     None => break,
@@ -79,15 +79,17 @@ pub struct Inside {
     pub table: &'static Table,
     /// Whether there is one for each name that people choose.
     pub named: bool,
+    /// Whether there is one for each item of a list; rows call items by what they are about.
+    pub items: bool,
 }
 
 /// Returns the mapping that stands below a key, through lists and names; none if values stand there.
 #[must_use]
 pub fn inside(kind: &'static Kind) -> Option<Inside> {
     match kind {
-        Kind::Mapping(table) => Some(Inside { table, named: false }),
+        Kind::Mapping(table) => Some(Inside { table, named: false, items: false }),
         Kind::Named(item) => inside(item).map(|found| Inside { named: true, ..found }),
-        Kind::List(item) | Kind::OneOrMore(item) => inside(item),
+        Kind::List(item) | Kind::OneOrMore(item) => inside(item).map(|found| Inside { items: true, ..found }),
         Kind::Either(kinds) => kinds.iter().find_map(inside),
         _ => None,
     }
@@ -169,6 +171,7 @@ mod tests {
         assert_eq!(path("defaults.validate.response").unwrap(), "defaults.validate.response");
         assert_eq!(path("identity.providers.face.level").unwrap(), "identity.providers.<name>.level");
         assert_eq!(path("plans.limits.rate").unwrap(), "plans.<name>.limits.rate");
+        assert_eq!(path("plans.p.limits.client+operation.rate").unwrap(), "plans.<name>.limits.rate");
         assert_eq!(path("fraud.then.stepUp").unwrap(), "fraud.<name>.then.stepUp");
         assert_eq!(path("clients.demo").unwrap(), "clients");
     }

@@ -85,11 +85,15 @@ fn unused(report: &mut Report<'_>, rulebook: &Rulebook) {
             .map(str::to_owned)
             .collect();
         for name in idle {
-            let (rule, message) = match section {
-                "plans" => (&PLAN_UNUSED, format!("no client has the plan `{name}`")),
-                _ => (&UNUSED, format!("nothing names the {what} `{name}`")),
-            };
-            report.tell(rule, &[section, &name], message, "name it where it should work, or take it away");
+            let path = [section, &name];
+            if section != "plans" {
+                let message = format!("nothing names the {what} `{name}`");
+                report.tell(&UNUSED, &path, message, "name it where it should work, or take it away");
+            } else if !rulebook.clients.is_empty() {
+                // A set without clients is a part of one, for others to build on.
+                let message = format!("no client has the plan `{name}`");
+                report.tell(&PLAN_UNUSED, &path, message, "give it to a client, or take it away");
+            }
         }
     }
     let scopes: Vec<String> = report.written.names("scopes").map(|(name, _)| name.to_owned()).collect();

@@ -95,7 +95,6 @@ const CASES: &[(&str, &str, &str)] = &[
     ("getPay: {}", "getPay: {allow: 'true'}", "L0010 15:16"),
     ("getPay: {}", "getPay: {allow: '1 == 1'}", "L0011 15:16"),
     ("above: 250000 KZT, amount: /sum", "when: 'false'", "L0010 8:11"),
-    ("stepUp:\n", "plans: {idle: {limits: [{per: client, rate: 1/s, burst: 1}]}}\nstepUp:\n", "L0014 7:9"),
     ("stepUp:\n", "scopes: {'none': {title: None}}\nstepUp:\n", "L0013 7:10"),
     ("stepUp:\n", "masking: {idle: {fields: [/sum], show: stars}}\nstepUp:\n", "L0013 7:11"),
 ];
@@ -156,6 +155,12 @@ fn networks_and_scopes_of_parties_are_looked_at() {
     assert_eq!(codes(&set), ["L0012"]);
     let licensed = set.replace("roles: [AISP]", "roles: [AISP, PISP]");
     assert!(codes(&licensed).is_empty());
+    let infos = |text: &str| found(text).iter().filter(|problem| problem.code == "L0014").count();
+    assert_eq!(
+        infos(&licensed.replace("plans: {", "plans: {idle: {limits: [{per: client, rate: 1/s, burst: 1}]}, ")),
+        1
+    );
+    assert_eq!(infos(&licensed), 0);
     assert_eq!(codes(&licensed.replace("10.0.0.0/8", "10.0.0.0/7")), ["L0007"]);
     for everything in ["0.0.0.0/0", "'::/0'"] {
         assert_eq!(codes(&licensed.replace("10.0.0.0/8", everything)), ["L0006"]);

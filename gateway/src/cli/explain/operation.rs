@@ -1,0 +1,240 @@
+//! `qaqpa explain operation ID`: what applies to an operation, which line of which file says so, and who may call it.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+
+use policies::decide::could_call;
+use policies::facts::{OperationFacts, Security};
+use policies::language::effective::{Layer, Row};
+use policies::language::suggest::did_you_mean;
+use policies::language::written::Written;
+use policies::limit::{Limit, Mode};
+use policies::rulebook::{Client, OperationPolicy};
+use serde_json::{Value, json};
+
+use super::ExplainArguments;
+use crate::cli::process::{CONFIGURATION, FAILED, FINE};
+use crate::cli::sets::Set;
+use crate::cli::terminal::{colour, complain, say};
+
+/// Where a client is thought to call from if its organisation names no network; any address does then.
+const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// Tells of one operation.
+pub(super) fn run(arguments: &ExplainArguments, id: &str) -> u8 {
+    let set = match Set::read(&arguments.set) {
+        Ok(set) => set,
+        Err(findings) => {
+            complain(&findings.render(colour()));
+            return CONFIGURATION;
+        }
+    };
+    match page(&set, arguments, id) {
+        Ok(page) => {
+            say(&if arguments.json { format!("{}\n", page.to_json()) } else { page.told() });
+            FINE
+        }
+        Err(text) => {
+            complain(&format!("error: {text}"));
+            FAILED
+        }
+    }
+}
+
+fn page<'s>(set: &'s Set, arguments: &ExplainArguments, id: &str) -> Result<Page<'s>, String> {
+    let rulebook = &set.compiled.rulebook;
+    let Some(facts) = set.facts.iter().find(|facts| facts.id == id) else {
+        let known = set.facts.iter().map(|facts| facts.id.as_str());
+        let help =
+            did_you_mean(id, known).map_or("see `qaqpa routes`".to_owned(), |word| format!("did you mean `{word}`?"));
+        return Err(format!("no contract describes the operation `{id}`; {help}"));
+    };
+    let Some((_, policy)) = rulebook.operations.iter().find(|(known, _)| known.as_str() == id) else {
+        let path = format!("apis.{}.operations.{id}", facts.api);
+        return Err(format!(
+            "`{id}` is described at {} and no policy exposes it, so that it does not exist; `{path}` would",
+            facts.origin
+        ));
+    };
+    let client = match &arguments.client {
+        None => None,
+        Some(id) => Some(rulebook.clients.values().find(|client| client.id.as_str() == id).ok_or_else(|| {
+            let known = rulebook.clients.keys().map(policies::id::ClientId::as_str);
+            let help =
+                did_you_mean(id, known).map_or("see `clients`".to_owned(), |word| format!("did you mean `{word}`?"));
+            format!("no client `{id}`; {help}")
+        })?),
+    };
+    let path = ["apis", policy.api.as_str(), "operations", id];
+    let below = |row: &&Row| row.path.len() > path.len() && row.path.iter().zip(path).all(|(a, b)| a == b);
+    let rows = set.compiled.effective.rows.iter().filter(below).collect();
+    let verdict = client.map(|client| verdict(policy, client, arguments.peer, set));
+    Ok(Page { facts, policy, rows, written: Written::of(&set.files), client: client.map(AsRef::as_ref), verdict })
+}
+
+/// Whether a client may call, and if not, why.
+struct Verdict {
+    peer: IpAddr,
+    // What the refusal is called, what the client reads, and the rule that says so.
+    refusal: Option<(String, String, Option<String>)>,
+}
+
+fn verdict(policy: &OperationPolicy, client: &Client, peer: Option<IpAddr>, set: &Set) -> Verdict {
+    let network = client.organisation.networks.first().map(policies::network::AddressRange::first);
+    let peer = peer.or(network).unwrap_or(ANYWHERE);
+    let refusal = could_call(policy, client, peer, set.now).err().map(|denial| {
+        let code = format!("{:?}", denial.refusal.code());
+        (code, denial.refusal.detail(), denial.rule.map(|rule| rule.to_string()))
+    });
+    Verdict { peer, refusal }
+}
+
+struct Page<'s> {
+    facts: &'s OperationFacts,
+    policy: &'s OperationPolicy,
+    rows: Vec<&'s Row>,
+    written: Written,
+    client: Option<&'s Client>,
+    verdict: Option<Verdict>,
+}
+
+/// A value that a layer gave and a later one changed.
+struct Link {
+    layer: Layer,
+    value: String,
+    place: String,
+}
+
+impl Page<'_> {
+    fn told(&self) -> String {
+        let (facts, policy) = (self.facts, self.policy);
+        let mut text = format!("{}  {} {}\n\n", facts.id, facts.method, facts.template);
+        let _ = writeln!(text, "  contract  {}  {}", facts.origin, self.callers());
+        let _ = writeln!(text, "  policy    {}", policy.origin);
+        let mut contract = Vec::new();
+        if facts.idempotent {
+            contract.push("done once per x-idempotency-key");
+        }
+        if facts.own {
+            contract.push("answered by the gateway itself");
+        }
+        if !contract.is_empty() {
+            let _ = writeln!(text, "            {}", contract.join("; "));
+        }
+        text.push('\n');
+        self.values(&mut text);
+        self.limits(&mut text);
+        self.says(&mut text);
+        text
+    }
+
+    fn values(&self, text: &mut String) {
+        let key = |row: &Row| row.path.get(4..).unwrap_or_default().join(".");
+        let value = |row: &Row| if row.value.is_empty() { "-".to_owned() } else { row.value.join(" ") };
+        let widths = |of: &dyn Fn(&Row) -> usize| self.rows.iter().map(|row| of(row)).max().unwrap_or(0).min(48);
+        let (first, second) = (widths(&|row| key(row).chars().count()), widths(&|row| value(row).chars().count()));
+        for row in &self.rows {
+            let place = row.place.as_ref().map_or(String::new(), |place| format!("  {}", place.origin()));
+            let line = format!("  {:first$}  {:second$}  {}{place}", key(row), value(row), row.layer.words());
+            let _ = writeln!(text, "{}", line.trim_end());
+            for link in self.chain(row) {
+                let _ = writeln!(
+                    text,
+                    "  {:first$}    instead of {}, {}  {}",
+                    "",
+                    link.value,
+                    link.layer.words(),
+                    link.place
+                );
+            }
+        }
+    }
+
+    // What wider layers say of a key that a narrower one gave.
+    fn chain(&self, row: &Row) -> Vec<Link> {
+        let keys: Vec<&str> = row.path.iter().skip(4).map(String::as_str).collect();
+        let api = ["apis", self.policy.api.as_str(), "defaults"];
+        let layers: [(Layer, &[&str]); 2] = [(Layer::ApiDefaults, &api), (Layer::Defaults, &["defaults"])];
+        let wider = layers.into_iter().filter(|(layer, _)| *layer < row.layer);
+        let link = |(layer, path): (Layer, &[&str])| {
+            let path: Vec<&str> = path.iter().chain(&keys).copied().collect();
+            let value = self.written.value(&path)?;
+            let place = self.written.place(&path)?.origin();
+            (value != row.value).then(|| Link { layer, value: value.join(" "), place })
+        };
+        wider.filter_map(link).collect()
+    }
+
+    fn callers(&self) -> &'static str {
+        match self.policy.security {
+            Security::Public => "anybody may call it",
+            Security::AccessToken => "called with an access token",
+            Security::ClientAuthentication => "the client authenticates itself with the request",
+            Security::SignedCallback => "called back by identity providers, signed",
+            Security::Administrator => "called by administrators",
+        }
+    }
+
+    fn limits(&self, text: &mut String) {
+        let plan = self.client.map(|client| &client.plan);
+        if self.policy.limits.is_empty() && plan.is_none() {
+            return;
+        }
+        text.push_str("\nLimits:\n");
+        for limit in &self.policy.limits {
+            let _ = writeln!(text, "  {}, of the operation", shown(limit));
+        }
+        for (plan, limit) in plan.iter().flat_map(|plan| plan.limits.iter().map(move |limit| (plan, limit))) {
+            let _ = writeln!(text, "  {}, of the plan `{}`", shown(limit), plan.id);
+        }
+    }
+
+    fn says(&self, text: &mut String) {
+        let (Some(client), Some(verdict)) = (self.client, &self.verdict) else { return };
+        let _ = match &verdict.refusal {
+            None => writeln!(
+                text,
+                "\n`{}` may call it from {}, as far as headers tell; its body is judged at the call.",
+                client.id, verdict.peer
+            ),
+            Some((_, detail, rule)) => {
+                let rule = rule.as_ref().map(|rule| format!("  {rule}\n")).unwrap_or_default();
+                write!(text, "\n`{}` may not call it from {}:\n  {detail}\n{rule}", client.id, verdict.peer)
+            }
+        };
+    }
+
+    fn to_json(&self) -> Value {
+        let value = |row: &&Row| {
+            let chain: Vec<Value> = self
+                .chain(row)
+                .iter()
+                .map(|link| json!({"layer": link.layer.words(), "value": link.value, "at": link.place}))
+                .collect();
+            let at = row.place.as_ref().map(policies::language::Place::origin);
+            let key = row.path.get(4..).unwrap_or_default().join(".");
+            json!({"key": key, "value": row.value, "layer": row.layer.words(), "at": at, "insteadOf": chain})
+        };
+        let client = self.client.zip(self.verdict.as_ref()).map(|(client, verdict)| {
+            let refusal = verdict
+                .refusal
+                .as_ref()
+                .map(|(code, detail, rule)| json!({"code": code, "detail": detail, "rule": rule}));
+            let limits: Vec<String> = client.plan.limits.iter().map(shown).collect();
+            json!({"id": client.id.as_str(), "peer": verdict.peer.to_string(), "may": refusal.is_none(),
+                   "refusal": refusal, "plan": client.plan.id.as_str(), "limits": limits})
+        });
+        json!({
+            "operation": self.facts.id, "method": self.facts.method, "path": self.facts.template, "api": self.facts.api,
+            "contract": self.facts.origin, "policy": self.policy.origin, "idempotent": self.facts.idempotent,
+            "values": self.rows.iter().map(value).collect::<Vec<_>>(), "client": client,
+            "limits": self.policy.limits.iter().map(shown).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn shown(limit: &Limit) -> String {
+    let per: Vec<&str> = limit.per.iter().map(|dimension| dimension.word()).collect();
+    let mode = if limit.mode == Mode::Enforce { String::new() } else { format!(" ({})", limit.mode.word()) };
+    format!("{} per {}, burst {}{mode}", limit.rate, per.join(" and "), limit.burst)
+}

@@ -1,0 +1,210 @@
+//! `qaqpa import`: a policy to begin with, from a contract.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use openapi::Contract;
+use policies::facts::{OperationFacts, Security};
+use policies::id::UpstreamId;
+
+use super::process::{CONFIGURATION, FAILED, FINE};
+use super::terminal::{colour, complain, say};
+use crate::generation;
+use crate::load::faulty;
+use crate::texts::{Policies, PolicySource};
+
+const EXAMPLES: &str = "\
+Examples:
+  qaqpa import openapi contracts/cards.yaml
+  qaqpa import openapi contracts/cards.yaml --out policies/apis/cards.yaml
+  qaqpa check policies/ --contracts contracts/
+
+What comes out exposes every operation of the contract under strict values, and says at each line what to decide.
+Nothing is exposed by it before it stands in the folder of policies.";
+
+/// What is imported.
+#[derive(Debug, clap::Subcommand)]
+pub enum ImportCommand {
+    /// Write a policy file for every operation of an OpenAPI document.
+    #[command(after_help = EXAMPLES)]
+    Openapi(ImportArguments),
+}
+
+/// Which document.
+#[derive(Debug, clap::Args)]
+pub struct ImportArguments {
+    /// The document, or a folder of several.
+    #[arg(value_name = "FILE")]
+    contract: PathBuf,
+    /// The file that is written; standard output if none is named. It must not be there yet.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// What the backend is called.
+    #[arg(long, value_name = "NAME")]
+    upstream: Option<String>,
+}
+
+/// Imports.
+pub(super) fn run(command: &ImportCommand) -> u8 {
+    let ImportCommand::Openapi(arguments) = command;
+    let source = PolicySource { policies: Policies::Given(Vec::new()), contracts: vec![arguments.contract.clone()] };
+    let texts = match source.read() {
+        Ok(texts) => texts,
+        Err(findings) => return refused(&findings.render(colour())),
+    };
+    let contract = match Contract::load(&texts.contracts) {
+        Ok(contract) => contract,
+        Err(faults) => return refused(&faulty(faults, &texts.contracts).render(colour())),
+    };
+    if let Some(name) = &arguments.upstream
+        && let Err(error) = UpstreamId::parse(name)
+    {
+        complain(&format!("error: `{name}` is no name of a backend: {error}"));
+        return FAILED;
+    }
+    let text = policy(&generation::facts(&contract), arguments.upstream.as_deref());
+    let Some(path) = &arguments.out else {
+        say(&text);
+        return FINE;
+    };
+    // What an administrator has decided since is never overwritten.
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
+    match written {
+        Ok(()) => {
+            say(&format!("{} is written; next: read it, then `qaqpa check`\n", path.display()));
+            FINE
+        }
+        Err(error) => {
+            complain(&format!("error: {} cannot be written: {error}", path.display()));
+            FAILED
+        }
+    }
+}
+
+fn refused(text: &str) -> u8 {
+    complain(text);
+    CONFIGURATION
+}
+
+/// Writes a policy for operations; `upstream` answers those that the gateway does not answer itself.
+fn policy(facts: &[OperationFacts], upstream: Option<&str>) -> String {
+    let mut apis: Vec<&str> = facts.iter().map(|facts| facts.api.as_str()).collect();
+    apis.sort_unstable();
+    apis.dedup();
+    let mut text =
+        "# Made by `qaqpa import openapi`: every operation, under strict values. Read each line before it applies.\n\
+                    # An operation that should not be called is deleted here: what no policy names does not exist.\n\
+                    qaqpa: v1\n"
+            .to_owned();
+    let backend = |api: &str| upstream.map_or_else(|| format!("{api}-backend"), str::to_owned);
+    let proxied = |api: &&str| facts.iter().any(|facts| facts.api == **api && !facts.own);
+    let mut backends: Vec<String> = apis.iter().filter(|api| proxied(api)).map(|api| backend(api)).collect();
+    backends.dedup();
+    if !backends.is_empty() {
+        text.push_str("\n# Where a backend is, the operator says in qaqpa.yaml:\n");
+        for name in &backends {
+            let _ = writeln!(text, "#   upstreams: {{{name}: {{endpoints: [\"https://host:port\"]}}}}");
+        }
+        text.push_str("upstreams:\n");
+        for name in &backends {
+            let _ = writeln!(
+                text,
+                "  {name}:\n    protocol: http1\n    timeouts: {{connect: 1s, response: 3s}}\n    maxRequests: 64  # at once, in each process"
+            );
+        }
+    }
+    text.push_str("\napis:\n");
+    for api in apis {
+        let here: Vec<&OperationFacts> = facts.iter().filter(|facts| facts.api == api).collect();
+        let _ = writeln!(text, "  {api}:");
+        if here.iter().any(|facts| !facts.own) {
+            let _ = writeln!(text, "    upstream: {}", backend(api));
+        }
+        text.push_str("    defaults:\n");
+        if here.iter().all(|facts| facts.security == Security::AccessToken) {
+            text.push_str(
+                "      requires: {roles: [BANK]}  # who may call: AISP PISP BANK MFO PAYMENT_ORGANISATION TREASURY\n",
+            );
+        }
+        text.push_str("      maxBody: 16KiB\n      timeout: 5s\n      audit: standard\n");
+        text.push_str("      validate: {response: report}  # `enforce` once no answer breaks the contract\n");
+        text.push_str("    operations:\n");
+        for facts in here {
+            operation(&mut text, facts);
+        }
+    }
+    text
+}
+
+fn operation(text: &mut String, facts: &OperationFacts) {
+    let _ = writeln!(text, "      # {} {}", facts.method, facts.template);
+    if let Some(obstacle) = &facts.obstacle {
+        let _ = writeln!(text, "      # Cannot be exposed yet: {obstacle} ({})", facts.origin);
+        let _ = writeln!(text, "      # {}: {{}}", facts.id);
+        return;
+    }
+    if !facts.collides_with.is_empty() {
+        let _ = writeln!(text, "      # Only one of it and {} can be exposed.", facts.collides_with.join(", "));
+        let _ = writeln!(text, "      # {}: {{}}", facts.id);
+        return;
+    }
+    let mut keys = Vec::new();
+    if facts.idempotent {
+        keys.push(
+            "        audit: required  # it is done once per key: nothing happens without a durable record".to_owned(),
+        );
+    }
+    if !facts.has_body {
+        keys.push("        maxBody: 1KiB  # no body is described".to_owned());
+    }
+    if keys.is_empty() {
+        let _ = writeln!(text, "      {}: {{}}", facts.id);
+    } else {
+        let _ = writeln!(text, "      {}:\n{}", facts.id, keys.join("\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use policies::language::{Source, compile, fmt, render};
+    use policies::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_compiles_and_is_in_its_form() {
+        let contract = Contract::load(&openapi::shipped()).unwrap();
+        let all = generation::facts(&contract);
+        let mut apis: Vec<&str> = all.iter().map(|facts| facts.api.as_str()).collect();
+        apis.dedup();
+        for api in apis {
+            // An API that is answered half here and half there has to be split by hand.
+            let facts: Vec<OperationFacts> = all.iter().filter(|facts| facts.api == api).cloned().collect();
+            let source = Source::new("policy.yaml", policy(&facts, None));
+            let now = Timestamp::from_date("2026-11-22").unwrap();
+            let problems = compile(std::slice::from_ref(&source), &facts, now).err().unwrap_or_default();
+            assert!(problems.is_empty(), "{}", render(&problems, &[source], false));
+            assert_eq!(fmt::format(&source).unwrap(), *source.text);
+        }
+    }
+
+    #[test]
+    fn an_operation_that_cannot_be_exposed_is_left_as_a_comment() {
+        let contract = Contract::load(&openapi::shipped()).unwrap();
+        let mut facts: Vec<OperationFacts> = generation::facts(&contract);
+        facts.retain(|facts| facts.api == "payments");
+        for facts in &mut facts {
+            facts.obstacle = Some("nobody says who may call it".to_owned());
+        }
+        let text = policy(&facts, Some("core"));
+        assert!(text.contains("# Cannot be exposed yet: nobody says who may call it"), "{text}");
+        assert!(!text.lines().any(|line| line.trim_start().starts_with("createDomesticPayment")), "{text}");
+        assert!(text.contains("upstream: core\n"));
+    }
+}
