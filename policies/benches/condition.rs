@@ -85,7 +85,8 @@ fn conditions(criterion: &mut Criterion) {
         "tags": vec!["b"; 1000],
     });
     let facts = ConditionFacts {
-        policy: &policy,
+        operation: &policy.operation,
+        api: &policy.api,
         client: Some(&client),
         scopes: Some(&scopes),
         peer: Some([10, 1, 2, 3].into()),

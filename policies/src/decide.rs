@@ -156,7 +156,9 @@ impl Head<'_> {
         if policy.allow.is_empty() {
             return Ok(());
         }
-        allowed(policy, &ConditionFacts { policy, client, scopes, peer, body: None, now }, false, tell)
+        let (operation, api) = (&policy.operation, &policy.api);
+        let facts = ConditionFacts { operation, api, client, scopes, peer, body: None, now };
+        allowed(policy, &facts, false, tell)
     }
 
     fn may_act(&self, client: &Client, tell: Tell<'_>) -> Result<(), Box<Denial>> {
@@ -229,19 +231,22 @@ pub fn assess(
     }
     let verified = |acr: &str| {
         // Of a body that nobody read no result can tell that it was made for it.
-        let (Some(client), Some(digest)) = (facts.client, facts.body_digest) else { return Err(Refusal::FactsDoNotFit) };
+        let (Some(client), Some(digest)) = (facts.client, facts.body_digest) else {
+            return Err(Refusal::FactsDoNotFit);
+        };
         let binding = binding_hash(client, facts.operation, digest);
         step_up::verified(acr, identity, &binding, facts.operation, now)
     };
     let conditions = ConditionFacts {
-        policy: &policy,
+        operation: &policy.operation,
+        api: &policy.api,
         client: client.as_deref(),
         scopes: facts.scopes,
         peer: Some(facts.peer),
         body: facts.value,
         now,
     };
-    let whole = Whole { conditions, body: facts.body, verified: &verified };
+    let whole = Whole { policy: &policy, conditions, body: facts.body, verified: &verified };
     let mut reports = Vec::new();
     match whole.ask(&mut reports, &mut Err) {
         Ok(needed) => Ok(Clearance { spends: identity.filter(|_| needed).map(spent), reports, policy }),
@@ -258,6 +263,7 @@ fn spent(result: &IdentityResult) -> (String, VerificationId) {
 
 /// A request as its last rules see it.
 pub(crate) struct Whole<'a> {
+    pub(crate) policy: &'a OperationPolicy,
     pub(crate) conditions: ConditionFacts<'a>,
     pub(crate) body: &'a BodyFacts,
     /// Refuses unless the payer was verified as a context says.
@@ -274,7 +280,7 @@ impl Whole<'_> {
     /// Asks every rule about the body; tells whether an identity result was needed, and in `reports` which rules would
     /// have refused, had they been enforced.
     pub(crate) fn ask(&self, reports: &mut Vec<RuleName>, tell: Tell<'_>) -> Result<bool, Box<Denial>> {
-        let policy = self.conditions.policy;
+        let policy = self.policy;
         allowed(policy, &self.conditions, true, tell)?;
         let (mut denials, mut wanted) = (Vec::new(), Vec::new());
         for rule in policy.fraud.iter().filter(|rule| rule.mode != Mode::Off) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::id::{ClientId, OperationId};
 use crate::national::money::Money;
-use crate::rulebook::ScopeSet;
+use crate::party::ScopeSet;
 
 /// What the body said that rules may ask for; a fact that is not there is `None`, and the rule says what that means.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

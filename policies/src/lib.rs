@@ -24,6 +24,7 @@ pub mod merkle;
 pub mod national;
 pub mod network;
 pub mod once;
+pub mod party;
 pub mod peer;
 pub mod proof;
 pub mod rehearse;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use crate::rulebook::Role;
+use crate::party::Role;
 
 mod scan;
 

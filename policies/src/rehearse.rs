@@ -178,9 +178,10 @@ impl Again<'_> {
         // Each denial is taken, so that no first one ends it.
         let _ = head.ask(&mut tell);
         if !self.recorded.was_replayed() {
-            let conditions = ConditionFacts { policy, client, scopes, peer, body: None, now: self.now };
+            let (operation, api) = (&policy.operation, &policy.api);
+            let conditions = ConditionFacts { operation, api, client, scopes, peer, body: None, now: self.now };
             let body = self.body();
-            let whole = Whole { conditions, body: &body, verified: &|acr| self.verified(acr) };
+            let whole = Whole { policy, conditions, body: &body, verified: &|acr| self.verified(acr) };
             let _ = whole.ask(&mut Vec::new(), &mut tell);
         }
         for denial in denials {

@@ -18,7 +18,8 @@ use cel::{Context, ExecutionError, IdedExpr};
 use serde_json::Value;
 
 use crate::facts::OperationFacts;
-use crate::rulebook::{Client, OperationPolicy, ScopeSet};
+use crate::id::{ApiId, OperationId};
+use crate::party::{Client, ScopeSet};
 use crate::time::Timestamp;
 use slot::{Held, Slot};
 
@@ -64,8 +65,10 @@ impl ConditionFault {
 /// What a condition may ask of one request; a fact that is not there is `None`, and asking for it denies.
 #[derive(Debug, Clone, Copy)]
 pub struct ConditionFacts<'a> {
-    /// The policy of the operation that is called.
-    pub policy: &'a OperationPolicy,
+    /// The operation that is called.
+    pub operation: &'a OperationId,
+    /// The API it belongs to.
+    pub api: &'a ApiId,
     /// The client, if one called.
     pub client: Option<&'a Client>,
     /// The scopes of its token.

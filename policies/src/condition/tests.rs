@@ -9,7 +9,9 @@ use super::*;
 use crate::facts::{FieldKind, Security, Shape};
 use crate::id::{ApiId, ClientId, OperationId, OrganisationId, PlanId};
 use crate::limit::Mode;
-use crate::rulebook::{AuditDuty, ClientAuthentication, Organisation, Plan, Role, Service, TokenBinding};
+use crate::rulebook::{
+    AuditDuty, ClientAuthentication, OperationPolicy, Organisation, Plan, Role, Service, TokenBinding,
+};
 
 fn client() -> Client {
     Client {
@@ -121,7 +123,8 @@ fn judge(text: &str, open: bool, body: Option<&Value>) -> Result<bool, String> {
         .unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
     let (policy, client, scopes) = (policy(), client(), ScopeSet::of(["payments:write"]));
     let facts = ConditionFacts {
-        policy: &policy,
+        operation: &policy.operation,
+        api: &policy.api,
         client: Some(&client),
         scopes: Some(&scopes),
         peer: Some("10.1.2.3".parse().unwrap()),
@@ -393,7 +396,15 @@ fn what_cannot_be_judged_says_why_without_a_value() {
 #[test]
 fn facts_that_nobody_has_are_not_judged() {
     let policy = policy();
-    let facts = ConditionFacts { policy: &policy, client: None, scopes: None, peer: None, body: None, now: now() };
+    let facts = ConditionFacts {
+        operation: &policy.operation,
+        api: &policy.api,
+        client: None,
+        scopes: None,
+        peer: None,
+        body: None,
+        now: now(),
+    };
     for fact in context::FACTS {
         let name = format!("{}.{}", fact.group, fact.name);
         let text = match fact.kind {
@@ -441,7 +452,15 @@ fn hours_and_days_are_those_of_kazakhstan() {
         let text = format!("request.hour == {hour} && request.weekday == {weekday}");
         let condition = Condition::compile(&text, "here:1", None).unwrap();
         let now = Timestamp::parse(at).unwrap();
-        let facts = ConditionFacts { policy: &policy, client: None, scopes: None, peer: None, body: None, now };
+        let facts = ConditionFacts {
+            operation: &policy.operation,
+            api: &policy.api,
+            client: None,
+            scopes: None,
+            peer: None,
+            body: None,
+            now,
+        };
         assert_eq!(condition.judge(&facts), Ok(true), "{at}");
     }
 }
@@ -606,7 +625,15 @@ fn holds_together(text: &str) -> bool {
             let (policy, client, scopes) = (policy(), client(), ScopeSet::of(["payments:write"]));
             for body in bodies() {
                 let (client, scopes, peer) = (Some(&client), Some(&scopes), Some([10, 0, 0, 1].into()));
-                let facts = ConditionFacts { policy: &policy, client, scopes, peer, body: Some(&body), now: now() };
+                let facts = ConditionFacts {
+                    operation: &policy.operation,
+                    api: &policy.api,
+                    client,
+                    scopes,
+                    peer,
+                    body: Some(&body),
+                    now: now(),
+                };
                 let _ = condition.judge(&facts);
             }
             true
