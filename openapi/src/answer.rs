@@ -125,7 +125,8 @@ impl Answers {
 
     /// The lowest status of success, with its answer.
     pub(crate) fn success(&self) -> Option<(u16, &AnswerRule)> {
-        let exact = self.exact.iter().filter(|(status, _)| (200..300).contains(status)).min_by_key(|(status, _)| *status);
+        let exact =
+            self.exact.iter().filter(|(status, _)| (200..300).contains(status)).min_by_key(|(status, _)| *status);
         let exact = exact.map(|(status, rule)| (*status, &**rule));
         let range = || self.ranges.iter().find(|(hundreds, _)| *hundreds == 2).map(|(_, rule)| (200, &**rule));
         exact.or_else(range).or_else(|| self.default.as_deref().map(|rule| (200, rule)))
@@ -140,8 +141,7 @@ impl Answers {
         let checked = |rule: &AnswerRule| {
             rule.media.iter().all(|media| media.range.reading() == Some(Reading::Json) && media.check.is_some())
         };
-        !(self.exact.is_empty() && self.ranges.is_empty() && self.default.is_none())
-            && rules.chain(rest).all(checked)
+        !(self.exact.is_empty() && self.ranges.is_empty() && self.default.is_none()) && rules.chain(rest).all(checked)
     }
 
     pub(crate) fn head(

@@ -89,9 +89,7 @@ fn pairs(rule: &ParameterRule) -> Vec<String> {
         (Value::Object(map), _, true) => {
             map.iter().map(|(key, value)| format!("{}={}", escaped(key), escaped(&text(value)))).collect()
         }
-        (Value::Array(items), _, true) => {
-            items.iter().map(|item| format!("{name}={}", escaped(&text(item)))).collect()
-        }
+        (Value::Array(items), _, true) => items.iter().map(|item| format!("{name}={}", escaped(&text(item)))).collect(),
         (value, Style::SpaceDelimited, _) => vec![format!("{name}={}", plain(value, "%20", false))],
         (value, Style::PipeDelimited, _) => vec![format!("{name}={}", plain(value, "|", false))],
         (value, ..) => vec![format!("{name}={}", plain(value, ",", false))],
@@ -120,7 +118,9 @@ fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' | b'@' => out.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' | b'@' => {
+                out.push(char::from(byte))
+            }
             other => out.push_str(&format!("%{other:02X}")),
         }
     }

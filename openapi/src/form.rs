@@ -25,10 +25,12 @@ pub(crate) type Pair<'t> = (Cow<'t, str>, Cow<'t, str>);
 
 /// Reads the pairs one by one; the text's own length is the caller's limit.
 pub(crate) fn pairs(text: &str) -> impl Iterator<Item = Result<Pair<'_>, Broken>> {
-    raw_pairs(text).map(|pair| pair.and_then(|(name, raw)| {
-        let value = decode(raw).map_err(|reason| Broken { at: 0, reason })?;
-        Ok((name, value))
-    }))
+    raw_pairs(text).map(|pair| {
+        pair.and_then(|(name, raw)| {
+            let value = decode(raw).map_err(|reason| Broken { at: 0, reason })?;
+            Ok((name, value))
+        })
+    })
 }
 
 /// Reads the names of pairs one by one and leaves their values as they stand.

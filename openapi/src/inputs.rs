@@ -92,13 +92,7 @@ impl<'d> Reader<'d> {
     }
 
     /// What a parameter or a header says of its value.
-    pub(crate) fn value_rule(
-        &mut self,
-        node: &'d Node,
-        name: String,
-        place: Place,
-        way: Way,
-    ) -> Option<ParameterRule> {
+    pub(crate) fn value_rule(&mut self, node: &'d Node, name: String, place: Place, way: Way) -> Option<ParameterRule> {
         let (spelling, schema) = match (node.get("schema"), node.get("content")) {
             (Some(schema), None) => (self.spelling(node, place)?, schema),
             (None, Some(content)) => self.content(content)?,
@@ -115,7 +109,11 @@ impl<'d> Reader<'d> {
         if let Spelling::Styled { style, explode } = spelling
             && let Some(why) = cannot_spell(style, explode, &kind)
         {
-            self.faults.add_with_help(node.mark(), why, "describe it as JSON: `content: {application/json: {schema: ..}}`");
+            self.faults.add_with_help(
+                node.mark(),
+                why,
+                "describe it as JSON: `content: {application/json: {schema: ..}}`",
+            );
             return None;
         }
         let check = self.schemas.check(schema, way, &mut self.faults);

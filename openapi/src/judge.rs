@@ -40,6 +40,14 @@ impl Unit {
     }
 }
 
+#[cfg(test)]
+impl Check {
+    /// Which compiled unit this is, to tell two apart.
+    pub(crate) fn identity(&self) -> Option<usize> {
+        self.unit.0.get().map(|unit| Arc::as_ptr(unit) as usize)
+    }
+}
+
 impl fmt::Debug for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Unit(..)")
@@ -141,9 +149,9 @@ fn nearest<'c>(context: &'c [Vec<ValidationError<'static>>]) -> Option<&'c Vec<V
         return None;
     }
     let ruled_out = |errors: &&Vec<ValidationError<'static>>| {
-        errors.iter().any(|error| {
-            matches!(error.kind(), ValidationErrorKind::Enum { .. } | ValidationErrorKind::Type { .. })
-        })
+        errors
+            .iter()
+            .any(|error| matches!(error.kind(), ValidationErrorKind::Enum { .. } | ValidationErrorKind::Type { .. }))
     };
     let mut meant = context.iter().filter(|errors| !errors.is_empty() && !ruled_out(errors));
     meant.next().filter(|_| meant.next().is_none())

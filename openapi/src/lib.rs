@@ -1,6 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+#[cfg(test)]
+mod answer_tests;
+#[cfg(test)]
+mod body_tests;
 mod contract;
 mod convert;
 mod convert_schema;
@@ -21,6 +25,8 @@ mod media;
 mod operation;
 mod outputs;
 mod parameter;
+#[cfg(test)]
+mod parameter_tests;
 mod path;
 mod reader;
 mod router;

@@ -265,7 +265,9 @@ impl Kind {
         Kind {
             text: self.text && other.text,
             // Every integer is a number.
-            integer: (self.integer || self.number) && (other.integer || other.number) && (self.integer || other.integer),
+            integer: (self.integer || self.number)
+                && (other.integer || other.number)
+                && (self.integer || other.integer),
             number: self.number && other.number,
             boolean: self.boolean && other.boolean,
             list: self.list.and(other.list),

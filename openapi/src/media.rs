@@ -92,7 +92,8 @@ impl MediaRange {
         };
         // `charset=utf-8` is what no charset means; every other parameter the contract names has to come.
         let named = || range.parameters.iter().filter(|(name, value)| !(name == "charset" && is_utf8(value)));
-        let held = named().all(|(name, value)| media.parameter(name).is_some_and(|own| own.eq_ignore_ascii_case(value)));
+        let held =
+            named().all(|(name, value)| media.parameter(name).is_some_and(|own| own.eq_ignore_ascii_case(value)));
         held.then(|| (level, named().count()))
     }
 }
@@ -125,11 +126,8 @@ fn read(text: &str) -> Option<MediaType> {
     if !is_token(kind) || !is_token(subtype) {
         return None;
     }
-    let mut media = MediaType {
-        kind: kind.to_ascii_lowercase(),
-        subtype: subtype.to_ascii_lowercase(),
-        parameters: Vec::new(),
-    };
+    let mut media =
+        MediaType { kind: kind.to_ascii_lowercase(), subtype: subtype.to_ascii_lowercase(), parameters: Vec::new() };
     let mut rest = rest.unwrap_or_default();
     loop {
         rest = rest.trim_start_matches([' ', '\t', ';']);
@@ -193,8 +191,24 @@ mod tests {
     fn what_is_no_media_type_fits_nothing() {
         let all = ranges(&["*/*"]);
         for text in [
-            "", "/", "json", "a/", "/b", "a/b/c", "a b/c", "*/*", "application/*", "a/b; c", "a/b; c=\"d", "a/b; =d",
-            "a/b; c=d; c=e", "a/b, c/d", "a/b; c=d e", "a/b; c=\"d\" e", "application/*+json", "a/b; c=\"\u{1}\"",
+            "",
+            "/",
+            "json",
+            "a/",
+            "/b",
+            "a/b/c",
+            "a b/c",
+            "*/*",
+            "application/*",
+            "a/b; c",
+            "a/b; c=\"d",
+            "a/b; =d",
+            "a/b; c=d; c=e",
+            "a/b, c/d",
+            "a/b; c=d e",
+            "a/b; c=\"d\" e",
+            "application/*+json",
+            "a/b; c=\"\u{1}\"",
         ] {
             assert_eq!(found(&all, text), None, "{text}");
         }
@@ -206,7 +220,8 @@ mod tests {
 
     #[test]
     fn only_types_and_whole_ranges_stand_in_a_contract() {
-        for text in ["", "json", "*", "*/json", "app*/json", "application/j*", "application/*json", "application/*+j*"] {
+        for text in ["", "json", "*", "*/json", "app*/json", "application/j*", "application/*json", "application/*+j*"]
+        {
             assert_eq!(MediaRange::parse(text), None, "{text}");
         }
     }

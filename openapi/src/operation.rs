@@ -6,8 +6,9 @@ use crate::answer::{Answers, ExampleRequest, ExampleResponse, ResponseCheck, Res
 use crate::example;
 use crate::look::BodyShape;
 use crate::media::Reading;
+use crate::parameter::{ParameterRule, Place, Spelling, check_cookies, check_query};
 use crate::path::{CanonicalPath, unescape};
-use crate::parameter::{ParameterRule, Place, check_cookies, check_query};
+use crate::style::Style;
 use crate::validate::{BodyError, BodyFault, BodyRule, MediaRule, ValidBody};
 use std::fmt;
 use std::sync::Arc;
@@ -246,6 +247,20 @@ impl Operation {
         example::request(&self.parts)
     }
 
+    #[cfg(test)]
+    pub(crate) fn body_unit(&self) -> Option<usize> {
+        self.parts.body.as_ref()?.media.first()?.check.as_ref()?.identity()
+    }
+
+    /// Tells whether the parameter at a position of the template begins with `;`.
+    pub(crate) fn is_matrix(&self, position: usize) -> bool {
+        let matrix = |rule: &&ParameterRule| {
+            matches!(rule.spelling, Spelling::Styled { style: Style::Matrix, .. }) && rule.place == Place::Path
+        };
+        let name = self.parts.template_names.get(position);
+        name.is_some_and(|name| self.parts.parameters.iter().filter(matrix).any(|rule| rule.name == *name))
+    }
+
     pub(crate) fn template_names(&self) -> &[String] {
         &self.parts.template_names
     }
@@ -254,7 +269,8 @@ impl Operation {
 /// The places of the first body that is read; where there are several kinds of body, there may be other places.
 fn shape(media: &[MediaRule]) -> BodyShape {
     let mut read = media.iter().filter(|media| media.may_be_read());
-    let mut shape = read.next().map_or(BodyShape { open: true, ..BodyShape::default() }, |media| (*media.shape).clone());
+    let mut shape =
+        read.next().map_or(BodyShape { open: true, ..BodyShape::default() }, |media| (*media.shape).clone());
     shape.open |= media.len() > 1;
     shape
 }
@@ -303,6 +319,12 @@ pub(crate) enum PathValue {
 }
 
 impl PathValue {
+    /// How many semicolons it is written with.
+    pub(crate) fn semicolons(&self, path: &str) -> usize {
+        let (PathValue::Plain { start, end } | PathValue::Unescaped { start, end, .. }) = self;
+        path.get(*start..*end).map_or(0, |text| text.matches(';').count())
+    }
+
     /// Writes out the escapes of a value, so that rules judge what the upstream will read.
     pub(crate) fn unescape(&mut self, path: &str) {
         if let PathValue::Plain { start, end } = self
@@ -397,7 +419,11 @@ mod tests {
             (Some("application/octet-stream"), true),
             (Some("Application/Octet-Stream; q=1"), true),
         ] {
-            assert_eq!(operation.map(|operation| operation.reads_body(content_type).is_ok()), Ok(taken), "{content_type:?}");
+            assert_eq!(
+                operation.map(|operation| operation.reads_body(content_type).is_ok()),
+                Ok(taken),
+                "{content_type:?}"
+            );
         }
     }
 }

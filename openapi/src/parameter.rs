@@ -78,11 +78,7 @@ impl ParameterRule {
     }
 
     /// Every way to take the parts apart; why not if there is none.
-    fn spelt<'t>(
-        &self,
-        parts: &[Part<'t>],
-        decode: Decode,
-    ) -> Result<Vec<Spelt<'t>>, (&'static str, &'static str)> {
+    fn spelt<'t>(&self, parts: &[Part<'t>], decode: Decode) -> Result<Vec<Spelt<'t>>, (&'static str, &'static str)> {
         if parts.len() > SPELT_MAX {
             return Err(("maxItems", "has too many parts"));
         }
@@ -252,7 +248,8 @@ fn assign<'t>(
     parts: &mut [Vec<Part<'t>>],
 ) -> Result<(), Cow<'t, str>> {
     let owners = rules.iter().zip(parts).filter(|(rule, _)| rule.place == place);
-    let closest = owners.filter_map(|(rule, parts)| Some((rule.owns(&name)?, parts))).min_by_key(|((level, _), _)| *level);
+    let closest =
+        owners.filter_map(|(rule, parts)| Some((rule.owns(&name)?, parts))).min_by_key(|((level, _), _)| *level);
     match closest {
         Some(((_, inside), parts)) => {
             parts.push((inside, raw));

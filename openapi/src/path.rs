@@ -15,8 +15,8 @@ pub const SEGMENTS_MAX: usize = 32;
 
 /// A request path with exactly one spelling.
 ///
-/// Starts with `/`, holds only the characters RFC 3986 calls `pchar` (without `;`) and escapes that are needed,
-/// in upper case. Does not say whether anything is served there.
+/// Starts with `/`, holds only the characters RFC 3986 calls `pchar` and escapes that are needed, in upper case; `;` only
+/// in segments that begin with it and a name (`/;colour=blue`). Does not say whether anything is served there.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CanonicalPath(Arc<str>);
 
@@ -146,6 +146,10 @@ fn check_segment(segment: &str, start: usize) -> Result<(), PathError> {
         return Err(PathError::DotSegment);
     }
     let mut escaped = false;
+    // A segment that is nothing but matrix parameters; `/v1;x` and `/..;` stay refused. The router lets such a segment
+    // through only to operations that describe it.
+    let matrix =
+        segment.strip_prefix(';').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_alphanumeric()));
     let mut bytes = segment.bytes().enumerate();
     while let Some((offset, byte)) = bytes.next() {
         let at = start + offset;
@@ -154,7 +158,7 @@ fn check_segment(segment: &str, start: usize) -> Result<(), PathError> {
             let high = bytes.next().map(|(_, byte)| byte);
             let low = bytes.next().map(|(_, byte)| byte);
             check_escape(high, low, at)?;
-        } else if !is_plain(byte) {
+        } else if !is_plain(byte) && (byte != b';' || !matrix) {
             return Err(PathError::ForbiddenCharacter { at });
         }
     }
@@ -311,6 +315,10 @@ mod tests {
             ("/v1/%C0%AF", E::NotUtf8 { at: 4 }),
             ("/v1/%ED%A0%80", E::NotUtf8 { at: 4 }),
             ("/v1;a=b", E::ForbiddenCharacter { at: 3 }),
+            ("/v1/;", E::ForbiddenCharacter { at: 4 }),
+            ("/v1/;=a", E::ForbiddenCharacter { at: 4 }),
+            ("/v1/;;a", E::ForbiddenCharacter { at: 4 }),
+            ("/v1/;/..", E::ForbiddenCharacter { at: 4 }),
             ("/v1/..;/admin", E::ForbiddenCharacter { at: 6 }),
             ("/v1\\admin", E::ForbiddenCharacter { at: 3 }),
             ("/v1#x", E::ForbiddenCharacter { at: 3 }),
@@ -374,7 +382,8 @@ mod tests {
                     for segment in raw.split('/') {
                         let read = unescape(segment).unwrap_or_else(|| segment.to_owned());
                         assert!(!matches!(read.as_str(), "." | ".."), "{raw}");
-                        assert!(!read.contains(['/', '\\', ';', '\0', '%']), "{raw}");
+                        assert!(!read.contains(['/', '\\', '\0', '%']), "{raw}");
+                        assert!(!read.contains(';') || segment.starts_with(';'), "{raw}");
                     }
                 }
             }

@@ -84,6 +84,12 @@ impl Router {
                 allow: level.operations.keys().map(|method| method.to_string()).collect(),
             };
         };
+        // A path with semicolons is nobody's but theirs who describe them: some servers cut paths there.
+        let written = || values.iter().enumerate().filter(|(position, _)| operation.is_matrix(*position));
+        let described = || written().map(|(_, value)| value.semicolons(text)).sum::<usize>();
+        if text.contains(';') && text.matches(';').count() != described() {
+            return Route::NotFound;
+        }
         if text.contains('%') {
             for value in &mut values {
                 value.unescape(text);

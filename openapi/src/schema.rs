@@ -53,18 +53,8 @@ const SILENT: [&str; 11] = [
 ];
 
 /// Keywords that are translated.
-const TRANSLATED: [&str; 10] = [
-    "type",
-    "format",
-    "properties",
-    "items",
-    "additionalProperties",
-    "allOf",
-    "anyOf",
-    "oneOf",
-    "not",
-    "pattern",
-];
+const TRANSLATED: [&str; 10] =
+    ["type", "format", "properties", "items", "additionalProperties", "allOf", "anyOf", "oneOf", "not", "pattern"];
 
 /// Rules of other drafts of JSON Schema, which OpenAPI 3.0 does not have.
 const ELSEWHERE: [&str; 24] = [
@@ -159,7 +149,8 @@ impl<'d> Schemas<'d> {
             patterns: HashSet::new(),
             unit: Unit::default(),
         };
-        let entries = root.get("components").and_then(|components| components.get("schemas")).map_or(&[][..], Node::entries);
+        let entries =
+            root.get("components").and_then(|components| components.get("schemas")).map_or(&[][..], Node::entries);
         schemas.heirs = discriminator::heirs(entries);
         for entry in entries {
             if !is_component_name(&entry.key) {
@@ -289,7 +280,8 @@ impl<'d> Schemas<'d> {
         for (number, one) in self.translated.iter().enumerate().filter(|(_, one)| !one.in_place.is_empty()) {
             if self.returns_to(number) {
                 let name = one.name.as_deref().unwrap_or("of this place");
-                let entry = names.and_then(|names| names.entry(name)).filter(|entry| std::ptr::eq(&entry.value, one.node));
+                let entry =
+                    names.and_then(|names| names.entry(name)).filter(|entry| std::ptr::eq(&entry.value, one.node));
                 let mark = entry.map_or(one.node.mark(), |entry| entry.mark);
                 faults.add(mark, format!("the schema `{name}` is defined by itself"));
             }
@@ -297,7 +289,8 @@ impl<'d> Schemas<'d> {
     }
 
     fn returns_to(&self, start: usize) -> bool {
-        let in_place = |number: usize| self.translated.get(number).into_iter().flat_map(|one| one.in_place.iter().copied());
+        let in_place =
+            |number: usize| self.translated.get(number).into_iter().flat_map(|one| one.in_place.iter().copied());
         let mut seen = BTreeSet::new();
         let mut waiting: Vec<usize> = in_place(start).collect();
         while let Some(number) = waiting.pop() {
@@ -346,7 +339,11 @@ pub(crate) fn component_of(target: &Target<'_>) -> Option<String> {
 fn reaches_sides(library: &Library, root: &Node) -> bool {
     let (mut sided, mut abroad) = (false, false);
     look_for_sides(root, &mut sided, &mut abroad);
-    let others = || (0..).map_while(|file: u16| (usize::from(file) < library.names().len()).then(|| library.root(file)).map(Option::into_iter));
+    let others = || {
+        (0..).map_while(|file: u16| {
+            (usize::from(file) < library.names().len()).then(|| library.root(file)).map(Option::into_iter)
+        })
+    };
     sided
         || (abroad
             && others().flatten().any(|other| {
@@ -553,7 +550,8 @@ impl<'d> Translation<'_, 'd> {
         let before = required.len();
         required.retain(|name| {
             let around = std::iter::once(node).chain(self.above.iter().copied());
-            let found = name.as_str().and_then(|name| around.into_iter().find_map(|one| self.schemas.property(one, name, 0)));
+            let found =
+                name.as_str().and_then(|name| around.into_iter().find_map(|one| self.schemas.property(one, name, 0)));
             !found.is_some_and(|property| self.schemas.says(property, word, 0))
         });
         if required.is_empty() && before > 0 {
@@ -612,7 +610,9 @@ mod tests {
 
     fn compile_for(way: Way, schemas: &str) -> Result<Tried, Vec<Fault>> {
         let indented: String = schemas.lines().map(|line| format!("    {line}\n")).collect();
-        let text = format!("components:\n  schemas:\n{indented}use: {{$ref: '#/components/schemas/Tested'}}\nopenapi: 3.0.3\n");
+        let text = format!(
+            "components:\n  schemas:\n{indented}use: {{$ref: '#/components/schemas/Tested'}}\nopenapi: 3.0.3\n"
+        );
         let library = Library::read(&[Source { name: "x.yaml".to_owned(), text }])?;
         let mut faults = Faults::new("x.yaml");
         let (found, _) = library.faults(0);
@@ -659,7 +659,9 @@ mod tests {
 
     #[test]
     fn patterns_that_cannot_be_used_are_refused() {
-        for pattern in ["(", "[", "a{2,1}", "(?<n", "((((a{1000}){1000}){1000}){1000})", "(?=(((a{1000}){1000}){1000}))b"] {
+        for pattern in
+            ["(", "[", "a{2,1}", "(?<n", "((((a{1000}){1000}){1000}){1000})", "(?=(((a{1000}){1000}){1000}))b"]
+        {
             let (line, column, message) = fault(&format!("Tested:\n  type: string\n  pattern: '{pattern}'\n"));
             assert_eq!((line, column), (3, 12), "{pattern}");
             assert_eq!(message, "the pattern cannot be used", "{pattern}");

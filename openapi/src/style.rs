@@ -120,13 +120,7 @@ fn plain<'t>(
     }
 }
 
-fn matrix<'t>(
-    explode: bool,
-    name: &str,
-    raw: &'t str,
-    aim: Aim,
-    decode: Decode,
-) -> Result<Spelt<'t>, &'static str> {
+fn matrix<'t>(explode: bool, name: &str, raw: &'t str, aim: Aim, decode: Decode) -> Result<Spelt<'t>, &'static str> {
     let rest = raw.strip_prefix(';').ok_or("must start with a semicolon and its name")?;
     let own = |part: &'t str| {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));

@@ -172,10 +172,8 @@ impl BodyRule {
 ///
 /// Several fields of one name are one list, where the contract describes a list.
 fn read_form(body: &[u8], kind: &Kind) -> Result<Vec<Value>, json::Malformed> {
-    let broken = |at: usize, reason: &str| json::Malformed {
-        at: Spot { line: 1, column: at + 1 },
-        reason: reason.to_owned(),
-    };
+    let broken =
+        |at: usize, reason: &str| json::Malformed { at: Spot { line: 1, column: at + 1 }, reason: reason.to_owned() };
     if body.len() > json::JSON_BYTES_MAX {
         return Err(broken(0, "the body is too large"));
     }
