@@ -79,7 +79,12 @@ pub static GIVEN: Table = Table {
             Need::Optional,
             "The roles of the administrator who calls.",
         ),
-        field("operation", Kind::Contract("operation"), Need::Required, "The operation that is called."),
+        field(
+            "operation",
+            Kind::Contract("operation"),
+            Need::Optional,
+            "The operation that is called; a step has that of its case, if it names none.",
+        ),
         field(
             "parameters",
             Kind::Named(&Kind::Any),
