@@ -88,8 +88,8 @@ async fn an_answered_request_leaves_one_record(kind: Kind) {
     // What a record may hold, and nothing more: a new member is a decision.
     let mut names: Vec<&str> = record.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
-    let known = "at client ending generation hash interaction kind limits operation organisation policies \
-                 previous received roles scopes sequence status steps tokenExpires";
+    let known = "at client ending generation hash interaction kind limits operation organisation peer \
+                 policies previous received roles scopes sequence status steps tokenExpires";
     assert_eq!(names.join(" "), known);
 }
 

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use scenarios::actors::{App, Session};
 use scenarios::actors::backend::Backend;
+use scenarios::actors::{App, Session};
 use scenarios::world::{Ask, Kind, Setup, World};
 
 use crate::fraud::newest;

@@ -16,9 +16,11 @@ scenarios! {
 
 fn limited(limit: &str) -> Setup {
     let known = "      listAccounts: {}\n";
-    Setup::default()
-        .policy("narrow.yaml", format!("qaqpa: v1\nlimits:\n  narrow: {limit}\n"))
-        .replacing("policies/national/apis/accounts.yaml", known, "      listAccounts: {limits: narrow}\n")
+    Setup::default().policy("narrow.yaml", format!("qaqpa: v1\nlimits:\n  narrow: {limit}\n")).replacing(
+        "policies/national/apis/accounts.yaml",
+        known,
+        "      listAccounts: {limits: narrow}\n",
+    )
 }
 
 async fn a_limit_of_an_operation_refuses_and_is_named(kind: Kind) {
@@ -32,7 +34,11 @@ async fn a_limit_of_an_operation_refuses_and_is_named(kind: Kind) {
     assert!(violated.contains("narrow") && violated.contains("1/min"), "{violated}");
     assert_eq!(refused.header("retry-after"), Some("60"));
     let record = newest(&world, "listAccounts").await;
-    assert_eq!((&record["exhausted"], &record["rule"]["kind"]), (&violated.as_str().into(), &"limit".into()), "{record}");
+    assert_eq!(
+        (&record["exhausted"], &record["rule"]["kind"]),
+        (&violated.as_str().into(), &"limit".into()),
+        "{record}"
+    );
     assert!(record["limits"].as_array().unwrap().iter().any(|limit| limit["id"] == violated), "{record}");
     // It is a limit of this operation, and of each client.
     app.get(&format!("/v1/accounts/{}/balances", bank::account(1))).await.succeeded(200);

@@ -126,7 +126,6 @@ async fn the_shipped_bank_keeps_its_contract(kind: Kind) {
     let paid = app.pay(&fresh("order"), &payment("1.00")).await;
     app.get(paid.succeeded(201).header("location").unwrap()).await.succeeded(200);
     app.get("/v1/domestic-payments/019b76da-a800-7000-8000-000000000000").await.status_is(404);
-    let faulty: Vec<Value> =
-        world.audit().await.into_iter().filter(|record| record.get("answer").is_some()).collect();
+    let faulty: Vec<Value> = world.audit().await.into_iter().filter(|record| record.get("answer").is_some()).collect();
     assert!(faulty.is_empty(), "{faulty:?}");
 }
