@@ -2,7 +2,7 @@
 //!
 //! Every name is looked up here, so that a misspelt limit is told at load and no case passes because it asks for nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct Known<'a> {
     pub fixtures: &'a Fixtures,
     /// Whether there may be no more names than these: no fault was found before.
     pub whole: bool,
+    /// The clients and operations that files define, whether or not their definitions are right.
+    pub named: &'a HashSet<&'a str>,
 }
 
 impl std::fmt::Debug for Known<'_> {
@@ -279,6 +281,9 @@ impl Known<'_> {
         text: &str,
         known: impl Iterator<Item = &'k str> + Clone,
     ) {
+        if self.named.contains(text) {
+            return;
+        }
         if self.whole || did_you_mean(text, known.clone()).is_some() {
             value.unknown(code, what, text, known);
         }

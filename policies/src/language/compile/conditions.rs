@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::condition::{Condition, ConditionFault};
-use crate::facts::OperationFacts;
+use crate::facts::{OperationFacts, Shape};
 use crate::language::decode::Value;
 use crate::language::document::{Content, Key, Style};
 use crate::language::problem::{Place, Problem, Source, quoted};
@@ -15,14 +15,26 @@ use crate::language::within::place_within;
 pub(super) struct Conditions<'a> {
     sources: HashMap<&'a str, &'a Source>,
     known: RefCell<HashMap<Place, Option<Arc<Condition>>>>,
+    // Operations whose bodies are alike share what came of a condition: reading one is dear.
+    alike: RefCell<HashMap<Place, Vec<Alike>>>,
     // What was told of one operation is not told of the next.
     told: RefCell<HashSet<(Place, String)>>,
 }
 
+/// What came of a condition for operations with such a body.
+struct Alike {
+    has_body: bool,
+    body: Shape,
+    found: Option<Arc<Condition>>,
+}
+
+/// How many kinds of bodies are remembered for one condition: looking through them has to stay cheaper than reading it.
+const ALIKE_MAX: usize = 64;
+
 impl<'a> Conditions<'a> {
     pub(super) fn new(sources: &'a [Source]) -> Self {
         let sources = sources.iter().map(|source| (&*source.name, source)).collect();
-        Self { sources, known: RefCell::default(), told: RefCell::default() }
+        Self { sources, known: RefCell::default(), alike: RefCell::default(), told: RefCell::default() }
     }
 
     /// Compiles a condition as far as no operation has to be known; its faults are told.
@@ -42,7 +54,17 @@ impl<'a> Conditions<'a> {
         if !general.names_body() {
             return Some(general);
         }
-        self.compile(value, value.condition_text()?, Some((facts, key)))
+        let same = |alike: &&Alike| alike.has_body == facts.has_body && alike.body == facts.body;
+        if let Some(alike) = self.alike.borrow().get(value.place()).and_then(|all| all.iter().find(same)) {
+            return alike.found.clone();
+        }
+        let found = self.compile(value, value.condition_text()?, Some((facts, key)));
+        let mut alike = self.alike.borrow_mut();
+        let all = alike.entry(value.place().clone()).or_default();
+        if all.len() < ALIKE_MAX {
+            all.push(Alike { has_body: facts.has_body, body: facts.body.clone(), found: found.clone() });
+        }
+        found
     }
 
     fn compile(

@@ -23,7 +23,7 @@ mod settling;
 mod terms;
 mod webhook;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use self::conditions::Conditions;
@@ -33,14 +33,14 @@ use self::layers::Merge;
 use self::names::{Names, Section};
 use self::operations::{Context, Found};
 use self::rows::Rows;
-use self::settling::Settling;
+use self::settling::{Settling, entry};
 use self::terms::{Rules, Terms};
 pub use self::operations::BODY_BYTES_DEFAULT;
 pub use self::parties::EXPIRY_WARNING;
 pub use self::webhook::Allowed;
 pub use super::tables::{BODY_BYTES_MAX, BURST_MAX, CONNECT_MAX, POINTER_BYTES_MAX, REQUESTS_MAX, RESPONSE_MAX, TIMEOUT_MAX};
 use super::decode::Value;
-use super::document;
+use super::document::{self, Content};
 use super::effective::{Effective, Layer};
 use super::problem::{Faults, Problem, Source};
 use super::tables::{
@@ -99,7 +99,8 @@ pub fn compile_where(
     let set = Set { files, sections: &sections, operations, allowed, now, faults: &faults };
     let mut compiled = set.compile();
     let whole = sections.whole && !faults.has_errors();
-    let known = cases::Known { rulebook: &compiled.rulebook, fixtures: &compiled.fixtures, whole };
+    let named = sections.named();
+    let known = cases::Known { rulebook: &compiled.rulebook, fixtures: &compiled.fixtures, whole, named: &named };
     compiled.cases = cases::cases(&sections.tests, &known);
     let (mut compiled, warnings) = faults.finish(files, Some(compiled))?;
     compiled.warnings = warnings;
@@ -172,6 +173,16 @@ impl<'n> Sections<'n> {
                 .related(first.key_place(), "first")
                 .help("what holds for every operation is said in one place: keep one of the two"),
         );
+    }
+
+    // Clients and operations by name: one whose definition is faulty is not unknown as well.
+    fn named(&self) -> HashSet<&'n str> {
+        let operations = self.apis.definitions().filter_map(|(_, api)| entry(api.node(), "operations"));
+        let operations = operations.filter_map(|node| match &node.content {
+            Content::Mapping(entries) => Some(entries.iter().map(|entry| entry.key.text.as_str())),
+            _ => None,
+        });
+        self.clients.definitions().map(|(key, _)| key.text.as_str()).chain(operations.flatten()).collect()
     }
 
     // What stands in the files as it is; operations are told by who merges their layers.

@@ -134,7 +134,8 @@ fn around_the_parameter(template: &str) -> Option<(&str, &str, &str)> {
     (!after.contains('{')).then_some((before, parameter, after))
 }
 
-fn entry<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+/// Returns the value of a key, whatever the mapping is.
+pub(super) fn entry<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
     let Content::Mapping(entries) = &node.content else { return None };
     entries.iter().find(|entry| entry.key.text == name).map(|entry| &entry.value)
 }

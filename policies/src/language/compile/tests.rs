@@ -109,6 +109,7 @@ const BODIES: &[(&str, &[(&str, FieldKind)])] = &[(
         ("/instructedAmount/currency", FieldKind::Text),
         ("/items", FieldKind::Array),
         ("/items/*", FieldKind::Object),
+        ("/knp", FieldKind::Text),
     ],
 )];
 
@@ -397,7 +398,7 @@ fn operations_join_contract_defaults_and_their_own_terms() {
     let extra = "qaqpa: v1\napis: {accounts: {upstream: core-bank, defaults: {timeout: 1s, requires: {scopes: [payments:read]}}, operations: {listAccounts: {requires: {scopes: [payments:write], roles: [BANK]}}}}}\n";
     let files: Vec<Source> = shipped()
         .into_iter()
-        .filter(|source| !source.name.contains("accounts"))
+        .filter(|source| !source.name.contains("accounts") && !source.name.contains("/tests/"))
         .chain([Source::new("accounts.yaml", extra)])
         .collect();
     let rulebook = compiled(&files);
