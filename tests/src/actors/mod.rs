@@ -2,6 +2,7 @@
 
 pub mod administrator;
 pub mod app;
+pub mod authority;
 pub mod backend;
 pub mod bank;
 pub mod certificate;

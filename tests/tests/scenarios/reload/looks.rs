@@ -1,0 +1,161 @@
+//! What is noticed without a wish: files that have changed and rest, and overrides that end.
+
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use scenarios::actors::{Session, administrator};
+use scenarios::world::{Kind, Setup, World};
+
+use super::{BROKEN, more, number};
+
+scenarios! {
+    files_that_still_change_are_not_read,
+    half_a_file_that_rests_is_told_once_and_changes_nothing,
+    a_folder_that_went_away_changes_nothing,
+    a_folder_that_kubernetes_swaps_is_read,
+    what_was_read_at_a_wish_is_not_read_again,
+    nobody_looks_where_watching_is_off,
+    an_override_ends_although_the_files_are_broken,
+}
+
+fn refusals(world: &World) -> f64 {
+    world.metric("qaqpa_config_rejected_total")
+}
+
+async fn files_that_still_change_are_not_read(kind: Kind) {
+    let world = World::start(kind).await;
+    world.look();
+    for count in 1..=3 {
+        world.write_policy("more.yaml", &more(count));
+        world.look();
+        assert_eq!(number(&world), 1);
+    }
+    world.look();
+    assert_eq!(number(&world), 2);
+    world.look();
+    assert_eq!((number(&world), refusals(&world)), (2, 0.0));
+    let text = administrator::metrics(&world).await;
+    assert!(text.contains("\nqaqpa_reloads_total{result=\"renewed\"} 1\n"), "{text}");
+    assert!(text.contains("\nqaqpa_reloads_total{result=\"unchanged\"} 0\n"), "it is read once: {text}");
+}
+
+async fn half_a_file_that_rests_is_told_once_and_changes_nothing(kind: Kind) {
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "demo-app").await;
+    let path = world.file("policies/national/apis/accounts.yaml");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let half = whole.split_at(whole.find("operations:").unwrap() + 4).0;
+    std::fs::write(&path, half).unwrap();
+    for _ in 0..5 {
+        world.look();
+    }
+    assert_eq!((number(&world), refusals(&world), world.metric("qaqpa_reload_faults") > 0.0), (1, 1.0, true));
+    app.get("/v1/accounts").await.succeeded(200);
+    std::fs::write(&path, whole.replace("timeout: 4s", "timeout: 3s")).unwrap();
+    world.look();
+    world.look();
+    assert_eq!((number(&world), refusals(&world), world.metric("qaqpa_reload_faults")), (2, 1.0, 0.0));
+}
+
+async fn a_folder_that_went_away_changes_nothing(kind: Kind) {
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "demo-app").await;
+    let (folder, elsewhere) = (world.file("policies"), world.file("elsewhere"));
+    std::fs::rename(&folder, &elsewhere).unwrap();
+    world.look();
+    world.look();
+    assert_eq!((number(&world), refusals(&world)), (1, 1.0));
+    std::fs::create_dir(&folder).unwrap();
+    world.look();
+    world.look();
+    assert_eq!((number(&world), refusals(&world)), (1, 2.0), "an empty folder is no policy set");
+    app.get("/v1/accounts").await.succeeded(200);
+    std::fs::remove_dir(&folder).unwrap();
+    std::fs::rename(&elsewhere, &folder).unwrap();
+    world.look();
+    world.look();
+    assert_eq!((number(&world), world.metric("qaqpa_reload_faults")), (1, 0.0));
+}
+
+async fn a_folder_that_kubernetes_swaps_is_read(kind: Kind) {
+    let world = World::start(kind).await;
+    let folder = world.file("policies/mounted");
+    for (version, text) in [("..one", more(1)), ("..two", more(2)), ("..bad", BROKEN.to_owned())] {
+        std::fs::create_dir_all(folder.join(version)).unwrap();
+        std::fs::write(folder.join(version).join("more.yaml"), text).unwrap();
+    }
+    symlink("..one", folder.join("..data")).unwrap();
+    symlink("..data/more.yaml", folder.join("more.yaml")).unwrap();
+    let swap = |to: &str| {
+        symlink(to, folder.join("..data_tmp")).unwrap();
+        std::fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+        world.look();
+        world.look();
+    };
+    world.look();
+    world.look();
+    assert_eq!(number(&world), 2);
+    swap("..bad");
+    assert_eq!((number(&world), refusals(&world)), (2, 1.0));
+    swap("..two");
+    assert_eq!(number(&world), 3);
+    swap("..two");
+    assert_eq!(number(&world), 3);
+}
+
+async fn what_was_read_at_a_wish_is_not_read_again(kind: Kind) {
+    let world = World::start(kind).await;
+    world.write_policy("broken.yaml", BROKEN);
+    world.reload().unwrap_err();
+    for _ in 0..3 {
+        world.look();
+    }
+    assert_eq!(refusals(&world), 1.0);
+}
+
+async fn nobody_looks_where_watching_is_off(kind: Kind) {
+    let world = World::with(kind, Setup::configured("reload: {watch: false}")).await;
+    world.write_policy("more.yaml", &more(1));
+    for _ in 0..3 {
+        world.look();
+    }
+    assert_eq!(number(&world), 1);
+    assert_eq!(world.reload(), Ok(2));
+}
+
+/// Looser than its API for three days and today.
+fn loosened(world_day: &str) -> String {
+    format!(
+        "getAccountBalances:\n        timeout: 6s\n        override: {{reason: a slow week, approvedBy: aigerim, expires: {world_day}}}\n"
+    )
+}
+
+async fn an_override_ends_although_the_files_are_broken(kind: Kind) {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let world = World::start(kind).await;
+    let path = world.file("policies/national/apis/accounts.yaml");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let last_day = (world.now() + 3 * DAY).to_string();
+    let last_day = last_day.split_once('T').unwrap().0;
+    assert!(whole.contains("getAccountBalances: {}\n"), "{whole}");
+    std::fs::write(&path, whole.replace("getAccountBalances: {}\n", &loosened(last_day))).unwrap();
+    assert_eq!(world.reload(), Ok(2));
+    let timeout = || {
+        let stack = world.assembled().stack.load_full();
+        let rules = &stack.generation().rulebook.operations;
+        rules.values().find(|policy| policy.operation.as_str() == "getAccountBalances").unwrap().timeout
+    };
+    assert_eq!(timeout(), Duration::from_secs(6));
+    std::fs::write(&path, "no policy").unwrap();
+    world.reload().unwrap_err();
+    world.advance(2 * DAY);
+    world.look();
+    assert_eq!((number(&world), timeout()), (2, Duration::from_secs(6)));
+    world.advance(2 * DAY);
+    world.look();
+    assert_eq!((number(&world), timeout()), (3, Duration::from_secs(4)));
+    let generation = std::sync::Arc::clone(world.assembled().stack.load().generation());
+    assert_eq!((generation.birth.by.word(), generation.changes_at), ("override_ended", None));
+    world.look();
+    assert_eq!(number(&world), 3);
+}
