@@ -80,8 +80,8 @@ fn code(text: &str) -> Result<String, String> {
     let Some(found) = findings::explain(text) else {
         let known = all().map(|(code, _)| code);
         let upper = text.to_ascii_uppercase();
-        let meant = did_you_mean(&upper, known).map(|code| format!("; did you mean {code}?")).unwrap_or_default();
-        return Err(format!("no code {text}{meant} `qaqpa explain` lists all"));
+        let meant = did_you_mean(&upper, known).map(|code| format!(", perhaps {code}")).unwrap_or_default();
+        return Err(format!("no code {text}{meant}; `qaqpa explain` lists all"));
     };
     let rank = policies::language::lint::rule(found.code).map(|rule| format!("{}: ", rule.severity.word()));
     Ok(format!("{}  {}{}\n\n{}\n", found.code, rank.unwrap_or_default(), found.title, wrapped(found.text)))

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::effective::{Effective, Layer, Row};
 use super::problem::Place;
 use super::strict::{Comparison, compare};
+use super::table::Kind;
+use crate::network::AddressRange;
 
 /// Which way a change goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,10 +166,31 @@ fn one(before: Option<&Row>, after: Option<&Row>) -> Option<Change> {
         Comparison::Same => return None,
         Comparison::Looser => Direction::Loosens,
         Comparison::Stricter => Direction::Tightens,
-        Comparison::Other => Direction::Changes,
+        Comparison::Other => otherwise(row.kind, old.as_deref(), new.as_deref()),
     };
     let side = |row: &Row| Side { value: row.value.clone(), place: row.place.clone(), layer: row.layer };
     Some(Change { path: row.path.clone(), direction, before: before.map(side), after: after.map(side), whole: false })
+}
+
+// Lists that differ in their items may still be wider or narrower: ranges hold ranges, and `true` refuses nobody.
+fn otherwise(kind: &Kind, before: Option<&[String]>, after: Option<&[String]>) -> Direction {
+    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+    let wider = |wide: &[String], narrow: &[String]| match kind {
+        Kind::List(Kind::Network) => narrow.iter().all(|range| wide.iter().any(|other| holds(other, range))),
+        Kind::OneOrMore(Kind::Condition) => wide.iter().all(|condition| condition == "true"),
+        _ => false,
+    };
+    match (wider(after, before), wider(before, after)) {
+        (true, false) => Direction::Loosens,
+        (false, true) => Direction::Tightens,
+        _ => Direction::Changes,
+    }
+}
+
+fn holds(wide: &str, narrow: &str) -> bool {
+    let bits = |text: &str| text.rsplit_once('/').and_then(|(_, bits)| bits.parse::<u8>().ok());
+    let ranges = (AddressRange::parse(wide), AddressRange::parse(narrow));
+    matches!(ranges, (Some(wide), Some(narrow)) if wide.contains(narrow.first())) && bits(wide) <= bits(narrow)
 }
 
 #[cfg(test)]
@@ -268,6 +291,27 @@ mod tests {
                 "tightens limits.l.mode: report -> enforce",
             ]
         );
+    }
+
+    #[test]
+    fn ranges_that_hold_the_others_and_conditions_that_refuse_nobody_loosen() {
+        let way = |before: &str, after: &str| {
+            told(before, after).first().and_then(|one| one.split_once(' ').map(|(word, _)| word.to_owned()))
+        };
+        let networks = |text: &str| format!("organisations.o.networks = {text}");
+        for (before, after, expected) in [
+            ("10.0.0.0/8", "0.0.0.0/0", "loosens"),
+            ("10.1.0.0/16, 10.2.0.0/16", "10.0.0.0/8", "loosens"),
+            ("10.0.0.0/8", "10.1.0.0/16", "tightens"),
+            ("10.0.0.0/8", "11.0.0.0/8", "changes"),
+            ("10.0.0.0/8", "::/0", "changes"),
+        ] {
+            assert_eq!(way(&networks(before), &networks(after)).as_deref(), Some(expected), "{before} {after}");
+        }
+        let allow = |text: &str| format!("apis.a.operations.b.allow = {text}");
+        assert_eq!(way(&allow("request.hour > 6"), &allow("true")).as_deref(), Some("loosens"));
+        assert_eq!(way(&allow("true"), &allow("request.hour > 6")).as_deref(), Some("tightens"));
+        assert_eq!(way(&allow("request.hour > 5"), &allow("request.hour > 6")).as_deref(), Some("changes"));
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl Definitions {
 
 /// Says which values a kind may have, in words.
 #[must_use]
-pub(super) fn bounds(kind: &Kind) -> Option<String> {
+pub fn bounds(kind: &Kind) -> Option<String> {
     fn range<T>(range: &RangeInclusive<T>, shown: impl Fn(&T) -> String) -> String {
         format!("From {} to {}.", shown(range.start()), shown(range.end()))
     }
@@ -156,7 +156,7 @@ pub(super) fn bounds(kind: &Kind) -> Option<String> {
 
 /// Says which of two values is the stricter one, in words.
 #[must_use]
-pub(super) fn strictness(stricter: Stricter) -> Option<&'static str> {
+pub fn strictness(stricter: Stricter) -> Option<&'static str> {
     match stricter {
         Stricter::Neither => None,
         Stricter::Smaller => Some("The smaller, the stricter."),

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use policies::decide::could_call;
 use policies::facts::{OperationFacts, Security};
 use policies::language::effective::{Layer, Row};
-use policies::language::suggest::did_you_mean;
+use policies::language::suggest::{did_you_mean, listed};
 use policies::language::written::Written;
 use policies::limit::{Limit, Mode};
 use policies::rulebook::{Client, OperationPolicy};
@@ -59,9 +59,13 @@ fn page<'s>(set: &'s Set, arguments: &ExplainArguments, id: &str) -> Result<Page
     let client = match &arguments.client {
         None => None,
         Some(id) => Some(rulebook.clients.values().find(|client| client.id.as_str() == id).ok_or_else(|| {
-            let known = rulebook.clients.keys().map(policies::id::ClientId::as_str);
-            let help =
-                did_you_mean(id, known).map_or("see `clients`".to_owned(), |word| format!("did you mean `{word}`?"));
+            let mut known: Vec<&str> = rulebook.clients.keys().map(policies::id::ClientId::as_str).collect();
+            known.sort_unstable();
+            let help = match did_you_mean(id, known.iter().copied()) {
+                Some(word) => format!("did you mean `{word}`?"),
+                None if known.is_empty() => "the set defines none".to_owned(),
+                None => format!("known: {}", listed(known)),
+            };
             format!("no client `{id}`; {help}")
         })?),
     };

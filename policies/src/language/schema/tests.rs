@@ -67,6 +67,11 @@ fn what_ships_fits() {
         let told: Vec<String> =
             validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert!(told.is_empty(), "{}: {told:#?}", source.name);
+        // Editors find the schema by the first line.
+        let hint = source.body().lines().next().and_then(|line| line.strip_prefix(HINT)).unwrap_or_default();
+        let file = folder("..").join(&*source.name);
+        let found = file.parent().map(|parent| parent.join(hint)).and_then(|path| path.canonicalize().ok());
+        assert_eq!(found, folder("schema/policy-v1.json").canonicalize().ok(), "{}", source.name);
     }
 }
 
