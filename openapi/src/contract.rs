@@ -416,7 +416,9 @@ mod tests {
     fn path_parameters_are_described_and_required() {
         let path =
             |parameter: &str| format!("  /a/{{x}}:\n    get:\n      operationId: a\n      {ANSWER}\n{parameter}");
-        assert_eq!(faults(&path("")), ["6:5 the path parameter `x` is not described"]);
+        let (obstacles, warnings) = open(&format!("{HEAD}{}", path("")));
+        assert_eq!(obstacles, [Some("the path parameter `x` is not described".to_owned())]);
+        assert_eq!(warnings, ["6:5 the path parameter `x` is not described"]);
         let optional = faults(&path("      parameters: [{name: x, in: path, schema: {type: string}}]\n"));
         assert!(optional.first().unwrap().starts_with("9:20 a path parameter says `required: true`"), "{optional:?}");
         assert_eq!(
@@ -489,7 +491,8 @@ mod tests {
                 get(&format!("      security: {requirement}\n"))
             )
         };
-        assert_eq!(whole(&text("[{token: [c]}]")), ["9:27 the scheme does not know the scope `c`"]);
+        let (_, warnings) = open(&text("[{token: [c]}]"));
+        assert_eq!(warnings, ["9:27 the scheme does not know the scope `c`"]);
         assert_eq!(whole(&text("[{key: [a]}]")), ["9:25 only oauth2 schemes have scopes"]);
         let contract = Contract::load(&[source("x.yaml", &text("[{token: [b, a]}, {key: []}]"))]).unwrap();
         let requirement = |scheme: &str, scopes: &[&str]| SecurityRequirement {

@@ -8,6 +8,7 @@ use crate::document::{Entry, Kind, Node};
 use crate::fault::{Fault, Faults, Mark, stem};
 use crate::library::Library;
 use crate::operation::{OperationParts, SecurityRequirement};
+use crate::parameter::{ParameterRule, Place};
 use crate::path::CanonicalPath;
 use crate::reader::{NAME_BYTES_MAX, Reader, Scopes, is_name};
 use crate::router::segments;
@@ -239,6 +240,7 @@ impl<'d> Reader<'d> {
             if is_derived { Some(derived::operation_id(&method, path.template)) } else { self.operation_id(entry) };
         let (security, unsaid) = self.security(entry);
         let parameters = self.parameters(path.item, path.names, entry);
+        let unnamed = self.undescribed(path.names, &parameters, entry.mark);
         let body = node.get("requestBody").and_then(|body| self.body(body));
         let answers = self.answers(node.get("responses"));
         Some(OperationParts {
@@ -254,8 +256,21 @@ impl<'d> Reader<'d> {
             answers,
             is_derived,
             is_reachable: path.obstacle.is_none(),
-            obstacle: path.obstacle.map(str::to_owned).or(unsaid),
+            obstacle: path.obstacle.map(str::to_owned).or(unsaid).or(unnamed),
         })
+    }
+
+    /// A part of the path that nothing is said of would not be judged: such an operation cannot be exposed.
+    fn undescribed(&mut self, names: &[String], rules: &[ParameterRule], mark: Mark) -> Option<String> {
+        let is_described = |name: &String| rules.iter().any(|rule| rule.place == Place::Path && rule.name == *name);
+        let name = names.iter().find(|name| !is_described(name))?;
+        let told = format!("the path parameter `{name}` is not described");
+        self.faults.warn(
+            mark,
+            told.clone(),
+            "describe it under `parameters`; until then nobody can expose the operation",
+        );
+        Some(told)
     }
 
     fn operation_id(&mut self, entry: &Entry) -> Option<String> {
@@ -309,10 +324,14 @@ impl<'d> Reader<'d> {
         let mut scopes = Vec::with_capacity(items.len());
         for item in items {
             match (item.text(), &known) {
-                (Some(scope), Scopes::Listed(known)) if !known.contains(scope) => {
-                    self.faults.add(item.mark(), format!("the scheme does not know the scope `{scope}`"))
+                (Some(scope), Scopes::Listed(_) | Scopes::Any) => {
+                    // It is asked for all the same: nobody gets in by a slip.
+                    if matches!(&known, Scopes::Listed(known) if !known.contains(scope)) {
+                        let help = "add it to the `scopes` of the scheme, or mend its spelling";
+                        self.faults.warn(item.mark(), format!("the scheme does not know the scope `{scope}`"), help);
+                    }
+                    scopes.push(scope.to_owned());
                 }
-                (Some(scope), Scopes::Listed(_) | Scopes::Any) => scopes.push(scope.to_owned()),
                 (Some(_), Scopes::None) => self.faults.add(item.mark(), "only oauth2 schemes have scopes"),
                 (None, _) => self.faults.add(item.mark(), "a scope is a text"),
             }

@@ -32,11 +32,6 @@ impl<'d> Reader<'d> {
             own.retain(|rule| !rules.iter().any(|other| other.place == rule.place && other.name == rule.name));
             rules.append(&mut own);
         }
-        for name in names {
-            if !rules.iter().any(|rule| rule.place == Place::Path && &rule.name == name) {
-                self.faults.add(operation.mark, format!("the path parameter `{name}` is not described"));
-            }
-        }
         rules
     }
 

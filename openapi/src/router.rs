@@ -6,7 +6,7 @@
 
 use crate::operation::{Operation, PathParameters, PathValue, RouteMatch};
 use crate::path::CanonicalPath;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// What serves a method and a path.
@@ -32,7 +32,8 @@ pub(crate) struct Router {
 /// What may follow a beginning of a path.
 #[derive(Debug, Default)]
 struct Level {
-    fixed: BTreeMap<Box<str>, Level>,
+    /// A table rather than a tree: with hundreds of interfaces side by side, each step of a search would miss the cache.
+    fixed: HashMap<Box<str>, Level>,
     parameter: Option<Box<Level>>,
     operations: BTreeMap<Box<str>, Arc<Operation>>,
 }

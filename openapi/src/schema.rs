@@ -38,8 +38,10 @@ const KEPT: [&str; 14] = [
 ];
 
 /// Keywords that speak to readers only, or that are read together with others.
-const SILENT: [&str; 11] = [
+const SILENT: [&str; 12] = [
     "title",
+    // Not of 3.0, but found in it, and for readers in every language that knows it.
+    "examples",
     "description",
     "default",
     "example",

@@ -33,6 +33,12 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
+    fn nothing_of_ours_is_remarkable() {
+        assert_eq!(contract().warnings(), []);
+        assert!(contract().operations().iter().all(|operation| operation.obstacle().is_none()));
+    }
+
+    #[test]
     fn every_file_of_the_folder_is_shipped() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("apis");
         let mut names: Vec<String> = std::fs::read_dir(folder)
@@ -171,13 +177,20 @@ mod tests {
                 "accounts getAccountBalances GET /v1/accounts/{accountId}/balances [accessToken(balances:read)]",
                 "accounts listAccountTransactions GET /v1/accounts/{accountId}/transactions [accessToken(transactions:read)]",
                 "accounts listAccounts GET /v1/accounts [accessToken(accounts:read)]",
+                "admin approvePolicySet POST /admin/policy-sets/{number}/approvals [administrator()]",
                 "admin eraseSubject POST /admin/erasures [administrator()]",
                 "admin getGeneration GET /admin/generation [administrator()]",
                 "admin getLiveness GET /livez []",
                 "admin getMetrics GET /metrics []",
+                "admin getPolicySet GET /admin/policy-sets/{number} [administrator()]",
                 "admin getReadiness GET /readyz []",
                 "admin listAuditRecords GET /admin/audit/records [administrator()]",
+                "admin listPolicySets GET /admin/policy-sets [administrator()]",
                 "admin listRoutes GET /admin/routes [administrator()]",
+                "admin proposePolicySet POST /admin/policy-sets [administrator()]",
+                "admin reloadPolicies POST /admin/reload [administrator()]",
+                "admin restorePolicySet POST /admin/policy-sets/{number}/restorations [administrator()]",
+                "admin withdrawPolicySet POST /admin/policy-sets/{number}/withdrawals [administrator()]",
                 "discovery getStatus GET /v1/discovery/status []",
                 "events listEvents GET /v1/events [accessToken(events:read)]",
                 "events redeliverEvents POST /v1/events/redeliveries [accessToken(events:write)]",
