@@ -2,8 +2,11 @@
 
 mod check;
 mod process;
+mod rehearse;
 mod reload;
 mod restart;
+mod trials;
+mod verbs;
 
 use scenarios::actors::{App, Session};
 use scenarios::world::{Ask, Kind, Setup, World};
