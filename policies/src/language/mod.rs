@@ -33,3 +33,6 @@ pub use problem::{Faults, Place, Problem, Severity, Source, tally};
 pub use render::{LINE_CHARACTERS_MAX, render};
 pub use shipped::shipped;
 pub use suggest::did_you_mean;
+
+#[cfg(test)]
+mod readme_tests;

@@ -44,6 +44,7 @@ fn setup(apps: &[App]) -> Setup {
     let storm = "qaqpa: v1\nplans:\n  storm:\n    limits:\n      - {per: client, rate: 10000/s, burst: 10000}\n";
     let mut setup = Setup::configured("limits:\n  perPeer: {rate: 10000/s, burst: 10000}\n")
         .policy("storm.yaml", storm)
+        .replacing("policies/national/limits.yaml", "rate: 60/s, burst: 100", "rate: 10000/s, burst: 10000")
         .replacing("policies/national/apis/payments.yaml", "timeout: 5s", "timeout: 1s")
         .replacing("policies/national/upstreams.yaml", "response: 3s", "response: 700ms");
     for (app, file) in apps.iter().zip(["k0.yaml", "k1.yaml", "k2.yaml", "k3.yaml", "k4.yaml", "k5.yaml"]) {
