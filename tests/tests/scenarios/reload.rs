@@ -4,6 +4,7 @@
 mod certificates;
 mod clients;
 mod looks;
+mod upstreams;
 mod wishes;
 
 use scenarios::world::World;

@@ -12,6 +12,7 @@ use crate::payments::booked;
 
 scenarios! {
     a_request_under_way_ends_on_the_generation_it_began_with,
+    many_reloads_pass_by_requests_under_way,
     a_generation_is_counted_told_and_recorded,
     a_new_time_out_of_a_backend_is_kept_at_once,
     connections_stay_when_nothing_about_backends_changed,
@@ -55,6 +56,39 @@ async fn a_request_under_way_ends_on_the_generation_it_began_with(kind: Kind) {
     };
     let records = world.audit().await;
     assert_eq!((of(&records, paid.named()), of(&records, refused.named())), (vec![1, 1], vec![2]));
+}
+
+async fn many_reloads_pass_by_requests_under_way(kind: Kind) {
+    const RELOADS: u64 = 10;
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "demo-app").await;
+    for round in 0..2 {
+        let began = 1 + round * RELOADS;
+        let before = bank::balance(&world, 1).await;
+        let generation = Arc::downgrade(world.assembled().stack.load().generation());
+        let slow = payment_with("1.00", "SBX:delay=700");
+        let keys = [fresh("order"), fresh("order"), fresh("order")];
+        let pay = async |key: &str| app.pay(key, &slow).await.succeeded(201).named().to_owned();
+        let meanwhile = async {
+            booked(&world, before).await;
+            for number in 1..=RELOADS {
+                let plan = format!("plan-{round}-{number}: {{limits: [{{per: client, rate: 1/s, burst: 1}}]}}");
+                world.write_policy("more.yaml", &format!("qaqpa: v1\nplans:\n  {plan}\n"));
+                assert_eq!(world.reload(), Ok(began + number));
+                app.get("/v1/accounts").await.succeeded(200);
+            }
+        };
+        let [one, two, three] = &keys;
+        let (one, two, three, ()) = tokio::join!(pay(one), pay(two), pay(three), meanwhile);
+        let records = world.audit().await;
+        for name in [one, two, three] {
+            let own = records.iter().filter(|record| record["interaction"] == *name);
+            assert!(own.into_iter().all(|record| record["generation"] == began), "{name}");
+        }
+        // Nobody is on it any more: the next look gives its memory back.
+        world.look();
+        assert!(generation.upgrade().is_none());
+    }
 }
 
 async fn a_generation_is_counted_told_and_recorded(kind: Kind) {
