@@ -139,13 +139,15 @@ mod tests {
         compare(kind, stricter, need, given(&before).as_deref(), given(&after).as_deref())
     }
 
+    type Held<'k> = (&'k Kind, Stricter, Need, &'k [&'k str], &'k [&'k str], Comparison);
+
     #[test]
     fn what_lets_more_through_is_looser() {
         use Comparison::{Looser, Other, Same, Stricter as Tighter};
         use Need::{Default, Optional};
         let time = Kind::Duration(Duration::ZERO..=Duration::from_secs(60));
         let words = Kind::Word(&["off", "report", "enforce"]);
-        let cases: [(&Kind, Stricter, Need, &[&str], &[&str], Comparison); 22] = [
+        let cases: [Held<'_>; 22] = [
             (&time, Stricter::Smaller, Optional, &["1s"], &["1001ms"], Looser),
             (&time, Stricter::Smaller, Optional, &["1s"], &["1000ms"], Same),
             (&time, Stricter::Smaller, Optional, &["1s"], &["999ms"], Tighter),

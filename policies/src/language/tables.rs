@@ -52,7 +52,6 @@ pub const LATER: [(&str, &str); 2] = [
     ("sandbox", "it will say what the sandbox's backends answer; nothing reads it yet, so remove it"),
 ];
 
-
 const ROLE: Kind = Kind::Word(&[
     Role::Aisp.word(),
     Role::Pisp.word(),
@@ -108,7 +107,13 @@ pub static FILE: Table = Table {
             "Scopes that need more said than contracts say: a title, who may be given them.",
         ),
         field("upstreams", Kind::Named(&Kind::Mapping(&UPSTREAM)), Optional, Neither, "The backends."),
-        field("limits", Kind::Named(&Kind::Mapping(&LIMIT)), Optional, Neither, "Limits that operations and plans name."),
+        field(
+            "limits",
+            Kind::Named(&Kind::Mapping(&LIMIT)),
+            Optional,
+            Neither,
+            "Limits that operations and plans name.",
+        ),
         field(
             "fraud",
             Kind::Named(&Kind::Mapping(&FRAUD)),
@@ -262,9 +267,7 @@ pub static WEBHOOK: Table = Table {
         field(
             "events",
             Kind::List(&EVENT),
-            Default(
-                "[kz.qaqpa.payment.unknown.v1, kz.qaqpa.payment.settled.v1, kz.qaqpa.verification.decided.v1]",
-            ),
+            Default("[kz.qaqpa.payment.unknown.v1, kz.qaqpa.payment.settled.v1, kz.qaqpa.verification.decided.v1]"),
             Neither,
             "What it is told of; left out, everything.",
         ),
@@ -291,7 +294,13 @@ pub static LIMIT: Table = Table {
     fields: &[
         field("per", Kind::OneOrMore(&DIMENSION), Required, Neither, "What is counted together."),
         field("rate", Kind::Rate, Required, Smaller, "How fast it refills."),
-        field("burst", Kind::Whole(RangeInclusive::new(1, BURST_MAX)), Required, Smaller, "How many calls may come at once."),
+        field(
+            "burst",
+            Kind::Whole(RangeInclusive::new(1, BURST_MAX)),
+            Required,
+            Smaller,
+            "How many calls may come at once.",
+        ),
         field(
             "mode",
             MODE,
@@ -345,9 +354,15 @@ pub static TIMEOUTS: Table = Table {
     ],
 };
 
-const ABOVE: Field = field("above", Kind::Money, Optional, Smaller, "Larger amounts bring it into play; goes with `amount`.");
-const AMOUNT: Field =
-    field("amount", Kind::Pointer, Optional, Neither, "Where the amount stands in the body, for example `/instructedAmount`.");
+const ABOVE: Field =
+    field("above", Kind::Money, Optional, Smaller, "Larger amounts bring it into play; goes with `amount`.");
+const AMOUNT: Field = field(
+    "amount",
+    Kind::Pointer,
+    Optional,
+    Neither,
+    "Where the amount stands in the body, for example `/instructedAmount`.",
+);
 const WHEN: Field = field(
     "when",
     Kind::Condition,
@@ -385,7 +400,13 @@ pub static FRAUD: Table = Table {
 pub static THEN: Table = Table {
     name: "answer",
     about: "What a fraud rule does if it does not deny.",
-    fields: &[field("stepUp", Kind::Name("stepUp"), Required, Neither, "The payer has to be verified as this rule says.")],
+    fields: &[field(
+        "stepUp",
+        Kind::Name("stepUp"),
+        Required,
+        Neither,
+        "The payer has to be verified as this rule says.",
+    )],
 };
 
 /// A step-up rule.
@@ -396,7 +417,13 @@ pub static STEP_UP: Table = Table {
         ABOVE,
         AMOUNT,
         WHEN,
-        field("level", LEVEL, Required, LaterWord, "The level of assurance that is needed; some provider must reach it."),
+        field(
+            "level",
+            LEVEL,
+            Required,
+            LaterWord,
+            "The level of assurance that is needed; some provider must reach it.",
+        ),
     ],
 };
 
@@ -457,32 +484,16 @@ pub static MASK: Table = Table {
 pub static EXCEPT: Table = Table {
     name: "exception",
     about: "Who sees a masked value all the same; nobody does in logs and traces.",
-    fields: &[field(
-        "roles",
-        Kind::List(&ROLE),
-        Default("[]"),
-        Fewer,
-        "Organisations with one of these roles.",
-    )],
+    fields: &[field("roles", Kind::List(&ROLE), Default("[]"), Fewer, "Organisations with one of these roles.")],
 };
 
 /// The roles that a caller's organisation has one of.
-pub const ROLES: Field = field(
-    "roles",
-    Kind::List(&ROLE),
-    Optional,
-    Fewer,
-    "Its organisation has one of these roles; left out, any.",
-);
+pub const ROLES: Field =
+    field("roles", Kind::List(&ROLE), Optional, Fewer, "Its organisation has one of these roles; left out, any.");
 
 /// The scopes that a caller's token has.
-pub const SCOPES: Field = field(
-    "scopes",
-    Kind::List(&SCOPE_NAME),
-    Optional,
-    More,
-    "Its token has all of these, and those of the contract.",
-);
+pub const SCOPES: Field =
+    field("scopes", Kind::List(&SCOPE_NAME), Optional, More, "Its token has all of these, and those of the contract.");
 
 /// What happens to answers that break the contract.
 pub const RESPONSE: Field = field(
@@ -635,14 +646,7 @@ pub static OPERATION: Table = Table {
 };
 
 /// What a caller has to have.
-pub static REQUIRES: Table = Table {
-    name: "requires",
-    about: "What a caller has to have.",
-    fields: &[
-        ROLES,
-        SCOPES,
-    ],
-};
+pub static REQUIRES: Table = Table { name: "requires", about: "What a caller has to have.", fields: &[ROLES, SCOPES] };
 
 /// How the contract is held.
 pub static VALIDATE: Table = Table {

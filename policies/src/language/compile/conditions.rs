@@ -84,13 +84,7 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    fn tell(
-        &self,
-        value: Value<'_>,
-        text: &str,
-        fault: ConditionFault,
-        operation: Option<(&OperationFacts, &Key)>,
-    ) {
+    fn tell(&self, value: Value<'_>, text: &str, fault: ConditionFault, operation: Option<(&OperationFacts, &Key)>) {
         let style = match &value.node().content {
             Content::Scalar { style, .. } => *style,
             _ => Style::Plain,

@@ -106,7 +106,8 @@ impl Merge<'_, '_> {
     ) -> Option<Union<'t, T>> {
         let Some(own) = own else { return inherited.cloned() };
         let replaced = self.waiver.filter(|waiver| waiver.replaces(field.name));
-        let lost = inherited.is_some_and(|from| from.items.iter().any(|(name, ..)| !own.shown.iter().any(|n| n == name)));
+        let lost =
+            inherited.is_some_and(|from| from.items.iter().any(|(name, ..)| !own.shown.iter().any(|n| n == name)));
         if let Some(waiver) = replaced.filter(|_| lost) {
             waiver.need();
         }
@@ -193,9 +194,9 @@ impl Merge<'_, '_> {
 
     fn leave_to_replace(&self, name: &str) -> String {
         match self.layer {
-            Layer::Own => format!(
-                "or add `override: {{reason: ..., approvedBy: ..., expires: YYYY-MM-DD, replaces: [{name}]}}`"
-            ),
+            Layer::Own => {
+                format!("or add `override: {{reason: ..., approvedBy: ..., expires: YYYY-MM-DD, replaces: [{name}]}}`")
+            }
             _ => "or loosen single operations by `override`".to_owned(),
         }
     }

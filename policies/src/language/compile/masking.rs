@@ -42,9 +42,9 @@ pub(super) fn mask<'n>(key: &Key, value: Value<'n>) -> Option<Masked<'n>> {
     };
     let places = match fields.at("in") {
         None => Some(BTreeSet::from([MaskPlace::Responses, MaskPlace::Logs, MaskPlace::Traces])),
-        Some(list) => list
-            .items(|item| Some((item.word(place)?, item)))
-            .and_then(|items| distinct(list, items, "place")),
+        Some(list) => {
+            list.items(|item| Some((item.word(place)?, item))).and_then(|items| distinct(list, items, "place"))
+        }
     };
     let paths = paths?;
     let mask = Mask {

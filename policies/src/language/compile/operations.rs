@@ -82,7 +82,8 @@ impl<'a, 'n> Context<'a, 'n> {
         let readable = defaults.is_none() || read.is_some();
         // Where the defaults cannot be read, the operations are still checked on their own.
         let terms = read.unwrap_or_default();
-        let mut merge = Merge { owner: defaults.unwrap_or(value), layer: Layer::ApiDefaults, waiver: None, sound: true };
+        let mut merge =
+            Merge { owner: defaults.unwrap_or(value), layer: Layer::ApiDefaults, waiver: None, sound: true };
         let inherited = Layered::merge(self.set, &terms, &mut merge);
         let operations = fields.at("operations").and_then(Value::named).unwrap_or_default();
         if !known {
@@ -121,13 +122,7 @@ impl<'a, 'n> Context<'a, 'n> {
         false
     }
 
-    fn operation(
-        &self,
-        api: &Api<'_, 'n>,
-        key: &'n Key,
-        value: Value<'n>,
-        found: &mut Found<'a, 'n>,
-    ) -> Option<()> {
+    fn operation(&self, api: &Api<'_, 'n>, key: &'n Key, value: Value<'n>, found: &mut Found<'a, 'n>) -> Option<()> {
         let facts = self.facts(api, key, value);
         let fields = value.table(&OPERATION)?;
         let own = Terms::read(&fields, &self.rules, &mut found.asked);
@@ -163,7 +158,8 @@ impl<'a, 'n> Context<'a, 'n> {
             return None;
         }
         policy.settled_by = settled_by?;
-        policy.loosened = waiver.as_ref().filter(|waiver| waiver.in_force() && waiver.needed()).map(|waiver| waiver.given().clone());
+        policy.loosened =
+            waiver.as_ref().filter(|waiver| waiver.in_force() && waiver.needed()).map(|waiver| waiver.given().clone());
         if let Some(loosened) = &policy.loosened {
             found.changes_at = Some(found.changes_at.map_or(loosened.ends, |known| known.min(loosened.ends)));
         }
@@ -191,9 +187,9 @@ impl<'a, 'n> Context<'a, 'n> {
         let step_ups = self.fitting(&items(layered.step_ups.as_ref()), facts, key, &found.told);
         let fraud = self.fitting(&items(layered.fraud.as_ref()), facts, key, &found.told);
         let note = items(layered.note.as_ref());
-        let noted = note.iter().fold(true, |sound, (path, value)| {
-            places::noted(*value, path, facts, key, &found.told) && sound
-        });
+        let noted = note
+            .iter()
+            .fold(true, |sound, (path, value)| places::noted(*value, path, facts, key, &found.told) && sound);
         let answerable = answerable(layered, facts, key, api.owner);
         let masks = items(layered.masks.as_ref());
         for masked in &masks {
@@ -234,7 +230,8 @@ impl<'a, 'n> Context<'a, 'n> {
         key: &Key,
         told: &Told,
     ) -> Option<Vec<Arc<T>>> {
-        let found: Vec<_> = rules.iter().map(|rule| rule.of_operation(self.rules.conditions, told, facts, key)).collect();
+        let found: Vec<_> =
+            rules.iter().map(|rule| rule.of_operation(self.rules.conditions, told, facts, key)).collect();
         found.into_iter().collect()
     }
 
@@ -293,7 +290,9 @@ pub(super) fn refuse_collisions(found: &Found<'_, '_>, faults: &Faults) {
                 Problem::error("P0307", &key.place, message)
                     .label(format!("{} {}, {}", facts.method, facts.template, facts.origin))
                     .related(&first.place, format!("{} {}, {}", other.method, other.template, other.origin))
-                    .help("which of the two a request means cannot be told: remove one, or change a path in its contract"),
+                    .help(
+                        "which of the two a request means cannot be told: remove one, or change a path in its contract",
+                    ),
             );
         }
     }
@@ -394,7 +393,10 @@ fn answerable(layered: &Layered<'_, '_>, facts: &OperationFacts, key: &Key, owne
             Problem::error("P0302", &key.place, format!("{} cannot ask a payer to be verified", quoted(&key.text)))
                 .label("the contract does not require `x-idempotency-key` here")
                 .related(place, format!("`{name}` asks for it"))
-                .help(format!("a result is spent together with that key: see {}, or name the rule at other operations", facts.origin)),
+                .help(format!(
+                    "a result is spent together with that key: see {}, or name the rule at other operations",
+                    facts.origin
+                )),
         );
     }
     facts.idempotent || asked.is_empty()

@@ -94,7 +94,8 @@ pub(super) fn scope(key: &Key, value: Value<'_>, known: &BTreeSet<String>) -> Op
     let list = fields.at("roles");
     let roles = list.map(roles);
     if is_scope(&key.text) && !known.contains(&key.text) {
-        let help = did_you_mean(&key.text, known.iter().map(String::as_str)).map(|word| format!("did you mean `{word}`?"));
+        let help =
+            did_you_mean(&key.text, known.iter().map(String::as_str)).map(|word| format!("did you mean `{word}`?"));
         value.report(
             Problem::warning("P0410", &key.place, format!("nothing asks for the scope {}", quoted(&key.text)))
                 .label("neither a contract nor a policy names it")
@@ -246,13 +247,9 @@ fn san_dns(value: Value<'_>) -> Option<String> {
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
-    value.mapping()?.at("sanDns")?.parsed(
-        "a DNS name",
-        "client.example.kz (lower case, no wildcard)",
-        |text| {
-            (text.len() <= DNS_NAME_MAX && text.contains('.') && text.split('.').all(label)).then(|| text.to_owned())
-        },
-    )
+    value.mapping()?.at("sanDns")?.parsed("a DNS name", "client.example.kz (lower case, no wildcard)", |text| {
+        (text.len() <= DNS_NAME_MAX && text.contains('.') && text.split('.').all(label)).then(|| text.to_owned())
+    })
 }
 
 fn keys(value: Value<'_>) -> Option<KeySet> {

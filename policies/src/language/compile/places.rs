@@ -81,8 +81,9 @@ fn kinds(shape: &Shape, path: &FieldPath) -> Vec<FieldKind> {
 
 fn guess(shapes: &[&Shape], pointer: &str, objects: bool) -> Option<String> {
     let wanted = |kind: FieldKind| !objects || matches!(kind, FieldKind::Object | FieldKind::Any);
-    let known =
-        || shapes.iter().flat_map(|shape| &shape.fields).filter(|(_, kind)| wanted(*kind)).map(|(known, _)| known.as_str());
+    let known = || {
+        shapes.iter().flat_map(|shape| &shape.fields).filter(|(_, kind)| wanted(*kind)).map(|(known, _)| known.as_str())
+    };
     match did_you_mean(pointer, known()) {
         Some(place) => Some(format!("did you mean `{place}`?")),
         None if known().next().is_none() => None,

@@ -144,9 +144,12 @@ fn trigger<'n>(fields: &Fields<'n>, conditions: &Conditions<'_>) -> Option<(Trig
     let when = when_value.map(|value| conditions.of(value));
     let owner = fields.owner();
     let refuse = |place: Value<'n>, message: String, label: &str| {
-        place.report(place.fault("P0304", message).label(label).help(
-            "write `above` with `amount` for a rule about money, or `when` with a condition for any other",
-        ));
+        place.report(
+            place
+                .fault("P0304", message)
+                .label(label)
+                .help("write `above` with `amount` for a rule about money, or `when` with a condition for any other"),
+        );
         None
     };
     match (above_value, amount_value, when_value) {

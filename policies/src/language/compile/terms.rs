@@ -156,9 +156,7 @@ impl<'n> Terms<'n> {
                 continue;
             };
             if given.shown.contains(&name) {
-                item.report(
-                    item.fault("P0110", format!("the same stands twice in {}", value.name())).label("again"),
-                );
+                item.report(item.fault("P0110", format!("the same stands twice in {}", value.name())).label("again"));
                 self.broken = true;
                 continue;
             }
