@@ -2,6 +2,7 @@
 
 mod key;
 mod operation;
+mod page;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -11,6 +12,8 @@ use policies::language::codes::CODES;
 use policies::language::lint::RULES;
 use policies::language::suggest::did_you_mean;
 
+use self::operation::Asked;
+use self::page::{columns, wrapped};
 use super::process::{FAILED, FINE};
 use super::sets::SetArguments;
 use super::terminal::{complain, say};
@@ -53,7 +56,10 @@ pub(super) fn run(arguments: &ExplainArguments) -> u8 {
     let result = match (arguments.what.as_deref(), arguments.id.as_deref()) {
         (None, _) => Ok(every_code()),
         (Some("condition"), None) => Ok(condition()),
-        (Some("operation"), Some(id)) => return operation::run(arguments, id),
+        (Some("operation"), Some(id)) => {
+            let (set, client) = (&arguments.set, arguments.client.as_deref());
+            return operation::run(&Asked { set, id, client, peer: arguments.peer, json: arguments.json });
+        }
         (Some("operation"), None) => Err("name the operation: qaqpa explain operation ID".to_owned()),
         (Some(what), None) if is_code(what) => code(what),
         (Some(what), None) => key::told(what),
@@ -115,34 +121,6 @@ fn condition() -> String {
     text.push_str("\nFunctions:\n");
     text.push_str(&columns(FUNCTIONS.iter().map(|function| (function.usage, function.about))));
     text
-}
-
-/// Writes two columns, the first as wide as its longest entry.
-fn columns<'t>(rows: impl Iterator<Item = (&'t str, &'t str)> + Clone) -> String {
-    let width = rows.clone().map(|(first, _)| first.chars().count()).max().unwrap_or(0);
-    rows.fold(String::new(), |mut text, (first, second)| {
-        let line = format!("  {first:width$}  {second}");
-        let _ = writeln!(text, "{}", line.trim_end());
-        text
-    })
-}
-
-/// Breaks a text into lines that are read with ease.
-fn wrapped(text: &str) -> String {
-    const CHARACTERS_MAX: usize = 96;
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let length = lines.last().map_or(0, |line| line.chars().count());
-        if length > 0 && length + 1 + word.chars().count() > CHARACTERS_MAX {
-            lines.push(word.to_owned());
-        } else if let Some(line) = lines.last_mut() {
-            if length > 0 {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use policies::language::schema::{bounds, strictness};
 use policies::language::suggest::listed;
 use policies::language::table::{Kind, Need, Table};
 
-use super::{columns, wrapped};
+use super::page::{columns, wrapped};
 
 /// Tells of a key.
 ///

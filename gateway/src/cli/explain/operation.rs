@@ -12,26 +12,39 @@ use policies::limit::{Limit, Mode};
 use policies::rulebook::{Client, OperationPolicy};
 use serde_json::{Value, json};
 
-use super::ExplainArguments;
 use crate::cli::process::{CONFIGURATION, FAILED, FINE};
-use crate::cli::sets::Set;
+use crate::cli::sets::{Set, SetArguments};
 use crate::cli::terminal::{colour, complain, say};
 
 /// Where a client is thought to call from if its organisation names no network; any address does then.
 const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
+/// What is asked of an operation.
+pub(super) struct Asked<'a> {
+    /// Of which set.
+    pub(super) set: &'a SetArguments,
+    /// The operation.
+    pub(super) id: &'a str,
+    /// The client that would call it.
+    pub(super) client: Option<&'a str>,
+    /// From where.
+    pub(super) peer: Option<IpAddr>,
+    /// Whether a program reads the answer.
+    pub(super) json: bool,
+}
+
 /// Tells of one operation.
-pub(super) fn run(arguments: &ExplainArguments, id: &str) -> u8 {
-    let set = match Set::read(&arguments.set) {
+pub(super) fn run(asked: &Asked<'_>) -> u8 {
+    let set = match Set::read(asked.set) {
         Ok(set) => set,
         Err(findings) => {
             complain(&findings.render(colour()));
             return CONFIGURATION;
         }
     };
-    match page(&set, arguments, id) {
+    match page(&set, asked) {
         Ok(page) => {
-            say(&if arguments.json { format!("{}\n", page.to_json()) } else { page.told() });
+            say(&if asked.json { format!("{}\n", page.to_json()) } else { page.told() });
             FINE
         }
         Err(text) => {
@@ -41,7 +54,8 @@ pub(super) fn run(arguments: &ExplainArguments, id: &str) -> u8 {
     }
 }
 
-fn page<'s>(set: &'s Set, arguments: &ExplainArguments, id: &str) -> Result<Page<'s>, String> {
+fn page<'s>(set: &'s Set, asked: &Asked<'_>) -> Result<Page<'s>, String> {
+    let id = asked.id;
     let rulebook = &set.compiled.rulebook;
     let Some(facts) = set.facts.iter().find(|facts| facts.id == id) else {
         let known = set.facts.iter().map(|facts| facts.id.as_str());
@@ -56,7 +70,7 @@ fn page<'s>(set: &'s Set, arguments: &ExplainArguments, id: &str) -> Result<Page
             facts.origin
         ));
     };
-    let client = match &arguments.client {
+    let client = match asked.client {
         None => None,
         Some(id) => Some(rulebook.clients.values().find(|client| client.id.as_str() == id).ok_or_else(|| {
             let mut known: Vec<&str> = rulebook.clients.keys().map(policies::id::ClientId::as_str).collect();
@@ -72,7 +86,7 @@ fn page<'s>(set: &'s Set, arguments: &ExplainArguments, id: &str) -> Result<Page
     let path = ["apis", policy.api.as_str(), "operations", id];
     let below = |row: &&Row| row.path.len() > path.len() && row.path.iter().zip(path).all(|(a, b)| a == b);
     let rows = set.compiled.effective.rows.iter().filter(below).collect();
-    let verdict = client.map(|client| verdict(policy, client, arguments.peer, set));
+    let verdict = client.map(|client| verdict(policy, client, asked.peer, set));
     Ok(Page { facts, policy, rows, written: Written::of(&set.files), client: client.map(AsRef::as_ref), verdict })
 }
 

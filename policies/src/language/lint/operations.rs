@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::Report;
+use super::report::Report;
 use super::rules::{
     ALWAYS_REFUSES, AUDIT_NOT_REQUIRED, BODY_LARGE, LIMITS_NOT_ENFORCED, LOOSENED, NEVER_REFUSES, NO_CASE, NO_LIMIT,
-    NO_ROLE, NO_STEP_UP, RESPONSES_OFF, RESPONSES_REPORTED, TIMEOUT_LONG, TIMEOUT_SHORT,
+    NO_ROLE, NO_STEP_UP, RESPONSES_OFF, RESPONSES_REPORTED, Rule, TIMEOUT_LONG, TIMEOUT_SHORT,
 };
 use crate::condition::Condition;
 use crate::facts::{FieldKind, OperationFacts, Security};
@@ -48,7 +48,7 @@ struct One<'a, 'w> {
 
 impl One<'_, '_> {
     // `message` is completed by the name of the operation.
-    fn tell(&mut self, rule: &'static super::Rule, keys: &[&str], message: &str, help: &str) {
+    fn tell(&mut self, rule: &'static Rule, keys: &[&str], message: &str, help: &str) {
         let path: Vec<&str> = self.path.iter().chain(keys).copied().collect();
         self.report.tell(rule, &path, format!("{message} `{}`", self.policy.operation), help);
     }
@@ -146,7 +146,7 @@ impl One<'_, '_> {
 }
 
 // A condition that names nothing of the call; `open` is what it says if it protects nothing.
-fn constant(condition: &Condition, open: &str) -> (Option<&'static super::Rule>, &'static str) {
+fn constant(condition: &Condition, open: &str) -> (Option<&'static Rule>, &'static str) {
     if condition.names_body() || condition.facts().next().is_some() {
         return (None, "");
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-use super::Report;
+use super::report::Report;
 use super::rules::{
     BURST_LARGE, KEY_SHARED, NETWORK_OPEN, NETWORK_WIDE, PLAN_UNUSED, RULE_OFF, RULE_REPORTED, SCOPE_UNUSABLE, UNUSED,
 };
