@@ -133,14 +133,14 @@ fn policy(facts: &[OperationFacts], upstream: Option<&str>) -> String {
         text.push_str("      maxBody: 16KiB\n      timeout: 5s\n      audit: standard\n");
         text.push_str("      validate: {response: report}  # `enforce` once no answer breaks the contract\n");
         text.push_str("    operations:\n");
-        for facts in here {
-            operation(&mut text, facts);
+        for facts in &here {
+            operation(&mut text, facts, &here);
         }
     }
     text
 }
 
-fn operation(text: &mut String, facts: &OperationFacts) {
+fn operation(text: &mut String, facts: &OperationFacts, api: &[&OperationFacts]) {
     let _ = writeln!(text, "      # {} {}", facts.method, facts.template);
     if let Some(obstacle) = &facts.obstacle {
         let _ = writeln!(text, "      # Cannot be exposed yet: {obstacle} ({})", facts.origin);
@@ -158,6 +158,12 @@ fn operation(text: &mut String, facts: &OperationFacts) {
             "        audit: required  # it is done once per key: nothing happens without a durable record".to_owned(),
         );
     }
+    if facts.idempotent && !facts.own {
+        keys.push(match api.iter().find(|other| tells_of(other, facts)) {
+            Some(status) => format!("        settledBy: {}  # it is asked when an answer is lost", status.id),
+            None => "        # settledBy: the GET that tells what became of it when an answer is lost".to_owned(),
+        });
+    }
     if !facts.has_body {
         keys.push("        maxBody: 1KiB  # no body is described".to_owned());
     }
@@ -166,6 +172,14 @@ fn operation(text: &mut String, facts: &OperationFacts) {
     } else {
         let _ = writeln!(text, "      {}:\n{}", facts.id, keys.join("\n"));
     }
+}
+
+// The reading of one thing stands below the path under which it is made: `/top-ups` and `/top-ups/{id}`.
+fn tells_of(status: &OperationFacts, facts: &OperationFacts) -> bool {
+    let below = status.template.strip_prefix(&facts.template).and_then(|rest| rest.strip_prefix("/{"));
+    let one = below.is_some_and(|rest| rest.find('}') == Some(rest.len() - 1));
+    let shown = status.obstacle.is_none() && status.collides_with.is_empty() && !status.own;
+    status.method == "GET" && one && shown && !facts.template.contains('{')
 }
 
 #[cfg(test)]
