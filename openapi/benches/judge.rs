@@ -72,14 +72,15 @@ components:
         currency: {type: string, enum: [KZT, USD, EUR]}
 ";
 
-/// A sound body of 1 KiB: 5 lines, and a note that fills it up.
+/// A sound body of 1 KiB: 6 lines, and a note that fills it up.
 fn body() -> String {
     let mut lines = String::new();
-    for line in 0..5 {
+    for line in 0..6 {
         let comma = if line == 0 { "" } else { "," };
         let _ = write!(
             lines,
-            r#"{comma}{{"id":"018f3c1e-0000-7000-8000-00000000000{line}","amount":{{"amount":"{line}00.00","currency":"KZT"}},"kind":"goods","count":{}}}"#,
+            r#"{comma}{{"id":"018f3c1e-0000-7000-8000-00000000000{line}","amount":{{"amount":"{}00.00","currency":"KZT"}},"kind":"goods","count":{}}}"#,
+            line + 1,
             line + 1
         );
     }

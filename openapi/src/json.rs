@@ -7,6 +7,7 @@
 use crate::fault::Spot;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 use std::cell::Cell;
 use std::fmt;
@@ -146,11 +147,10 @@ impl<'de> Visitor<'de> for Strict<'_> {
             if map.len() >= JSON_PROPERTIES_MAX {
                 return Err(A::Error::custom(format_args!("an object has more than {JSON_PROPERTIES_MAX} properties")));
             }
-            if map.contains_key(&key) {
+            let Entry::Vacant(place) = map.entry(key) else {
                 return Err(A::Error::custom("a key is repeated"));
-            }
-            let value = access.next_value_seed(inner)?;
-            map.insert(key, value);
+            };
+            place.insert(access.next_value_seed(inner)?);
         }
         Ok(Value::Object(map))
     }
