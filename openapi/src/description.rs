@@ -69,6 +69,14 @@ fn check_version(root: &Node, faults: &mut Faults) -> bool {
             faults.add_with_help(node.mark(), "not a version of OpenAPI this gateway reads", help);
             false
         }
+        None if ["swagger", "info", "paths"].iter().all(|key| root.get(key).is_none())
+            && !root.entries().is_empty() =>
+        {
+            // A file for parts: what is not used cannot be wrong, but a slip could be why.
+            let help = "it has no `openapi`: if it is a contract, write `openapi: 3.0.3`";
+            faults.warn(root.mark(), "no contract, and no contract refers to it", help);
+            false
+        }
         None => {
             faults.add_with_help(root.mark(), "`openapi` is missing", help);
             false

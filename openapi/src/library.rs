@@ -206,6 +206,7 @@ impl File {
     fn is_document(&self) -> bool {
         match &self.root {
             Some(root) if root.get("openapi").is_some() || root.get("swagger").is_some() => true,
+            // Broken, or a contract without its first line, or a part that nobody refers to: its reader tells which.
             Some(_) => !self.used && !self.shown,
             // A broken file counts unless it is only shown: its faults must be told.
             None => self.used || !self.shown,

@@ -12,7 +12,12 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The largest compiled pattern, in bytes: a repetition of repetitions must not eat the memory of the gateway.
-pub(crate) const PATTERN_BYTES_MAX: usize = 1024 * 1024;
+///
+/// Names of people in a switch's contract, 128 letters of any alphabet, take four million.
+pub(crate) const PATTERN_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The memory one thread may use to run a pattern faster, in bytes; beyond it the pattern runs slower.
+const PATTERN_SPEED_BYTES_MAX: usize = 1024 * 1024;
 
 /// The most steps back that one match of a pattern with look-around or back-references may take.
 ///
@@ -79,7 +84,7 @@ pub(crate) fn options(patterns: &PatternCache) -> ValidationOptions<'static> {
             PatternOptions::fancy_regex()
                 .backtrack_limit(PATTERN_STEPS_MAX)
                 .size_limit(PATTERN_BYTES_MAX)
-                .dfa_size_limit(PATTERN_BYTES_MAX),
+                .dfa_size_limit(PATTERN_SPEED_BYTES_MAX),
         )
         .with_pattern_cache(patterns.clone())
         .with_keyword("readOnly", |_, _, _| Ok(Box::new(NotSent("is written by the server only"))))

@@ -77,6 +77,20 @@ fn look_around_is_judged_and_not_skipped() {
     assert!(faults(&[("x.yaml", &posting("{type: string, pattern: '^(?!a'}"))]).first().unwrap().contains("pattern"));
 }
 
+#[test]
+fn long_names_in_every_alphabet_are_judged() {
+    for pattern in [
+        r"^(?!\s*$)[\w .,''-]{1,128}$",
+        r"^(?!\s*$)[\p{L}\p{Nd} .,''-]{1,128}$",
+        r"^(?!\s*$)[\p{L}\p{gc=Mark}\p{digit}\p{gc=Connector_Punctuation}\p{Join_Control} .,''-]{1,128}$",
+    ] {
+        let contract = load(&[("x.yaml", &posting(&format!("{{type: string, pattern: '{pattern}'}}")))]);
+        let contract = contract.unwrap_or_else(|faults| panic!("{pattern} {faults:?}"));
+        assert!(takes(&contract, "\"Айгүл\"") && !takes(&contract, "\"  \""), "{pattern}");
+        assert!(!takes(&contract, &format!("\"{}\"", "a".repeat(129))), "{pattern}");
+    }
+}
+
 // 3. Statuses that no registry knows.
 
 #[test]
@@ -189,6 +203,15 @@ fn what_is_wrong_in_a_part_is_told_in_its_own_file_and_once() {
     let reports = check(&sources).unwrap();
     let told: Vec<(&str, usize)> = reports.iter().map(|report| (report.name.as_str(), report.faults.len())).collect();
     assert_eq!(told, [("a.yaml", 1), ("b.yaml", 1)]);
+}
+
+#[test]
+fn a_part_that_nobody_refers_to_is_told_and_does_no_harm() {
+    let contract = load(&[("common.yaml", COMMON), ("x.yaml", &format!("{HEAD}  {{}}\n"))]).unwrap();
+    assert_eq!(warnings(&contract), ["common.yaml:1:1 no contract, and no contract refers to it"]);
+    for nearly in ["opnapi: 3.0.3\npaths: {}\n", "info: {}\n", "swagger: '2.0'\n", "- a\n", "a\n", "{}\n"] {
+        assert!(faults(&[("x.yaml", nearly)]).first().unwrap().contains("`openapi` is missing"), "{nearly}");
+    }
 }
 
 #[test]
