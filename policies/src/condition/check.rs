@@ -9,8 +9,8 @@ use cel::common::ast::{CallExpr, Expr, ListExpr, LiteralValue, SelectExpr, opera
 use cel::common::types::CelList;
 use cel::common::value::Val;
 
-use super::ConditionFault;
 use super::context::{BODY, FACTS, Kind, LIST_ITEMS_MAX, roots};
+use super::fault::ConditionFault;
 use super::parse::Parsed;
 use super::slot::Slot;
 use super::value::{EQUAL, NUMBER, SCALAR};

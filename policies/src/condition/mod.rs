@@ -5,26 +5,25 @@
 
 mod check;
 pub mod context;
+mod facts;
+mod fault;
 mod function;
 mod parse;
 mod slot;
 mod value;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use cel::common::types::CelBool;
 use cel::{Context, ExecutionError, IdedExpr};
-use serde_json::Value;
 
 use crate::facts::OperationFacts;
-use crate::id::{ApiId, OperationId};
-use crate::party::{Client, ScopeSet};
-use crate::time::Timestamp;
 use slot::{Held, Slot};
 
 pub use check::{COST_MAX, NODES_MAX};
 pub use context::{Fact, FactId, FactKind, Function};
+pub use facts::ConditionFacts;
+pub use fault::ConditionFault;
 pub use function::PATTERN_BYTES_MAX;
 pub use parse::{DEPTH_MAX, OPERATORS_MAX, TEXT_BYTES_MAX};
 pub use value::TEXT_VALUE_BYTES_MAX;
@@ -41,44 +40,6 @@ pub struct Condition {
 struct Program {
     expression: IdedExpr,
     slots: Vec<Slot>,
-}
-
-/// What is wrong with a condition, and where in its text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConditionFault {
-    /// Where it begins, in characters from the start of the text.
-    pub offset: usize,
-    /// How many characters.
-    pub length: usize,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub help: Option<String>,
-}
-
-impl ConditionFault {
-    fn whole(text: &str, message: &str, help: Option<String>) -> Self {
-        Self { offset: 0, length: text.chars().count().max(1), message: message.to_owned(), help }
-    }
-}
-
-/// What a condition may ask of one request; a fact that is not there is `None`, and asking for it denies.
-#[derive(Debug, Clone, Copy)]
-pub struct ConditionFacts<'a> {
-    /// The operation that is called.
-    pub operation: &'a OperationId,
-    /// The API it belongs to.
-    pub api: &'a ApiId,
-    /// The client, if one called.
-    pub client: Option<&'a Client>,
-    /// The scopes of its token.
-    pub scopes: Option<&'a ScopeSet>,
-    /// The peer's address.
-    pub peer: Option<IpAddr>,
-    /// The body, once it was read and found to fit the contract.
-    pub body: Option<&'a Value>,
-    /// When the request was received.
-    pub now: Timestamp,
 }
 
 /// Why a condition could not be judged; whoever asked has to deny.

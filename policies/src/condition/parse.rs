@@ -4,13 +4,13 @@
 //! bounded before it sees the text. Must not judge names: that is the checker's.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
-use std::thread;
 
 use cel::common::ast::{Expr, SourceInfo};
 use cel::{Env, IdedExpr, ParseErrors};
 
-use super::ConditionFault;
+use super::fault::ConditionFault;
 
 /// The longest text, in bytes: a list of 1,000 account numbers fits.
 pub const TEXT_BYTES_MAX: usize = 32 * 1024;
@@ -18,12 +18,9 @@ pub const TEXT_BYTES_MAX: usize = 32 * 1024;
 /// How many characters that may be operators a text may have, within quotes or not: 256 nodes need fewer.
 pub const OPERATORS_MAX: usize = 512;
 
-/// How deep brackets may be nested.
+/// How deep brackets may be nested: the parser takes at most 16 KiB of stack for each, and for all [`OPERATORS_MAX`] together
+/// less than 256 KiB, if it is optimised; the workspace has it optimised in every build.
 pub const DEPTH_MAX: u16 = 16;
-
-/// How large the stack is that the parser gets, in bytes: it takes 200 KiB for each bracket when nothing is optimised, so
-/// that [`DEPTH_MAX`] of them need a fifth of this. Threads of a server have less.
-const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 /// What `cel` says of text that is nested too deeply.
 const TOO_DEEP: &str = "Recursion limit of";
@@ -40,20 +37,13 @@ pub(super) struct Parsed {
 pub(super) fn parse(text: &str) -> Result<Parsed, ConditionFault> {
     bounded(text)?;
     let characters: Vec<char> = text.chars().collect();
-    // The parser is generated code over another library: what it cannot cope with ends this thread, and no other.
-    let parsed = thread::scope(|scope| {
-        let parse = || {
-            let parser = PLAIN.parser().max_recursion_depth(DEPTH_MAX).error_recovery_limit(1);
-            // What it says of errors cannot leave its thread.
-            parser.parse_with_source_info(text).map_err(|errors| syntax(&errors, text, &characters))
-        };
-        let parsing = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, parse);
-        parsing.ok().and_then(|parsing| parsing.join().ok())
-    });
+    let parser = PLAIN.parser().max_recursion_depth(DEPTH_MAX).error_recovery_limit(1);
+    // The parser is generated code over another library: what it cannot cope with is a fault of the text.
+    let parsed = catch_unwind(AssertUnwindSafe(|| parser.parse_with_source_info(text)));
     match parsed {
-        Some(Ok((tree, source))) => Ok(Parsed { tree, source, text: characters }),
-        Some(Err(fault)) => Err(fault),
-        None => Err(ConditionFault::whole(text, "this cannot be read as a condition", None)),
+        Ok(Ok((tree, source))) => Ok(Parsed { tree, source, text: characters }),
+        Ok(Err(errors)) => Err(syntax(&errors, text, &characters)),
+        Err(_) => Err(ConditionFault::whole(text, "this cannot be read as a condition", None)),
     }
 }
 

@@ -5,8 +5,8 @@ use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use serde_json::Value;
 
-use super::ConditionFacts;
 use super::context::{BODY, FACTS, FactId};
+use super::facts::ConditionFacts;
 use super::value::{Instant, TooLarge, of_json};
 use crate::time::Timestamp;
 

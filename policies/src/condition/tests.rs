@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::facts::{FieldKind, Security, Shape};
 use crate::id::{ApiId, ClientId, OperationId, OrganisationId, PlanId};
 use crate::limit::Mode;
+use crate::party::{Client, ScopeSet};
 use crate::rulebook::{
     AuditDuty, ClientAuthentication, OperationPolicy, Organisation, Plan, Role, Service, TokenBinding,
 };
+use crate::time::Timestamp;
 
 fn client() -> Client {
     Client {

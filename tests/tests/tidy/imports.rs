@@ -26,6 +26,8 @@ const PURE: [(&str, &[&str]); 2] = [
             "base64",
             "cel",
             "jsonwebtoken",
+            // Patterns of conditions, compiled when they are loaded; the one of `cel` compiles at each request.
+            "regex",
             "saphyr-parser",
             "serde",
             "serde_json",
