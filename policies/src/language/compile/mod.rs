@@ -30,9 +30,11 @@ use self::conditions::Conditions;
 use self::contracts::Contracts;
 use self::layered::Layered;
 use self::layers::Merge;
+use self::masking::Masked;
 use self::names::{Names, Section};
 use self::operations::{Context, Found};
 use self::rows::Rows;
+use self::rules::Defined;
 use self::settling::{Settling, entry};
 use self::terms::{Rules, Terms};
 pub use self::operations::BODY_BYTES_DEFAULT;
@@ -49,7 +51,7 @@ use super::tables::{
 use crate::case::{Case, Fixtures};
 use crate::facts::OperationFacts;
 use crate::limit::Limit;
-use crate::rulebook::{Client, Organisation, Plan, Rulebook};
+use crate::rulebook::{Client, FraudRule, Organisation, Plan, Provider, Rulebook, StepUp, Upstream};
 use crate::time::Timestamp;
 
 /// What came of a policy set without errors.
@@ -226,23 +228,80 @@ struct Parties<'n> {
     clients: Names<'n, Arc<Client>>,
 }
 
+/// What operations may name.
+struct Named<'n> {
+    upstreams: Names<'n, Upstream>,
+    providers: Names<'n, Provider>,
+    limits: Names<'n, Arc<Limit>>,
+    step_ups: Names<'n, Defined<'n, StepUp>>,
+    fraud: Names<'n, Defined<'n, FraudRule>>,
+    masks: Names<'n, Masked<'n>>,
+}
+
 impl<'n> Set<'_, 'n> {
     fn compile(&self) -> Compiled {
-        let Sections { whole, .. } = *self.sections;
         let (sections, conditions) = (self.sections, Conditions::new(self.files));
-        let upstreams = sections.upstreams.read(whole, services::upstream);
-        let providers = sections.providers.read(whole, services::provider);
-        let limits = sections.limits.read(whole, limits::named);
-        let step_ups = sections.step_ups.read(whole, |key, value| rules::step_up(key, value, &providers, &conditions));
-        let fraud = sections.fraud.read(whole, |key, value| rules::fraud(key, value, &step_ups, &conditions));
-        let masks = sections.masking.read(whole, masking::mask);
+        let named = self.named(&conditions);
         let contracts = Contracts::new(self.operations);
         let mut scopes: BTreeSet<String> =
             self.operations.iter().flat_map(|facts| facts.scopes.iter().cloned()).collect();
         let defined = sections.scopes.definitions().map(|(key, _)| key.text.clone());
         let known: BTreeSet<String> = scopes.iter().cloned().chain(defined).collect();
-        let rules =
-            Rules { limits: &limits, step_ups: &step_ups, fraud: &fraud, masks: &masks, conditions: &conditions, scopes: &known };
+        let mut found = self.apis(&named, &conditions, &contracts, &known);
+        scopes.append(&mut found.asked);
+        let parties = self.parties(&scopes, &named.limits);
+        let rulebook = Rulebook {
+            organisations: parties.organisations.into_values().map(|found| (found.id.clone(), found)).collect(),
+            clients: parties.clients.into_values().map(|found| (found.id.clone(), found)).collect(),
+            upstreams: named.upstreams.into_values().map(|found| (found.id.clone(), found)).collect(),
+            providers: named.providers.into_values().collect(),
+            operations: found.exposed.into_iter().map(|(found, ..)| (found.operation.clone(), found)).collect(),
+        };
+        let mut rows = found.rows;
+        sections.rows(&mut rows);
+        let fixtures = sections.fixtures.read(&rulebook, &parties.plans, sections.whole);
+        Compiled {
+            rulebook,
+            warnings: Vec::new(),
+            effective: Effective { rows: rows.sorted() },
+            cases: Vec::new(),
+            fixtures,
+            changes_at: found.changes_at,
+        }
+    }
+
+    fn named(&self, conditions: &Conditions<'_>) -> Named<'n> {
+        let Sections { whole, .. } = *self.sections;
+        let sections = self.sections;
+        let providers = sections.providers.read(whole, services::provider);
+        let step_ups = sections.step_ups.read(whole, |key, value| rules::step_up(key, value, &providers, conditions));
+        let fraud = sections.fraud.read(whole, |key, value| rules::fraud(key, value, &step_ups, conditions));
+        Named {
+            upstreams: sections.upstreams.read(whole, services::upstream),
+            limits: sections.limits.read(whole, limits::named),
+            masks: sections.masking.read(whole, masking::mask),
+            providers,
+            step_ups,
+            fraud,
+        }
+    }
+
+    fn apis<'c>(
+        &self,
+        named: &Named<'n>,
+        conditions: &Conditions<'_>,
+        contracts: &Contracts<'c>,
+        scopes: &BTreeSet<String>,
+    ) -> Found<'c, 'n> {
+        let sections = self.sections;
+        let rules = Rules {
+            limits: &named.limits,
+            step_ups: &named.step_ups,
+            fraud: &named.fraud,
+            masks: &named.masks,
+            conditions,
+            scopes,
+        };
         let mut found = Found::default();
         let defaults = sections.defaults.and_then(|value| value.table(&DEFAULTS));
         let terms = defaults.map(|fields| Terms::read(&fields, &rules, &mut found.asked)).unwrap_or_default();
@@ -253,45 +312,20 @@ impl<'n> Set<'_, 'n> {
             }
             None => Layered::default(),
         };
-        let settling = Settling::of(&contracts, &sections.apis, whole);
-        let context = Context {
-            contracts: &contracts,
-            upstreams: &upstreams,
-            rules,
-            settling: &settling,
-            set: &set,
-            now: self.now,
-        };
+        let settling = Settling::of(contracts, &sections.apis, sections.whole);
+        let (upstreams, settling) = (&named.upstreams, &settling);
+        let context = Context { contracts, upstreams, rules, settling, set: &set, now: self.now };
         for (key, value) in sections.apis.definitions() {
             context.api(key, value, &mut found);
         }
         operations::refuse_collisions(&found, self.faults);
-        for masked in masks.values() {
+        for masked in named.masks.values() {
             let users = found.masked.get(&masked.mask.id).map(Vec::as_slice).unwrap_or_default();
             for (path, value) in &masked.fields {
                 places::masked(*value, path, users);
             }
         }
-        scopes.append(&mut found.asked);
-        let parties = self.parties(&scopes, &limits);
-        let rulebook = Rulebook {
-            organisations: parties.organisations.into_values().map(|found| (found.id.clone(), found)).collect(),
-            clients: parties.clients.into_values().map(|found| (found.id.clone(), found)).collect(),
-            upstreams: upstreams.values().map(|found| (found.id.clone(), found.clone())).collect(),
-            providers: providers.into_values().collect(),
-            operations: found.exposed.into_iter().map(|(found, ..)| (found.operation.clone(), found)).collect(),
-        };
-        let mut rows = found.rows;
-        sections.rows(&mut rows);
-        let fixtures = sections.fixtures.read(&rulebook, &parties.plans, whole);
-        Compiled {
-            rulebook,
-            warnings: Vec::new(),
-            effective: Effective { rows: rows.sorted() },
-            cases: Vec::new(),
-            fixtures,
-            changes_at: found.changes_at,
-        }
+        found
     }
 
     fn parties(&self, scopes: &BTreeSet<String>, limits: &Names<'n, Arc<Limit>>) -> Parties<'n> {

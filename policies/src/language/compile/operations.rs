@@ -29,8 +29,8 @@ use crate::time::Timestamp;
 pub const BODY_BYTES_DEFAULT: usize = 64 * 1024;
 
 /// What operations may refer to.
-pub(super) struct Context<'a, 'n> {
-    pub(super) contracts: &'a Contracts<'a>,
+pub(super) struct Context<'a, 'c, 'n> {
+    pub(super) contracts: &'a Contracts<'c>,
     pub(super) upstreams: &'a Names<'n, Upstream>,
     pub(super) rules: Rules<'a, 'n>,
     pub(super) settling: &'a Settling<'a>,
@@ -67,9 +67,9 @@ struct Api<'t, 'n> {
     sound: bool,
 }
 
-impl<'a, 'n> Context<'a, 'n> {
+impl<'c, 'n> Context<'_, 'c, 'n> {
     /// Reads one API.
-    pub(super) fn api(&self, key: &'n Key, value: Value<'n>, found: &mut Found<'a, 'n>) -> Option<()> {
+    pub(super) fn api(&self, key: &'n Key, value: Value<'n>, found: &mut Found<'c, 'n>) -> Option<()> {
         let known = self.known_document(&key.text, value);
         let fields = value.table(&API)?;
         let upstream = fields.at("upstream");
@@ -122,7 +122,7 @@ impl<'a, 'n> Context<'a, 'n> {
         false
     }
 
-    fn operation(&self, api: &Api<'_, 'n>, key: &'n Key, value: Value<'n>, found: &mut Found<'a, 'n>) -> Option<()> {
+    fn operation(&self, api: &Api<'_, 'n>, key: &'n Key, value: Value<'n>, found: &mut Found<'c, 'n>) -> Option<()> {
         let facts = self.facts(api, key, value);
         let fields = value.table(&OPERATION)?;
         let own = Terms::read(&fields, &self.rules, &mut found.asked);
@@ -177,10 +177,10 @@ impl<'a, 'n> Context<'a, 'n> {
     fn joined(
         &self,
         api: &Api<'_, 'n>,
-        facts: &'a OperationFacts,
+        facts: &'c OperationFacts,
         key: &'n Key,
         layered: &Layered<'_, 'n>,
-        found: &mut Found<'a, 'n>,
+        found: &mut Found<'c, 'n>,
     ) -> Option<OperationPolicy> {
         let allow: Vec<Value<'n>> = items(layered.allow.as_ref());
         let allow = allowed(&allow, self.rules.conditions, facts, key);
@@ -235,7 +235,7 @@ impl<'a, 'n> Context<'a, 'n> {
         found.into_iter().collect()
     }
 
-    fn facts(&self, api: &Api<'_, '_>, key: &Key, value: Value<'_>) -> Option<&'a OperationFacts> {
+    fn facts(&self, api: &Api<'_, '_>, key: &Key, value: Value<'_>) -> Option<&'c OperationFacts> {
         let found = self.contracts.operation(&key.text);
         if let Some(facts) = found.filter(|facts| facts.api == api.id.as_str()) {
             return Some(facts);
