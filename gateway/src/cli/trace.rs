@@ -118,8 +118,7 @@ fn described(arguments: &TraceArguments) -> Traced {
     let outcome = in_runtime(async { Ok(trial.describe(&given, now).await) });
     let outcome = outcome.map_err(|text| (FAILED, text))?.map_err(failed)?;
     let generation = trial.generation();
-    let places =
-        Places { rulebook: &generation.rulebook, contract: &generation.contract, effective: &effective };
+    let places = Places { rulebook: &generation.rulebook, contract: &generation.contract, effective: &effective };
     let seen = Seen {
         operation: Some(given.operation.as_str().to_owned()),
         client: given.client.as_ref().map(|client| client.as_str().to_owned()),
@@ -150,7 +149,11 @@ fn described(arguments: &TraceArguments) -> Traced {
         say(&format!("reported only: {} {} {origin}\n", rule.kind.word(), rule.name));
     }
     let backend = if outcome.asked > 0 { "the backend was asked" } else { "the backend was not asked" };
-    say(&format!("\n{} in {} us; {backend}\n", outcome.lines().first().cloned().unwrap_or_default(), outcome.took.as_micros()));
+    say(&format!(
+        "\n{} in {} us; {backend}\n",
+        outcome.lines().first().cloned().unwrap_or_default(),
+        outcome.took.as_micros()
+    ));
     if let Some(text) = body.as_ref().and_then(|body| serde_json::to_string_pretty(body).ok()) {
         say(&format!("{}\n", text.lines().map(printable).collect::<Vec<_>>().join("\n")));
     }

@@ -14,14 +14,16 @@ use policies::case::{Backend, Given, TokenFault};
 use policies::facts::Security;
 use policies::peer::{Peer, PeerCertificate};
 use policies::rulebook::{Client, OperationPolicy, ScopeSet, Service, TokenBinding};
+use policies::time::Timestamp;
 use serde_json::{Value, json};
 use spine::stage::{Arrived, Door};
 
 use super::caller::{self, Credentials};
+use super::error::TrialError;
 use super::request::Draft;
 use super::scene::Scene;
 use super::script::Play;
-use super::{Trial, TrialError};
+use super::trial::Trial;
 use crate::layer::assess::IDENTITY_RESULT;
 use crate::own::{Own, own};
 
@@ -69,9 +71,10 @@ impl Outcome {
         if self.steps.is_empty() {
             return (self.status >= 400).then_some("guard");
         }
-        let refused = self.steps.iter().find(|step| step.decision != "pass" && !PASSES.contains(&step.decision));
         // What the backend says is no refusal of ours; what we say in its place is that of the deed.
-        refused.map(|step| step.stage).or_else(|| self.problem().map(|_| "deed"))
+        self.problem()?;
+        let refused = self.steps.iter().find(|step| !PASSES.contains(&step.decision));
+        Some(refused.map_or("deed", |step| step.stage))
     }
 
     /// Returns every stage with what it decided.
@@ -102,6 +105,14 @@ impl Outcome {
 }
 
 impl Trial {
+    /// Makes one call on a house of its own.
+    ///
+    /// # Errors
+    /// If the call cannot be made at all.
+    pub async fn describe(&self, given: &Given, at: Timestamp) -> Result<Outcome, TrialError> {
+        self.call(&Scene::new(&self.stage, at), given, None).await
+    }
+
     /// Makes a call on a house where `before` was answered last.
     pub(super) async fn call(
         &self,

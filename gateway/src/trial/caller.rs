@@ -21,7 +21,7 @@ use policies::token::{ACCESS_TOKEN_TTL, ACCESS_TOKEN_TYPE, AccessGrant, Confirma
 use policies::verification::{Binding, State, Verification};
 use serde_json::{Value, json};
 
-use super::TrialError;
+use super::error::TrialError;
 use super::scene::{ISSUER, Scene};
 
 /// The number of a person of the registry's test range: who is verified in a trial (IIN, check digit right).

@@ -65,7 +65,9 @@ impl Places<'_> {
                 Service::Upstream(upstream) => self.row(&["upstreams", upstream.as_str()]),
                 Service::Own => policy.origin.clone(),
             },
-            "redact" | "respond" => policy.masks.first().map_or_else(|| policy.origin.clone(), |mask| mask.origin.clone()),
+            "redact" | "respond" => {
+                policy.masks.first().map_or_else(|| policy.origin.clone(), |mask| mask.origin.clone())
+            }
             _ => policy.origin.clone(),
         }
     }

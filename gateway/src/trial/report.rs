@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json as object};
 
-use super::{Failure, Rule, Verdict};
+use super::cover::Rule;
+use super::run::{Failure, Verdict};
 
 /// Tells people; passed cases are counted, failed ones told in full.
 #[must_use]

@@ -10,7 +10,7 @@ use policies::rulebook::OperationPolicy;
 use serde_json::Value;
 use spine::body::Body;
 
-use super::TrialError;
+use super::error::TrialError;
 
 /// A request before anybody has signed anything of it.
 #[derive(Debug, Clone)]

@@ -63,7 +63,12 @@ const PROOFS: [Proof; 26] = [
 
 /// A check, as `module::function` or `Type::function`, the file that declares it, and the files that may call it.
 const CALLS: [(&str, &str, &[&str]); 26] = [
-    ("PeerCertificate::from_handshake", "policies/src/peer.rs", &["gateway/src/listen/tls.rs"]),
+    // A trial makes its callers: nothing that it makes ever meets a listener.
+    (
+        "PeerCertificate::from_handshake",
+        "policies/src/peer.rs",
+        &["gateway/src/listen/tls.rs", "gateway/src/trial/caller.rs"],
+    ),
     ("Guarded::admitted", STAGE, &["gateway/src/layer/guard.rs"]),
     ("Routed::found", STAGE, &["gateway/src/layer/route.rs"]),
     ("Identified::proven", STAGE, &["gateway/src/layer/authenticate.rs"]),

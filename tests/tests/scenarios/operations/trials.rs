@@ -1,0 +1,261 @@
+//! `qaqpa test` and `qaqpa trace`, as processes: cases that must fail do fail, and every stage is told with its line.
+
+use std::path::{Path, PathBuf};
+
+use scenarios::actors::Session;
+use scenarios::actors::app::fresh;
+use scenarios::actors::bank::payment;
+use scenarios::actors::program::{Ended, run};
+use scenarios::world::{Folder, Kind, World};
+use serde_json::Value;
+
+/// The shipped set in a folder, to be changed.
+struct Set(Folder);
+
+impl Set {
+    fn shipped() -> Self {
+        let folder = Folder::new();
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/national"), folder.path());
+        Self(folder)
+    }
+
+    fn path(&self) -> &str {
+        self.0.path().to_str().unwrap()
+    }
+
+    /// Writes another text in place of one that is there.
+    fn replace(&self, file: &str, old: &str, new: &str) -> &Self {
+        let path = self.0.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(old), "{file} has no {old}: {text}");
+        std::fs::write(path, text.replacen(old, new, 1)).unwrap();
+        self
+    }
+
+    fn write(&self, file: &str, text: &str) -> &Self {
+        std::fs::write(self.0.path().join(file), text).unwrap();
+        self
+    }
+
+    async fn test(&self, more: &[&str]) -> Ended {
+        let mut arguments = vec!["test", self.path()];
+        arguments.extend(more);
+        run(&arguments).await
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        walk(self.0.path(), &mut found);
+        found
+    }
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { walk(&path, found) } else { found.push(path) }
+    }
+    found.sort();
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target)
+        } else {
+            drop(std::fs::copy(entry.path(), target).unwrap())
+        }
+    }
+}
+
+fn json(ended: &Ended) -> Value {
+    serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.out))
+}
+
+#[tokio::test]
+async fn the_shipped_cases_pass_and_call_every_operation() {
+    let ended = run(&["test", "--format", "json"]).await;
+    let report = json(ended.with(0));
+    assert_eq!(report["ok"], true);
+    assert!(report["cases"].as_array().unwrap().len() >= 60, "{report}");
+    let never = report["rules"]["neverHit"].as_array().unwrap();
+    assert!(never.iter().all(|rule| rule["kind"] != "operation"), "{never:?}");
+}
+
+/// A rule that is taken away or weakened: the file, what stood there, what stands there now, a case that has to fail.
+const WEAKENED: [(&str, &str, &str, &str); 6] = [
+    (
+        "apis/payments.yaml",
+        "roles: [PISP]",
+        "roles: [PISP, AISP]",
+        "a payment is not made for whoever only reads accounts",
+    ),
+    ("stepup.yaml", "250000 KZT", "250001 KZT", "a large payment without a verified payer is challenged"),
+    ("apis/accounts.yaml", "roles: [AISP]", "roles: [AISP, TREASURY]", "accounts are not listed for whoever only pays"),
+    ("plans/standard.yaml", "burst: 60}", "burst: 61}", "one operation takes no more than its share of a plan"),
+    ("plans/standard.yaml", "burst: 60}", "burst: 59}", "one operation takes no more than its share of a plan"),
+    ("tests/parties.yaml", "10.20.0.0/16", "10.0.0.0/8", "accounts are not listed from other networks"),
+];
+
+#[tokio::test]
+async fn a_weaker_rule_fails_the_case_that_guards_it() {
+    for (file, old, new, case) in WEAKENED {
+        let set = Set::shipped();
+        let ended = set.replace(file, old, new).test(&[]).await;
+        assert!(ended.with(1).out.contains(&format!("FAILED  {case}\n")), "{file}: {old}: {}", ended.out);
+    }
+    // A rule that is gone altogether cannot be expected any more.
+    let set = Set::shipped();
+    let ended = set.replace("apis/payments.yaml", "        stepUp: large-payment\n", "").test(&[]).await;
+    assert!(ended.with(78).err.contains("unknown rule `large-payment`"), "{}", ended.err);
+}
+
+const CASES: &str = r#"qaqpa: v1
+tests:
+  x status:
+    given: {client: case-app, operation: listAccounts}
+    expect: {status: 201}
+  x problem:
+    given: {operation: listAccounts}
+    expect: {problem: token_invalid}
+  x stage:
+    given: {operation: listAccounts}
+    expect: {stage: permit}
+  x limit:
+    given: {client: case-app, operation: listAccounts}
+    expect: {limit: standard}
+  x rule:
+    given: {client: case-app, operation: createDomesticPayment}
+    expect: {rule: large-payment}
+  x backend:
+    given: {client: case-app, operation: listAccounts}
+    expect: {backendCalled: false}
+  x body:
+    given: {client: case-app, operation: listAccounts, backend: {body: {accounts: []}}}
+    expect: {body: {/accounts/0: 1, /cursor: null}}
+  x second step:
+    given: {client: case-app, operation: listAccounts}
+    steps:
+      - expect: {status: 200}
+      - {after: 1s, given: {token: expired}, expect: {status: 200}}
+  x nothing before:
+    given: {client: case-app, operation: getAccountBalances, parameters: {accountId: "${/id}"}}
+    expect: {status: 200}
+"#;
+
+#[tokio::test]
+async fn what_is_expected_wrongly_fails_with_what_came_and_the_line() {
+    let set = Set::shipped();
+    let ended = set.write("wrong.yaml", CASES).test(&["--filter", "x "]).await;
+    let told = &ended.with(1).out;
+    for line in [
+        "wrong.yaml:3\n",
+        "    status: expected 201, came 200\n",
+        "    problem: expected token_invalid, came token_missing\n",
+        "    stage: expected permit, came authenticate\n",
+        "    limit: expected standard, came none\n",
+        "    rule: expected large-payment, came none\n",
+        "    backendCalled: expected false, came true\n",
+        "    body /accounts/0: expected 1, came null\n",
+        "  step 2, ",
+        "    stages: route pass, authenticate token_expired\n",
+        "    answer: 401 Unauthorized\n            problem: token_expired\n",
+        "    the call could not be made: the answer before has nothing at `/id`\n",
+        "0 passed, 9 failed",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    assert!(!told.contains("/cursor"), "{told}");
+}
+
+#[tokio::test]
+async fn a_run_that_tests_nothing_is_no_success() {
+    let set = Set::shipped();
+    set.test(&["--filter", "no case has this name"]).await.with(2);
+    std::fs::remove_dir_all(set.0.path().join("tests")).unwrap();
+    set.test(&[]).await.with(1);
+    let ended = set.write("broken.yaml", "qaqpa: v1\ntests:\n  a: {given: {operation: x}, expect: {status: 200}}\n");
+    assert!(ended.test(&[]).await.with(78).err.contains("unknown operation `x`"));
+}
+
+#[tokio::test]
+async fn rules_that_no_case_hits_are_told_and_fail_a_strict_run() {
+    let set = Set::shipped();
+    set.write("more.yaml", "qaqpa: v1\nstepUp:\n  odd: {above: 9000000 KZT, amount: /instructedAmount, level: L2}\n");
+    set.replace("apis/payments.yaml", "stepUp: large-payment", "stepUp: [large-payment, odd]");
+    let ended = set.test(&[]).await;
+    assert!(ended.with(0).out.contains("stepUp"), "{}", ended.out);
+    assert!(ended.out.contains("more.yaml:3\n"), "{}", ended.out);
+    set.test(&["--strict-coverage"]).await.with(1);
+}
+
+#[tokio::test]
+async fn nothing_is_left_but_the_report_that_was_asked_for() {
+    let set = Set::shipped();
+    let before = set.files();
+    let report = set.0.path().join("report.xml");
+    set.write("wrong.yaml", CASES).test(&["--filter", "x ", "--junit", report.to_str().unwrap()]).await.with(1);
+    let text = std::fs::read_to_string(&report).unwrap();
+    assert!(text.contains("tests=\"9\" failures=\"9\""), "{text}");
+    std::fs::remove_file(report).unwrap();
+    std::fs::remove_file(set.0.path().join("wrong.yaml")).unwrap();
+    assert_eq!(set.files(), before);
+}
+
+#[tokio::test]
+async fn parties_of_cases_are_nobody_to_a_running_gateway() {
+    let world = World::start(Kind::Memory).await;
+    assert!(world.file("policies/national/tests/parties.yaml").is_file());
+    let stack = world.assembled().stack.load();
+    let rulebook = &stack.generation().rulebook;
+    assert!(!rulebook.clients.contains_key("case-app"));
+    assert!(!rulebook.organisations.contains_key("case-fintech"));
+}
+
+#[tokio::test]
+async fn a_described_call_is_told_stage_by_stage_with_its_lines() {
+    let set = Set::shipped();
+    run(&["trace", "listAccount", "--policies", set.path()]).await.with(2);
+    run(&["trace", "listAccounts", "--client", "nobody", "--policies", set.path()]).await.with(2);
+    let body = set.0.path().join("large.json");
+    std::fs::write(&body, payment("300000.00").to_string()).unwrap();
+    let call = ["trace", "createDomesticPayment", "--client", "case-app", "--policies", set.path(), "--json"];
+    let large = [&call[..], &["--body", body.to_str().unwrap()]].concat();
+    let told = json(run(&large).await.with(0));
+    assert_eq!((&told["status"], &told["backendCalled"]), (&Value::from(401), &Value::Bool(false)), "{told}");
+    let stages = told["stages"].as_array().unwrap();
+    let last = stages.last().unwrap();
+    assert_eq!((&last["stage"], &last["decision"]), (&Value::from("assess"), &Value::from("step_up_required")));
+    assert!(last["rule"].as_str().unwrap().contains("stepup.yaml:"), "{last}");
+    let verified = json(run(&[&large[..], &["--verified", "L2"]].concat()).await.with(0));
+    assert_eq!(
+        (&verified["status"], &verified["backendCalled"]),
+        (&Value::from(201), &Value::Bool(true)),
+        "{verified}"
+    );
+    let people = run(&["trace", "listAccounts", "--policies", set.path()]).await;
+    assert!(people.with(0).out.starts_with("STAGE "), "{}", people.out);
+    assert!(people.out.contains("token_missing"), "{}", people.out);
+}
+
+#[tokio::test]
+async fn a_recorded_call_is_told_with_the_lines_of_the_set_that_decided_it() {
+    let world = World::start(Kind::Memory).await;
+    world.round().await.unwrap();
+    let app = Session::of(&world, "demo-app").await;
+    let refused = app.pay(&fresh("order"), &payment("300000.00")).await;
+    let interaction = refused.refused(401, "step_up_required").header("x-fapi-interaction-id").unwrap().to_owned();
+    world.audit().await;
+    let state = world.state().to_str().unwrap();
+    let unknown = run(&["trace", "--interaction", "0", "--state", state]).await;
+    assert_ne!(unknown.code, Some(0));
+    let told = json(run(&["trace", "--interaction", &interaction, "--state", state, "--json"]).await.with(0));
+    let record = &told[0];
+    assert_eq!((&record["status"], &record["kept"]), (&Value::from(401), &Value::Bool(true)), "{told}");
+    let last = record["stages"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["stage"], &last["decision"]), (&Value::from("assess"), &Value::from("step_up_required")));
+    assert!(last["rule"].as_str().unwrap().contains(".yaml:"), "{last}");
+}
