@@ -1,13 +1,13 @@
 //! What the administrators' listener answers.
 
 mod reloads;
+mod role;
 mod sets;
 
 use adapters::keys::Subjects;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use policies::admin::AdminRole;
-use policies::caller::Caller;
 use policies::code::{Code, Outage};
 use policies::jose::base64url;
 use policies::national::iin::Iin;
@@ -18,6 +18,7 @@ use spine::body::Body;
 use spine::error::{PointedFault, Rejection};
 use spine::stage::{Cleared, SoundBody};
 
+use self::role::{READERS, allow};
 pub(crate) use self::sets::{files, put_in_force};
 use crate::generation::Generation;
 use crate::house::House;
@@ -30,9 +31,6 @@ pub const RECORDS_MAX: usize = 1000;
 
 /// How many of them if nothing is asked for, as the contract says.
 const RECORDS: usize = 50;
-
-/// Who may read what is in force.
-const READERS: [AdminRole; 4] = [AdminRole::Viewer, AdminRole::Editor, AdminRole::Approver, AdminRole::Auditor];
 
 /// Answers a question.
 pub(crate) async fn reply(
@@ -141,16 +139,6 @@ pub fn routes(generation: &Generation) -> Value {
         }))
     });
     json!({"routes": rows.collect::<Vec<_>>()})
-}
-
-fn allow(cleared: &Cleared, roles: &[AdminRole]) -> Result<(), Rejection> {
-    match cleared.caller() {
-        Caller::Administrator(administrator) if roles.iter().any(|role| administrator.has(*role)) => Ok(()),
-        _ => {
-            let words: Vec<&str> = roles.iter().map(|role| role.word()).collect();
-            Err(Rejection::new(Code::AdministratorRefused, format!("This needs the role {}.", words.join(" or "))))
-        }
-    }
 }
 
 fn limit(cleared: &Cleared) -> usize {

@@ -17,7 +17,7 @@ use spine::error::{PointedFault, Rejection};
 use spine::stage::{Cleared, SoundBody};
 
 use super::reloads::{first, rendered_text};
-use super::{READERS, allow};
+use super::role::{READERS, allow};
 use crate::changes::{Changes, NotDone};
 use crate::desk::{Cause, Outcome, Wish};
 use crate::generation::{Birth, Bundle, Generation};

@@ -9,7 +9,7 @@ use super::place::Failed;
 const FOUND_MAX: usize = 100;
 
 /// Finds the records of the call with this interaction id or reference, or to which the record of this number belongs.
-pub(in crate::cli) fn find(reader: &Reader, id: &str) -> Result<Vec<(Entry, Value)>, Failed> {
+pub(crate) fn find(reader: &Reader, id: &str) -> Result<Vec<(Entry, Value)>, Failed> {
     let name = match id.parse::<u64>() {
         Err(_) => id.to_owned(),
         Ok(sequence) => {
