@@ -6,7 +6,7 @@ use crate::fault::Faults;
 use crate::library::{Library, Target, is_shown};
 use crate::look::BodyShape;
 use crate::schema::Schemas;
-use crate::structure;
+use crate::structure::{self, is_near};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -196,19 +196,6 @@ impl<'d> Reader<'d> {
             }
         }
     }
-}
-
-/// Tells whether one word is the other but for capitals and one slip.
-pub(crate) fn is_near(known: &str, key: &str) -> bool {
-    let (known, key) = (known.to_ascii_lowercase(), key.to_ascii_lowercase());
-    let (longer, shorter) = if known.len() >= key.len() { (&known, &key) } else { (&key, &known) };
-    if known == key {
-        return true;
-    }
-    let same = longer.bytes().zip(shorter.bytes()).take_while(|(one, other)| one == other).count();
-    let rest = |text: &str, from: usize| text.get(from..).map(str::to_owned);
-    let slip = if longer.len() == shorter.len() { same + 1 } else { same };
-    longer.len() - shorter.len() <= 1 && rest(longer, same + 1) == rest(shorter, slip)
 }
 
 /// Tells whether a text can be the name of an operation or a parameter.

@@ -9,7 +9,7 @@ use crate::document::{Kind, Node};
 use crate::fault::{Faults, Mark};
 use crate::judge::{Check, Unit};
 use crate::library::{Library, Target};
-use crate::reader::is_near;
+use crate::structure::is_near;
 use crate::units::{self, Cache, HELD};
 use crate::{discriminator, format};
 use jsonschema::ValidationOptions;

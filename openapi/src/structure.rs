@@ -25,6 +25,19 @@ pub(crate) fn is_version(text: &str, line: &str) -> bool {
     !number.is_empty() && digits(number) && candidate.strip_prefix("rc").is_some_and(digits)
 }
 
+/// Tells whether one word is the other but for capitals and one slip.
+pub(crate) fn is_near(known: &str, key: &str) -> bool {
+    let (known, key) = (known.to_ascii_lowercase(), key.to_ascii_lowercase());
+    let (longer, shorter) = if known.len() >= key.len() { (&known, &key) } else { (&key, &known) };
+    if known == key {
+        return true;
+    }
+    let same = longer.bytes().zip(shorter.bytes()).take_while(|(one, other)| one == other).count();
+    let rest = |text: &str, from: usize| text.get(from..).map(str::to_owned);
+    let slip = if longer.len() == shorter.len() { same + 1 } else { same };
+    longer.len() - shorter.len() <= 1 && rest(longer, same + 1) == rest(shorter, slip)
+}
+
 /// Adds a fault for every piece of the document that is not OpenAPI 3.0.
 pub(crate) fn check(root: &Node, faults: &mut Faults) {
     // The pieces are looked at only where something is wrong: nearly every document is sound.
