@@ -2,9 +2,10 @@
 //!
 //! A fault never repeats what the backend said. Must never know who reads a fault or what is done about it.
 
+use crate::judge::BodyFault;
 use crate::media::{self, Reading};
 use crate::parameter::ParameterRule;
-use crate::validate::{BodyError, BodyFault, MediaRule};
+use crate::validate::{BodyError, MediaRule};
 use std::sync::Arc;
 
 /// How far an answer can be judged once its status and its headers are known.

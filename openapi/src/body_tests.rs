@@ -263,6 +263,7 @@ fn patterns_with_look_around_hold() {
         (r"^(a|b)\1$", "ab", "bb"),
         (r"(?<=x)y$", "y", "xy"),
         (r"^(?<sign>[+-])[0-9]+$", "1", "+1"),
+        (r"^(?!\s*$)[\p{L}\p{Nd} .,-]{1,128}$", " ", "\u{410}\u{431}\u{430}\u{439} 7"),
         (r"^[\w.]+@(?!internal\.)[\w.]+$", "a@internal.kz", "a@b.kz"),
     ] {
         let operation = json_body(&format!("{{type: string, pattern: '{pattern}'}}"), "{}");
@@ -287,6 +288,17 @@ fn a_pattern_that_runs_away_refuses_the_text() {
     let operation = json_body(r"{type: string, not: {pattern: '^(?:(?=x?)(?:a|a)+)+$'}}", "{}");
     assert_eq!(told(&operation, &json!(format!("{}!", "a".repeat(2_000))).to_string()), [" pattern"]);
     assert_eq!(told(&operation, &json!("c").to_string()), [""; 0]);
+}
+
+#[test]
+fn a_large_pattern_takes_bounded_time_on_a_long_text() {
+    for pattern in [r"(?:[\p{L}]{1,60}[0-9]){2}x", r"(?!x)(?:[\p{L}]{1,60}[0-9]){2}x"] {
+        let operation = json_body(&format!("{{type: string, pattern: '{pattern}'}}"), "{}");
+        let text = json!("\u{431}".repeat(32 * 1024)).to_string();
+        let start = Instant::now();
+        assert_eq!(told(&operation, &text), [" pattern"]);
+        assert!(start.elapsed() < Duration::from_secs(20), "{pattern} {:?}", start.elapsed());
+    }
 }
 
 #[test]

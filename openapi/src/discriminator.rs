@@ -5,8 +5,7 @@
 
 use crate::document::{Entry, Node};
 use crate::fault::Faults;
-use crate::library::Library;
-use crate::schema::component_of;
+use crate::library::{Library, Target};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,4 +77,10 @@ pub(crate) fn rule<'d>(
         (false, true) => Some(json!({ "properties": { property: { "enum": known } } })),
         (false, false) => None,
     }
+}
+
+/// The component a reference leads to, by the last part of its pointer.
+pub(crate) fn component_of(target: &Target<'_>) -> Option<String> {
+    let name = target.pointer.rsplit('/').next()?;
+    Some(name.replace("~1", "/").replace("~0", "~"))
 }

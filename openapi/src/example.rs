@@ -4,16 +4,15 @@
 
 use crate::answer::{AnswerRule, ExampleRequest, ExampleResponse};
 use crate::media::Reading;
-use crate::operation::OperationParts;
 use crate::parameter::{ParameterRule, Place, Spelling};
 use crate::style::Style;
-use crate::validate::MediaRule;
+use crate::validate::{BodyRule, MediaRule};
 use serde_json::Value;
 
 /// A request with everything that is required.
-pub(crate) fn request(parts: &OperationParts) -> ExampleRequest {
-    let required = |place: Place| parts.parameters.iter().filter(move |rule| rule.place == place && rule.required);
-    let mut path = parts.template.clone();
+pub(crate) fn request(template: &str, parameters: &[ParameterRule], body: Option<&BodyRule>) -> ExampleRequest {
+    let required = |place: Place| parameters.iter().filter(move |rule| rule.place == place && rule.required);
+    let mut path = template.to_owned();
     for rule in required(Place::Path) {
         path = path.replace(&format!("{{{}}}", rule.name), &alone(rule));
     }
@@ -24,7 +23,7 @@ pub(crate) fn request(parts: &OperationParts) -> ExampleRequest {
     if !cookies.is_empty() {
         headers.push(("cookie".to_owned(), cookies.join("; ")));
     }
-    let media = parts.body.as_ref().and_then(|body| readable(&body.media));
+    let media = body.and_then(|body| readable(&body.media));
     let (content_type, body) = media.map_or((None, Vec::new()), |media| (Some(name(media)), bytes(media)));
     ExampleRequest { path, query: (!query.is_empty()).then(|| query.join("&")), headers, content_type, body }
 }

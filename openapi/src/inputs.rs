@@ -1,11 +1,11 @@
 //! Reading what an operation takes: parameters and request bodies.
 
 use crate::document::{Entry, Node};
-use crate::look::BodyShape;
 use crate::media::{MediaRange, Reading};
 use crate::parameter::{ParameterRule, Place, Spelling};
 use crate::reader::{NAME_BYTES_MAX, Reader, is_name};
 use crate::schema::Way;
+use crate::shape::BodyShape;
 use crate::style::{Kind, Properties, Style};
 use crate::validate::{BodyRule, MediaRule};
 use serde_json::Value;

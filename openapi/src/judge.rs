@@ -3,12 +3,28 @@
 //! What was sent is never repeated in a fault: bodies hold identity numbers and secrets, and faults go into answers and
 //! logs. Must never know where a value came from.
 
-use crate::validate::{BodyFault, FAULTS_MAX};
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+
+/// The most faults told at once: enough to mend a request, too few to make answers grow with it.
+pub const FAULTS_MAX: usize = 10;
+
+/// One thing wrong with a request or an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BodyFault {
+    /// A JSON pointer into the body, or `query:NAME`, `path:NAME`, `header:NAME`, `cookie:NAME`, with a pointer behind it
+    /// where the value is a list or an object.
+    ///
+    /// Names that only the client knows stand as `*` unless they look like names.
+    pub pointer: String,
+    /// The rule that was broken, in JSON Schema's word where it has one: `maxLength`, `required`, `unknown`.
+    pub keyword: String,
+    /// What the contract asks for; never what the client sent.
+    pub message: String,
+}
 
 /// The longest name of a client's own that a fault repeats, in bytes.
 const NAME_BYTES_MAX: usize = 64;

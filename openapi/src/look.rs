@@ -5,15 +5,10 @@
 
 use crate::document::{Kind as NodeKind, Node};
 use crate::schema::Schemas;
+use crate::shape::{BodyShape, SHAPE_DEPTH_MAX, SHAPE_FIELDS_MAX, ValueKind};
 use crate::style::{Kind, Properties};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-
-/// The deepest place of a body that is told.
-pub const SHAPE_DEPTH_MAX: usize = 8;
-
-/// The most places of a body that are told.
-pub const SHAPE_FIELDS_MAX: usize = 256;
 
 /// How deep alternatives and references are looked into for what a parameter may be.
 const KIND_DEPTH_MAX: usize = 8;
@@ -23,34 +18,6 @@ const SAMPLE_DEPTH_MAX: usize = 6;
 
 /// The longest text that is made up to be as long as it must be.
 const SAMPLE_TEXT_MAX: usize = 256;
-
-/// The places of a body, as far as the contract describes them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BodyShape {
-    /// JSON pointers with `*` for the items of a list, sorted, each with its kind of value.
-    pub fields: Vec<(String, ValueKind)>,
-    /// Whether there may be places that are not told: open objects, recursion, more than is told, no schema.
-    pub open: bool,
-}
-
-/// The kind of value at a place of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ValueKind {
-    /// A mapping.
-    Object,
-    /// A list.
-    Array,
-    /// A text.
-    Text,
-    /// A whole number.
-    Integer,
-    /// A number.
-    Number,
-    /// A truth value.
-    Boolean,
-    /// More than one kind, or not told.
-    Any,
-}
 
 impl<'d> Schemas<'d> {
     /// What a parameter's text may be read as.

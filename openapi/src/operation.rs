@@ -4,12 +4,13 @@
 
 use crate::answer::{Answers, ExampleRequest, ExampleResponse, ResponseCheck, ResponseFault};
 use crate::example;
-use crate::look::BodyShape;
+use crate::judge::BodyFault;
 use crate::media::Reading;
 use crate::parameter::{ParameterRule, Place, Spelling, check_cookies, check_query};
 use crate::path::{CanonicalPath, unescape};
+use crate::shape::BodyShape;
 use crate::style::Style;
-use crate::validate::{BodyError, BodyFault, BodyRule, MediaRule, ValidBody};
+use crate::validate::{BodyError, BodyRule, MediaRule, ValidBody};
 use std::fmt;
 use std::sync::Arc;
 
@@ -244,7 +245,7 @@ impl Operation {
 
     /// A request as the contract shows it: what is required is there, and the body.
     pub fn example_request(&self) -> ExampleRequest {
-        example::request(&self.parts)
+        example::request(&self.parts.template, &self.parts.parameters, self.parts.body.as_ref())
     }
 
     #[cfg(test)]

@@ -5,10 +5,9 @@
 
 use crate::form;
 use crate::json;
-use crate::judge::{self, Check, shown};
+use crate::judge::{self, BodyFault, Check, shown};
 use crate::path;
 use crate::style::{Decode, Kind, SPELT_MAX, Spelt, Style};
-use crate::validate::BodyFault;
 use serde_json::Value;
 use std::borrow::Cow;
 

@@ -5,6 +5,7 @@
 //! is silently not checked is worse than none. References stay references, so recursion works. All schemas of a document
 //! are compiled at load into one unit, in which what they share stands once. Must never see a request.
 
+use crate::discriminator::component_of;
 use crate::document::{Kind, Node};
 use crate::fault::{Faults, Mark};
 use crate::judge::{Check, Unit};
@@ -329,12 +330,6 @@ impl<'d> Schemas<'d> {
 
 fn is_component_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
-}
-
-/// The component a reference leads to, by the last part of its pointer.
-pub(crate) fn component_of(target: &Target<'_>) -> Option<String> {
-    let name = target.pointer.rsplit('/').next()?;
-    Some(name.replace("~1", "/").replace("~0", "~"))
 }
 
 /// Tells whether anything a document may refer to is `readOnly` or `writeOnly`.

@@ -6,31 +6,14 @@
 use crate::fault::Spot;
 use crate::form;
 use crate::json;
-use crate::judge::Check;
-use crate::look::BodyShape;
+use crate::judge::{BodyFault, Check};
 use crate::media::{self, MediaRange, Reading};
+use crate::shape::BodyShape;
 use crate::style::{Kind, Spelt};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-
-/// The most faults told at once: enough to mend a request, too few to make answers grow with it.
-pub const FAULTS_MAX: usize = 10;
-
-/// One thing wrong with a request or an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BodyFault {
-    /// A JSON pointer into the body, or `query:NAME`, `path:NAME`, `header:NAME`, `cookie:NAME`, with a pointer behind it
-    /// where the value is a list or an object.
-    ///
-    /// Names that only the client knows stand as `*` unless they look like names.
-    pub pointer: String,
-    /// The rule that was broken, in JSON Schema's word where it has one: `maxLength`, `required`, `unknown`.
-    pub keyword: String,
-    /// What the contract asks for; never what the client sent.
-    pub message: String,
-}
 
 /// Why a body was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +37,7 @@ pub enum BodyError {
         /// What is wrong; never what the client sent.
         reason: String,
     },
-    /// The body breaks rules of the contract; at most [`FAULTS_MAX`] are told.
+    /// The body breaks rules of the contract; at most [`FAULTS_MAX`](crate::FAULTS_MAX) are told.
     #[error("the body breaks {} rules of the contract", .0.len())]
     Invalid(Vec<BodyFault>),
 }
