@@ -136,7 +136,7 @@ impl Trial {
         (operation, policy): (&Operation, &OperationPolicy),
         binding: Option<String>,
     ) -> Result<Outcome, TrialError> {
-        let play = play(operation, policy, given)?;
+        let play = play(scene, operation, policy, given)?;
         let scripted = match &play {
             Play::Answers { body, .. } => body.clone(),
             Play::Down | Play::Silent => Bytes::new(),
@@ -290,7 +290,7 @@ fn scopes(given: &Given, client: &Client, policy: &OperationPolicy) -> ScopeSet 
     }
 }
 
-fn play(operation: &Operation, policy: &OperationPolicy, given: &Given) -> Result<Play, TrialError> {
+fn play(scene: &Scene<'_>, operation: &Operation, policy: &OperationPolicy, given: &Given) -> Result<Play, TrialError> {
     let (status, body) = match &given.backend {
         Backend::Down => return Ok(Play::Down),
         Backend::Silent => return Ok(Play::Silent),
@@ -300,9 +300,10 @@ fn play(operation: &Operation, policy: &OperationPolicy, given: &Given) -> Resul
     let told = |status: u16| StatusCode::from_u16(status).map_err(TrialError::new);
     // Behind our own operations stand identity providers.
     if policy.service == Service::Own {
-        let session = json!({"session": "trial-session", "captureUrl": "https://identity.trial.invalid/capture"});
+        let capture = "https://identity.trial.invalid/capture";
+        let session = || json!({"session": scene.session(), "captureUrl": capture});
         let body = if own(policy.operation.as_str()) == Some(Own::CreateVerification) {
-            body.unwrap_or(session)
+            body.unwrap_or_else(session)
         } else {
             Value::Null
         };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use adapters::audit::Audit;
@@ -94,6 +94,7 @@ pub(super) struct Scene<'t> {
     pub(super) stage: &'t Stage,
     /// The house.
     pub(super) house: Arc<House>,
+    sessions: AtomicUsize,
 }
 
 impl<'t> Scene<'t> {
@@ -136,12 +137,20 @@ impl<'t> Scene<'t> {
         };
         // Nobody reads wishes here: whoever leaves one is told so at once.
         house.desk.close();
-        Self { stage, house: Arc::new(house) }
+        Self { stage, house: Arc::new(house), sessions: AtomicUsize::new(0) }
     }
 
     /// Returns what time it is.
     pub(super) fn now(&self) -> Timestamp {
         self.house.clock.now()
+    }
+
+    /// Names the next session of an identity provider: `trial-session`, then `trial-session-2` and so on.
+    pub(super) fn session(&self) -> String {
+        match self.sessions.fetch_add(1, Ordering::Relaxed) {
+            0 => "trial-session".to_owned(),
+            before => format!("trial-session-{}", before + 1),
+        }
     }
 
     /// Builds the stack of production over this house, with a service behind it that plays `play`.
