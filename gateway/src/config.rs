@@ -478,7 +478,8 @@ fn reload(value: Value<'_>) -> Option<ReloadConfig> {
     let default = ReloadConfig::default();
     let fields = value.fields(&["watch", "every"])?;
     let watch = fields.optional("watch").map_or(Some(default.watch), Value::boolean);
-    let range = Duration::from_millis(100)..=Duration::from_secs(3600);
+    // At each look an override that is over is ended, too: a minute late at most.
+    let range = Duration::from_millis(100)..=Duration::from_secs(60);
     let every = fields.optional("every").map_or(Some(default.every), |value| value.duration(range));
     Some(ReloadConfig { watch: watch?, every: every? })
 }
@@ -523,6 +524,19 @@ mod tests {
     fn a_listener_that_asks_for_certificates_needs_to_know_whom_to_believe() {
         let text = "qaqpa: v1\nlisteners:\n  api: {address: 127.0.0.1:1}\n  admin: {address: 127.0.0.1:2}\n  mtls_api: {address: 127.0.0.1:3, tls: {certificate: a, key: b}}\n";
         assert_eq!(problems(text).len(), 1);
+    }
+
+    #[test]
+    fn files_are_looked_at_within_a_minute_and_not_all_the_time() {
+        let text = |reload: &str| {
+            format!("qaqpa: v1\nlisteners:\n  api: {{address: 127.0.0.1:1}}\n  admin: {{address: 127.0.0.1:2}}\nreload: {reload}\n")
+        };
+        for wrong in ["{every: 99ms}", "{every: 61s}", "{watch: sometimes}", "{often: true}"] {
+            assert_eq!(problems(&text(wrong)).len(), 1, "{wrong}");
+        }
+        for right in ["{every: 100ms}", "{every: 60s, watch: false}"] {
+            assert!(problems(&text(right)).is_empty(), "{right}");
+        }
     }
 
     #[test]
