@@ -270,7 +270,7 @@ mod tests {
     fn what_cannot_be_read_is_no_document() {
         assert_eq!(exit(&[PathBuf::from("nowhere.yaml")]), CONFIGURATION);
         let empty = folder(&[("a.txt", b"")]);
-        assert_eq!(exit(&[empty.0.clone()]), CONFIGURATION);
+        assert_eq!(exit(std::slice::from_ref(&empty.0)), CONFIGURATION);
         let strange = folder(&[("a.yaml", b"openapi: \xff\n")]);
         assert_eq!(exit(&[strange.0.join("a.yaml")]), CONFIGURATION);
         assert_eq!(text(b"a\nb\xffc".to_vec()), Err((2, 2)));
@@ -281,7 +281,7 @@ mod tests {
         let files = folder(&[("a.yaml", SOUND), ("b.yaml", b"openapi: 3.0.3\n")]);
         assert_eq!(exit(&[files.0.join("a.yaml")]), FINE);
         assert_eq!(exit(&[files.0.join("b.yaml")]), CONFIGURATION);
-        assert_eq!(exit(&[files.0.clone()]), CONFIGURATION);
+        assert_eq!(exit(std::slice::from_ref(&files.0)), CONFIGURATION);
     }
 
     #[test]
@@ -297,6 +297,6 @@ mod tests {
             folder(&[("a.yaml", inside.as_bytes()), ("deep/b.yaml", outside.as_bytes()), ("parts/p.yaml", part)]);
         assert_eq!(exit(&[files.0.join("a.yaml")]), FINE);
         assert_eq!(exit(&[files.0.join("deep/b.yaml")]), CONFIGURATION);
-        assert_eq!(exit(&[files.0.clone()]), FINE);
+        assert_eq!(exit(std::slice::from_ref(&files.0)), FINE);
     }
 }

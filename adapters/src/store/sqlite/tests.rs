@@ -55,9 +55,9 @@ async fn what_it_was_told_survives_the_process() {
     assert_eq!(store.find([1; 16]).await.unwrap(), Some(key));
     assert_eq!(store.bundle(1).await.unwrap().as_deref(), Some(b"one".as_slice()));
     // Also beside a gateway that is at work.
-    assert_eq!(super::kept_bundle(&file(&folder), [1; 32]).unwrap().as_deref(), Some(b"one".as_slice()));
-    assert_eq!(super::kept_bundle(&file(&folder), [2; 32]).unwrap(), None);
-    assert!(super::kept_bundle(&folder.0.join("other.db"), [1; 32]).is_err());
+    assert_eq!(kept_bundle(&file(&folder), [1; 32]).unwrap().as_deref(), Some(b"one".as_slice()));
+    assert_eq!(kept_bundle(&file(&folder), [2; 32]).unwrap(), None);
+    assert!(kept_bundle(&folder.0.join("other.db"), [1; 32]).is_err());
     store.probe().await.unwrap();
 }
 
