@@ -21,7 +21,7 @@ pub(super) struct Place {
 }
 
 /// Why a command ended without doing what it is for: its exit code, and a text for people.
-pub(crate) struct Failed(pub(in crate::cli) u8, pub(in crate::cli) String);
+pub(crate) struct Failed(pub(crate) u8, pub(crate) String);
 
 impl From<String> for Failed {
     fn from(text: String) -> Self {
