@@ -219,12 +219,24 @@ fn history(body: &Value) -> String {
     sets.iter().fold(head, |text, set| text + &line(set))
 }
 
+// In the words of `qaqpa diff`; a definition that came or went as a whole has no value.
+fn difference(change: &Value) -> String {
+    let side = |name: &str| change.get(name).and_then(Value::as_str).map(printable);
+    match (side("before"), side("after")) {
+        (None, Some(after)) if after.is_empty() => "new".to_owned(),
+        (Some(before), None) if before.is_empty() => "gone".to_owned(),
+        (before, after) => {
+            let shown = |side: Option<String>| side.unwrap_or_else(|| "not said".to_owned());
+            format!("{} -> {}", shown(before), shown(after))
+        }
+    }
+}
+
 fn proposed(body: &Value) -> String {
     let mut text = line(body);
     for change in body.get("changes").and_then(Value::as_array).into_iter().flatten() {
-        let side = |name: &str| change.get(name).and_then(Value::as_str).map_or("-".to_owned(), printable);
         let (path, effect) = (printable(member(change, "path")), printable(member(change, "effect")));
-        text.push_str(&format!("  {effect:<8}  {path}: {} -> {}\n", side("before"), side("after")));
+        text.push_str(&format!("  {effect:<8}  {path}: {}\n", difference(change)));
     }
     if let Some(generation) = body.get("generation") {
         text.push_str(&format!("generation {generation} decides from now on\n"));
