@@ -77,7 +77,7 @@ pub fn junit(verdicts: &[Verdict]) -> String {
         for verdict in cases {
             let _ = write!(
                 out,
-                "    <testcase name=\"{}\" classname=\"{}\" file=\"{0}\" line=\"{}\" time=\"{}\"",
+                "    <testcase name=\"{}\" classname=\"{}\" file=\"{1}\" line=\"{}\" time=\"{}\"",
                 escaped(&verdict.name),
                 escaped(file),
                 verdict.place.line,
@@ -201,6 +201,7 @@ mod tests {
         assert_eq!(told.matches("<testsuite ").count(), 2);
         assert!(told.contains("<testsuites tests=\"3\" failures=\"1\""), "{told}");
         assert_eq!(told.matches("<failure ").count(), 1);
+        assert!(told.contains("<testcase name=\"b\" classname=\"x.yaml\" file=\"x.yaml\" line=\"1\""), "{told}");
         let people = text(&verdicts, &[], 4);
         assert!(people.contains("FAILED  b\n  --> x.yaml:1\n"), "{people}");
         assert!(
