@@ -2,8 +2,9 @@
 
 use super::tree::{files_below, packages, read, root};
 
-const AT_THE_ROOT: [&str; 8] = [
+const AT_THE_ROOT: [&str; 9] = [
     "README.md",
+    "POLICIES.md",
     "FINTECHS.md",
     "OPERATING.md",
     "ARCHITECTURE.md",
