@@ -31,9 +31,8 @@ impl BoundToken {
 /// [`TokenError::Unvouched`].
 pub fn vouched(client: &ClientAuthentication, certificate: Option<&PeerCertificate>) -> Result<(), TokenError> {
     let fine = match (client, certificate.map(PeerCertificate::verdict)) {
-        (_, Some(ChainVerdict::Revoked)) | (ClientAuthentication::TlsClientAuth { .. }, Some(ChainVerdict::Unverified)) => {
-            false
-        }
+        (_, Some(ChainVerdict::Revoked))
+        | (ClientAuthentication::TlsClientAuth { .. }, Some(ChainVerdict::Unverified)) => false,
         // Without any certificate the binding of the token decides.
         (_, Some(ChainVerdict::Verified(_)) | None) | (ClientAuthentication::PrivateKeyJwt(_), _) => true,
     };
