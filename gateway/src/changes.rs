@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use adapters::files::write_private;
 use adapters::store::port::{CHANGES_READ, Durable};
-use policies::change::{Act, ChangeRefusal, Entry, History, People};
+use policies::change::{Act, ChangeRefusal, Entry, History, People, Proposal};
 use policies::code::Outage;
 use policies::id::AdminId;
 use policies::time::Timestamp;
@@ -108,7 +108,7 @@ impl Changes {
     async fn newest_in_store(&self) -> Result<Option<(u64, Vec<u8>)>, Outage> {
         let history = self.catch_up().await?;
         match history.in_force() {
-            Some(proposal) => Ok(Some((proposal.number, self.texts(proposal.number).await?))),
+            Some(proposal) => Ok(Some((proposal.number, self.texts(proposal).await?))),
             None => Ok(None),
         }
     }
@@ -175,9 +175,10 @@ impl Changes {
     ///
     /// # Errors
     /// The store's outage, or a proposal without texts.
-    pub async fn texts(&self, number: u64) -> Result<Vec<u8>, Outage> {
-        let found = self.durable.proposed_texts(number).await?;
-        found.ok_or_else(|| Outage::new("changes", format!("the texts of the proposal {number} are not there")))
+    pub async fn texts(&self, proposal: &Proposal) -> Result<Vec<u8>, Outage> {
+        let found = self.durable.proposed_texts(proposal.entry).await?;
+        let missing = || Outage::new("changes", format!("the texts of the proposal {} are not there", proposal.number));
+        found.ok_or_else(missing)
     }
 
     fn known(&self) -> Arc<History> {

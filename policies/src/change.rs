@@ -21,7 +21,7 @@ pub const PEOPLE_MAX: u64 = 4;
 /// What somebody did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
-    /// Proposed a policy set; the entry's number is the proposal's.
+    /// Proposed a policy set; proposals are numbered by themselves, from 1 on.
     Proposed {
         /// SHA-256 of its texts.
         digest: [u8; 32],
@@ -90,6 +90,8 @@ impl ProposalState {
 pub struct Proposal {
     /// Its number.
     pub number: u64,
+    /// The number of the entry that made it, under which its texts are kept.
+    pub entry: u64,
     /// Who proposed it.
     pub by: AdminId,
     /// When.
@@ -151,6 +153,9 @@ pub enum ChangeRefusal {
     /// The same person twice is one person.
     #[error("you have approved this proposal already")]
     ApprovedAlready,
+    /// The same texts wait for approval.
+    #[error("the same set waits for approval as proposal {0}")]
+    ProposedAlready(u64),
     /// It was never in force, so that there is nothing to go back to.
     #[error("the proposal {0} was never in force")]
     NeverInForce(u64),
@@ -185,7 +190,8 @@ impl History {
         match act {
             Act::Proposed { digest, note, base, restores } => {
                 let proposal = Proposal {
-                    number,
+                    number: self.proposed(),
+                    entry: number,
                     by,
                     at,
                     note,
@@ -196,7 +202,7 @@ impl History {
                     applied: None,
                     withdrawn: None,
                 };
-                self.proposals.insert(number, proposal);
+                self.proposals.insert(proposal.number, proposal);
             }
             Act::Approved { proposal, applies } => {
                 if !open(self, proposal) {
@@ -227,6 +233,17 @@ impl History {
     #[must_use]
     pub const fn newest(&self) -> u64 {
         self.newest
+    }
+
+    /// Returns the number that the next proposal gets.
+    fn proposed(&self) -> u64 {
+        self.proposals.len() as u64 + 1
+    }
+
+    /// Returns the newest proposal, the one that was made by the newest entry that proposed.
+    #[must_use]
+    pub fn latest(&self) -> Option<&Proposal> {
+        self.proposals.values().next_back()
     }
 
     /// Returns the proposal that is in force; none if the set of the folders is.
@@ -261,9 +278,23 @@ impl History {
     }
 
     /// Proposes a set.
-    #[must_use]
-    pub fn propose(&self, digest: [u8; 32], note: &str) -> Act {
-        Act::Proposed { digest, note: note.to_owned(), base: self.in_force, restores: None }
+    ///
+    /// # Errors
+    /// [`ChangeRefusal::ProposedAlready`] or [`ChangeRefusal::InForceAlready`] if the same texts wait or are in force.
+    pub fn propose(&self, digest: [u8; 32], note: &str) -> Result<Act, ChangeRefusal> {
+        if let Some(same) = self.in_force().filter(|found| found.digest == digest) {
+            return Err(ChangeRefusal::InForceAlready(same.number));
+        }
+        // One that was compared with an earlier set can never be approved, so that it does not stand in the way.
+        let waits = |found: &&Proposal| {
+            found.digest == digest
+                && found.base == self.in_force
+                && self.state(found.number) == Some(ProposalState::Open)
+        };
+        match self.proposals().find(waits) {
+            Some(same) => Err(ChangeRefusal::ProposedAlready(same.number)),
+            None => Ok(Act::Proposed { digest, note: note.to_owned(), base: self.in_force, restores: None }),
+        }
     }
 
     /// Proposes a set that was in force before.
@@ -344,8 +375,10 @@ mod tests {
     }
 
     fn proposed(history: &mut History, by: &str) -> u64 {
-        let act = history.propose([1; 32], "because");
-        does(history, by, act)
+        let digest = [u8::try_from(history.newest()).unwrap(); 32];
+        let act = history.propose(digest, "because").unwrap();
+        does(history, by, act);
+        history.latest().unwrap().number
     }
 
     #[test]
@@ -426,13 +459,26 @@ mod tests {
         assert_eq!(history.restore(open, "back"), Err(ChangeRefusal::NeverInForce(open)));
         assert_eq!(history.restore(*second, "back"), Err(ChangeRefusal::InForceAlready(*second)));
         let act = history.restore(*first, "back").unwrap();
-        let back = does(&mut history, "dana", act);
+        does(&mut history, "dana", act);
+        let back = history.latest().unwrap().number;
+        assert_eq!(back, 4, "proposals are numbered by themselves");
         assert_eq!(history.proposal(back).unwrap().restores, Some(*first));
         assert_eq!(history.approve(back, &who("dana"), two()), Err(ChangeRefusal::OwnProposal(2)));
         let act = history.approve(back, &who("berik"), two()).unwrap();
         does(&mut history, "berik", act);
         assert_eq!(history.state(*first), Some(ProposalState::Replaced));
         assert_eq!(history.in_force().map(|found| found.number), Some(back));
+    }
+
+    #[test]
+    fn the_same_set_waits_once() {
+        let mut history = History::default();
+        let number = proposed(&mut history, "aigul");
+        let digest = history.latest().unwrap().digest;
+        assert_eq!(history.propose(digest, "again"), Err(ChangeRefusal::ProposedAlready(number)));
+        let act = history.approve(number, &who("berik"), two()).unwrap();
+        does(&mut history, "berik", act);
+        assert_eq!(history.propose(digest, "again"), Err(ChangeRefusal::InForceAlready(number)));
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub(super) async fn show(house: &House, generation: &Generation, cleared: &Clear
     let number = number(cleared);
     let history = changes.catch_up().await.map_err(away)?;
     let proposal = history.proposal(number).map_err(|refusal| refused(&refusal))?;
-    let files = files(&changes.texts(number).await.map_err(away)?).map_err(away)?;
+    let files = files(&changes.texts(proposal).await.map_err(away)?).map_err(away)?;
     let mut body = told(&history, proposal);
     if history.state(number) == Some(ProposalState::Open) {
         // One that cannot be put in force any more is shown all the same: its faults are told when it is approved.
@@ -83,7 +83,7 @@ pub(super) async fn propose(house: &House, generation: &Generation, cleared: &Cl
     let bundle = Bundle::of(files.iter().map(|file| (&*file.name, &*file.text)));
     let tried = tried(changes, generation, files, cleared).await?.map_err(|findings| faulty(&findings))?;
     let note = note(body);
-    let added = added(house, cleared, &bundle.text, |history, _| Ok(history.propose(bundle.digest, note))).await?;
+    let added = added(house, cleared, &bundle.text, |history, _| history.propose(bundle.digest, note)).await?;
     let mut told = added.told()?;
     told.extend(tried.told());
     Ok(json_reply(StatusCode::CREATED, &Value::Object(told)))
@@ -96,7 +96,8 @@ pub(super) async fn restore(house: &House, generation: &Generation, cleared: &Cl
     let (number, note) = (number(cleared), note(body(cleared)?));
     let history = changes.catch_up().await.map_err(away)?;
     history.restore(number, note).map_err(|refusal| refused(&refusal))?;
-    let texts = changes.texts(number).await.map_err(away)?;
+    let proposal = history.proposal(number).map_err(|refusal| refused(&refusal))?;
+    let texts = changes.texts(proposal).await.map_err(away)?;
     let files = files(&texts).map_err(away)?;
     let tried = tried(changes, generation, files, cleared).await?.map_err(|findings| faulty(&findings))?;
     let added = added(house, cleared, &texts, |history, _| history.restore(number, note)).await?;
@@ -112,7 +113,8 @@ pub(super) async fn approve(house: &House, generation: &Generation, cleared: &Cl
     let (number, by) = (number(cleared), administrator(cleared)?.id());
     let history = changes.catch_up().await.map_err(away)?;
     history.approve(number, by, changes.people()).map_err(|refusal| refused(&refusal))?;
-    let files = files(&changes.texts(number).await.map_err(away)?).map_err(away)?;
+    let proposal = history.proposal(number).map_err(|refusal| refused(&refusal))?;
+    let files = files(&changes.texts(proposal).await.map_err(away)?).map_err(away)?;
     // Contracts may have changed since: what cannot be put in force is not approved.
     tried(changes, generation, files.clone(), cleared).await?.map_err(|findings| faulty(&findings))?;
     let added = added(house, cleared, b"", |history, people| history.approve(number, by, people)).await?;
@@ -241,14 +243,17 @@ const LOCKED_OUT: &str = "G0008";
 
 /// What was added, and the history with it.
 struct Added {
-    number: u64,
+    entry: u64,
     history: Arc<History>,
 }
 
 impl Added {
+    /// Tells of the proposal that was made.
     fn told(&self) -> Result<Map<String, Value>, Rejection> {
-        let proposal = self.history.proposal(self.number).map_err(|refusal| refused(&refusal))?;
-        Ok(told(&self.history, proposal))
+        let made = self.history.proposals().find(|proposal| proposal.entry == self.entry);
+        let lost =
+            || Rejection::new(Code::Internal, "The proposal was made.").because("its entry is not in the history");
+        made.map(|proposal| told(&self.history, proposal)).ok_or_else(lost)
     }
 }
 
@@ -260,12 +265,12 @@ async fn added(
 ) -> Result<Added, Rejection> {
     let changes = configured(house)?;
     let by = administrator(cleared)?.id();
-    let (number, history) = changes.add(by, cleared.received, texts, make).await.map_err(|error| match error {
+    let (entry, history) = changes.add(by, cleared.received, texts, make).await.map_err(|error| match error {
         NotDone::Outage(outage) => away(outage),
         NotDone::Refused(refusal) => refused(&refusal),
     })?;
-    cleared.trail.note_reference(&format!("policy-set-entry-{number}"));
-    Ok(Added { number, history })
+    cleared.trail.note_reference(&format!("policy-set-entry-{entry}"));
+    Ok(Added { entry, history })
 }
 
 fn told(history: &History, proposal: &Proposal) -> Map<String, Value> {

@@ -42,7 +42,7 @@ impl Follow {
         let Some(proposal) = history.in_force().filter(|proposal| changes.in_force() != Some(proposal.number)) else {
             return Ok(0);
         };
-        let texts = changes.texts(proposal.number).await?;
+        let texts = changes.texts(proposal).await?;
         let by = proposal.approvals.last().map_or_else(|| proposal.by.clone(), |(by, _)| by.clone());
         let cause = Cause::Applied { proposal: proposal.number, by };
         let outcome = put_in_force(&self.house, cause, files(&texts)?).await;

@@ -44,7 +44,9 @@ impl Administrator {
                 (Client::trusting(self.authority.as_deref())?, admin.trim_end_matches('/').to_owned(), file.clone())
             }
             _ => {
-                let sandbox = SandboxFile::find(state)?;
+                let sandbox = SandboxFile::find(state).map_err(|text| {
+                    format!("{}\n  = help: of another gateway: --admin https://HOST:PORT --token-file FILE --authority CA.pem", text.trim_end())
+                })?;
                 let able = sandbox.admins.iter().find(|admin| admin.roles.iter().any(|held| held == role));
                 let named = self.token_file.clone().or(able.map(|admin| PathBuf::from(&admin.token_file)));
                 let named =

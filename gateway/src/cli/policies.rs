@@ -185,7 +185,11 @@ fn refusal(answer: &Exchange, body: &Value) -> String {
     let lines = |text: &str| text.lines().map(printable).collect::<Vec<_>>().join("\n");
     let found = body.get("rendered").and_then(Value::as_str).map(lines).unwrap_or_default();
     let why = answer.text("/detail").or_else(|| answer.problem()).unwrap_or_else(|| answer.status_line());
-    format!("{found}\nerror: {}\n", printable(&why)).trim_start().to_owned()
+    let mut text = format!("{found}\nerror: {}\n", printable(&why)).trim_start().to_owned();
+    for fault in body.get("errors").and_then(Value::as_array).into_iter().flatten() {
+        text.push_str(&format!("  {}: {}\n", printable(member(fault, "pointer")), printable(member(fault, "message"))));
+    }
+    text
 }
 
 fn member<'v>(value: &'v Value, name: &str) -> &'v str {

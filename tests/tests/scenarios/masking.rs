@@ -81,7 +81,7 @@ async fn a_masked_field_never_leaves_however_the_backend_writes_it(kind: Kind) {
         read.status_is(200);
         assert!(!read.text().contains("KZ47"), "{body} -> {}", read.text());
         // What is left is JSON.
-        assert!(read.json().is_object());
+        assert!(serde_json::from_str::<serde_json::Value>(&read.text()).is_ok(), "{}", read.text());
     }
     *next.lock().unwrap() = answer("200 OK", "", &format!(r#"{{"accounts":[{{"iban":{{"deep":["{IBAN}"]}}}}]}}"#));
     assert_eq!(app.get("/v1/accounts").await.at("/accounts/0/iban"), "****");
