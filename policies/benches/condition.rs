@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use policies::condition::{Condition, ConditionFacts};
+use policies::condition::{Condition, ConditionFacts, KnownBody};
 use policies::facts::Security;
 use policies::id::{ApiId, ClientId, OperationId, OrganisationId, PlanId};
 use policies::limit::Mode;
@@ -90,7 +90,7 @@ fn conditions(criterion: &mut Criterion) {
         client: Some(&client),
         scopes: Some(&scopes),
         peer: Some([10, 1, 2, 3].into()),
-        body: Some(&body),
+        body: KnownBody::Whole(&body),
         now: Timestamp::from_seconds(1_800_000_000),
     };
     let worst = format!("body.tags.all(tag, {})", ["tag.matches('(a|aa|aaa|aaaa)+b?$')"; 1].join(" || "));

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::caller::Caller;
-use crate::condition::ConditionFacts;
+use crate::condition::{ConditionFacts, KnownBody};
 use crate::facts::{BodyFacts, RequestFacts, Security};
 use crate::id::{ClientId, OperationId, VerificationId};
 use crate::jose::{base64url, digest_of_parts};
@@ -157,7 +157,7 @@ impl Head<'_> {
             return Ok(());
         }
         let (operation, api) = (&policy.operation, &policy.api);
-        let facts = ConditionFacts { operation, api, client, scopes, peer, body: None, now };
+        let facts = ConditionFacts { operation, api, client, scopes, peer, body: KnownBody::Nothing, now };
         allowed(policy, &facts, false, tell)
     }
 
@@ -243,7 +243,7 @@ pub fn assess(
         client: client.as_deref(),
         scopes: facts.scopes,
         peer: Some(facts.peer),
-        body: facts.value,
+        body: facts.value.into(),
         now,
     };
     let whole = Whole { policy: &policy, conditions, body: facts.body, verified: &verified };

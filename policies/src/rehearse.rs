@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use crate::code::Code;
-use crate::condition::ConditionFacts;
+use crate::condition::{ConditionFacts, KnownAmount, KnownBody};
 use crate::decide::{Head, Whole};
 use crate::facts::{BodyFacts, Security};
 use crate::id::{ClientId, OperationId};
@@ -179,7 +179,9 @@ impl Again<'_> {
         let _ = head.ask(&mut tell);
         if !self.recorded.was_replayed() {
             let (operation, api) = (&policy.operation, &policy.api);
-            let conditions = ConditionFacts { operation, api, client, scopes, peer, body: None, now: self.now };
+            let amount = self.amount();
+            let known = amount.as_ref().map_or(KnownBody::Nothing, KnownBody::Amount);
+            let conditions = ConditionFacts { operation, api, client, scopes, peer, body: known, now: self.now };
             let body = self.body();
             let whole = Whole { policy, conditions, body: &body, verified: &|acr| self.verified(acr) };
             let _ = whole.ask(&mut Vec::new(), &mut tell);
@@ -210,6 +212,12 @@ impl Again<'_> {
             (None, _) => {}
         }
         body
+    }
+
+    /// What conditions may know of the body: of older records they do not guess where the amount stood.
+    fn amount(&self) -> Option<KnownAmount> {
+        let (money, at) = self.recorded.amount.as_ref()?;
+        KnownAmount::at(at.as_deref()?, money)
     }
 
     fn verified(&self, acr: &str) -> Result<(), Refusal> {

@@ -325,3 +325,66 @@ fn an_answer_that_was_kept_is_given_again() {
     assert_eq!(rehearse(&replayed, |_, _| ()), Verdict::Same);
     assert_eq!(now_refused(&rehearse(&replayed, |client, _| client.suspended = true)).0, "client_suspended");
 }
+
+#[test]
+fn a_condition_that_names_the_recorded_amount_alone_is_judged() {
+    let under =
+        |text: &'static str| move |_: &mut Client, policy: &mut OperationPolicy| policy.allow = vec![condition(text)];
+    for (text, holds) in [
+        ("money(body.instructedAmount) > tenge(100000)", true),
+        ("money(body.instructedAmount) > tenge(200000)", false),
+        ("money(body['instructedAmount']) == tenge(200000)", true),
+        ("body.instructedAmount.amount == '200000.00' && body.instructedAmount.currency == 'KZT'", true),
+        ("body.instructedAmount.currency != 'KZT'", false),
+        ("has(body.instructedAmount) && has(body.instructedAmount.amount)", true),
+        // Whatever else the body is, this holds, and this does not.
+        ("money(body.instructedAmount) < tenge(300000) || body.urgent", true),
+        ("money(body.instructedAmount) > tenge(300000) && body.urgent", false),
+    ] {
+        let verdict = rehearse(&paid(), under(text));
+        let expected = if holds {
+            Verdict::Same
+        } else {
+            Verdict::Changed { from: None, to: Some("policy_denied"), rule: Some(RuleName::allow(&condition(text))) }
+        };
+        assert_eq!(verdict, expected, "{text}");
+    }
+    // The same of rules that have a trigger.
+    let trigger = |_: &mut Client, policy: &mut OperationPolicy| {
+        let trigger = Trigger::When(condition("money(body.instructedAmount) > tenge(100000)"));
+        let rule = StepUp { id: Arc::from("odd"), trigger, acr: "urn:qaqpa:acr:L2".to_owned(), origin: String::new() };
+        policy.step_ups = vec![Arc::new(rule)];
+    };
+    assert_eq!(now_refused(&rehearse(&paid(), trigger)).0, "step_up_required");
+}
+
+#[test]
+fn a_condition_that_names_more_of_the_body_than_the_amount_stays_undecidable() {
+    for text in [
+        "has(body.other)",
+        "!has(body.other)",
+        "has(body.instructedAmount.other)",
+        "!has(body.instructedAmount.other)",
+        "body.instructedAmount.other != 'x'",
+        "money(body.instructedAmount) > tenge(100000) && body.urgent",
+        "money(body.otherAmount) > tenge(100000)",
+        "has((true ? body.instructedAmount : body.instructedAmount).other)",
+        "!has((true ? body.instructedAmount : body.instructedAmount).other)",
+        "![body.instructedAmount].exists(it, has(it.other))",
+        "size(body) == 1",
+        "has(body.instructedAmount.amount.other)",
+    ] {
+        let under = |_: &mut Client, policy: &mut OperationPolicy| policy.allow = vec![condition(text)];
+        let verdict = rehearse(&paid(), under);
+        assert!(matches!(verdict, Verdict::Undecidable { .. }), "{text}: {verdict:?}");
+    }
+    let under = |_: &mut Client, policy: &mut OperationPolicy| {
+        policy.allow = vec![condition("money(body.instructedAmount) > tenge(100000)")];
+        policy.step_ups.clear();
+    };
+    // Older records do not tell where the amount stood, and a name that is a number may be an item of a list.
+    for amount in [None, Some((tenge(200_000), None)), Some((tenge(200_000), Some("/instructedAmount/0".to_owned())))] {
+        let verdict = rehearse(&Recorded { amount, ..paid() }, under);
+        assert!(matches!(verdict, Verdict::Undecidable { .. }), "{verdict:?}");
+    }
+}

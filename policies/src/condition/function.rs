@@ -99,7 +99,14 @@ impl Checker<'_> {
     }
 
     fn money(&mut self, object: &IdedExpr) -> Option<Node> {
-        let node = self.walk(object)?;
+        // A slot of its own: of an amount that is nothing but read, no other member matters.
+        let node = match self.body_path(object) {
+            Some(path) => {
+                let (names, kind) = path?;
+                Node::new(self.slot(Slot::Money(names)), kind, 1)
+            }
+            None => self.walk(object)?,
+        };
         match &node.kind {
             Kind::Any => {}
             Kind::Object(_) => {

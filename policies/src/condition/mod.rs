@@ -22,7 +22,7 @@ use slot::{Held, Slot};
 
 pub use check::{COST_MAX, NODES_MAX};
 pub use context::{Fact, FactId, FactKind, Function};
-pub use facts::ConditionFacts;
+pub use facts::{ConditionFacts, KnownAmount, KnownBody};
 pub use fault::ConditionFault;
 pub use function::PATTERN_BYTES_MAX;
 pub use parse::{DEPTH_MAX, OPERATORS_MAX, TEXT_BYTES_MAX};

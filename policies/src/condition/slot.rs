@@ -6,7 +6,7 @@ use cel::context::VariableResolver;
 use serde_json::Value;
 
 use super::context::{BODY, FACTS, FactId};
-use super::facts::ConditionFacts;
+use super::facts::{ConditionFacts, KnownBody};
 use super::value::{Instant, TooLarge, of_json};
 use crate::time::Timestamp;
 
@@ -26,6 +26,8 @@ pub(super) enum Slot {
         /// Whether the contract calls it a number, not a whole one.
         decimals: bool,
     },
+    /// An amount of the body, of which nothing is looked at but what makes it an amount.
+    Money(Vec<String>),
     /// Whether a member of the body is there.
     HasBody(Vec<String>),
     /// A value that was worked out when the condition was compiled.
@@ -40,7 +42,7 @@ impl PartialEq for Slot {
             (Slot::Body { path, decimals }, Slot::Body { path: other, decimals: others }) => {
                 path == other && decimals == others
             }
-            (Slot::HasBody(path), Slot::HasBody(other)) => path == other,
+            (Slot::HasBody(path), Slot::HasBody(other)) | (Slot::Money(path), Slot::Money(other)) => path == other,
             _ => false,
         }
     }
@@ -54,7 +56,7 @@ impl Slot {
 
     /// Tells whether it is taken from the body.
     pub(super) const fn is_of_body(&self) -> bool {
-        matches!(self, Slot::Body { .. } | Slot::HasBody(_))
+        matches!(self, Slot::Body { .. } | Slot::Money(_) | Slot::HasBody(_))
     }
 
     /// Returns how an administrator wrote it.
@@ -64,7 +66,7 @@ impl Slot {
                 let fact = FACTS.iter().find(|fact| fact.id == *id);
                 fact.map(|fact| format!("{}.{}", fact.group, fact.name)).unwrap_or_default()
             }
-            Slot::Body { path, .. } | Slot::HasBody(path) => {
+            Slot::Body { path, .. } | Slot::Money(path) | Slot::HasBody(path) => {
                 path.iter().fold(BODY.to_owned(), |text, name| format!("{text}.{name}"))
             }
             Slot::Constant(_) => String::new(),
@@ -75,15 +77,31 @@ impl Slot {
         match self {
             Slot::Constant(value) => Ok(Taken::Borrowed(value.as_ref())),
             Slot::Fact(id) => Ok(fact(*id, facts).map_or(Taken::Missing, Taken::Owned)),
-            Slot::Body { path, decimals } => match facts.body.and_then(|body| member(body, path)) {
-                Some(value) => of_json(value, *decimals).map(Taken::Owned),
-                None => Ok(Taken::Missing),
-            },
+            Slot::Body { path, decimals } => taken(
+                match facts.body {
+                    KnownBody::Nothing => None,
+                    KnownBody::Whole(body) => member(body, path),
+                    // Not the amount itself: who has it may ask for members that nobody wrote down.
+                    KnownBody::Amount(amount) => amount.member(path),
+                },
+                *decimals,
+            ),
+            Slot::Money(path) => taken(
+                match facts.body {
+                    KnownBody::Nothing => None,
+                    KnownBody::Whole(body) => member(body, path),
+                    KnownBody::Amount(amount) => amount.object(path),
+                },
+                false,
+            ),
             Slot::HasBody(path) => {
-                let Some((last, way)) = path.split_last() else { return Ok(Taken::Missing) };
-                let object = facts.body.and_then(|body| member(body, way)).and_then(Value::as_object);
-                Ok(object
-                    .map_or(Taken::Missing, |object| Taken::Owned(Box::new(CelBool::from(object.contains_key(last))))))
+                let there = match facts.body {
+                    KnownBody::Nothing => None,
+                    KnownBody::Whole(body) => has(body, path),
+                    // What was not written down may have been there or not.
+                    KnownBody::Amount(amount) => amount.shows(path).then_some(true),
+                };
+                Ok(there.map_or(Taken::Missing, |there| Taken::Owned(Box::new(CelBool::from(there)))))
             }
         }
     }
@@ -120,6 +138,15 @@ impl VariableResolver for Held<'_> {
             Taken::Missing => None,
         }
     }
+}
+
+fn taken(value: Option<&Value>, decimals: bool) -> Result<Taken<'_>, TooLarge> {
+    value.map_or(Ok(Taken::Missing), |value| of_json(value, decimals).map(Taken::Owned))
+}
+
+fn has(body: &Value, path: &[String]) -> Option<bool> {
+    let (last, way) = path.split_last()?;
+    Some(member(body, way)?.as_object()?.contains_key(last))
 }
 
 fn member<'a>(body: &'a Value, path: &[String]) -> Option<&'a Value> {

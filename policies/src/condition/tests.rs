@@ -130,7 +130,7 @@ fn judge(text: &str, open: bool, body: Option<&Value>) -> Result<bool, String> {
         client: Some(&client),
         scopes: Some(&scopes),
         peer: Some("10.1.2.3".parse().unwrap()),
-        body,
+        body: body.into(),
         now: now(),
     };
     condition.judge(&facts).map_err(|fault| fault.why)
@@ -404,7 +404,7 @@ fn facts_that_nobody_has_are_not_judged() {
         client: None,
         scopes: None,
         peer: None,
-        body: None,
+        body: KnownBody::Nothing,
         now: now(),
     };
     for fact in context::FACTS {
@@ -460,7 +460,7 @@ fn hours_and_days_are_those_of_kazakhstan() {
             client: None,
             scopes: None,
             peer: None,
-            body: None,
+            body: KnownBody::Nothing,
             now,
         };
         assert_eq!(condition.judge(&facts), Ok(true), "{at}");
@@ -633,7 +633,7 @@ fn holds_together(text: &str) -> bool {
                     client,
                     scopes,
                     peer,
-                    body: Some(&body),
+                    body: KnownBody::Whole(&body),
                     now: now(),
                 };
                 let _ = condition.judge(&facts);
