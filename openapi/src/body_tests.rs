@@ -378,3 +378,40 @@ fn what_did_not_change_is_not_compiled_again() {
     };
     assert!(!check(&before, b"3") && check(&after, b"3"));
 }
+
+#[test]
+fn schemas_that_lead_back_to_themselves_are_told_of_in_bounded_time() {
+    for word in ["oneOf", "anyOf"] {
+        let branch = |last: &str| {
+            format!(
+                "{{type: object, required: [z], properties: {{l: {{$ref: '#/components/schemas/T'}}, z: {{enum: [{last}]}}}}}}"
+            )
+        };
+        let tree = format!("{{T: {{{word}: [{}, {}]}}}}", branch("a"), branch("b"));
+        let operation = json_body("{$ref: '#/components/schemas/T'}", &tree);
+        let nested = |depth: usize, innermost: &str| {
+            (0..depth).fold(innermost.to_owned(), |inner, _| format!("{{\"l\":{inner},\"z\":\"b\"}}"))
+        };
+        let start = Instant::now();
+        assert_eq!(told(&operation, &nested(60, r#"{"z":"b"}"#)), [""; 0], "{word}");
+        assert_eq!(told(&operation, &nested(60, r#"{"z":"c"}"#)), [format!(" {word}")]);
+        assert_eq!(told(&operation, &nested(60, "1")), [format!(" {word}")]);
+        // What is shallow is still told of in full.
+        assert!(told(&operation, &nested(2, r#"{"z":"c"}"#)).contains(&format!(" {word}")));
+        assert!(start.elapsed() < Duration::from_secs(2), "{word} {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn alternatives_within_alternatives_are_judged_in_bounded_time() {
+    let mut schemas = "S0: {type: integer}".to_owned();
+    for number in 1..60 {
+        let inner = format!("{{properties: {{l: {{$ref: '#/components/schemas/S{}'}}}}}}", number - 1);
+        write!(schemas, ", S{number}: {{oneOf: [{inner}, {{allOf: [{inner}]}}]}}").unwrap();
+    }
+    let operation = json_body("{$ref: '#/components/schemas/S59'}", &format!("{{{schemas}}}"));
+    let body = (0..59).fold("true".to_owned(), |inner, _| format!("{{\"l\":{inner}}}"));
+    let start = Instant::now();
+    assert_eq!(told(&operation, &body), [" oneOf"]);
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}

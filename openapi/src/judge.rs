@@ -3,6 +3,7 @@
 //! What was sent is never repeated in a fault: bodies hold identity numbers and secrets, and faults go into answers and
 //! logs. Must never know where a value came from.
 
+use crate::effort::Effort;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Value};
@@ -34,7 +35,13 @@ const ALTERNATIVES_MAX: usize = 16;
 
 /// All schemas of one document, compiled together: each has a number, and what they share is compiled once.
 #[derive(Clone, Default)]
-pub(crate) struct Unit(Arc<OnceLock<Arc<Validator>>>);
+pub(crate) struct Unit(Arc<OnceLock<Filled>>);
+
+/// The compiled schemas, and what judging by each may take.
+struct Filled {
+    validator: Arc<Validator>,
+    efforts: Vec<Effort>,
+}
 
 /// One schema of a unit.
 #[derive(Clone)]
@@ -42,17 +49,18 @@ pub(crate) struct Check {
     unit: Unit,
     /// The name under which the unit judges it.
     slot: Box<str>,
+    number: usize,
 }
 
 impl Unit {
     /// Fills the unit; a second filling changes nothing.
-    pub(crate) fn fill(&self, validator: Arc<Validator>) {
-        let _ = self.0.set(validator);
+    pub(crate) fn fill(&self, validator: Arc<Validator>, efforts: Vec<Effort>) {
+        let _ = self.0.set(Filled { validator, efforts });
     }
 
     /// The schema with a number.
     pub(crate) fn check(&self, slot: usize) -> Check {
-        Check { unit: self.clone(), slot: slot.to_string().into_boxed_str() }
+        Check { unit: self.clone(), slot: slot.to_string().into_boxed_str(), number: slot }
     }
 }
 
@@ -60,7 +68,7 @@ impl Unit {
 impl Check {
     /// Which compiled unit this is, to tell two apart.
     pub(crate) fn identity(&self) -> Option<usize> {
-        self.unit.0.get().map(|unit| Arc::as_ptr(unit) as usize)
+        self.unit.0.get().map(|unit| Arc::as_ptr(&unit.validator) as usize)
     }
 }
 
@@ -78,12 +86,21 @@ impl fmt::Debug for Check {
 
 impl Check {
     /// Tells whether a value keeps the schema; the value comes back as it was.
+    ///
+    /// What would take too long to judge does not keep it.
     pub(crate) fn holds(&self, value: &mut Value) -> bool {
-        self.with(value, false, |validator, whole| validator.is_valid(whole))
+        let may = self.effort().is_none_or(|effort| effort.may_judge(value));
+        may && self.with(value, false, |validator, whole| validator.is_valid(whole))
     }
 
-    /// What is wrong with a value, its places behind `prefix`; nothing where it keeps the schema.
+    /// What is wrong with a value that does not keep the schema, its places behind `prefix`.
+    ///
+    /// Where telling would take too long, one fault says that the whole breaks it.
     pub(crate) fn complain(&self, value: &mut Value, prefix: &str, faults: &mut Vec<BodyFault>) {
+        if let Some(effort) = self.effort().filter(|effort| !effort.may_tell(value)) {
+            let message = "matches none of the described forms, and is too large or too deep to tell why";
+            return add(faults, prefix.to_owned(), effort.keyword, message);
+        }
         self.with(value, (), |validator, whole| {
             for error in validator.iter_errors(whole) {
                 if faults.len() >= FAULTS_MAX {
@@ -94,9 +111,13 @@ impl Check {
         });
     }
 
+    fn effort(&self) -> Option<&Effort> {
+        self.unit.0.get()?.efforts.get(self.number)
+    }
+
     /// The unit judges an object whose only key is the slot: so one compiled tree serves all schemas of a document.
     fn with<T>(&self, value: &mut Value, unfilled: T, act: impl FnOnce(&Validator, &Value) -> T) -> T {
-        let Some(validator) = self.unit.0.get() else {
+        let Some(Filled { validator, .. }) = self.unit.0.get() else {
             // A unit is filled before its operations can be asked; an empty one holds nothing to be sound.
             return unfilled;
         };

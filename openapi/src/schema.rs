@@ -12,7 +12,7 @@ use crate::judge::{Check, Unit};
 use crate::library::{Library, Target};
 use crate::structure::is_near;
 use crate::units::{self, Cache, HELD};
-use crate::{discriminator, format};
+use crate::{discriminator, effort, format};
 use jsonschema::ValidationOptions;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -189,7 +189,10 @@ impl<'d> Schemas<'d> {
             return;
         }
         match cache.unit(previous, &self.options, self.translated.iter().map(|one| &one.value)) {
-            Ok(validator) => self.unit.fill(validator),
+            Ok(validator) => {
+                let values: Vec<&Value> = self.translated.iter().map(|one| &one.value).collect();
+                self.unit.fill(validator, effort::reckon(&values));
+            }
             Err((number, error)) => {
                 let mark = self.translated.get(number).map_or(self.root.mark(), |one| one.node.mark());
                 faults.add(mark, format!("the schema cannot be used: {error}"));
