@@ -18,10 +18,14 @@ use spine::stage::{Cleared, SoundBody};
 
 use crate::generation::Generation;
 use crate::house::House;
+use crate::layer::noted;
 pub use crate::own::{Own, own};
 use crate::reach::Reach;
 use crate::reply::json_reply;
 use crate::{admin, events, proxy};
+
+/// What the trail calls it.
+const DEED: &str = "deed";
 
 /// The stage.
 #[derive(Debug, Clone)]
@@ -42,9 +46,13 @@ impl Refine<Cleared> for Deed {
             // Without a durable record of what is about to happen, it does not happen.
             let intent = cleared.trail.intent(self.house.clock.now());
             let written = self.house.audit.record_durably(intent).await;
-            written.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
+            let written = written.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage));
+            if let Err(rejection) = written {
+                return noted(&cleared.trail, DEED, Err(rejection));
+            }
         }
-        match &cleared.policy().service {
+        let trail = cleared.trail.clone();
+        let done = match &cleared.policy().service {
             Service::Upstream(upstream) => {
                 let upstream = upstream.clone();
                 proxy::forward(&self.house, &self.reach, &self.generation.rulebook, &upstream, cleared).await
@@ -55,7 +63,9 @@ impl Refine<Cleared> for Deed {
                 let in_time = tokio::time::timeout_at(deadline.into(), Box::pin(self.own(cleared))).await;
                 in_time.unwrap_or_else(|_| Err(Rejection::new(Code::DeadlineExceeded, "The request took too long.")))
             }
-        }
+        };
+        // A step of its own: else the backend's time would be that of whoever looks at its answer next.
+        noted(&trail, DEED, done)
     }
 }
 

@@ -86,11 +86,10 @@ pub(super) fn run(arguments: &TestArguments) -> u8 {
 
 fn tell(arguments: &TestArguments, verdicts: &[Verdict], rules: &[(Rule, bool)]) -> u8 {
     // Of a part of the cases nobody expects that they hit every rule.
-    let told = |hit: bool| !hit && arguments.filter.is_none();
-    let never: Vec<&Rule> = rules.iter().filter(|(_, hit)| told(*hit)).map(|(rule, _)| rule).collect();
+    let covering = arguments.filter.is_none().then_some(rules);
     match arguments.format {
-        Format::Text => say(&text(verdicts, &never, rules.len())),
-        Format::Json => say(&format!("{}\n", json(verdicts, &never, rules.len()))),
+        Format::Text => say(&text(verdicts, covering)),
+        Format::Json => say(&format!("{}\n", json(verdicts, covering))),
     }
     if let Some(path) = &arguments.junit
         && let Err(error) = std::fs::write(path, junit(verdicts))
@@ -99,6 +98,6 @@ fn tell(arguments: &TestArguments, verdicts: &[Verdict], rules: &[(Rule, bool)])
         return FAILED;
     }
     let passed = verdicts.iter().all(|verdict| verdict.failures.is_empty());
-    let covered = !arguments.strict_coverage || never.is_empty();
+    let covered = !arguments.strict_coverage || rules.iter().all(|(_, hit)| *hit);
     if passed && covered { FINE } else { FAILED }
 }

@@ -3,6 +3,7 @@
 //! A described call is tried as by `qaqpa test`; a recorded one is read from the trail, and its lines are looked up in the
 //! policy set that was in force.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use policies::jose::base64url_decode_strict;
 use policies::language::Allowed;
 use policies::language::did_you_mean;
 use policies::mask::{MaskPlace, masked};
+use policies::party::Role;
 use policies::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -124,6 +126,7 @@ fn described(arguments: &TraceArguments) -> Traced {
         client: given.client.as_ref().map(|client| client.as_str().to_owned()),
         exhausted: outcome.facts.exhausted.as_deref().map(str::to_owned),
         refused_by: outcome.facts.refused_by.as_ref().and_then(|rule| rule.origin.as_deref()).map(str::to_owned),
+        masks: outcome.masks().map(|mask| mask.origin.clone()).collect(),
     };
     let steps = outcome.steps.iter().map(|step| (step.stage, step.decision, u64::from(step.micros)));
     let lines = lines(steps, Some(&places), &seen);
@@ -182,6 +185,7 @@ fn recorded(arguments: &TraceArguments, id: &str) -> Traced {
             client: owned("/client"),
             exhausted: owned("/exhausted"),
             refused_by: owned("/rule/origin"),
+            masks: set.as_ref().map(|loaded| masks(record, loaded)).unwrap_or_default(),
         };
         let steps = record.get("steps").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let step = |step: &Value| {
@@ -210,6 +214,19 @@ fn recorded(arguments: &TraceArguments, id: &str) -> Traced {
         say(&format!("{}\n", Value::Array(told)));
     }
     Ok(FINE)
+}
+
+/// Tells where the masks stand that a recorded answer went through; what they found in it no record holds.
+fn masks(record: &Value, loaded: &Loaded) -> Vec<String> {
+    let operation = record.get("operation").and_then(Value::as_str).unwrap_or_default();
+    let shown = record.get("status").and_then(Value::as_u64).is_some_and(|status| status < 400);
+    let Some(policy) = loaded.generation.rulebook.operations.get(operation).filter(|_| shown) else {
+        return Vec::new();
+    };
+    let roles = record.get("roles").and_then(Value::as_array).map(|roles| {
+        roles.iter().filter_map(Value::as_str).filter_map(Role::from_word).collect::<BTreeSet<Role>>()
+    });
+    policy.masks.iter().filter(|mask| mask.covers_answers(roles.as_ref())).map(|mask| mask.origin.clone()).collect()
 }
 
 /// Finds the policy set that a record was decided by; none if it is not kept, or this program cannot read it any more.
@@ -273,7 +290,7 @@ fn body(path: &Path) -> Result<Value, (u8, String)> {
 // What a log may not show is not shown on a screen either.
 fn shown(outcome: &Outcome, trial: &Trial, given: &Given) -> Option<Value> {
     let policy = trial.generation().rulebook.operations.get(&given.operation)?;
-    let hidden = |places: &std::collections::BTreeSet<MaskPlace>| {
+    let hidden = |places: &BTreeSet<MaskPlace>| {
         places.contains(&MaskPlace::Logs) || places.contains(&MaskPlace::Traces)
     };
     let masks = policy.masks.iter().filter(|mask| hidden(&mask.places)).map(AsRef::as_ref);

@@ -25,7 +25,7 @@ use spine::trail::Trail;
 use crate::metrics::Metrics;
 
 /// Notes on the trail how a stage ended.
-fn noted<T>(trail: &Trail, stage: &'static str, result: Result<T, Rejection>) -> Result<T, Rejection> {
+pub(crate) fn noted<T>(trail: &Trail, stage: &'static str, result: Result<T, Rejection>) -> Result<T, Rejection> {
     trail.note_step(stage, result.as_ref().map_or_else(Rejection::name, |_| "pass"));
     result
 }

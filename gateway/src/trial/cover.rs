@@ -71,8 +71,13 @@ impl Outcome {
     /// Goes through the names of the rules that bit, refused or only reported.
     pub(super) fn rules(&self) -> impl Iterator<Item = &str> {
         let judged = self.facts.refused_by.iter().chain(&self.facts.reports).map(|rule| &*rule.name);
+        judged.chain(self.masks().map(|mask| &*mask.id))
+    }
+
+    /// Goes through the masks that have hidden something in the answer.
+    pub fn masks(&self) -> impl Iterator<Item = &Mask> {
         let masks = self.facts.policy.iter().flat_map(|policy| &policy.masks);
-        judged.chain(masks.filter(|mask| bites(mask, self)).map(|mask| &*mask.id))
+        masks.filter(|mask| bites(mask, self)).map(AsRef::as_ref)
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Seen {
     pub exhausted: Option<String>,
     /// Where the rule stands that refused.
     pub refused_by: Option<String>,
+    /// Where the masks stand that the answer went through.
+    pub masks: Vec<String>,
 }
 
 /// A policy set in which places are looked up.
@@ -65,9 +67,8 @@ impl Places<'_> {
                 Service::Upstream(upstream) => self.row(&["upstreams", upstream.as_str()]),
                 Service::Own => policy.origin.clone(),
             },
-            "redact" | "respond" => {
-                policy.masks.first().map_or_else(|| policy.origin.clone(), |mask| mask.origin.clone())
-            }
+            // Masks of logs and traces are not for answers, and those of answers do not bite in every one.
+            "redact" | "respond" if !seen.masks.is_empty() => seen.masks.join(", "),
             _ => policy.origin.clone(),
         }
     }

@@ -9,8 +9,10 @@ use super::cover::Rule;
 use super::run::{Failure, Verdict};
 
 /// Tells people; passed cases are counted, failed ones told in full.
+///
+/// `rules` is every rule with whether it was hit; none if a part of the cases ran, of which nobody expects that.
 #[must_use]
-pub fn text(verdicts: &[Verdict], uncovered: &[&Rule], rules: usize) -> String {
+pub fn text(verdicts: &[Verdict], rules: Option<&[(Rule, bool)]>) -> String {
     let mut out = String::new();
     for verdict in verdicts.iter().filter(|verdict| !verdict.failures.is_empty()) {
         let _ = writeln!(out, "FAILED  {}\n  --> {}", verdict.name, verdict.place.origin());
@@ -22,10 +24,11 @@ pub fn text(verdicts: &[Verdict], uncovered: &[&Rule], rules: usize) -> String {
         }
         out.push('\n');
     }
+    let (all, uncovered) = (rules.map_or(0, <[_]>::len), never_hit(rules));
     if !uncovered.is_empty() {
-        let _ = writeln!(out, "never hit: {} of {rules} rules", uncovered.len());
+        let _ = writeln!(out, "never hit: {} of {all} rules", uncovered.len());
         let width = uncovered.iter().map(|rule| rule.kind.len()).max().unwrap_or_default();
-        for rule in uncovered {
+        for rule in &uncovered {
             let _ = writeln!(out, "  {:width$}  {}  {}", rule.kind, rule.name, rule.origin);
         }
         out.push('\n');
@@ -33,18 +36,20 @@ pub fn text(verdicts: &[Verdict], uncovered: &[&Rule], rules: usize) -> String {
     let failed = verdicts.iter().filter(|verdict| !verdict.failures.is_empty()).count();
     let took: Duration = verdicts.iter().map(|verdict| verdict.took).sum();
     let passed = verdicts.len() - failed;
-    let _ = writeln!(
-        out,
-        "{passed} passed, {failed} failed, {} of {rules} rules hit, {} ms",
-        rules - uncovered.len(),
-        took.as_millis()
-    );
+    let _ = write!(out, "{passed} passed, {failed} failed, ");
+    if rules.is_some() {
+        let _ = write!(out, "{} of {all} rules hit, ", all - uncovered.len());
+    }
+    let _ = writeln!(out, "{} ms", took.as_millis());
+    if rules.is_none() {
+        out.push_str("which rules are hit is told without --filter\n");
+    }
     out
 }
 
-/// Tells a program.
+/// Tells a program; `rules` as for people.
 #[must_use]
-pub fn json(verdicts: &[Verdict], uncovered: &[&Rule], rules: usize) -> Value {
+pub fn json(verdicts: &[Verdict], rules: Option<&[(Rule, bool)]>) -> Value {
     let cases = verdicts.iter().map(|verdict| {
         let failures: Vec<Value> = verdict.failures.iter().map(failure).collect();
         object!({
@@ -55,11 +60,13 @@ pub fn json(verdicts: &[Verdict], uncovered: &[&Rule], rules: usize) -> Value {
             "failures": failures,
         })
     });
-    let never = uncovered.iter().map(|rule| object!({"kind": rule.kind, "name": rule.name, "at": rule.origin}));
+    let never = never_hit(rules);
+    let never = never.iter().map(|rule| object!({"kind": rule.kind, "name": rule.name, "at": rule.origin}));
+    let never = never.collect::<Vec<_>>();
     object!({
         "ok": verdicts.iter().all(|verdict| verdict.failures.is_empty()),
         "cases": cases.collect::<Vec<_>>(),
-        "rules": {"all": rules, "neverHit": never.collect::<Vec<_>>()},
+        "rules": rules.map(|rules| object!({"all": rules.len(), "neverHit": never})),
     })
 }
 
@@ -105,6 +112,10 @@ pub fn junit(verdicts: &[Verdict]) -> String {
     }
     out.push_str("</testsuites>\n");
     out
+}
+
+fn never_hit(rules: Option<&[(Rule, bool)]>) -> Vec<&Rule> {
+    rules.unwrap_or_default().iter().filter(|(_, hit)| !hit).map(|(rule, _)| rule).collect()
 }
 
 fn told(failure: &Failure) -> Vec<String> {
@@ -202,12 +213,25 @@ mod tests {
         assert!(told.contains("<testsuites tests=\"3\" failures=\"1\""), "{told}");
         assert_eq!(told.matches("<failure ").count(), 1);
         assert!(told.contains("<testcase name=\"b\" classname=\"x.yaml\" file=\"x.yaml\" line=\"1\""), "{told}");
-        let people = text(&verdicts, &[], 4);
+        let rule = |name: &str, hit: bool| {
+            (Rule { kind: "limit", name: name.to_owned(), origin: "x.yaml:3".to_owned() }, hit)
+        };
+        let people = text(&verdicts, Some(&[rule("p", true), rule("q", false)]));
         assert!(people.contains("FAILED  b\n  --> x.yaml:1\n"), "{people}");
         assert!(
             people.contains("    stages: route pass, meter rate_limited\n    answer: 429 Too Many Requests\n"),
             "{people}"
         );
-        assert!(people.ends_with("2 passed, 1 failed, 4 of 4 rules hit, 4 ms\n"), "{people}");
+        assert!(people.contains("never hit: 1 of 2 rules\n  limit  q  x.yaml:3\n"), "{people}");
+        assert!(people.ends_with("2 passed, 1 failed, 1 of 2 rules hit, 4 ms\n"), "{people}");
+    }
+
+    #[test]
+    fn a_part_of_the_cases_claims_nothing_of_rules() {
+        let verdicts = [verdict("a", "x.yaml", &[])];
+        let people = text(&verdicts, None);
+        assert_eq!(people, "1 passed, 0 failed, 1 ms\nwhich rules are hit is told without --filter\n");
+        assert_eq!(json(&verdicts, None)["rules"], Value::Null);
+        assert_eq!(json(&verdicts, Some(&[]))["rules"], object!({"all": 0, "neverHit": []}));
     }
 }

@@ -65,7 +65,7 @@ fn steps(record: &Value) -> String {
     record["steps"].as_array().unwrap().iter().map(step).collect::<Vec<_>>().join(" ")
 }
 
-const WHOLE_WAY: &str = "route authenticate meter permit validate once assess redact";
+const WHOLE_WAY: &str = "route authenticate meter permit validate once assess deed redact";
 
 async fn an_answered_request_leaves_one_record(kind: Kind) {
     let world = World::start(kind).await;
@@ -73,7 +73,7 @@ async fn an_answered_request_leaves_one_record(kind: Kind) {
     let answer = app.get("/v1/accounts?limit=1").await;
     answer.succeeded(200);
     let record = outcome(&world, &answer).await;
-    assert_eq!(steps(&record), "route authenticate meter permit validate assess redact");
+    assert_eq!(steps(&record), "route authenticate meter permit validate assess deed redact");
     let now = world.now().to_string();
     let expected = json!({
         "kind": "outcome", "ending": "answered", "status": 200, "operation": "listAccounts", "client": "demo-app",
@@ -106,7 +106,7 @@ async fn a_request_without_a_client_leaves_one_too(kind: Kind) {
         assert_eq!(record["operation"], operation);
         assert_eq!((&record["client"], &record["organisation"]), (&Value::Null, &Value::Null), "{record}");
         assert_eq!(record["administrator"].as_str(), administrator, "{record}");
-        assert_eq!(steps(&record), "route authenticate meter permit validate assess");
+        assert_eq!(steps(&record), "route authenticate meter permit validate assess deed");
     }
     let strange = world.send(Ask::get("/v1/nowhere")).await;
     strange.refused(404, "unknown_path");

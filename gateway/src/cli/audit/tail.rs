@@ -80,8 +80,9 @@ fn line(value: &Value) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
-    let steps = value.get("steps").and_then(Value::as_array).and_then(|steps| steps.last());
-    let decision = steps.and_then(|step| step.get("decision")?.as_str()).filter(|decision| *decision != "pass");
+    let steps = value.get("steps").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut decisions = steps.iter().filter_map(|step| step.get("decision")?.as_str());
+    let decision = decisions.rfind(|decision| *decision != "pass");
     let mut words: Vec<String> = ["at", "kind", "operation", "status"].map(text).into();
     let who = ["client", "administrator", "provider"].iter().find(|name| value.get(**name).is_some());
     words.push(who.map_or_else(|| "-".to_owned(), |name| text(name)));

@@ -182,6 +182,16 @@ async fn a_run_that_tests_nothing_is_no_success() {
 }
 
 #[tokio::test]
+async fn a_part_of_the_cases_claims_no_coverage() {
+    let set = Set::shipped();
+    let some = set.test(&["--filter", "large payment"]).await;
+    assert!(some.with(0).out.contains("told without --filter") && !some.out.contains("rules hit"), "{}", some.out);
+    let told = json(set.test(&["--filter", "large payment", "--format", "json"]).await.with(0));
+    assert_eq!(told["rules"], Value::Null);
+    set.test(&["--filter", "large payment", "--strict-coverage"]).await.with(2);
+}
+
+#[tokio::test]
 async fn rules_that_no_case_hits_are_told_and_fail_a_strict_run() {
     let set = Set::shipped();
     set.write("more.yaml", "qaqpa: v1\nstepUp:\n  odd: {above: 9000000 KZT, amount: /instructedAmount, level: L2}\n");
@@ -236,6 +246,17 @@ async fn a_described_call_is_told_stage_by_stage_with_its_lines() {
         (&Value::from(201), &Value::Bool(true)),
         "{verified}"
     );
+    // The deed has a row and a time of its own, and masks are named where they have hidden something.
+    let row = |told: &Value, stage: &str| {
+        told["stages"].as_array().unwrap().iter().find(|row| row["stage"] == stage).unwrap_or(&Value::Null).clone()
+    };
+    assert!(row(&verified, "deed")["rule"].as_str().unwrap().contains("upstreams"), "{verified}");
+    assert!(row(&verified, "redact")["rule"].as_str().unwrap().contains("apis/payments.yaml:"), "{verified}");
+    let mask = "masking:\n  paid: {fields: [/creditorAccount/iban], show: last-four, in: [responses]}";
+    set.replace("masking.yaml", "masking:", mask);
+    set.replace("apis/payments.yaml", "defaults:", "defaults:\n      mask: paid");
+    let masked = json(run(&[&large[..], &["--verified", "L2"]].concat()).await.with(0));
+    assert!(row(&masked, "redact")["rule"].as_str().unwrap().contains("masking.yaml:"), "{masked}");
     let people = run(&["trace", "listAccounts", "--policies", set.path()]).await;
     assert!(people.with(0).out.starts_with("STAGE "), "{}", people.out);
     assert!(people.out.contains("token_missing"), "{}", people.out);
@@ -246,6 +267,8 @@ async fn a_recorded_call_is_told_with_the_lines_of_the_set_that_decided_it() {
     let world = World::start(Kind::Memory).await;
     world.round().await.unwrap();
     let app = Session::of(&world, "demo-app").await;
+    let paid = app.pay(&fresh("order"), &payment("1.00")).await;
+    let paid = paid.succeeded(201).header("x-fapi-interaction-id").unwrap().to_owned();
     let refused = app.pay(&fresh("order"), &payment("300000.00")).await;
     let interaction = refused.refused(401, "step_up_required").header("x-fapi-interaction-id").unwrap().to_owned();
     world.audit().await;
@@ -258,4 +281,15 @@ async fn a_recorded_call_is_told_with_the_lines_of_the_set_that_decided_it() {
     let last = record["stages"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["stage"], &last["decision"]), (&Value::from("assess"), &Value::from("step_up_required")));
     assert!(last["rule"].as_str().unwrap().contains(".yaml:"), "{last}");
+    let told = json(run(&["trace", "--interaction", &paid, "--state", state, "--json"]).await.with(0));
+    let outcome = told.as_array().unwrap().iter().find(|record| record["kind"] == "outcome").unwrap();
+    let rows: Vec<(&str, &str)> = outcome["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["stage"].as_str().unwrap(), row["rule"].as_str().unwrap()))
+        .collect();
+    let [.., (deed, upstream), (redact, policy)] = rows.as_slice() else { panic!("{told}") };
+    assert_eq!((*deed, *redact), ("deed", "redact"));
+    assert!(upstream.contains("upstreams.yaml:") && policy.contains("payments.yaml:"), "{told}");
 }
