@@ -30,7 +30,7 @@ use crate::chore::settle::Settle;
 use crate::chore::ship::{Place, Ship};
 use crate::chore::{Chore, Chores};
 use crate::config::{Config, ListenerConfig, WrapConfig};
-use crate::desk::Desk;
+use crate::desk::{Cause, Desk};
 use crate::generation::{Birth, Bundle, Generation};
 use crate::house::{House, ProcessLimits, Strangers};
 use crate::listen::material::FileFault;
@@ -43,7 +43,7 @@ use crate::reload::{Parts, Reloader, Signature, Trusted, places};
 use crate::secrets::{self, Secrets};
 use crate::stack::Stack;
 use crate::stores;
-use crate::texts::{Policies, PolicySource, Texts};
+use crate::texts::{Policies, PolicySource};
 use crate::unready::{AssemblyError, machine};
 
 /// A house that may serve.
@@ -85,10 +85,10 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
     // Before anything is read: what changes from here on is seen later.
     let read = Signature::of(&places(config, &PolicySource::folders(&config.policies, &config.contracts)));
     let wrong = |findings: Findings| AssemblyError::Configuration(findings.render(colour));
-    let Loaded { generation, warnings, .. } =
-        load(&config.policies, &config.contracts, allowed(config), 1, now).map_err(wrong)?;
-    addressed(&generation.rulebook, config).map_err(wrong)?;
-    let warnings = warnings.render(colour);
+    let folders = load(&config.policies, &config.contracts, allowed(config), 1, now)
+        .and_then(|loaded| addressed(&loaded.generation.rulebook, config).map(|()| loaded));
+    // Where sets are approved, that of the folders is only the first: whether it matters is known when the store is open.
+    let folders = if config.approval.is_none() { Ok(folders.map_err(wrong)?) } else { folders };
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let workers = config.workers.unwrap_or_else(cores);
     private_directory(&config.state).map_err(|outage| machine(&outage))?;
@@ -96,12 +96,25 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
     let doors = doors(config, workers, now)?;
     let issuer = config.issuer.clone().unwrap_or_else(|| doors.api.1.external.clone());
     let house = Arc::new(house(config, clock, issuer, &doors)?);
-    let generation = match &house.changes {
-        Some(changes) => approved(changes, generation, config, now).map_err(|error| match error {
-            NotKnown::Faulty(findings) => wrong(findings),
-            NotKnown::Away(outage) => machine(&outage),
-        })?,
-        None => generation,
+    let approved = house.changes.as_ref().map(|changes| approved(changes, config, now)).transpose();
+    let approved = approved.map_err(|error| match error {
+        NotKnown::Faulty(findings) => wrong(findings),
+        NotKnown::Away(outage) => machine(&outage),
+    })?;
+    let (generation, warnings) = match (approved.flatten(), folders) {
+        (Some(generation), folders) => {
+            if let Err(findings) = folders {
+                tracing::warn!(
+                    "the policies of the folders, which are not in force, have faults: {}",
+                    findings.render(false)
+                );
+            }
+            (generation, String::new())
+        }
+        (None, folders) => {
+            let Loaded { generation, warnings, .. } = folders.map_err(wrong)?;
+            (generation, warnings.render(colour))
+        }
     };
     let given = house.changes.as_ref().map(|_| Policies::Given(generation.texts.policies.clone()));
     let (upstreams, webhooks) =
@@ -133,7 +146,7 @@ enum NotKnown {
 }
 
 /// Gives the set that administrators have approved, if there is one: what lies in the folders was only the first.
-fn approved(changes: &Changes, seed: Generation, config: &Config, now: Timestamp) -> Result<Generation, NotKnown> {
+fn approved(changes: &Changes, config: &Config, now: Timestamp) -> Result<Option<Generation>, NotKnown> {
     let found = std::thread::scope(|scope| {
         // Whoever assembles may be in a runtime already, where waiting is not allowed.
         let ask = || {
@@ -142,16 +155,15 @@ fn approved(changes: &Changes, seed: Generation, config: &Config, now: Timestamp
         };
         scope.spawn(ask).join().unwrap_or_else(|_| Err(Outage::new("changes", "the history could not be read")))
     });
-    let Some((proposal, texts)) = found.map_err(NotKnown::Away)? else { return Ok(seed) };
-    let policies = crate::admin::files(&texts).map_err(NotKnown::Away)?;
-    let set = Texts { contracts: seed.texts.contracts.clone(), policies };
+    let Some((proposal, texts)) = found.map_err(NotKnown::Away)? else { return Ok(None) };
+    let policies = Policies::Given(crate::admin::files(&texts).map_err(NotKnown::Away)?);
+    let set = PolicySource { policies, contracts: config.contracts.clone() }.read().map_err(NotKnown::Faulty)?;
     let bundle = Bundle::from(&set);
-    let by = seed.birth.by.clone();
-    let loaded = join(Arc::new(set), bundle, allowed(config), Birth { number: 1, at: now, by }, None);
-    let generation = loaded.map_err(NotKnown::Faulty)?.generation;
+    let birth = Birth { number: 1, at: now, by: Cause::Start };
+    let generation = join(Arc::new(set), bundle, allowed(config), birth, None).map_err(NotKnown::Faulty)?.generation;
     addressed(&generation.rulebook, config).map_err(NotKnown::Faulty)?;
     tracing::info!("the policy set of proposal {proposal} is in force; what lies in the folders is not");
-    Ok(generation)
+    Ok(Some(generation))
 }
 
 fn trusted(path: Option<&Path>, now: Timestamp) -> Result<Trusted, AssemblyError> {

@@ -13,11 +13,15 @@ use policies::id::AdminId;
 use policies::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 
 /// How often an entry is tried again when another replica was quicker: people are slower than stores.
 const TRIES_MAX: u32 = 8;
+
+/// How many proposed sets are compiled at once: each may take a core for seconds.
+const TURNS: usize = 2;
 
 /// Where the set in force is noted, below the state folder.
 const FILE: &str = "policies-in-force.json";
@@ -47,6 +51,7 @@ pub struct Changes {
     read: Mutex<Arc<History>>,
     // The proposal that this replica has put in force.
     in_force: Mutex<Option<u64>>,
+    turns: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Changes {
@@ -59,7 +64,20 @@ impl Changes {
     /// Begins with an empty history; [`Changes::catch_up`] reads it.
     #[must_use]
     pub fn new(durable: Arc<dyn Durable>, config: Arc<Config>, people: People) -> Self {
-        Self { durable, config, people, read: Mutex::default(), in_force: Mutex::default() }
+        Self {
+            durable,
+            config,
+            people,
+            read: Mutex::default(),
+            in_force: Mutex::default(),
+            turns: Arc::new(Semaphore::new(TURNS)),
+        }
+    }
+
+    /// Gives leave to compile a set, if not as many are being compiled as may be at once.
+    #[must_use]
+    pub fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.turns).try_acquire_owned().ok()
     }
 
     /// Returns the operator's configuration, which says what administrators may write.

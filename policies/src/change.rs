@@ -9,6 +9,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::admin::AdminRole;
 use crate::id::AdminId;
 use crate::time::Timestamp;
 
@@ -317,9 +318,18 @@ impl History {
 
     /// Approves a proposal; the act says whether that puts it into force.
     ///
+    /// `still` tells whether somebody may do today what they did then: whoever was sent away no longer stands behind
+    /// anything.
+    ///
     /// # Errors
     /// Every [`ChangeRefusal`] but the ones of ways back.
-    pub fn approve(&self, number: u64, by: &AdminId, needed: People) -> Result<Act, ChangeRefusal> {
+    pub fn approve(
+        &self,
+        number: u64,
+        by: &AdminId,
+        needed: People,
+        still: &dyn Fn(&AdminId, AdminRole) -> bool,
+    ) -> Result<Act, ChangeRefusal> {
         let proposal = self.open(number)?;
         if proposal.base != self.in_force {
             return Err(ChangeRefusal::Stale(number));
@@ -331,8 +341,10 @@ impl History {
             return Err(ChangeRefusal::ApprovedAlready);
         }
         // Who proposed it is one of the people; approvals are by others, or the one and only.
-        let others = proposal.approvals.iter().filter(|(earlier, _)| *earlier != proposal.by).count() as u64;
-        let people = 1 + others + u64::from(*by != proposal.by);
+        let proposer = still(&proposal.by, AdminRole::Editor) || *by == proposal.by;
+        let stands = |earlier: &AdminId| *earlier != proposal.by && still(earlier, AdminRole::Approver);
+        let others = proposal.approvals.iter().filter(|(earlier, _)| stands(earlier)).count() as u64;
+        let people = u64::from(proposer) + others + u64::from(*by != proposal.by);
         Ok(Act::Approved { proposal: number, applies: people >= needed.count() })
     }
 
@@ -385,13 +397,13 @@ mod tests {
     fn nobody_is_two_people() {
         let mut history = History::default();
         let number = proposed(&mut history, "aigul");
-        assert_eq!(history.approve(number, &who("aigul"), two()), Err(ChangeRefusal::OwnProposal(2)));
+        assert_eq!(history.approve(number, &who("aigul"), two(), &|_, _| true), Err(ChangeRefusal::OwnProposal(2)));
         let three = People::new(3).unwrap();
-        let act = history.approve(number, &who("berik"), three).unwrap();
+        let act = history.approve(number, &who("berik"), three, &|_, _| true).unwrap();
         assert_eq!(act, Act::Approved { proposal: number, applies: false });
         does(&mut history, "berik", act);
-        assert_eq!(history.approve(number, &who("berik"), three), Err(ChangeRefusal::ApprovedAlready));
-        let act = history.approve(number, &who("dana"), three).unwrap();
+        assert_eq!(history.approve(number, &who("berik"), three, &|_, _| true), Err(ChangeRefusal::ApprovedAlready));
+        let act = history.approve(number, &who("dana"), three, &|_, _| true).unwrap();
         assert_eq!(act, Act::Approved { proposal: number, applies: true });
         assert_eq!(People::new(0), None);
         assert!(People::new(PEOPLE_MAX).is_some() && People::new(PEOPLE_MAX + 1).is_none());
@@ -401,7 +413,7 @@ mod tests {
     fn where_one_is_enough_who_proposed_may_approve() {
         let mut history = History::default();
         let number = proposed(&mut history, "aigul");
-        let act = history.approve(number, &who("aigul"), People::new(1).unwrap()).unwrap();
+        let act = history.approve(number, &who("aigul"), People::new(1).unwrap(), &|_, _| true).unwrap();
         does(&mut history, "aigul", act);
         assert_eq!(history.in_force().map(|found| found.number), Some(number));
     }
@@ -411,7 +423,7 @@ mod tests {
         let mut history = History::default();
         let number = proposed(&mut history, "aigul");
         does(&mut history, "aigul", Act::Approved { proposal: number, applies: false });
-        let act = history.approve(number, &who("berik"), People::new(3).unwrap()).unwrap();
+        let act = history.approve(number, &who("berik"), People::new(3).unwrap(), &|_, _| true).unwrap();
         assert_eq!(act, Act::Approved { proposal: number, applies: false });
     }
 
@@ -422,9 +434,9 @@ mod tests {
         let act = history.withdraw(second).unwrap();
         does(&mut history, "aigul", act);
         let refused = |state| Err(ChangeRefusal::Decided { number: second, state });
-        assert_eq!(history.approve(second, &who("berik"), two()), refused(ProposalState::Withdrawn));
+        assert_eq!(history.approve(second, &who("berik"), two(), &|_, _| true), refused(ProposalState::Withdrawn));
         assert_eq!(history.withdraw(second), refused(ProposalState::Withdrawn));
-        let act = history.approve(first, &who("berik"), two()).unwrap();
+        let act = history.approve(first, &who("berik"), two(), &|_, _| true).unwrap();
         does(&mut history, "berik", act.clone());
         let number = history.newest() + 1;
         assert!(!history.take(Entry { number, by: who("dana"), at: Timestamp::from_seconds(9), act }));
@@ -432,16 +444,16 @@ mod tests {
             history.withdraw(first),
             Err(ChangeRefusal::Decided { number: first, state: ProposalState::InForce })
         );
-        assert_eq!(history.approve(99, &who("berik"), two()), Err(ChangeRefusal::Unknown(99)));
+        assert_eq!(history.approve(99, &who("berik"), two(), &|_, _| true), Err(ChangeRefusal::Unknown(99)));
     }
 
     #[test]
     fn what_was_compared_with_another_set_is_proposed_again() {
         let mut history = History::default();
         let (first, second) = (proposed(&mut history, "aigul"), proposed(&mut history, "berik"));
-        let act = history.approve(first, &who("berik"), two()).unwrap();
+        let act = history.approve(first, &who("berik"), two(), &|_, _| true).unwrap();
         does(&mut history, "berik", act);
-        assert_eq!(history.approve(second, &who("aigul"), two()), Err(ChangeRefusal::Stale(second)));
+        assert_eq!(history.approve(second, &who("aigul"), two(), &|_, _| true), Err(ChangeRefusal::Stale(second)));
     }
 
     #[test]
@@ -450,7 +462,7 @@ mod tests {
         let mut applied = Vec::new();
         for _ in 0..2 {
             let number = proposed(&mut history, "aigul");
-            let act = history.approve(number, &who("berik"), two()).unwrap();
+            let act = history.approve(number, &who("berik"), two(), &|_, _| true).unwrap();
             does(&mut history, "berik", act);
             applied.push(number);
         }
@@ -463,11 +475,28 @@ mod tests {
         let back = history.latest().unwrap().number;
         assert_eq!(back, 4, "proposals are numbered by themselves");
         assert_eq!(history.proposal(back).unwrap().restores, Some(*first));
-        assert_eq!(history.approve(back, &who("dana"), two()), Err(ChangeRefusal::OwnProposal(2)));
-        let act = history.approve(back, &who("berik"), two()).unwrap();
+        assert_eq!(history.approve(back, &who("dana"), two(), &|_, _| true), Err(ChangeRefusal::OwnProposal(2)));
+        let act = history.approve(back, &who("berik"), two(), &|_, _| true).unwrap();
         does(&mut history, "berik", act);
         assert_eq!(history.state(*first), Some(ProposalState::Replaced));
         assert_eq!(history.in_force().map(|found| found.number), Some(back));
+    }
+
+    #[test]
+    fn whoever_was_sent_away_stands_behind_nothing() {
+        let mut history = History::default();
+        let number = proposed(&mut history, "aigul");
+        let three = People::new(3).unwrap();
+        let act = history.approve(number, &who("berik"), three, &|_, _| true).unwrap();
+        does(&mut history, "berik", act);
+        for gone in ["berik", "aigul"] {
+            let act = history.approve(number, &who("dana"), three, &|id, _| id.as_str() != gone).unwrap();
+            assert_eq!(act, Act::Approved { proposal: number, applies: false }, "{gone}");
+        }
+        let act = history.approve(number, &who("dana"), three, &|_, role| role == AdminRole::Approver).unwrap();
+        assert_eq!(act, Act::Approved { proposal: number, applies: false }, "aigul is no editor any more");
+        let act = history.approve(number, &who("dana"), three, &|_, _| true).unwrap();
+        assert_eq!(act, Act::Approved { proposal: number, applies: true });
     }
 
     #[test]
@@ -476,7 +505,7 @@ mod tests {
         let number = proposed(&mut history, "aigul");
         let digest = history.latest().unwrap().digest;
         assert_eq!(history.propose(digest, "again"), Err(ChangeRefusal::ProposedAlready(number)));
-        let act = history.approve(number, &who("berik"), two()).unwrap();
+        let act = history.approve(number, &who("berik"), two(), &|_, _| true).unwrap();
         does(&mut history, "berik", act);
         assert_eq!(history.propose(digest, "again"), Err(ChangeRefusal::InForceAlready(number)));
     }

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 use policies::admin::{AdminRole, Administrator};
 use policies::caller::Caller;
 use policies::change::{Act, ChangeRefusal, History, Proposal, ProposalState};
 use policies::code::{Code, Outage};
+use policies::id::AdminId;
 use policies::jose::base64url;
 use policies::language::Source;
 use policies::language::diff::{Change, Side, diff};
+use policies::language::units::{shown_bytes, shown_duration};
 use serde_json::{Map, Value, json};
 use spine::Reply;
 use spine::error::{PointedFault, Rejection};
@@ -35,8 +38,19 @@ pub const CHANGES_SHOWN_MAX: usize = 10_000;
 /// The longest value of a difference, in characters, as the contract says.
 const SHOWN_CHARACTERS_MAX: usize = 10_000;
 
-/// What no set may leave out: without these, nobody could ever bring in another.
-const NEEDED: [&str; 4] = ["getPolicySet", "proposePolicySet", "approvePolicySet", "restorePolicySet"];
+/// How much of what is the same is shown before a difference in a long value, in characters.
+const SAME_SHOWN: usize = 100;
+
+/// What no set may leave out, nor bound closer than to so many bytes and so long a time: without these, nobody could ever
+/// bring in another.
+const NEEDED: [(&str, usize, Duration); 4] = [
+    ("getPolicySet", 1, LEAST_TIME),
+    ("proposePolicySet", 1024 * 1024, LEAST_TIME),
+    ("approvePolicySet", 1, LEAST_TIME),
+    ("restorePolicySet", 4096, LEAST_TIME),
+];
+
+const LEAST_TIME: Duration = Duration::from_secs(5);
 
 /// Lists proposals, the newest first.
 pub(super) async fn list(house: &House, cleared: &Cleared) -> Result<Reply, Rejection> {
@@ -112,12 +126,13 @@ pub(super) async fn approve(house: &House, generation: &Generation, cleared: &Cl
     let changes = configured(house)?;
     let (number, by) = (number(cleared), administrator(cleared)?.id());
     let history = changes.catch_up().await.map_err(away)?;
-    history.approve(number, by, changes.people()).map_err(|refusal| refused(&refusal))?;
+    let still = still(house);
+    history.approve(number, by, changes.people(), &still).map_err(|refusal| refused(&refusal))?;
     let proposal = history.proposal(number).map_err(|refusal| refused(&refusal))?;
     let files = files(&changes.texts(proposal).await.map_err(away)?).map_err(away)?;
     // Contracts may have changed since: what cannot be put in force is not approved.
     tried(changes, generation, files.clone(), cleared).await?.map_err(|findings| faulty(&findings))?;
-    let added = added(house, cleared, b"", |history, people| history.approve(number, by, people)).await?;
+    let added = added(house, cleared, b"", |history, people| history.approve(number, by, people, &still)).await?;
     let mut told = told(&added.history, added.history.proposal(number).map_err(|refusal| refused(&refusal))?);
     if added.history.state(number) == Some(ProposalState::InForce) {
         let outcome = put_in_force(house, Cause::Applied { proposal: number, by: by.clone() }, files).await?;
@@ -179,25 +194,54 @@ impl Tried {
         let changes: Vec<Value> = self.changes.iter().take(CHANGES_SHOWN_MAX).map(difference).collect();
         let mut told = Map::new();
         told.insert("changes".to_owned(), json!(changes));
+        let hidden = self.changes.len().saturating_sub(CHANGES_SHOWN_MAX);
+        if hidden > 0 {
+            told.insert("changesNotShown".to_owned(), json!(hidden));
+        }
         told.insert("warnings".to_owned(), json!(first(&self.warnings.to_json())));
         told
     }
 }
 
+/// Tells who may today do what they did.
+fn still(house: &House) -> impl Fn(&AdminId, AdminRole) -> bool {
+    let secrets = house.secrets.load_full();
+    move |id: &AdminId, role: AdminRole| {
+        secrets.administrators.iter().any(|entry| entry.id == *id && entry.roles.contains(&role))
+    }
+}
+
 fn difference(change: &Change) -> Value {
+    let value = |side: &Option<Side>| side.as_ref().map(|side| side.value.join(", "));
+    let (before, after) = (value(&change.before), value(&change.after));
+    let from = window(before.as_deref().unwrap_or_default(), after.as_deref().unwrap_or_default());
     let mut told = Map::new();
     told.insert("path".to_owned(), json!(change.path.join(".")));
     told.insert("effect".to_owned(), json!(change.direction.word()));
-    for (name, side) in [("before", &change.before), ("after", &change.after)] {
-        if let Some(Side { value, .. }) = side {
-            told.insert(name.to_owned(), json!(cut(&value.join(", "))));
+    for (name, text) in [("before", before), ("after", after)] {
+        if let Some(text) = text {
+            told.insert(name.to_owned(), json!(shown(&text, from)));
         }
+    }
+    if from.is_some() {
+        told.insert("truncated".to_owned(), json!(true));
     }
     Value::Object(told)
 }
 
-fn cut(text: &str) -> String {
-    text.chars().take(SHOWN_CHARACTERS_MAX).collect()
+/// Where both texts are shown from if one of them is too long to be shown whole: shortly before the first difference, so
+/// that what is different is always seen.
+fn window(before: &str, after: &str) -> Option<usize> {
+    let long = |text: &str| text.chars().count() > SHOWN_CHARACTERS_MAX;
+    let same = before.chars().zip(after.chars()).take_while(|(one, other)| one == other).count();
+    (long(before) || long(after)).then(|| same.saturating_sub(SAME_SHOWN))
+}
+
+fn shown(text: &str, from: Option<usize>) -> String {
+    match from {
+        None => text.to_owned(),
+        Some(from) => text.chars().skip(from).take(SHOWN_CHARACTERS_MAX).collect(),
+    }
 }
 
 /// Compiles a set with the contracts in force, off the serving threads, and compares it with the set in force.
@@ -209,7 +253,12 @@ async fn tried(
 ) -> Result<Result<Tried, Findings>, Rejection> {
     let (config, now) = (Arc::clone(changes.config()), cleared.received);
     let running = Arc::clone(&generation.texts);
+    // Work that nobody waits for any more goes on: no more of it than this at once.
+    let turn = changes.turn().ok_or_else(|| {
+        Rejection::new(Code::Capacity, "Other sets are being compiled. Ask again when they are done.")
+    })?;
     let work = move || {
+        let _turn = turn;
         let texts = |policies: Vec<Source>| Texts { contracts: running.contracts.clone(), policies };
         let compile = |texts: Texts| {
             let bundle = Bundle::from(&texts);
@@ -228,14 +277,22 @@ async fn tried(
 }
 
 fn keeps_administrators(loaded: &Loaded, file: &std::path::Path) -> Result<(), Findings> {
-    let exposed: BTreeSet<&str> = loaded.generation.rulebook.operations.keys().map(|id| id.as_str()).collect();
-    let lost: Vec<&str> = NEEDED.into_iter().filter(|id| !exposed.contains(id)).collect();
-    if lost.is_empty() {
-        return Ok(());
+    let mut findings = Findings::default();
+    for (id, body_bytes, timeout) in NEEDED {
+        let found = loaded.generation.rulebook.operations.values().find(|policy| policy.operation.as_str() == id);
+        let wrong = match found {
+            None => "is not exposed".to_owned(),
+            Some(policy) if policy.body_bytes_max < body_bytes => {
+                format!("takes less than {}", shown_bytes(body_bytes))
+            }
+            Some(policy) if policy.timeout < timeout => format!("has less time than {}", shown_duration(timeout)),
+            Some(_) => continue,
+        };
+        let help = "say so under `apis: {admin: {operations: ...}}`".to_owned();
+        let message = format!("nobody could bring in another set: `{id}` {wrong}");
+        findings.add(Findings::of_file(LOCKED_OUT, file, message, Some(help)));
     }
-    let message = format!("nobody could bring in another set: it does not expose {}", lost.join(", "));
-    let help = "name them under `apis: {admin: {operations: ...}}`".to_owned();
-    Err(Findings::of_file(LOCKED_OUT, file, message, Some(help)))
+    if findings.is_empty() { Ok(()) } else { Err(findings) }
 }
 
 /// A set that would lock administrators out.
@@ -367,4 +424,20 @@ fn faulty(findings: &Findings) -> Rejection {
 
 fn away(outage: Outage) -> Rejection {
     Rejection::outage(Code::DependencyDown, &outage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_different_in_a_long_value_is_always_seen() {
+        let long = "x".repeat(SHOWN_CHARACTERS_MAX);
+        assert_eq!(window(&long, "y"), None);
+        let (before, after) = (format!("{long}before{long}"), format!("{long}after{long}"));
+        let from = window(&before, &after);
+        assert_eq!(from, Some(SHOWN_CHARACTERS_MAX - SAME_SHOWN));
+        assert!(shown(&before, from).contains("before") && shown(&after, from).contains("after"));
+        assert_eq!(shown(&after, from).chars().count(), SHOWN_CHARACTERS_MAX);
+    }
 }

@@ -242,6 +242,9 @@ fn proposed(body: &Value) -> String {
         let (path, effect) = (printable(member(change, "path")), printable(member(change, "effect")));
         text.push_str(&format!("  {effect:<8}  {path}: {}\n", difference(change)));
     }
+    if let Some(more) = body.get("changesNotShown") {
+        text.push_str(&format!("  and {more} more changes that are not shown\n"));
+    }
     if let Some(generation) = body.get("generation") {
         text.push_str(&format!("generation {generation} decides from now on\n"));
     } else if member(body, "state") == "open" {

@@ -25,6 +25,9 @@ store_scenarios! {
     where_one_is_enough_the_proposer_approves,
     a_set_that_was_approved_elsewhere_is_followed,
     a_set_that_cannot_be_followed_leaves_the_one_in_force,
+    a_set_that_leaves_administrators_no_room_is_refused,
+    a_broken_folder_does_not_keep_an_approved_set_down,
+    the_same_set_is_not_proposed_twice,
     limits_of_a_proposal_hold_on_both_sides,
     every_act_is_recorded_before_it_is_done,
 }
@@ -35,7 +38,7 @@ async fn world(kind: Kind, approval: u8) -> World {
     World::with(kind, Setup::configured(&format!("approval: {approval}\n"))).await
 }
 
-/// The files of the policy set that is in force, as the state folder has them; without cases, which name what is closed.
+/// The files of the policy set that is in force, as the state folder has them.
 fn files(world: &World) -> Vec<(String, String)> {
     let folder = world.config().policies.first().unwrap().clone();
     let mut found = Vec::new();
@@ -44,9 +47,7 @@ fn files(world: &World) -> Vec<(String, String)> {
         for entry in std::fs::read_dir(next).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                if !path.ends_with("tests") {
-                    waiting.push(path);
-                }
+                waiting.push(path);
             } else if path.extension().is_some_and(|end| end == "yaml") {
                 let name = path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned();
                 found.push((name, std::fs::read_to_string(&path).unwrap()));
@@ -155,8 +156,7 @@ async fn a_set_that_would_lock_administrators_out_is_refused(kind: Kind) {
     let world = world(kind, 2).await;
     let mut files = files(&world);
     for (_, text) in &mut files {
-        *text =
-            text.lines().filter(|line| !line.contains("approvePolicySet")).map(|line| format!("{line}\n")).collect();
+        *text = text.replace("      approvePolicySet: {audit: required}\n", "");
     }
     let refused = post(&world, "aigerim", SETS, Some(&of(&files, "x"))).await;
     refused.refused(422, "reload_refused");
@@ -246,6 +246,46 @@ async fn an_approved_set_outlives_a_restart_and_files_do_not_undo_it(kind: Kind)
     let world = World::again(world.stop().await, setup).await.map_err(|(error, _)| error).unwrap();
     assert!(!is_open(&world).await);
     assert_eq!(state(&world, number).await, "in_force");
+}
+
+async fn a_set_that_leaves_administrators_no_room_is_refused(kind: Kind) {
+    let world = world(kind, 2).await;
+    for (old, new) in [
+        ("proposePolicySet: {maxBody: 4MiB, audit: required}", "proposePolicySet: {maxBody: 1B, audit: required}"),
+        ("approvePolicySet: {audit: required}", "approvePolicySet: {audit: required, timeout: 1ms}"),
+    ] {
+        let mut files = files(&world);
+        let before = files.clone();
+        for (_, text) in &mut files {
+            *text = text.replace(old, new);
+        }
+        assert_ne!(before, files, "{old}");
+        let refused = post(&world, "aigerim", SETS, Some(&of(&files, "x"))).await;
+        refused.refused(422, "reload_refused");
+        assert!(refused.text().contains("nobody could bring in another set"), "{}", refused.text());
+    }
+}
+
+async fn a_broken_folder_does_not_keep_an_approved_set_down(kind: Kind) {
+    let world = world(kind, 2).await;
+    let number = propose(&world, "aigerim", &closed(&world, "x")).await;
+    approve(&world, "nurlan", number).await.succeeded(200);
+    world.write_policy("oops.yaml", "no policy");
+    let setup = Setup::configured("approval: 2\n");
+    let world = World::again(world.stop().await, setup).await.map_err(|(error, _)| error).unwrap();
+    assert!(!is_open(&world).await);
+    assert_eq!(state(&world, number).await, "in_force");
+}
+
+async fn the_same_set_is_not_proposed_twice(kind: Kind) {
+    let world = world(kind, 2).await;
+    let body = closed(&world, "x");
+    let number = propose(&world, "aigerim", &body).await;
+    let refused = post(&world, "aigerim", SETS, Some(&body)).await;
+    refused.refused(409, "change_refused");
+    assert!(refused.at("/detail").contains(&format!("proposal {number}")), "{}", refused.text());
+    approve(&world, "nurlan", number).await.succeeded(200);
+    post(&world, "aigerim", SETS, Some(&body)).await.refused(409, "change_refused");
 }
 
 async fn where_one_is_enough_the_proposer_approves(kind: Kind) {
