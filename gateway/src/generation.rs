@@ -111,12 +111,18 @@ pub fn facts(contract: &Contract) -> Vec<OperationFacts> {
     found
 }
 
+/// Tells how callers of an operation show who they are, and the scopes it asks for; none if this gateway knows no such way.
+#[must_use]
+pub fn security(operation: &Operation) -> (Option<Security>, &[String]) {
+    match operation.security() {
+        [] => (Some(Security::Public), &[]),
+        [one] => (scheme(&one.scheme), &one.scopes),
+        _ => (None, &[]),
+    }
+}
+
 fn fact(operation: &Operation) -> OperationFacts {
-    let (security, scopes) = match operation.security() {
-        [] => (Some(Security::Public), Vec::new()),
-        [one] => (scheme(&one.scheme), one.scopes.clone()),
-        _ => (None, Vec::new()),
-    };
+    let (security, scopes) = security(operation);
     // Repetitions are told from each other by the body: one that streams on is never read.
     let unread = operation.has_body() && operation.may_stream();
     let idempotent = operation.requires_header("x-idempotency-key");
@@ -133,10 +139,12 @@ fn fact(operation: &Operation) -> OperationFacts {
         template: operation.template().to_owned(),
         // What cannot be exposed is never taken for public, whoever forgets to look at the obstacle.
         security: security.filter(|_| obstacle.is_none()).unwrap_or(Security::AccessToken),
-        scopes,
+        scopes: scopes.to_vec(),
         has_body: operation.has_body(),
         body: shape(operation.body_shape()),
+        body_streams: operation.has_body() && operation.may_stream(),
         answer: shape(operation.answer_shape()),
+        answer_streams: operation.answers_may_stream(),
         idempotent,
         own: own(operation.id()).is_some(),
         collides_with: Vec::new(),

@@ -135,14 +135,27 @@ impl Answers {
 
     /// Tells whether every answer of success is looked into.
     pub(crate) fn are_checked(&self) -> bool {
+        let checked = |rule: &AnswerRule| {
+            rule.media.iter().all(|media| media.range.reading() == Some(Reading::Json) && media.check.is_some())
+        };
+        !(self.exact.is_empty() && self.ranges.is_empty() && self.default.is_none()) && self.successes().all(checked)
+    }
+
+    /// Tells whether some answer of success is certainly no JSON; of a range such as `*/*` nobody knows before it comes.
+    pub(crate) fn may_stream(&self) -> bool {
+        let other = |rule: &AnswerRule| {
+            rule.media.iter().any(|media| media.range.reading().is_some_and(|reading| reading != Reading::Json))
+        };
+        self.successes().any(other)
+    }
+
+    // Where none is named, success is what the default says.
+    fn successes(&self) -> impl Iterator<Item = &AnswerRule> {
         let exact = self.exact.iter().filter(|(status, _)| (200..300).contains(status));
         let range = self.ranges.iter().filter(|(hundreds, _)| *hundreds == 2);
         let mut rules = exact.chain(range).map(|(_, rule)| &**rule).peekable();
         let rest = if rules.peek().is_none() { self.default.as_deref() } else { None };
-        let checked = |rule: &AnswerRule| {
-            rule.media.iter().all(|media| media.range.reading() == Some(Reading::Json) && media.check.is_some())
-        };
-        !(self.exact.is_empty() && self.ranges.is_empty() && self.default.is_none()) && rules.chain(rest).all(checked)
+        rules.chain(rest)
     }
 
     pub(crate) fn head(

@@ -238,6 +238,11 @@ impl Operation {
         self.parts.answers.are_checked()
     }
 
+    /// Tells whether some answer of success is described as no JSON, so that nothing in it can be found by its place.
+    pub fn answers_may_stream(&self) -> bool {
+        self.parts.answers.may_stream()
+    }
+
     /// An answer of success as the contract shows it; `None` where none is described.
     pub fn example_response(&self) -> Option<ExampleResponse> {
         self.parts.answers.success().map(|(status, rule)| example::response(status, rule))

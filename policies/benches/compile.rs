@@ -36,6 +36,8 @@ fn contracts() -> Vec<OperationFacts> {
                     .to_vec(),
                     open: false,
                 },
+                body_streams: false,
+                answer_streams: false,
                 answer: Shape { open: true, ..Shape::default() },
                 idempotent: written,
                 own: false,

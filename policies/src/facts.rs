@@ -77,8 +77,12 @@ pub struct OperationFacts {
     pub has_body: bool,
     /// What a request body may hold.
     pub body: Shape,
+    /// Whether a request body may be one that is not read: a stream of bytes, or anything else that is no JSON or form.
+    pub body_streams: bool,
     /// What a successful answer may hold.
     pub answer: Shape,
+    /// Whether a successful answer may be one that is not read.
+    pub answer_streams: bool,
     /// Whether `x-idempotency-key` is a required header.
     pub idempotent: bool,
     /// Whether this gateway answers the operation itself instead of a backend.

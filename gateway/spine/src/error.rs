@@ -138,6 +138,12 @@ pub fn answer(code: Code) -> Answer {
     ANSWERS.iter().find(|(known, _)| *known == code).map_or(INTERNAL, |(_, answer)| *answer)
 }
 
+/// Goes through the names of problems, and the errors that OAuth's own endpoints answer instead; some stand there twice.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let all = ANSWERS.iter().map(|(_, answer)| answer).chain([&INTERNAL]);
+    all.flat_map(|answer| [answer.name, answer.oauth]).filter(|name| !name.is_empty())
+}
+
 /// One fault of a body or parameter, by its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PointedFault {

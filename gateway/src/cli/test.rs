@@ -8,7 +8,7 @@ use policies::language::Allowed;
 use super::process::{CONFIGURATION, FAILED, FINE, USAGE, in_runtime};
 use super::terminal::{colour, complain, complain_if, say};
 use crate::load::load;
-use crate::trial::{Coverage, Rule, Trial, Verdict, json, junit, text};
+use crate::trial::{Coverage, Rule, Trial, Verdict, eras, json, junit, text};
 
 /// How a run of cases is told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -67,13 +67,20 @@ pub(super) fn run(arguments: &TestArguments) -> u8 {
         return if arguments.filter.is_some() { USAGE } else { FAILED };
     }
     let effective = loaded.effective;
+    let (first, later) = match eras(loaded.generation, &effective, &loaded.fixtures, &cases) {
+        Ok(eras) => eras,
+        Err(findings) => {
+            complain(&findings.render(colour()));
+            return CONFIGURATION;
+        }
+    };
     let ran = in_runtime(async {
-        let trial = Trial::prepare(loaded.generation, &loaded.fixtures).map_err(|error| format!("error: {error}"))?;
+        let trial = Trial::prepare(first, later, &loaded.fixtures).map_err(|error| format!("error: {error}"))?;
         let (mut coverage, mut verdicts) = (Coverage::default(), Vec::with_capacity(cases.len()));
         for case in &cases {
             verdicts.push(trial.run(case, &mut coverage).await);
         }
-        Ok((verdicts, coverage.of(&trial.generation().rulebook, &effective)))
+        Ok((verdicts, coverage.of(trial.rulebooks(), &effective)))
     });
     match ran {
         Ok((verdicts, rules)) => tell(arguments, &verdicts, &rules),

@@ -116,7 +116,7 @@ fn described(arguments: &TraceArguments) -> Traced {
     let given = given(arguments, &loaded)?;
     let Loaded { generation, effective, fixtures, .. } = loaded;
     let failed = |error: crate::trial::TrialError| (FAILED, format!("error: {error}"));
-    let trial = Trial::prepare(generation, &fixtures).map_err(failed)?;
+    let trial = Trial::prepare(generation, Vec::new(), &fixtures).map_err(failed)?;
     let outcome = in_runtime(async { Ok(trial.describe(&given, now).await) });
     let outcome = outcome.map_err(|text| (FAILED, text))?.map_err(failed)?;
     let generation = trial.generation();
@@ -248,8 +248,9 @@ fn in_force(state: &Path, record: &Value) -> Result<Option<Loaded>, policies::co
 fn given(arguments: &TraceArguments, loaded: &Loaded) -> Result<Given, (u8, String)> {
     let operation = arguments.operation.as_deref().unwrap_or_default();
     let rulebook = &loaded.generation.rulebook;
-    let operations = rulebook.operations.keys().map(OperationId::as_str);
-    let found = OperationId::parse(operation).ok().filter(|id| rulebook.operations.contains_key(id));
+    // One that is not exposed may be asked for: the trace shows how it ends.
+    let operations = loaded.generation.contract.operations().iter().map(|known| known.id());
+    let found = OperationId::parse(operation).ok().filter(|id| operations.clone().any(|known| known == id.as_str()));
     let found = found.ok_or_else(|| unknown("operation", operation, operations))?;
     let clients = || rulebook.clients.keys().chain(loaded.fixtures.clients.keys());
     let client = arguments.client.as_deref().map(|text| {
@@ -289,11 +290,11 @@ fn body(path: &Path) -> Result<Value, (u8, String)> {
 
 // What a log may not show is not shown on a screen either.
 fn shown(outcome: &Outcome, trial: &Trial, given: &Given) -> Option<Value> {
-    let policy = trial.generation().rulebook.operations.get(&given.operation)?;
+    let policy = trial.generation().rulebook.operations.get(&given.operation);
     let hidden = |places: &BTreeSet<MaskPlace>| {
         places.contains(&MaskPlace::Logs) || places.contains(&MaskPlace::Traces)
     };
-    let masks = policy.masks.iter().filter(|mask| hidden(&mask.places)).map(AsRef::as_ref);
+    let masks = policy.into_iter().flat_map(|policy| &policy.masks).filter(|mask| hidden(&mask.places)).map(AsRef::as_ref);
     match masked(&outcome.body, masks) {
         Ok(None) => outcome.json.clone(),
         Ok(Some(text)) => serde_json::from_slice(&text).ok(),

@@ -8,16 +8,16 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
-use openapi::Operation;
 use policies::audit::{Facts, Record, RecordKind, Step};
 use policies::case::{Backend, Given, TokenFault};
 use policies::facts::Security;
 use policies::peer::{Peer, PeerCertificate};
-use policies::rulebook::{Client, OperationPolicy, ScopeSet, Service, TokenBinding};
+use policies::rulebook::{Client, ScopeSet, TokenBinding};
 use policies::time::Timestamp;
 use serde_json::{Value, json};
 use spine::stage::{Arrived, Door};
 
+use super::called::Called;
 use super::caller::{self, Credentials};
 use super::error::TrialError;
 use super::request::Draft;
@@ -25,7 +25,7 @@ use super::scene::Scene;
 use super::script::Play;
 use super::trial::Trial;
 use crate::layer::assess::IDENTITY_RESULT;
-use crate::own::{Own, own};
+use crate::own::Own;
 
 /// How the type of a problem of ours begins.
 const PROBLEM: &str = "urn:qaqpa:problem:";
@@ -120,12 +120,12 @@ impl Trial {
         given: &Given,
         before: Option<&Value>,
     ) -> Result<Outcome, TrialError> {
-        let (operation, policy) = self.operation(given)?;
+        let called = called(scene, given)?;
         let binding = match (&given.verified, self.client(given)) {
             (Some(_), Some(_)) => self.challenged(scene, given, before).await?,
             _ => None,
         };
-        self.send(scene, given, before, (operation, policy), binding).await
+        self.send(scene, given, before, called, binding).await
     }
 
     async fn send(
@@ -133,19 +133,19 @@ impl Trial {
         scene: &Scene<'_>,
         given: &Given,
         before: Option<&Value>,
-        (operation, policy): (&Operation, &OperationPolicy),
+        called: Called<'_>,
         binding: Option<String>,
     ) -> Result<Outcome, TrialError> {
-        let play = play(scene, operation, policy, given)?;
+        let play = play(scene, called, given)?;
         let scripted = match &play {
             Play::Answers { body, .. } => body.clone(),
             Play::Down | Play::Silent => Bytes::new(),
         };
         let staged = scene.stack(play).ok_or_else(|| TrialError::new("the backends cannot be scripted"))?;
-        let mut draft = Draft::of(operation, policy, given, before, &scene.house.new_reference())?;
-        let door = self.door(given, policy);
+        let mut draft = Draft::of(called, given, before, &scene.house.new_reference())?;
+        let door = self.door(given, called);
         let entrance = scene.stage.door(door);
-        let credentials = self.credentials(scene, given, policy, &entrance.external, &mut draft)?;
+        let credentials = self.credentials(scene, given, called, &entrance.external, &mut draft)?;
         if let (Some(level), Some(client)) = (&given.verified, self.client(given)) {
             let broker = broker::Broker {
                 offered: &staged.stack().generation().rulebook.providers,
@@ -196,28 +196,21 @@ impl Trial {
         given: &Given,
         before: Option<&Value>,
     ) -> Result<Option<String>, TrialError> {
-        let (operation, policy) = self.operation(given)?;
+        let called = called(scene, given)?;
         let aside = Scene::new(scene.stage, scene.now());
         let plain = Given { verified: None, token: None, backend: Backend::Down, ..given.clone() };
-        let outcome = Box::pin(self.send(&aside, &plain, before, (operation, policy), None)).await?;
+        let outcome = Box::pin(self.send(&aside, &plain, before, called, None)).await?;
         let hash = outcome.json.as_ref().and_then(|body| body.pointer("/step_up/binding/hash")).and_then(Value::as_str);
         Ok(hash.map(str::to_owned))
     }
 
-    fn operation(&self, given: &Given) -> Result<(&Operation, &OperationPolicy), TrialError> {
-        let generation = &self.stage.generation;
-        let missing = || TrialError::new(format!("the operation `{}` is not exposed", given.operation));
-        let policy = generation.rulebook.operations.get(&given.operation).ok_or_else(missing)?;
-        let known = generation.contract.operations().iter().find(|known| known.id() == given.operation.as_str());
-        Ok((known.ok_or_else(missing)?, policy))
-    }
-
     pub(super) fn client(&self, given: &Given) -> Option<&Arc<Client>> {
-        self.stage.generation.rulebook.clients.get(given.client.as_ref()?)
+        // The parties do not change with time.
+        self.generation().rulebook.clients.get(given.client.as_ref()?)
     }
 
-    fn door(&self, given: &Given, policy: &OperationPolicy) -> Door {
-        if policy.api.as_str() == "admin" {
+    fn door(&self, given: &Given, called: Called<'_>) -> Door {
+        if called.is_for_administrators() {
             return Door::Admin;
         }
         let by_certificate = self.client(given).is_some_and(|client| client.binding == TokenBinding::Mtls);
@@ -235,13 +228,13 @@ impl Trial {
         &self,
         scene: &Scene<'_>,
         given: &Given,
-        policy: &OperationPolicy,
+        called: Called<'_>,
         external: &str,
         draft: &mut Draft,
     ) -> Result<Credentials, TrialError> {
         let target = format!("{external}{}", draft.path);
         let method = draft.method.clone();
-        match policy.security {
+        match called.security() {
             Security::Administrator => Ok(self.administrator(given)),
             Security::SignedCallback => {
                 let provider = given.parameters.iter().find(|(name, _)| name == "provider");
@@ -260,7 +253,8 @@ impl Trial {
                 let Some(client) = self.client(given).filter(|_| given.token != Some(TokenFault::Missing)) else {
                     return Ok(Credentials::default());
                 };
-                let scopes = scopes(given, client, policy);
+                let named = given.scopes.as_ref().map(|scopes| ScopeSet::of(scopes.iter().map(String::as_str)));
+                let scopes = named.unwrap_or_else(|| called.scopes(client));
                 self.keys.token(scene, client, &scopes, given.token, (&method, &target))
             }
         }
@@ -282,15 +276,13 @@ fn peer(certificate: Option<Arc<PeerCertificate>>) -> Peer {
     Peer { address: std::net::IpAddr::from([192, 0, 2, 1]), certificate }
 }
 
-// What a client of this kind would have asked the token endpoint for.
-fn scopes(given: &Given, client: &Client, policy: &OperationPolicy) -> ScopeSet {
-    match &given.scopes {
-        Some(scopes) => ScopeSet::of(scopes.iter().map(String::as_str)),
-        None => ScopeSet::of(policy.scopes.iter().filter(|scope| client.scopes.contains(scope))),
-    }
+fn called<'s>(scene: &'s Scene<'_>, given: &Given) -> Result<Called<'s>, TrialError> {
+    let id = &given.operation;
+    Called::find(scene.generation(), id.as_str())
+        .ok_or_else(|| TrialError::new(format!("no contract describes the operation `{id}`")))
 }
 
-fn play(scene: &Scene<'_>, operation: &Operation, policy: &OperationPolicy, given: &Given) -> Result<Play, TrialError> {
+fn play(scene: &Scene<'_>, called: Called<'_>, given: &Given) -> Result<Play, TrialError> {
     let (status, body) = match &given.backend {
         Backend::Down => return Ok(Play::Down),
         Backend::Silent => return Ok(Play::Silent),
@@ -299,10 +291,10 @@ fn play(scene: &Scene<'_>, operation: &Operation, policy: &OperationPolicy, give
     let json = HeaderValue::from_static("application/json");
     let told = |status: u16| StatusCode::from_u16(status).map_err(TrialError::new);
     // Behind our own operations stand identity providers.
-    if policy.service == Service::Own {
+    if let Some(own) = called.own() {
         let capture = "https://identity.trial.invalid/capture";
         let session = || json!({"session": scene.session(), "captureUrl": capture});
-        let body = if own(policy.operation.as_str()) == Some(Own::CreateVerification) {
+        let body = if own == Own::CreateVerification {
             body.unwrap_or_else(session)
         } else {
             Value::Null
@@ -310,7 +302,7 @@ fn play(scene: &Scene<'_>, operation: &Operation, policy: &OperationPolicy, give
         let body = Bytes::from(body.to_string());
         return Ok(Play::Answers { status: told(status.unwrap_or(201))?, content_type: Some(json), body });
     }
-    let example = operation.example_response();
+    let example = called.operation.example_response();
     let usual = example.as_ref().map_or(200, |example| example.status);
     let status = status.unwrap_or(usual);
     let (content_type, body) = match (body, example) {

@@ -183,7 +183,7 @@ pub(super) async fn identity(
     let key = subjects.key(&number, now).await?;
     let id = VerificationId::parse(&entropy::uuid_v7(now)).map_err(TrialError::new)?;
     let sealed = subjects.seal(&key, &format!("verification {id}"), number.expose().as_bytes())?;
-    let provider = scene.stage.generation.rulebook.providers.first();
+    let provider = scene.generation().rulebook.providers.first();
     let provider =
         provider.map_or_else(|| ProviderId::parse("trial").map_err(TrialError::new), |known| Ok(known.id.clone()))?;
     let verification = Verification {

@@ -49,10 +49,15 @@ impl Coverage {
         }
     }
 
-    /// Returns every rule of a policy set, with whether it was shown to bite; `effective` tells where limits stand.
-    #[must_use]
-    pub fn of(&self, rulebook: &Rulebook, effective: &Effective) -> Vec<(Rule, bool)> {
-        let rules = rules(rulebook, effective);
+    /// Returns every rule of a policy set, as it is at first and later, with whether it was shown to bite.
+    ///
+    /// `effective` tells where limits stand.
+    pub fn of<'r>(
+        &self,
+        rulebooks: impl Iterator<Item = &'r Rulebook>,
+        effective: &Effective,
+    ) -> Vec<(Rule, bool)> {
+        let rules = rules(rulebooks, effective);
         rules.into_iter().map(|((kind, key), rule)| (rule, self.shown.contains(&(kind, key)))).collect()
     }
 
@@ -105,15 +110,22 @@ fn changes(mask: &Mask, body: &[u8]) -> bool {
 
 type Rules = BTreeMap<(&'static str, String), Rule>;
 
-fn rules(rulebook: &Rulebook, effective: &Effective) -> Rules {
+fn rules<'r>(rulebooks: impl Iterator<Item = &'r Rulebook>, effective: &Effective) -> Rules {
     let mut found = Rules::new();
     let mut add = |kind: &'static str, key: &str, name: &str, origin: &str| {
         let rule = Rule { kind, name: name.to_owned(), origin: origin.to_owned() };
         found.entry((kind, key.to_owned())).or_insert(rule);
     };
+    for rulebook in rulebooks {
+        of_set(rulebook, effective, &mut add);
+    }
+    found
+}
+
+fn of_set(rulebook: &Rulebook, effective: &Effective, add: &mut impl FnMut(&'static str, &str, &str, &str)) {
     for policy in rulebook.operations.values() {
         add("operation", policy.operation.as_str(), policy.operation.as_str(), &policy.origin);
-        of_operation(policy, effective, &mut add);
+        of_operation(policy, effective, add);
     }
     for client in rulebook.clients.values() {
         for limit in client.plan.limits.iter().filter(|limit| limit.mode != Mode::Off) {
@@ -124,7 +136,6 @@ fn rules(rulebook: &Rulebook, effective: &Effective) -> Rules {
             add("network", id, id, "");
         }
     }
-    found
 }
 
 fn of_operation(policy: &OperationPolicy, effective: &Effective, add: &mut impl FnMut(&'static str, &str, &str, &str)) {

@@ -56,3 +56,16 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use policies::language::tables::cases::PROBLEMS;
+
+    #[test]
+    fn cases_may_expect_exactly_the_problems_that_there_are() {
+        let known: BTreeSet<&str> = spine::error::names().collect();
+        assert_eq!(PROBLEMS.into_iter().collect::<BTreeSet<_>>(), known);
+    }
+}

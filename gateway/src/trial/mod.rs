@@ -6,8 +6,10 @@
 //! running gateway.
 
 mod call;
+mod called;
 mod caller;
 mod cover;
+mod eras;
 mod error;
 mod judge;
 pub mod kept;
@@ -22,8 +24,9 @@ mod trial;
 
 pub use self::call::Outcome;
 pub use self::cover::{Coverage, Rule};
+pub use self::eras::{START, eras};
 pub use self::error::TrialError;
 pub use self::located::{Places, Seen};
 pub use self::report::{json, junit, text};
-pub use self::run::{Failure, START, Verdict};
+pub use self::run::{Failure, Verdict};
 pub use self::trial::Trial;

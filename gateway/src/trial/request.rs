@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
 use openapi::Operation;
 use policies::case::Given;
-use policies::rulebook::OperationPolicy;
 use serde_json::Value;
 use spine::body::Body;
 
+use super::called::Called;
 use super::error::TrialError;
 
 /// A request before anybody has signed anything of it.
@@ -33,12 +33,12 @@ const FORM: &str = "application/x-www-form-urlencoded";
 impl Draft {
     /// Drafts the request of `given`; `before` is the body of the answer before, for `${/pointer}`.
     pub(super) fn of(
-        operation: &Operation,
-        policy: &OperationPolicy,
+        called: Called<'_>,
         given: &Given,
         before: Option<&Value>,
         key: &str,
     ) -> Result<Self, TrialError> {
+        let operation = called.operation;
         let example = operation.example_request();
         let mut draft = Self {
             method: operation.method().to_owned(),
@@ -47,7 +47,7 @@ impl Draft {
             headers: example.headers,
             body: Bytes::new(),
         };
-        if policy.idempotent {
+        if called.is_idempotent() {
             draft.set("x-idempotency-key", key);
         }
         for (name, value) in &given.parameters {

@@ -4,18 +4,15 @@ use std::time::{Duration, Instant};
 
 use policies::case::{Case, Step};
 use policies::language::Place;
-use policies::time::Timestamp;
 use serde_json::Value;
 
 use super::call::Outcome;
 use super::cover::Coverage;
+use super::eras::begins;
 use super::error::TrialError;
 use super::judge;
 use super::scene::Scene;
 use super::trial::Trial;
-
-/// When a case begins that does not say so: 2026-11-23T10:00:00Z, a Monday; earlier if its client's licence ends before.
-pub const START: Timestamp = Timestamp::from_seconds(1_795_428_000);
 
 /// What came of one case.
 #[derive(Debug)]
@@ -49,8 +46,8 @@ impl Trial {
     /// Runs a case on a house of its own, and tells what it has covered.
     pub async fn run(&self, case: &Case, coverage: &mut Coverage) -> Verdict {
         let began = Instant::now();
-        let start = case.at.unwrap_or_else(|| self.start(case));
-        let scene = Scene::new(&self.stage, start);
+        let begins = begins(case, |id| self.generation().rulebook.clients.get(id));
+        let scene = Scene::new(&self.stage, begins);
         let mut failures = Vec::new();
         let mut before = None;
         for (index, step) in case.steps.iter().enumerate() {
@@ -87,18 +84,9 @@ impl Trial {
         let mut last = Err(TrialError::new("it is made no time"));
         for _ in 0..step.repeat {
             let outcome = self.call(scene, &step.given, before).await?;
-            coverage.note(&self.stage.generation.rulebook, &step.given, &outcome);
+            coverage.note(&scene.generation().rulebook, &step.given, &outcome);
             last = Ok(outcome);
         }
         last
-    }
-
-    // On a day that the licence covers.
-    fn start(&self, case: &Case) -> Timestamp {
-        let clients = case.steps.iter().filter_map(|step| step.given.client.as_ref());
-        let ends =
-            clients.filter_map(|id| Some(self.stage.generation.rulebook.clients.get(id)?.organisation.licence_ends));
-        let last = ends.min().unwrap_or(Timestamp::MAX);
-        if START < last { START } else { last - Duration::from_secs(12 * 3600) }
     }
 }

@@ -52,8 +52,10 @@ const PER_PEER: u32 = 1_000_000;
 /// What all scenes share: made once, changed by none.
 #[derive(Debug)]
 pub(super) struct Stage {
-    /// The policies and the contract.
-    pub(super) generation: Arc<Generation>,
+    /// The policies and the contract, as they are at first.
+    pub(super) first: Arc<Generation>,
+    /// What they come to later, each from its birth on, in the order of time.
+    pub(super) later: Vec<Arc<Generation>>,
     /// Signs tokens and results.
     pub(super) keyring: Keyring,
     /// Seals what names a person.
@@ -77,6 +79,11 @@ pub(super) fn doors() -> [Arc<Entrance>; 3] {
 }
 
 impl Stage {
+    /// Returns what is in force at a time.
+    pub(super) fn generation(&self, at: Timestamp) -> &Arc<Generation> {
+        self.later.iter().rfind(|generation| generation.birth.at <= at).unwrap_or(&self.first)
+    }
+
     /// Returns a door.
     pub(super) fn door(&self, door: Door) -> Arc<Entrance> {
         let [api, mtls, admin] = &self.doors;
@@ -145,6 +152,11 @@ impl<'t> Scene<'t> {
         self.house.clock.now()
     }
 
+    /// Returns what is in force now: an override may have ended since the scene began.
+    pub(super) fn generation(&self) -> &'t Arc<Generation> {
+        self.stage.generation(self.now())
+    }
+
     /// Names the next session of an identity provider: `trial-session`, then `trial-session-2` and so on.
     pub(super) fn session(&self) -> String {
         match self.sessions.fetch_add(1, Ordering::Relaxed) {
@@ -158,7 +170,7 @@ impl<'t> Scene<'t> {
         // Nobody can tell whether it will answer, so that only the bounds count; there is no need to wait for the real ones.
         let patience = if matches!(play, Play::Silent) { PATIENCE } else { Duration::MAX };
         let script = Script::new(play);
-        let generation = &self.stage.generation;
+        let generation = self.generation();
         let service = |protocol| script.door(protocol);
         let reach = Reach::inside(&generation.rulebook, &self.stage.trust, service, patience).ok()?;
         let stack = Stack::build(&self.house, Arc::clone(generation), Arc::new(reach));

@@ -10,7 +10,7 @@ use policies::admin::{AdminEntry, AdminRole};
 use policies::case::Fixtures;
 use policies::id::{AdminId, ClientId};
 use policies::jose::{KeySet, sha256};
-use policies::rulebook::{Client, ClientAuthentication};
+use policies::rulebook::{Client, ClientAuthentication, Rulebook};
 
 use super::caller::Keys;
 use super::error::TrialError;
@@ -28,25 +28,22 @@ pub struct Trial {
 impl Trial {
     /// Prepares trials of a generation, with the parties of `fixtures` beside its own.
     ///
+    /// `later` is what the same texts mean later, in the order of time; see [`eras`](super::eras()).
+    ///
     /// Clients that authenticate by signature get keys made for the trial: theirs are at home.
     ///
     /// # Errors
     /// If keys cannot be made.
-    pub fn prepare(mut generation: Generation, fixtures: &Fixtures) -> Result<Self, TrialError> {
+    pub fn prepare(first: Generation, later: Vec<Generation>, fixtures: &Fixtures) -> Result<Self, TrialError> {
         let keys = Keys::draw()?;
         let known = KeySet::new(vec![keys.own.verifying_key().clone()]).map_err(TrialError::new)?;
-        let clients = generation.rulebook.clients.values().chain(fixtures.clients.values());
-        let clients: HashMap<ClientId, Arc<Client>> =
-            clients.map(|client| (client.id.clone(), armed(client, &known))).collect();
-        generation.rulebook.clients = clients;
-        let organisations = fixtures.organisations.iter().map(|(id, found)| (id.clone(), Arc::clone(found)));
-        generation.rulebook.organisations.extend(organisations);
-        let webhooks =
-            generation.rulebook.providers.iter().map(|known| (known.id.clone(), entropy::random::<32>().to_vec()));
-        let webhooks = webhooks.collect();
+        let providers = first.rulebook.providers.iter();
+        let webhooks = providers.map(|known| (known.id.clone(), entropy::random::<32>().to_vec())).collect();
+        let joined = |generation: Generation| joined(generation, fixtures, &known);
         let (entries, administrators) = administrators()?;
         let stage = Stage {
-            generation: Arc::new(generation),
+            first: joined(first),
+            later: later.into_iter().map(joined).collect(),
             keyring: Keyring::in_memory()?,
             sealer: Arc::new(Sealer::in_memory()?),
             webhooks,
@@ -57,11 +54,26 @@ impl Trial {
         Ok(Self { stage, keys, administrators })
     }
 
-    /// Returns the generation that is tried.
+    /// Returns the generation that is tried, as it is at first.
     #[must_use]
     pub fn generation(&self) -> &Generation {
-        &self.stage.generation
+        &self.stage.first
     }
+
+    /// Goes through the rules as they are at first and later.
+    pub fn rulebooks(&self) -> impl Iterator<Item = &Rulebook> {
+        [&self.stage.first].into_iter().chain(&self.stage.later).map(|generation| &generation.rulebook)
+    }
+}
+
+fn joined(mut generation: Generation, fixtures: &Fixtures, keys: &KeySet) -> Arc<Generation> {
+    let clients = generation.rulebook.clients.values().chain(fixtures.clients.values());
+    let clients: HashMap<ClientId, Arc<Client>> =
+        clients.map(|client| (client.id.clone(), armed(client, keys))).collect();
+    generation.rulebook.clients = clients;
+    let organisations = fixtures.organisations.iter().map(|(id, found)| (id.clone(), Arc::clone(found)));
+    generation.rulebook.organisations.extend(organisations);
+    Arc::new(generation)
 }
 
 fn armed(client: &Arc<Client>, keys: &KeySet) -> Arc<Client> {

@@ -92,6 +92,8 @@ fn operation(open: bool) -> OperationFacts {
         scopes: Vec::new(),
         has_body: true,
         body: Shape { fields, open },
+        body_streams: false,
+        answer_streams: false,
         answer: Shape::default(),
         idempotent: true,
         own: false,

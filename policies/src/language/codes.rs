@@ -187,11 +187,16 @@ pub const CODES: &[Explanation] = &[
         "no effect",
         "Roles, scopes, conditions, fraud rules and step-ups are asked of who comes with an access token, limits of clients; this operation's contract asks for something else, so that the line would protect nothing.",
     ),
-    code("P0314", "unknown scope", "No exposed operation asks for this scope, so that it could only be a mistake."),
+    code("P0314", "unknown scope", "Neither a contract nor a policy asks for this scope, so that it could only be a mistake."),
     code(
         "P0315",
         "scope not for this organisation",
         "The `scopes` section says which roles an organisation needs for a scope, and the client's organisation has none of them.",
+    ),
+    code(
+        "P0316",
+        "body is not read",
+        "The contract describes a body or an answer here that is no JSON: it streams through, and only its size counts. A mask could hide nothing in it, and nothing of it could be noted.",
     ),
     code(
         "P0401",

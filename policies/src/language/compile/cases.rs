@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::admin::AdminRole;
 use crate::case::{Backend, Case, Expect, Fixtures, Given, Step, TokenFault};
+use crate::facts::OperationFacts;
 use crate::id::{ClientId, OperationId};
 use crate::language::any;
 use crate::language::decode::{Fields, Value};
@@ -15,7 +16,7 @@ use crate::language::document::Key;
 use crate::language::problem::{Problem, quoted};
 use crate::language::suggest::did_you_mean;
 use crate::language::tables::cases::{
-    AFTER_MAX, BACKEND, CASE, CASE_NAME_MAX, EXPECT, GIVEN, LEVELS, REPEAT_MAX, STAGES, STEP, STEPS_MAX,
+    AFTER_MAX, BACKEND, CASE, CASE_NAME_MAX, EXPECT, GIVEN, LEVELS, PROBLEMS, REPEAT_MAX, STAGES, STEP, STEPS_MAX,
 };
 use crate::rulebook::{FraudAnswer, Rulebook};
 use crate::time::Timestamp;
@@ -24,12 +25,23 @@ use crate::time::Timestamp;
 pub struct Known<'a> {
     /// What is exposed, and to whom.
     pub rulebook: &'a Rulebook,
+    /// What contracts describe: a case may show that an operation is closed.
+    pub operations: &'a [OperationFacts],
+    /// The scopes that contracts and policies know.
+    pub scopes: &'a BTreeSet<String>,
     /// Who exists in cases only.
     pub fixtures: &'a Fixtures,
     /// Whether there may be no more names than these: no fault was found before.
     pub whole: bool,
     /// The clients and operations that files define, whether or not their definitions are right.
     pub named: &'a HashSet<&'a str>,
+    /// The limits and plans that files define.
+    ///
+    /// Whether or not an operation uses them: a case that asks for a rule of an operation that was closed fails, instead
+    /// of keeping the set from being compiled. So for `rules`.
+    pub limits: &'a BTreeSet<&'a str>,
+    /// The step-ups, fraud rules and masks that files define.
+    pub rules: &'a BTreeSet<&'a str>,
 }
 
 impl std::fmt::Debug for Known<'_> {
@@ -147,9 +159,8 @@ impl Known<'_> {
                     .label("one of the two calls"),
             );
         }
-        let scopes = fields
-            .get("scopes")
-            .map_or(Some(None), |value| value.list(|item| item.text().map(str::to_owned)).map(Some));
+        let scopes =
+            fields.get("scopes").map_or(Some(None), |value| value.list(|item| self.scope(item)).map(Some));
         let words = TokenFault::ALL.map(|fault| (fault.word(), fault));
         let token = fields.get("token").map_or(Some(None), |value| value.choice(&words).map(Some));
         let levels = LEVELS.map(|level| (level, level.to_owned()));
@@ -183,11 +194,21 @@ impl Known<'_> {
             return None;
         };
         let text = value.text()?;
-        let found = OperationId::parse(text).ok().filter(|id| self.rulebook.operations.contains_key(id));
+        let names = self.operations.iter().map(|facts| facts.id.as_str());
+        let found = OperationId::parse(text).ok().filter(|_| names.clone().any(|known| known == text));
         if found.is_none() {
-            self.unknown("P0107", value, "operation", text, self.rulebook.operations.keys().map(OperationId::as_str));
+            self.unknown("P0107", value, "operation", text, names);
         }
         found
+    }
+
+    fn scope(&self, value: Value<'_>) -> Option<String> {
+        let text = value.text()?;
+        if !self.scopes.contains(text) {
+            self.unknown("P0314", value, "scope", text, self.scopes.iter().map(String::as_str));
+            return None;
+        }
+        Some(text.to_owned())
     }
 
     fn client(&self, value: Value<'_>) -> Option<ClientId> {
@@ -205,7 +226,8 @@ impl Known<'_> {
     fn expect(&self, value: Value<'_>) -> Option<Expect> {
         let fields = value.table(&EXPECT)?;
         let status = fields.optional("status").map_or(Some(None), |value| status(value).map(Some));
-        let problem = fields.optional("problem").map_or(Some(None), |value| value.text().map(Some));
+        let words = PROBLEMS.map(|name| (name, name));
+        let problem = fields.optional("problem").map_or(Some(None), |value| value.choice(&words).map(Some));
         let words = STAGES.map(|stage| (stage, stage));
         let stage = fields.optional("stage").map_or(Some(None), |value| value.choice(&words).map(Some));
         let limit = fields.optional("limit").map_or(Some(None), |value| self.limit(value).map(Some));
@@ -242,12 +264,14 @@ impl Known<'_> {
         // An id begins with the name of the limit or its plan.
         let mut names: BTreeSet<&str> = ids.iter().filter_map(|id| id.split(':').next()).collect();
         names.insert("peer");
+        names.extend(self.limits);
         if ids.contains(text) { Some(text.to_owned()) } else { self.named(value, "limit", text, &names) }
     }
 
     fn rule(&self, value: Value<'_>) -> Option<String> {
         let text = value.text()?;
-        let mut names = BTreeSet::new();
+        let mut names = self.rules.clone();
+        names.insert("allow");
         for policy in self.rulebook.operations.values() {
             names.extend(policy.step_ups.iter().map(|rule| &*rule.id));
             names.extend(policy.masks.iter().map(|mask| &*mask.id));
@@ -256,9 +280,6 @@ impl Known<'_> {
                 if let FraudAnswer::StepUp(step_up) = &rule.then {
                     names.insert(&*step_up.id);
                 }
-            }
-            if !policy.allow.is_empty() {
-                names.insert("allow");
             }
         }
         self.named(value, "rule", text, &names)

@@ -2,7 +2,7 @@
 //!
 //! They never get into a [`Rulebook`](crate::rulebook::Rulebook): a running gateway cannot know them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::names::{Names, Section};
@@ -12,6 +12,7 @@ use crate::id::{ClientId, OrganisationId};
 use crate::jose::KeySet;
 use crate::language::decode::Value;
 use crate::language::problem::Problem;
+use crate::language::suggest::did_you_mean;
 use crate::language::tables::fixtures::{CLIENT, FIXTURES, ORGANISATION};
 use crate::network::AddressRange;
 use crate::rulebook::{Client, ClientAuthentication, Organisation, Plan, Role, Rulebook, ScopeSet, TokenBinding};
@@ -36,8 +37,14 @@ impl<'n> Sections<'n> {
         }
     }
 
-    /// Reads them all; `whole` tells whether every file could be parsed.
-    pub(super) fn read(&self, rulebook: &Rulebook, plans: &Names<Arc<Plan>>, whole: bool) -> Fixtures {
+    /// Reads them all; `scopes` are those that contracts and policies know, `whole` tells whether every file could be parsed.
+    pub(super) fn read(
+        &self,
+        rulebook: &Rulebook,
+        plans: &Names<Arc<Plan>>,
+        scopes: &BTreeSet<String>,
+        whole: bool,
+    ) -> Fixtures {
         let organisations = self.organisations.read(whole, |key, value| organisation(&key.text, value));
         let mut known: BTreeMap<String, Option<Arc<Organisation>>> = BTreeMap::new();
         for (name, found) in &rulebook.organisations {
@@ -47,7 +54,8 @@ impl<'n> Sections<'n> {
             known.insert(key.to_owned(), found.cloned());
         }
         self.not_twice(rulebook);
-        let clients = self.clients.read(whole, |key, value| client(&key.text, value, &known, plans, whole));
+        let known = Known { organisations: &known, plans, scopes, whole };
+        let clients = self.clients.read(whole, |key, value| client(&key.text, value, &known));
         Fixtures {
             organisations: organisations.into_values().map(|found| (found.id.clone(), found)).collect(),
             clients: clients.into_values().map(|found| (found.id.clone(), found)).collect(),
@@ -92,27 +100,36 @@ fn organisation(id: &str, value: Value<'_>) -> Option<Arc<Organisation>> {
     }))
 }
 
-fn client(
-    id: &str,
-    value: Value<'_>,
-    organisations: &BTreeMap<String, Option<Arc<Organisation>>>,
-    plans: &Names<Arc<Plan>>,
+/// What clients may name.
+struct Known<'a, 'n> {
+    organisations: &'a BTreeMap<String, Option<Arc<Organisation>>>,
+    plans: &'a Names<'n, Arc<Plan>>,
+    scopes: &'a BTreeSet<String>,
     whole: bool,
-) -> Option<Arc<Client>> {
+}
+
+fn client(id: &str, value: Value<'_>, known: &Known<'_, '_>) -> Option<Arc<Client>> {
     let fields = value.table(&CLIENT)?;
     let organisation = fields.required("organisation").and_then(|value| {
         let text = value.text()?;
-        match organisations.get(text) {
+        match known.organisations.get(text) {
             Some(found) => found.clone(),
-            None if whole => {
-                value.unknown("P0108", "organisation", text, organisations.keys().map(String::as_str));
+            None if known.whole => {
+                value.unknown("P0108", "organisation", text, known.organisations.keys().map(String::as_str));
                 None
             }
             None => None,
         }
     });
-    let plan = fields.required("plan").and_then(|value| plans.resolve(value, "plan").cloned());
+    let plan = fields.required("plan").and_then(|value| known.plans.resolve(value, "plan").cloned());
     let scopes = fields.required("scopes").and_then(parties::scopes);
+    for (scope, value) in scopes.iter().flatten().filter(|(scope, _)| !known.scopes.contains(*scope)) {
+        // A file that could not be parsed may ask for it; then only a near miss is worth telling.
+        let names = || known.scopes.iter().map(String::as_str);
+        if known.whole || did_you_mean(scope, names()).is_some() {
+            value.unknown("P0314", "scope", scope, names());
+        }
+    }
     let name =
         fields.optional("certificate").map_or(Some(None), |value| value.text().map(|text| Some(text.to_owned())));
     let suspended = fields.optional("suspended").map_or(Some(false), Value::boolean);

@@ -99,14 +99,25 @@ pub fn compile_where(
         sections.collect(Value::root(node, &faults));
     }
     let set = Set { files, sections: &sections, operations, allowed, now, faults: &faults };
-    let mut compiled = set.compile();
-    let whole = sections.whole && !faults.has_errors();
-    let named = sections.named();
-    let known = cases::Known { rulebook: &compiled.rulebook, fixtures: &compiled.fixtures, whole, named: &named };
+    let (mut compiled, scopes) = set.compile();
+    let known = cases::Known {
+        rulebook: &compiled.rulebook,
+        operations,
+        scopes: &scopes,
+        fixtures: &compiled.fixtures,
+        whole: sections.whole && !faults.has_errors(),
+        named: &sections.named(),
+        limits: &names([&sections.limits, &sections.plans]),
+        rules: &names([&sections.step_ups, &sections.fraud, &sections.masking]),
+    };
     compiled.cases = cases::cases(&sections.tests, &known);
     let (mut compiled, warnings) = faults.finish(files, Some(compiled))?;
     compiled.warnings = warnings;
     Ok(compiled)
+}
+
+fn names<'n, const N: usize>(sections: [&Section<'n>; N]) -> BTreeSet<&'n str> {
+    sections.iter().flat_map(|section| section.definitions()).map(|(key, _)| key.text.as_str()).collect()
 }
 
 /// What the files define, by kind, before it is read.
@@ -239,15 +250,17 @@ struct Named<'n> {
 }
 
 impl<'n> Set<'_, 'n> {
-    fn compile(&self) -> Compiled {
+    // With every scope that contracts and policies know.
+    fn compile(&self) -> (Compiled, BTreeSet<String>) {
         let (sections, conditions) = (self.sections, Conditions::new(self.files));
         let named = self.named(&conditions);
         let contracts = Contracts::new(self.operations);
         let mut scopes: BTreeSet<String> =
             self.operations.iter().flat_map(|facts| facts.scopes.iter().cloned()).collect();
         let defined = sections.scopes.definitions().map(|(key, _)| key.text.clone());
-        let known: BTreeSet<String> = scopes.iter().cloned().chain(defined).collect();
+        let mut known: BTreeSet<String> = scopes.iter().cloned().chain(defined).collect();
         let mut found = self.apis(&named, &conditions, &contracts, &known);
+        known.extend(found.asked.iter().cloned());
         scopes.append(&mut found.asked);
         let parties = self.parties(&scopes, &named.limits);
         let rulebook = Rulebook {
@@ -259,15 +272,16 @@ impl<'n> Set<'_, 'n> {
         };
         let mut rows = found.rows;
         sections.rows(&mut rows);
-        let fixtures = sections.fixtures.read(&rulebook, &parties.plans, sections.whole);
-        Compiled {
+        let fixtures = sections.fixtures.read(&rulebook, &parties.plans, &known, sections.whole);
+        let compiled = Compiled {
             rulebook,
             warnings: Vec::new(),
             effective: Effective { rows: rows.sorted() },
             cases: Vec::new(),
             fixtures,
             changes_at: found.changes_at,
-        }
+        };
+        (compiled, known)
     }
 
     fn named(&self, conditions: &Conditions<'_>) -> Named<'n> {

@@ -191,6 +191,7 @@ impl<'c, 'n> Context<'_, 'c, 'n> {
             .iter()
             .fold(true, |sound, (path, value)| places::noted(*value, path, facts, key, &found.told) && sound);
         let answerable = answerable(layered, facts, key, api.owner);
+        let readable = places::readable(layered, facts, key, api.owner);
         let masks = items(layered.masks.as_ref());
         for masked in &masks {
             found.masked.entry(Arc::clone(&masked.mask.id)).or_default().push((facts, key));
@@ -220,7 +221,7 @@ impl<'c, 'n> Context<'_, 'c, 'n> {
             audit: layered.audit.map_or(AuditDuty::Standard, |found| found.given.value),
             origin: key.place.origin(),
         })
-        .filter(|_| noted && answerable)
+        .filter(|_| noted && answerable && readable)
     }
 
     fn fitting<T: Triggered>(

@@ -24,7 +24,8 @@ fn today() -> Timestamp {
     Timestamp::from_date("2026-11-22").unwrap() + Duration::from_secs(12 * 3600)
 }
 
-/// The contracts, in short: document, operation, method, template, security, scopes, `body`, `idempotent`.
+/// The contracts, in short: document, operation, method, template, security, scopes, `body`, `idempotent`, and
+/// `upload` or `download` for what is no JSON.
 const CONTRACTS: &str = "
 accounts listAccounts GET /v1/accounts token accounts:read
 accounts getAccountBalances GET /v1/accounts/{id}/balances token balances:read
@@ -46,6 +47,8 @@ discovery getStatus GET /v1/discovery/status nobody -
 odd readByNumber GET /v1/odd/{number} token odd:read
 odd readByName GET /v1/odd/{name} token odd:read
 odd unsaid GET /v1/unsaid token odd:read
+odd keepStatement POST /v1/odd/statements token odd:write body upload
+odd getStatement GET /v1/odd/statements/{id} token odd:read download
 admin getLiveness GET /livez nobody -
 admin getReadiness GET /readyz nobody -
 admin getMetrics GET /metrics administrator -
@@ -81,6 +84,8 @@ fn contracts() -> Vec<OperationFacts> {
             scopes: Some(*scope).filter(|scope| *scope != "-").map(str::to_owned).into_iter().collect(),
             body: described(id, BODIES),
             answer: described(id, ANSWERS),
+            body_streams: rest.contains(&"upload"),
+            answer_streams: rest.contains(&"download"),
             has_body: rest.contains(&"body"),
             idempotent: rest.contains(&"idempotent"),
             own: !matches!(*api, "accounts" | "payments" | "odd"),

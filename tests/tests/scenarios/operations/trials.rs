@@ -107,10 +107,75 @@ async fn a_weaker_rule_fails_the_case_that_guards_it() {
         let ended = set.replace(file, old, new).test(&[]).await;
         assert!(ended.with(1).out.contains(&format!("FAILED  {case}\n")), "{file}: {old}: {}", ended.out);
     }
+    let ended = Set::shipped().replace("apis/payments.yaml", "        stepUp: large-payment\n", "").test(&[]).await;
+    let case = "a large payment without a verified payer is challenged";
+    assert!(ended.with(1).out.contains(&format!("FAILED  {case}\n")), "{}", ended.out);
     // A rule that is gone altogether cannot be expected any more.
     let set = Set::shipped();
-    let ended = set.replace("apis/payments.yaml", "        stepUp: large-payment\n", "").test(&[]).await;
+    set.replace("apis/payments.yaml", "        stepUp: large-payment\n", "").write("stepup.yaml", "qaqpa: v1\n");
+    let ended = set.test(&[]).await;
     assert!(ended.with(78).err.contains("unknown rule `large-payment`"), "{}", ended.err);
+}
+
+const CLOSED: &str = r#"qaqpa: v1
+tests:
+  balances are closed:
+    given: {client: case-app, operation: getAccountBalances}
+    expect: {status: 404, problem: unknown_path, stage: route, backendCalled: false}
+  balances are closed to whoever has no token:
+    given: {operation: getAccountBalances}
+    expect: {status: 404, problem: unknown_path}
+  balances are still open:
+    given: {client: case-app, operation: getAccountBalances}
+    expect: {status: 200}
+"#;
+
+#[tokio::test]
+async fn a_case_shows_that_an_operation_is_closed() {
+    let set = Set::shipped();
+    set.replace("apis/accounts.yaml", "      getAccountBalances: {}\n", "").write("closed.yaml", CLOSED);
+    let ended = set.test(&["--filter", "closed.yaml"]).await;
+    let told = &ended.with(1).out;
+    assert!(told.contains("2 passed, 1 failed") && told.contains("status: expected 200, came 404"), "{told}");
+    let traced = run(&["trace", "getAccountBalances", "--client", "case-app", "--policies", set.path(), "--json"]).await;
+    assert_eq!(json(traced.with(0))["body"]["type"], "urn:qaqpa:problem:unknown_path");
+    // Its own cases fail, and are no fault of the set.
+    assert_eq!(set.test(&[]).await.code, Some(1));
+    run(&["check", set.path()]).await.with(0);
+}
+
+/// The override ends at the beginning of 2041-07-01, years after the cases that do not say when they begin.
+const ENDING: &str = r#"qaqpa: v1
+tests:
+  the treasury lists accounts until the override ends:
+    at: 2041-06-30T23:59:59Z
+    given: {client: case-treasury-app, operation: listAccounts}
+    steps:
+      - expect: {status: 200, backendCalled: true}
+      - {after: 1s, expect: {status: 403, problem: role_missing, stage: permit, backendCalled: false}}
+  the treasury lists no accounts later:
+    at: 2041-07-01
+    given: {client: case-treasury-app, operation: listAccounts}
+    expect: {status: 403, problem: role_missing, stage: permit}
+  the treasury lists accounts on any day before:
+    given: {client: case-treasury-app, operation: listAccounts}
+    expect: {status: 200}
+"#;
+
+#[tokio::test]
+async fn a_case_shows_that_an_override_ends_by_itself() {
+    let set = Set::shipped();
+    let loosened = "      listAccounts:\n        requires: {roles: [AISP, TREASURY]}\n        \
+                    override: {reason: audit of state accounts, approvedBy: A. Admin, expires: 2041-06-30}\n";
+    set.replace("apis/accounts.yaml", "      listAccounts: {}\n", loosened).write("ending.yaml", ENDING);
+    let ended = set.test(&["--filter", "ending.yaml"]).await;
+    assert!(ended.with(0).out.contains("3 passed, 0 failed"), "{}", ended.out);
+    // One that was over long before it is looked at was in force when the case plays.
+    set.replace("apis/accounts.yaml", "2041-06-30", "2021-06-30");
+    set.write("ending.yaml", &ENDING.replace("2041", "2021"));
+    let ended = set.test(&["--filter", "ending.yaml"]).await;
+    assert!(ended.with(1).out.contains("FAILED  the treasury lists accounts on any day before\n"), "{}", ended.out);
+    assert!(ended.out.contains("2 passed, 1 failed"), "{}", ended.out);
 }
 
 const CASES: &str = r#"qaqpa: v1
