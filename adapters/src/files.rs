@@ -19,6 +19,45 @@ const PORT: &str = "files";
 /// The longest key or certificate file that is read, in bytes: an RSA key of 4096 bits in PEM has about 3 KiB.
 pub(crate) const FILE_BYTES_MAX: u64 = 64 * 1024;
 
+/// Opening does not wait: the value of `O_NONBLOCK` in `fcntl.h` of Linux (x86-64, ARM, RISC-V), and of macOS.
+const O_NONBLOCK: i32 = if cfg!(target_os = "macos") { 0x0004 } else { 0o4000 };
+
+/// Opens a regular file to read it; gives what the system says of it.
+///
+/// A pipe would make whoever opens it wait for a writer, and a device may never end: neither is opened to be read, nor
+/// is it if it took the place of a file in between.
+///
+/// # Errors
+/// Those of the system, and [`io::ErrorKind::InvalidInput`] for what is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<(File, fs::Metadata)> {
+    // To open a device may already do something, so that it is asked for by name first.
+    regular(fs::metadata(path)?)?;
+    let file = open_at_once(path)?;
+    let metadata = regular(file.metadata()?)?;
+    Ok((file, metadata))
+}
+
+/// Reads a regular file whole, if it has at most so many bytes, whatever the system says of its size.
+///
+/// # Errors
+/// As of [`open_regular`], and [`io::ErrorKind::FileTooLarge`].
+pub fn read_regular(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    open_regular(path).and_then(|(file, _)| read_at_most(file, bytes_max))
+}
+
+/// Reads the rest of a file, if that has at most so many bytes.
+///
+/// # Errors
+/// As of [`read_regular`].
+pub fn read_at_most(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {bytes_max} bytes")));
+    }
+    Ok(bytes)
+}
+
 /// Makes a directory of mode 0700; one of ours that exists is taken over with its rights narrowed to that.
 ///
 /// # Errors
@@ -92,20 +131,27 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Outage> {
 }
 
 fn open(path: &Path) -> Result<Option<(File, fs::Metadata)>, Outage> {
-    match File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata))) {
+    match open_regular(path) {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(outage(path, &error)),
     }
 }
 
-fn read_all(path: &Path, file: File) -> Result<Vec<u8>, Outage> {
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| outage(path, &error))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(Outage::new(PORT, format!("{}: larger than {FILE_BYTES_MAX} bytes", path.display())));
+fn open_at_once(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)
+}
+
+fn regular(metadata: fs::Metadata) -> io::Result<fs::Metadata> {
+    if metadata.is_file() {
+        return Ok(metadata);
     }
-    Ok(bytes)
+    let what = if metadata.is_dir() { "a folder, not a file" } else { "neither a file nor a folder" };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+}
+
+fn read_all(path: &Path, file: File) -> Result<Vec<u8>, Outage> {
+    read_at_most(file, FILE_BYTES_MAX).map_err(|error| outage(path, &error))
 }
 
 /// Tells as whom this process makes files: a new pipe is a file of its maker that lies in no directory.
@@ -240,5 +286,31 @@ mod tests {
         assert!(read_private(&path).is_ok());
         write_private(&path, &vec![b'a'; FILE_BYTES_MAX as usize + 1]).unwrap();
         assert!(read_private(&path).is_err());
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_never_waited_for() {
+        let scratch = Scratch::new();
+        private_directory(&scratch.0).unwrap();
+        let pipe = scratch.0.join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [&pipe, Path::new("/dev/zero"), &scratch.0] {
+            let error = read_regular(path, 10).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{}: {error}", path.display());
+        }
+        // One that takes the place of a file between the look and the opening: nobody will ever write into it.
+        assert!(regular(open_at_once(&pipe).unwrap().metadata().unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_limit() {
+        let scratch = Scratch::new();
+        private_directory(&scratch.0).unwrap();
+        let path = scratch.0.join("text");
+        fs::write(&path, "0123456789").unwrap();
+        assert_eq!(read_regular(&path, 9).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read_regular(&path, 10).unwrap(), b"0123456789");
+        // The system says that it has no bytes, and it has some.
+        assert_eq!(read_regular(Path::new("/proc/self/status"), 10).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 }
