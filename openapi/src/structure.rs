@@ -25,7 +25,8 @@ pub(crate) fn is_version(text: &str, line: &str) -> bool {
     !number.is_empty() && digits(number) && candidate.strip_prefix("rc").is_some_and(digits)
 }
 
-/// Tells whether one word is the other but for capitals and one slip.
+/// Tells whether one word is the other but for capitals and one slip: a letter more, less or another, or two neighbours
+/// that changed places.
 pub(crate) fn is_near(known: &str, key: &str) -> bool {
     let (known, key) = (known.to_ascii_lowercase(), key.to_ascii_lowercase());
     let (longer, shorter) = if known.len() >= key.len() { (&known, &key) } else { (&key, &known) };
@@ -35,7 +36,15 @@ pub(crate) fn is_near(known: &str, key: &str) -> bool {
     let same = longer.bytes().zip(shorter.bytes()).take_while(|(one, other)| one == other).count();
     let rest = |text: &str, from: usize| text.get(from..).map(str::to_owned);
     let slip = if longer.len() == shorter.len() { same + 1 } else { same };
-    longer.len() - shorter.len() <= 1 && rest(longer, same + 1) == rest(shorter, slip)
+    let swapped = || {
+        let pair = |text: &str| text.as_bytes().get(same..same + 2).map(<[u8]>::to_vec);
+        let turned = pair(longer).map(|mut pair| {
+            pair.reverse();
+            pair
+        });
+        longer.len() == shorter.len() && turned == pair(shorter) && rest(longer, same + 2) == rest(shorter, same + 2)
+    };
+    (longer.len() - shorter.len() <= 1 && rest(longer, same + 1) == rest(shorter, slip)) || swapped()
 }
 
 /// Adds a fault for every piece of the document that is not OpenAPI 3.0.
@@ -139,6 +148,36 @@ fn judge<T: DeserializeOwned>(node: &Node, what: &str, faults: &mut Faults) -> b
         Err(error) => {
             faults.add_unless_known(node.mark(), format!("{what} is not OpenAPI 3.0: {error}"));
             false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_slip_is_near_and_two_are_not() {
+        for (known, key) in [
+            ("maxLength", "maxLenght"),
+            ("maxLength", "maxlength"),
+            ("maxLength", "maxLengt"),
+            ("maxLength", "maxLengthh"),
+            ("maxLength", "maxLenkth"),
+            ("enum", "enmu"),
+        ] {
+            assert!(is_near(known, key) && is_near(key, known), "{key}");
+        }
+        for (known, key) in [
+            ("maxLength", "maxLneght"),
+            ("maxLength", "maxLenhgtt"),
+            ("maxLength", "minLength"),
+            ("enum", "neum2"),
+            ("enum", "mune"),
+            ("enum", "\u{451}num"),
+            ("", "ab"),
+        ] {
+            assert!(!is_near(known, key) && !is_near(key, known), "{key}");
         }
     }
 }

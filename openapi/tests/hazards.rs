@@ -197,8 +197,8 @@ fn what_is_wrong_in_a_part_is_told_in_its_own_file_and_once() {
             "{HEAD}  /{id}: {{post: {{operationId: {id}, {ANSWER}, requestBody: {{content: {{application/json: {{schema: {{$ref: 'p.yaml#/S'}}}}}}}}}}}}\n"
         )
     };
-    let files = [("a.yaml", &*text("a")), ("b.yaml", &*text("b")), ("p.yaml", "S:\n  type: string\n  maxlength: 3\n")];
-    assert_eq!(faults(&files), ["p.yaml:3:3 `maxlength` is not a schema keyword of OpenAPI 3.0"]);
+    let files = [("a.yaml", &*text("a")), ("b.yaml", &*text("b")), ("p.yaml", "S:\n  type: string\n  maxLenght: 3\n")];
+    assert_eq!(faults(&files), ["p.yaml:3:3 `maxLenght` is not a schema keyword of OpenAPI 3.0"]);
     let sources: Vec<Source> = files.iter().map(|(name, text)| source(name, *text)).collect();
     let reports = check(&sources).unwrap();
     let told: Vec<(&str, usize)> = reports.iter().map(|report| (report.name.as_str(), report.faults.len())).collect();
