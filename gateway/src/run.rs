@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as flag;
@@ -111,7 +111,11 @@ impl Drop for Running {
     }
 }
 
-/// The thread that attends to wishes to reload; it ends when dropped, after the reload it is at.
+/// How long a stopping process waits for the reload it is at: one takes seconds at most, but a file on another machine can
+/// be waited for without end, and whoever stops a gateway would have to kill it.
+const RELOAD_MAX: Duration = Duration::from_secs(10);
+
+/// The thread that attends to wishes to reload; it ends when dropped, after the reload it is at, or is left to itself.
 #[derive(Debug)]
 pub struct Attending {
     house: Arc<House>,
@@ -132,10 +136,23 @@ pub fn attend(assembled: &Assembled, every: Option<Duration>) -> std::io::Result
 impl Drop for Attending {
     fn drop(&mut self) {
         self.house.desk.close();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if self.thread.take().is_some_and(|thread| !ended(thread, RELOAD_MAX)) {
+            tracing::warn!("a reload goes on for too long, the process stops without its end");
         }
     }
+}
+
+/// Waits for a thread for so long; `false` if it goes on.
+fn ended(thread: JoinHandle<()>, max: Duration) -> bool {
+    let until = Instant::now() + max;
+    while !thread.is_finished() {
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(LOOK);
+    }
+    let _ = thread.join();
+    true
 }
 
 /// What an operator wishes of a serving process, told by signals.
@@ -168,5 +185,28 @@ impl Wishes {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_goes_on_is_left_to_itself() {
+        let (end, told) = mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let _ = told.recv();
+        });
+        assert!(!ended(thread, Duration::ZERO));
+        drop(end);
+        let (done, seen) = mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || done.send(()).unwrap());
+        seen.recv().unwrap();
+        assert!(ended(thread, RELOAD_MAX));
     }
 }
