@@ -11,6 +11,7 @@ pub mod deed;
 pub mod desk;
 mod events;
 mod findings;
+mod folder;
 pub mod generation;
 pub mod house;
 pub mod layer;

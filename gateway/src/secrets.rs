@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use adapters::files::{open_regular, read_at_most};
 use policies::admin::{ADMIN_TOKEN_MIN, AdminEntry};
 use policies::callback::SECRET_BYTES_MIN;
 use policies::id::ProviderId;
@@ -44,17 +45,14 @@ pub fn read_text(reference: &SecretReference) -> Result<Secret<String>, String> 
 /// Reads a file that only its owner can read.
 ///
 /// # Errors
-/// That it cannot be read, that others can read it too, or that it is too long.
+/// That it cannot be read, that it is no regular file, that others can read it too, or that it is too long.
 pub fn private_file(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error: std::io::Error| format!("the secret file {} cannot be read: {error}", path.display());
-    let found = std::fs::metadata(path).map_err(unreadable)?;
+    let (file, found) = open_regular(path).map_err(unreadable)?;
     if found.permissions().mode() & 0o077 != 0 {
         return Err(format!("{0} can be read by others; run: chmod 600 {0}", path.display()));
     }
-    if found.len() > SECRET_BYTES_MAX {
-        return Err(format!("{} is too long for a secret", path.display()));
-    }
-    std::fs::read(path).map_err(unreadable)
+    read_at_most(file, SECRET_BYTES_MAX).map_err(unreadable)
 }
 
 /// The secrets of the configuration that are read again at each reload.

@@ -4,12 +4,21 @@
 
 use std::path::{Path, PathBuf};
 
+use adapters::files::read_regular;
 use policies::language::{self, Source};
 
 use crate::findings::Findings;
+use crate::folder::walk;
 
 /// A file or folder that cannot be read.
 const UNREADABLE: &str = "G0001";
+
+/// The longest text that is read, in bytes: twice what a contract may have, so that one that is a little too long is told
+/// of by whoever reads it.
+pub const TEXT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// How much all policies, or all contracts, have together, in bytes: twice what contracts may have.
+pub const TEXTS_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// The texts of one policy set.
 #[derive(Debug, Clone)]
@@ -50,13 +59,13 @@ impl PolicySource {
     /// # Errors
     /// Every folder that cannot be read or holds nothing.
     pub fn read(&self) -> Result<Texts, Findings> {
-        let contracts = match texts(&self.contracts)? {
+        let contracts = match texts(&self.contracts, is_contract, ".yaml, .yml or .json")? {
             None => openapi::shipped(),
             Some(found) => found.into_iter().map(|(name, text)| openapi::Source { name, text }).collect(),
         };
         let policies = match &self.policies {
             Policies::Given(sources) => sources.clone(),
-            Policies::Folders(folders) => match texts(folders)? {
+            Policies::Folders(folders) => match texts(folders, is_policy, ".yaml or .yml")? {
                 None => language::shipped(),
                 Some(found) => found.into_iter().map(|(name, text)| Source::new(name, text)).collect(),
             },
@@ -75,50 +84,122 @@ impl PolicySource {
     }
 }
 
-/// Tells whether a file below a folder is one of a policy set.
+/// Tells whether a file below a folder of policies is one.
 #[must_use]
-pub fn is_text(path: &Path) -> bool {
+pub fn is_policy(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
 
-/// Tells whether an entry of a folder is left out: what begins with a dot belongs to editors and to Kubernetes.
+/// Tells whether a file below a folder of contracts is one: other tools write them in JSON, people their policies in YAML.
 #[must_use]
-pub fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+pub fn is_contract(path: &Path) -> bool {
+    is_policy(path) || path.extension().is_some_and(|end| end == "json")
 }
 
-/// Reads every `.yaml` and `.yml` file below folders, in the order of their names; none if no folder is named.
-fn texts(folders: &[PathBuf]) -> Result<Option<Vec<(String, String)>>, Findings> {
+/// Reads every file below folders that is one of them, in the order of their names; none if no folder is named.
+fn texts(
+    folders: &[PathBuf],
+    is_one: fn(&Path) -> bool,
+    endings: &str,
+) -> Result<Option<Vec<(String, String)>>, Findings> {
     if folders.is_empty() {
         return Ok(None);
     }
-    let mut found = Vec::new();
+    let (mut found, mut left) = (Vec::new(), TEXTS_BYTES_MAX);
     for folder in folders {
         let before = found.len();
-        collect(folder, &mut found)?;
+        for entry in walk(folder, is_one) {
+            let wrong = |cause: String| Findings::of_file(UNREADABLE, &entry.path, cause, None);
+            entry.found.as_ref().map_err(|cause| wrong(cause.clone()))?;
+            found.push((entry.path.display().to_string(), text(&entry.path, &mut left).map_err(wrong)?));
+        }
         if found.len() == before {
-            let help = "name a folder with .yaml files; nothing is exposed without policies".to_owned();
-            return Err(Findings::of_file(UNREADABLE, folder, "it holds no .yaml or .yml file", Some(help)));
+            let help = "name a folder with such files; nothing is exposed without policies".to_owned();
+            return Err(Findings::of_file(UNREADABLE, folder, format!("it holds no {endings} file"), Some(help)));
         }
     }
     Ok(Some(found))
 }
 
-fn collect(path: &Path, found: &mut Vec<(String, String)>) -> Result<(), Findings> {
-    let wrong =
-        |error: std::io::Error| Findings::of_file(UNREADABLE, path, format!("it cannot be read: {error}"), None);
-    if path.is_dir() {
-        let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(wrong)?.collect();
-        let mut paths: Vec<PathBuf> = entries.map_err(wrong)?.into_iter().map(|entry| entry.path()).collect();
-        paths.sort();
-        for inner in paths {
-            if !is_hidden(&inner) && (is_text(&inner) || inner.is_dir()) {
-                collect(&inner, found)?;
-            }
+/// Reads one text; `left` is how many bytes may still be read.
+fn text(path: &Path, left: &mut u64) -> Result<String, String> {
+    let unreadable = |error: &dyn std::fmt::Display| format!("it cannot be read: {error}");
+    let bytes = read_regular(path, TEXT_BYTES_MAX).map_err(|error| unreadable(&error))?;
+    *left = left
+        .checked_sub(bytes.len() as u64)
+        .ok_or_else(|| format!("with it there are more than {TEXTS_BYTES_MAX} bytes of texts"))?;
+    String::from_utf8(bytes).map_err(|_| unreadable(&"it is not text in UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+
+    #[test]
+    fn contracts_may_be_json_and_policies_are_yaml() {
+        let folder = std::env::temp_dir().join(format!("qaqpa-texts-{}", adapters::entropy::uuid_v4()));
+        std::fs::create_dir(&folder).unwrap();
+        let folders = std::slice::from_ref(&folder);
+        std::fs::write(folder.join("a.json"), "{}").unwrap();
+        std::fs::write(folder.join("notes.txt"), "none of ours").unwrap();
+        let refused = PolicySource::folders(folders, &[]).read().unwrap_err();
+        assert!(refused.render(false).contains("it holds no .yaml or .yml file"), "{}", refused.render(false));
+        for name in ["b.yaml", "c.yml"] {
+            std::fs::write(folder.join(name), "").unwrap();
         }
-        return Ok(());
+        let read = PolicySource::folders(folders, folders).read().unwrap();
+        let ends = |name: &str| name.rsplit('/').next().unwrap().to_owned();
+        let contracts: Vec<String> = read.contracts.iter().map(|source| ends(&source.name)).collect();
+        let policies: Vec<String> = read.policies.iter().map(|source| ends(&source.name)).collect();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(contracts, ["a.json", "b.yaml", "c.yml"]);
+        assert_eq!(policies, ["b.yaml", "c.yml"]);
     }
-    let text = std::fs::read_to_string(path).map_err(wrong)?;
-    found.push((path.display().to_string(), text));
-    Ok(())
+
+    /// Tells what is wrong with a folder that holds a text and this.
+    fn fault(put: impl FnOnce(&Path)) -> String {
+        let folder = std::env::temp_dir().join(format!("qaqpa-texts-{}", adapters::entropy::uuid_v4()));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("a.yaml"), "").unwrap();
+        put(&folder);
+        let read = PolicySource::folders(std::slice::from_ref(&folder), &[]).read();
+        std::fs::remove_dir_all(&folder).unwrap();
+        read.map_or_else(|findings| findings.render(false), |_| "fine".to_owned())
+    }
+
+    #[test]
+    fn a_pipe_with_the_name_of_a_text_is_told_of() {
+        let told = fault(|folder| {
+            let made = std::process::Command::new("mkfifo").arg(folder.join("b.yaml")).status().unwrap();
+            assert!(made.success());
+        });
+        assert!(told.contains("G0001") && told.contains("b.yaml") && told.contains("neither a file"), "{told}");
+    }
+
+    #[test]
+    fn a_linked_folder_that_is_away_is_not_left_out() {
+        let told = fault(|folder| std::os::unix::fs::symlink("/nowhere/at/all", folder.join("banks")).unwrap());
+        assert!(told.contains("G0001") && told.contains("banks"), "{told}");
+    }
+
+    #[test]
+    fn a_text_has_a_limit_and_all_of_them_have_one() {
+        let of =
+            |bytes: u64| fault(|folder| std::fs::File::create(folder.join("b.yaml")).unwrap().set_len(bytes).unwrap());
+        assert_eq!(of(TEXT_BYTES_MAX), "fine");
+        let told = of(TEXT_BYTES_MAX + 1);
+        assert!(told.contains("G0001") && told.contains("larger than 8388608 bytes"), "{told}");
+        let several = |count: u64, rest: u64| {
+            fault(|folder| {
+                for (number, bytes) in (0..count).map(|_| TEXT_BYTES_MAX).chain([rest]).enumerate() {
+                    let file = std::fs::File::create(folder.join(format!("{number}.yaml"))).unwrap();
+                    file.set_len(bytes).unwrap();
+                }
+            })
+        };
+        assert_eq!(several(TEXTS_BYTES_MAX / TEXT_BYTES_MAX, 0), "fine");
+        assert!(several(TEXTS_BYTES_MAX / TEXT_BYTES_MAX, 1).contains("more than 268435456 bytes of texts"));
+    }
 }

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use adapters::files::open_regular;
 use openapi::{DOCUMENT_BYTES_MAX, Fault, Report, Source};
 use policies::language::{Place, Problem, Severity};
 use serde_json::{Value, json};
@@ -197,7 +198,7 @@ impl Files {
         let mut bytes = Vec::new();
         // One byte more than a document may have: enough for the reader to say that it is too large.
         let read =
-            std::fs::File::open(path).and_then(|file| file.take(DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
+            open_regular(path).and_then(|(file, _)| file.take(DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
         if let Err(error) = read {
             self.complain(path, &format!("it cannot be read: {error}"));
             return None;

@@ -91,7 +91,7 @@ pub(super) fn named(text: &str) -> Result<Policies, String> {
     }
     let listed = git(&["ls-tree", "-r", "--name-only", "-z", "--full-tree", revision, "--", &whole(path)?])?;
     let mut sources = Vec::new();
-    for name in listed.split('\0').filter(|name| crate::texts::is_text(Path::new(name))) {
+    for name in listed.split('\0').filter(|name| crate::texts::is_policy(Path::new(name))) {
         if name.split('/').any(|part| part.starts_with('.')) {
             continue;
         }

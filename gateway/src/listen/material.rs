@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use adapters::files::read_regular;
 use policies::jose::sha256;
 use policies::time::Timestamp;
 use rustls_pki_types::pem::PemObject;
@@ -107,13 +108,10 @@ impl Pem {
     /// Reads a file.
     ///
     /// # Errors
-    /// That it cannot be read, or has more than [`PEM_BYTES_MAX`].
+    /// That it cannot be read, is no regular file, or has more than [`PEM_BYTES_MAX`].
     pub fn read(path: &Path) -> Result<Self, FileFault> {
-        let wrong = |error: std::io::Error| FileFault::new(path, error);
-        if std::fs::metadata(path).map_err(wrong)?.len() > PEM_BYTES_MAX {
-            return Err(FileFault::new(path, "it is too long for a PEM file"));
-        }
-        Ok(Self { path: path.to_owned(), bytes: std::fs::read(path).map_err(wrong)? })
+        let bytes = read_regular(path, PEM_BYTES_MAX).map_err(|error| FileFault::new(path, error))?;
+        Ok(Self { path: path.to_owned(), bytes })
     }
 
     /// Returns SHA-256 of its bytes: the same file has the same.

@@ -3,10 +3,12 @@
 //! A change counts when it has stood for one look: a file that is being written, and a folder that is being filled, are
 //! left alone until they rest. Must not know what a file says.
 
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::texts::{is_hidden, is_text};
+use crate::folder::walk;
+use crate::texts::is_contract;
 
 /// What the system says of files and folders at one moment; equal if nothing has changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,42 +25,21 @@ struct Stat {
 }
 
 impl Signature {
-    /// Looks at files, and at every text below folders.
+    /// Looks at files, and at every text below folders; what is away, or in the way, is noted as such.
     #[must_use]
     pub fn of(places: &[PathBuf]) -> Self {
-        let mut found = Vec::new();
-        for place in places {
-            look(place, &mut found);
-        }
-        Self(found)
+        // A contract in JSON below policies is none of theirs: it is read again in vain, and nothing changes.
+        let entries = places.iter().flat_map(|place| walk(place, is_contract));
+        Self(entries.map(|entry| (entry.path, entry.found.ok().as_ref().map(stat))).collect())
     }
 }
 
-fn look(path: &Path, found: &mut Vec<(PathBuf, Option<Stat>)>) {
-    let Ok(metadata) = std::fs::metadata(path) else {
-        found.push((path.to_owned(), None));
-        return;
-    };
-    if !metadata.is_dir() {
-        let stat = Stat {
-            place: (metadata.dev(), metadata.ino()),
-            bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        };
-        found.push((path.to_owned(), Some(stat)));
-        return;
-    }
-    let Ok(entries) = std::fs::read_dir(path) else {
-        found.push((path.to_owned(), None));
-        return;
-    };
-    let mut inner: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
-    inner.sort();
-    for path in inner {
-        if !is_hidden(&path) && (is_text(&path) || path.is_dir()) {
-            look(&path, found);
-        }
+fn stat(metadata: &Metadata) -> Stat {
+    Stat {
+        place: (metadata.dev(), metadata.ino()),
+        bytes: metadata.len(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
     }
 }
 
@@ -176,6 +157,8 @@ mod tests {
         fs::rename(scratch.0.join(".a.new"), scratch.0.join("a.yaml")).unwrap();
         assert!(is_new());
         fs::remove_file(scratch.0.join("a.yaml")).unwrap();
+        assert!(is_new());
+        scratch.write("c.json", "{}");
         assert!(is_new());
         scratch.write("notes.txt", "none of ours");
         scratch.write(".hidden.yaml", "an editor's");
