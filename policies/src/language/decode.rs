@@ -38,7 +38,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::document::{Content, Entry, Key, Node, Style, is_null};
-use super::problem::{Faults, Place, Problem, quoted};
+use super::problem::{Coming, Faults, Place, Problem, quoted};
 use super::suggest::{did_you_mean, listed};
 use super::table::{Kind, Table};
 use super::units;
@@ -152,6 +152,11 @@ impl<'n> Value<'n> {
     /// Takes note of a problem.
     pub fn report(self, problem: Problem) {
         self.faults.report(problem);
+    }
+
+    /// Has `work` tell its errors as what will be wrong; see [`Faults::foretelling`].
+    pub(super) fn foretelling<R>(self, coming: &Coming, work: impl FnOnce() -> R) -> R {
+        self.faults.foretelling(coming, work)
     }
 
     /// Reads a mapping whose keys are known; others are reported with the known one that was probably meant.

@@ -5,7 +5,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-/// How many problems are kept of one run: enough to mend a day's work, few enough to be read.
+use crate::time::Timestamp;
+
+/// How many problems of one severity are kept of one run: enough to mend a day's work, few enough to be read.
 pub const PROBLEMS_MAX: usize = 200;
 
 /// How much of a value a message quotes, in characters: a unit or a word is shorter, a key or token is longer.
@@ -155,10 +157,29 @@ impl Problem {
     }
 }
 
+/// A day from which on files mean something else.
+#[derive(Debug, Clone)]
+pub struct Coming {
+    /// The first instant of that day.
+    pub from: Timestamp,
+    /// Where the day is written.
+    pub place: Place,
+}
+
+impl Coming {
+    fn told(&self, problem: Problem) -> Problem {
+        let day = self.from.to_string();
+        let day = day.split('T').next().unwrap_or_default();
+        let message = format!("from {day} on, when the override ends: {}", problem.message);
+        Problem { message, ..problem }.related(&self.place, "was the last day by then")
+    }
+}
+
 /// Collects everything that is wrong, so that all of it is told at once.
 #[derive(Debug, Default)]
 pub struct Faults {
     found: RefCell<Vec<Problem>>,
+    coming: RefCell<Option<Coming>>,
 }
 
 impl Faults {
@@ -168,12 +189,35 @@ impl Faults {
         Self::default()
     }
 
-    /// Takes note of a problem; the same one twice (an alias used twice) is one, and beyond [`PROBLEMS_MAX`] none is kept.
+    /// Takes note of a problem; the same one twice (an alias used twice) is one.
+    ///
+    /// Of each severity [`PROBLEMS_MAX`] are kept: an error must not be lost among warnings, or the files would pass.
     pub fn report(&self, problem: Problem) {
         let mut found = self.found.borrow_mut();
-        if found.len() < PROBLEMS_MAX && !found.contains(&problem) {
+        let known = |found: &[Problem], problem: &Problem| {
+            let alike = || found.iter().filter(|other| other.severity == problem.severity);
+            alike().count() >= PROBLEMS_MAX || alike().any(|other| other == problem)
+        };
+        if known(&found, &problem) {
+            return;
+        }
+        let Some(coming) = &*self.coming.borrow() else {
+            found.push(problem);
+            return;
+        };
+        // What will be worth a look is told when it is.
+        let problem = coming.told(problem);
+        if problem.severity == Severity::Error && !known(&found, &problem) {
             found.push(problem);
         }
+    }
+
+    /// Has `work` tell its errors as what will be wrong from a day on; what is wrong already is not told again.
+    pub fn foretelling<R>(&self, coming: &Coming, work: impl FnOnce() -> R) -> R {
+        let before = self.coming.replace(Some(coming.clone()));
+        let result = work();
+        self.coming.replace(before);
+        result
     }
 
     /// Tells whether an error was reported.
@@ -265,6 +309,17 @@ mod tests {
             faults.report(Problem::error("P0001", &place, "wrong"));
         }
         assert_eq!(faults.into_problems(&[]).len(), PROBLEMS_MAX);
+    }
+
+    #[test]
+    fn no_error_is_lost_among_warnings() {
+        let faults = Faults::new();
+        let place = |line| Place { file: Arc::from("a.yaml"), line, column: 1, length: 1 };
+        for line in 0..PROBLEMS_MAX {
+            faults.report(Problem::warning("P0401", &place(line), "odd"));
+        }
+        faults.report(Problem::error("P0001", &place(1), "wrong"));
+        assert!(faults.finish(&[], Some(())).is_err());
     }
 
     #[test]

@@ -195,3 +195,53 @@ fn an_organisation_may_call_from_its_networks_only() {
     assert_eq!(organisation.networks.len(), 2);
     assert!(organisation.networks.iter().any(|range| range.contains("10.1.2.3".parse().unwrap())));
 }
+
+// The errors of a set on a day before its override is over.
+fn foretold(set: &str) -> Vec<(&'static str, String)> {
+    let files = [Source::new("set.yaml", set)];
+    let problems = compile(&files, &contracts(), Timestamp::from_date("2026-10-01").unwrap()).err().unwrap_or_default();
+    let errors = problems.into_iter().filter(|problem| problem.severity == Severity::Error);
+    errors.map(|problem| (problem.code, problem.message)).collect()
+}
+
+// Payments with defaults, one operation of which is loosened through 2026-12-01 where it replaces something.
+fn payments_with(operation: &str, defaults: &str, own: &str, replaces: &str) -> String {
+    let waiver = format!("override: {{reason: r, approvedBy: a, expires: 2026-12-01, replaces: [{replaces}]}}");
+    let own = if replaces.is_empty() { own.to_owned() } else { format!("{own}, {waiver}") };
+    format!(
+        "qaqpa: v1
+upstreams: {{b: {{protocol: http1, timeouts: {{connect: 1s, response: 3s}}, maxRequests: 9}}}}
+identity: {{providers: {{face: {{level: L2, timeout: 3s}}}}}}
+stepUp: {{night: {{when: request.hour > 22, level: L1}}}}
+masking: {{odd: {{fields: [/nowhere], show: nothing, in: [logs]}}}}
+apis:
+  payments:
+    upstream: b
+    defaults: {{timeout: 1s, {defaults}}}
+    operations:
+      {operation}: {{{own}}}
+"
+    )
+}
+
+#[test]
+fn what_cannot_be_compiled_once_an_override_is_over_is_refused_now() {
+    for (operation, defaults, name, code) in [
+        ("getDomesticPayment", "allow: has(body.instructedAmount)", "allow", "P0306"),
+        ("getDomesticPayment", "stepUp: night", "stepUp", "P0302"),
+        ("createDomesticPayment", "mask: odd", "mask", "P0305"),
+    ] {
+        let now = foretold(&payments_with(operation, defaults, "", ""));
+        assert_eq!(now.iter().map(|(found, _)| *found).collect::<Vec<_>>(), [code], "{now:?}");
+        let later = foretold(&payments_with(operation, defaults, &format!("{name}: []"), name));
+        assert_eq!(later.len(), 1, "{later:?}");
+        for ((_, now), (found, message)) in now.iter().zip(&later) {
+            assert_eq!((*found, message), (code, &format!("from 2026-12-02 on, when the override ends: {now}")));
+        }
+    }
+}
+
+#[test]
+fn what_is_sound_without_its_override_is_not_foretold_to_fail() {
+    assert_eq!(foretold(&payments_with("getDomesticPayment", "allow: request.hour > 3", "allow: []", "allow")), []);
+}

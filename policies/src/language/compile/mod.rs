@@ -335,8 +335,10 @@ impl<'n> Set<'_, 'n> {
         operations::refuse_collisions(&found, self.faults);
         for masked in named.masks.values() {
             let users = found.masked.get(&masked.mask.id).map(Vec::as_slice).unwrap_or_default();
-            for (path, value) in &masked.fields {
-                places::masked(*value, path, users);
+            let later = found.masked_later.get(&masked.mask.id).filter(|_| users.is_empty());
+            places::masked(&masked.fields, users);
+            if let Some((coming, users)) = later {
+                self.faults.foretelling(coming, || places::masked(&masked.fields, users));
             }
         }
         found

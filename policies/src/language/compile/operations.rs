@@ -18,7 +18,7 @@ use crate::id::{ApiId, OperationId};
 use crate::language::decode::{Fields, Value};
 use crate::language::document::Key;
 use crate::language::effective::Layer;
-use crate::language::problem::{Faults, Place, Problem, quoted};
+use crate::language::problem::{Coming, Faults, Place, Problem, quoted};
 use crate::language::suggest::{did_you_mean, listed};
 use crate::language::tables::{API, OPERATION, OVERRIDE, SETTLED_BY};
 use crate::limit::Mode;
@@ -51,6 +51,8 @@ pub(super) struct Found<'a, 'n> {
     pub(super) rows: Rows,
     /// Which operations use a mask.
     pub(super) masked: HashMap<Arc<str>, Vec<(&'a OperationFacts, &'n Key)>>,
+    /// Which operations use a mask once the first override of them is over.
+    pub(super) masked_later: HashMap<Arc<str>, (Coming, Vec<(&'a OperationFacts, &'n Key)>)>,
     told: Told,
 }
 
@@ -151,9 +153,13 @@ impl<'c, 'n> Context<'_, 'c, 'n> {
             );
         }
         let by_token = facts.security == Security::AccessToken;
-        let by_client = by_token || facts.security == Security::ClientAuthentication;
-        let layered = layered.asked_of(by_token, by_client, facts.has_body);
-        let mut policy = self.joined(api, facts, key, &layered, found)?;
+        let layered = asked_of(layered, facts);
+        mask_users(&layered, |mask| found.masked.entry(mask).or_default().push((facts, key)));
+        let joined = self.joined(api, facts, key, &layered, &found.told);
+        if let Some(waiver) = waiver.as_ref().filter(|waiver| waiver.in_force() && waiver.needed()) {
+            self.after(api, facts, key, (value, &own, waiver), found);
+        }
+        let mut policy = joined?;
         if !sound {
             return None;
         }
@@ -173,29 +179,54 @@ impl<'c, 'n> Context<'_, 'c, 'n> {
         Some(())
     }
 
-    // Joins what applies with the contract, holding rules against it.
-    fn joined(
+    // Holds the operation as it will be against the contract: where it could not be compiled once the override is over,
+    // what was allowed for a time would stay allowed.
+    fn after(
         &self,
         api: &Api<'_, 'n>,
         facts: &'c OperationFacts,
         key: &'n Key,
-        layered: &Layered<'_, 'n>,
+        (owner, own, waiver): (Value<'n>, &Terms<'n>, &Waiver<'n>),
         found: &mut Found<'c, 'n>,
+    ) {
+        let ended = waiver.ended();
+        waiver.foretelling(|| {
+            let mut merge = Merge { owner, layer: Layer::Own, waiver: Some(&ended), sound: true };
+            let layered = asked_of(Layered::merge(&api.inherited, own, &mut merge), facts);
+            self.joined(api, facts, key, &layered, &found.told);
+            mask_users(&layered, |mask| {
+                let coming = found.masked_later.entry(mask).or_insert_with(|| (waiver.coming(), Vec::new()));
+                // A mask has the fewest users when the first override ends; more only make its fields likelier.
+                if waiver.given().ends < coming.0.from {
+                    *coming = (waiver.coming(), Vec::new());
+                }
+                if waiver.given().ends == coming.0.from {
+                    coming.1.push((facts, key));
+                }
+            });
+        });
+    }
+
+    // Joins what applies with the contract, holding rules against it.
+    fn joined(
+        &self,
+        api: &Api<'_, 'n>,
+        facts: &OperationFacts,
+        key: &Key,
+        layered: &Layered<'_, 'n>,
+        told: &Told,
     ) -> Option<OperationPolicy> {
         let allow: Vec<Value<'n>> = items(layered.allow.as_ref());
         let allow = allowed(&allow, self.rules.conditions, facts, key);
-        let step_ups = self.fitting(&items(layered.step_ups.as_ref()), facts, key, &found.told);
-        let fraud = self.fitting(&items(layered.fraud.as_ref()), facts, key, &found.told);
+        let step_ups = self.fitting(&items(layered.step_ups.as_ref()), facts, key, told);
+        let fraud = self.fitting(&items(layered.fraud.as_ref()), facts, key, told);
         let note = items(layered.note.as_ref());
         let noted = note
             .iter()
-            .fold(true, |sound, (path, value)| places::noted(*value, path, facts, key, &found.told) && sound);
+            .fold(true, |sound, (path, value)| places::noted(*value, path, facts, key, told) && sound);
         let answerable = answerable(layered, facts, key, api.owner);
         let readable = places::readable(layered, facts, key, api.owner);
         let masks = items(layered.masks.as_ref());
-        for masked in &masks {
-            found.masked.entry(Arc::clone(&masked.mask.id)).or_default().push((facts, key));
-        }
         let asked = layered.scopes.iter().flat_map(|scopes| scopes.items.iter().map(|(scope, ..)| *scope));
         let by_token = facts.security == Security::AccessToken;
         let contract = facts.scopes.iter().map(String::as_str).filter(|_| by_token);
@@ -261,6 +292,19 @@ impl<'c, 'n> Context<'_, 'c, 'n> {
 
 fn items<T: Clone>(union: Option<&Union<'_, T>>) -> Vec<T> {
     union.iter().flat_map(|found| found.items.iter().map(|(_, item, _)| (*item).clone())).collect()
+}
+
+// Leaves out what this operation's callers cannot be asked.
+fn asked_of<'t, 'n>(layered: Layered<'t, 'n>, facts: &OperationFacts) -> Layered<'t, 'n> {
+    let by_token = facts.security == Security::AccessToken;
+    let by_client = by_token || facts.security == Security::ClientAuthentication;
+    layered.asked_of(by_token, by_client, facts.has_body)
+}
+
+fn mask_users(layered: &Layered<'_, '_>, mut take: impl FnMut(Arc<str>)) {
+    for (_, masked, _) in layered.masks.iter().flat_map(|masks| &masks.items) {
+        take(Arc::clone(&masked.mask.id));
+    }
 }
 
 fn own_rows(rows: &mut Rows, path: &[&str], fields: &Fields<'_>, waiver: Option<&Waiver<'_>>) {
@@ -386,7 +430,8 @@ fn notable(fields: &Fields<'_>, facts: &OperationFacts) -> bool {
 
 // Who is asked to be verified comes again with the same key, in which the result is spent.
 fn answerable(layered: &Layered<'_, '_>, facts: &OperationFacts, key: &Key, owner: Value<'_>) -> bool {
-    let rules = layered.step_ups.as_ref().map(|rules| ("stepUp", rules.place));
+    let rules = layered.step_ups.as_ref().filter(|rules| !rules.items.is_empty());
+    let rules = rules.map(|rules| ("stepUp", rules.place));
     let fraud = layered.fraud.as_ref().filter(|rules| rules.items.iter().any(|(_, rule, _)| rule.asks_for_step_up()));
     let asked: Vec<_> = rules.into_iter().chain(fraud.map(|rules| ("fraud", rules.place))).collect();
     for (name, place) in asked.iter().filter(|_| !facts.idempotent) {

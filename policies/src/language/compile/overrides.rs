@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::parties::{DAY, EXPIRY_WARNING, days_left};
 use crate::language::decode::Value;
 use crate::language::document::Key;
-use crate::language::problem::{Problem, quoted};
+use crate::language::problem::{Coming, Problem, quoted};
 use crate::language::tables::OVERRIDE;
 use crate::rulebook::Override;
 use crate::time::Timestamp;
@@ -46,6 +46,21 @@ impl<'n> Waiver<'n> {
 
     pub(super) fn in_force(&self) -> bool {
         self.given.ends > self.now
+    }
+
+    /// Returns what it is once it is over.
+    pub(super) fn ended(&self) -> Self {
+        let (given, replaces) = (self.given.clone(), self.replaces.clone());
+        Self { given, replaces, now: self.given.ends, needed: Cell::new(false), ..*self }
+    }
+
+    /// Has `work` tell its errors as what will be wrong once the override is over.
+    pub(super) fn foretelling<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.value.foretelling(&self.coming(), work)
+    }
+
+    pub(super) fn coming(&self) -> Coming {
+        Coming { from: self.given.ends, place: self.expires.place().clone() }
     }
 
     pub(super) fn value(&self) -> Value<'n> {
