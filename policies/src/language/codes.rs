@@ -244,6 +244,11 @@ pub const CODES: &[Explanation] = &[
         "scope that nothing asks for",
         "The `scopes` section tells of a scope that no contract and no policy asks for.",
     ),
+    code(
+        "P0411",
+        "place not described",
+        "The contract leaves the body open and describes nothing at this place, so that it may be there or be misspelt: what is misspelt is not hidden, not noted, and an amount that is not there denies. Take a place that is described, or have the contract describe this one. A mask of which no field is described is refused.",
+    ),
 ];
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Places in bodies that policies name, held against what contracts describe: a misspelt one would never be found there.
 //!
-//! An open shape cannot tell: what the contract leaves open may be there.
+//! What an open shape does not describe may be there all the same, and is warned of. A mask of which nothing is described
+//! anywhere is refused: what it was meant to hide would go out in clear.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -24,7 +25,11 @@ pub(super) fn amount(value: Value<'_>, pointer: &str, facts: &OperationFacts, ke
     let message = match found.first() {
         Some(FieldKind::Object | FieldKind::Any) => return true,
         Some(_) => format!("no amount stands at {}", quoted(pointer)),
-        None if facts.body.open => return true,
+        None if facts.body.open => {
+            let help = guess(&[&facts.body], pointer, true);
+            undescribed((value, pointer, "where it is not there, the call is denied"), facts, key, (help, told));
+            return true;
+        }
         None => format!("the body has no {}", quoted(pointer)),
     };
     if told.borrow_mut().insert((value.place().clone(), message.clone())) {
@@ -36,7 +41,13 @@ pub(super) fn amount(value: Value<'_>, pointer: &str, facts: &OperationFacts, ke
 
 /// Tells whether a field of the request's body may be there, and reports if it cannot.
 pub(super) fn noted(value: Value<'_>, path: &FieldPath, facts: &OperationFacts, key: &Key, told: &Told) -> bool {
-    if facts.body.open || !kinds(&facts.body, path).is_empty() {
+    // What streams through is refused by `readable`.
+    if facts.body_streams || !kinds(&facts.body, path).is_empty() {
+        return true;
+    }
+    if facts.body.open {
+        let help = guess(&[&facts.body], path.as_str(), false);
+        undescribed((value, path.as_str(), "where it is not there, nothing is noted"), facts, key, (help, told));
         return true;
     }
     let message = format!("the body has no {}", quoted(path.as_str()));
@@ -47,18 +58,29 @@ pub(super) fn noted(value: Value<'_>, path: &FieldPath, facts: &OperationFacts, 
     false
 }
 
-/// Tells whether a masked field may be in a body of one of the operations that use the mask, and reports if it cannot.
-pub(super) fn masked<'f>(value: Value<'_>, path: &FieldPath, users: &[(&'f OperationFacts, &Key)]) {
+/// Holds the fields of a mask against the bodies of the operations that use it, and reports what is nowhere described.
+pub(super) fn masked<'f>(fields: &[(FieldPath, Value<'_>)], users: &[(&'f OperationFacts, &Key)]) {
+    let Some((facts, key)) = users.first() else { return };
     let of = |facts: &'f OperationFacts| [Some(&facts.answer), Some(&facts.body).filter(|_| facts.has_body)];
     let shapes: Vec<&Shape> = users.iter().flat_map(|(facts, _)| of(facts)).flatten().collect();
-    let (true, Some((facts, key))) =
-        (shapes.iter().all(|shape| !shape.open && kinds(shape, path).is_empty()), users.first())
-    else {
-        return;
-    };
-    let message = format!("no operation with this mask has the field {}", quoted(path.as_str()));
-    let problem = value.fault("P0305", message).label("nothing would be hidden");
-    value.report(used_by(problem, facts, key).help_if(guess(&shapes, path.as_str(), false)));
+    let described = |path: &FieldPath| shapes.iter().any(|shape| !kinds(shape, path).is_empty());
+    let one_is = fields.iter().any(|(path, _)| described(path));
+    for (path, value) in fields.iter().filter(|(path, _)| !described(path)) {
+        let name = quoted(path.as_str());
+        let problem = if shapes.iter().all(|shape| !shape.open) {
+            value
+                .fault("P0305", format!("no operation with this mask has the field {name}"))
+                .label("nothing would be hidden")
+        } else if !one_is && !shapes.iter().any(|shape| left_open(shape, path)) {
+            value
+                .fault("P0305", format!("no operation with this mask describes the field {name}"))
+                .label("no field of the mask is described: nothing would be hidden")
+        } else {
+            Problem::warning("P0411", value.place(), format!("no operation with this mask describes the field {name}"))
+                .label("where it is not there, nothing is hidden")
+        };
+        value.report(used_by(problem, facts, key).help_if(guess(&shapes, path.as_str(), false)));
+    }
 }
 
 /// Tells whether all that is masked or noted is read at all, and reports what only streams through.
@@ -71,13 +93,45 @@ pub(super) fn readable(layered: &Layered<'_, '_>, facts: &OperationFacts, key: &
     for (name, place) in mask.iter().chain(&note) {
         let (what, done) = if *name == "mask" { ("answer", "hidden") } else { ("body", "noted") };
         owner.report(
-            Problem::error("P0316", &key.place, format!("no field of the {what} of {} can be {done}", quoted(&key.text)))
-                .label("the contract describes one that is no JSON, and it streams through unread")
-                .related(place, format!("`{name}` asks for it"))
-                .help(format!("say `{name}` at operations whose {what} is JSON; see {}", facts.origin)),
+            Problem::error(
+                "P0316",
+                &key.place,
+                format!("no field of the {what} of {} can be {done}", quoted(&key.text)),
+            )
+            .label("the contract describes one that is no JSON, and it streams through unread")
+            .related(place, format!("`{name}` asks for it"))
+            .help(format!("say `{name}` at operations whose {what} is JSON; see {}", facts.origin)),
         );
     }
     mask.is_none() && note.is_none()
+}
+
+// Warns of a place that an open body does not describe.
+fn undescribed(
+    (value, pointer, label): (Value<'_>, &str, &str),
+    facts: &OperationFacts,
+    key: &Key,
+    (help, told): (Option<String>, &Told),
+) {
+    let message = format!("the contract describes no {} in the body", quoted(pointer));
+    if told.borrow_mut().insert((value.place().clone(), message.clone())) {
+        let problem = Problem::warning("P0411", value.place(), message).label(label);
+        value.report(used_by(problem, facts, key).help_if(help));
+    }
+}
+
+// Tells whether a path leads into a part of which the contract describes nothing, so that no other name is likelier.
+fn left_open(shape: &Shape, path: &FieldPath) -> bool {
+    let known: Vec<FieldPath> = shape.fields.iter().filter_map(|(pointer, _)| FieldPath::parse(pointer)).collect();
+    let below = |depth: usize| {
+        known.iter().filter(move |known| {
+            known.parts().len() >= depth
+                && known.parts().iter().zip(path.parts()).take(depth).all(|(known, wanted)| fits(known, wanted))
+        })
+    };
+    let nothing_below = |depth: usize| below(depth).all(|known| known.parts().len() == depth);
+    let there = |depth: usize| depth == 0 || below(depth).next().is_some();
+    shape.open && (0..path.parts().len()).any(|depth| there(depth) && nothing_below(depth))
 }
 
 fn used_by(problem: Problem, facts: &OperationFacts, key: &Key) -> Problem {
@@ -89,15 +143,18 @@ fn kinds(shape: &Shape, path: &FieldPath) -> Vec<FieldKind> {
     if let Some(kind) = shape.kind(path.as_str()) {
         return vec![kind];
     }
-    let fits = |(pointer, _): &&(String, FieldKind)| {
+    let there = |(pointer, _): &&(String, FieldKind)| {
         let Some(known) = FieldPath::parse(pointer) else { return false };
-        let pair = |(known, wanted): (&std::sync::Arc<str>, &std::sync::Arc<str>)| {
-            let index = || !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit());
-            known == wanted || &**wanted == "*" || (&**known == "*" && index())
-        };
-        known.parts().len() == path.parts().len() && known.parts().iter().zip(path.parts()).all(pair)
+        let mut pairs = known.parts().iter().zip(path.parts());
+        known.parts().len() == path.parts().len() && pairs.all(|(known, wanted)| fits(known, wanted))
     };
-    shape.fields.iter().filter(fits).map(|(_, kind)| *kind).collect()
+    shape.fields.iter().filter(there).map(|(_, kind)| *kind).collect()
+}
+
+// Tells whether a part of a described place is what a path asks for.
+fn fits(known: &str, wanted: &str) -> bool {
+    let index = || !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit());
+    known == wanted || wanted == "*" || (known == "*" && index())
 }
 
 fn guess(shapes: &[&Shape], pointer: &str, objects: bool) -> Option<String> {

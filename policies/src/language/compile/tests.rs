@@ -101,25 +101,40 @@ fn contracts() -> Vec<OperationFacts> {
     CONTRACTS.trim().lines().enumerate().map(read).collect()
 }
 
-/// What bodies hold, where the contract does not leave it open.
-const BODIES: &[(&str, &[(&str, FieldKind)])] = &[(
-    "createDomesticPayment",
-    &[
-        ("/creditorAccount", FieldKind::Object),
-        ("/creditorAccount/iban", FieldKind::Text),
-        ("/debtorAccount", FieldKind::Object),
-        ("/debtorAccount/iban", FieldKind::Text),
-        ("/instructedAmount", FieldKind::Object),
-        ("/instructedAmount/amount", FieldKind::Text),
-        ("/instructedAmount/currency", FieldKind::Text),
-        ("/items", FieldKind::Array),
-        ("/items/*", FieldKind::Object),
-        ("/knp", FieldKind::Text),
-    ],
-)];
+/// What bodies hold, where the contract describes it.
+const BODIES: &[(&str, &[(&str, FieldKind)])] = &[
+    ("redeliverEvents", &[("/fee", FieldKind::Object), ("/since", FieldKind::Text)]),
+    (
+        "createDomesticPayment",
+        &[
+            ("/creditorAccount", FieldKind::Object),
+            ("/creditorAccount/iban", FieldKind::Text),
+            ("/debtorAccount", FieldKind::Object),
+            ("/debtorAccount/iban", FieldKind::Text),
+            ("/instructedAmount", FieldKind::Object),
+            ("/instructedAmount/amount", FieldKind::Text),
+            ("/instructedAmount/currency", FieldKind::Text),
+            ("/items", FieldKind::Array),
+            ("/items/*", FieldKind::Object),
+            ("/knp", FieldKind::Text),
+        ],
+    ),
+];
+
+/// Whose bodies and answers may hold more than is described.
+const OPEN: &[&str] = &["getAccountBalances", "redeliverEvents"];
 
 /// What answers hold.
 const ANSWERS: &[(&str, &[(&str, FieldKind)])] = &[
+    (
+        "getAccountBalances",
+        &[
+            ("/balances", FieldKind::Array),
+            ("/balances/*", FieldKind::Object),
+            ("/balances/*/iban", FieldKind::Text),
+            ("/extension", FieldKind::Object),
+        ],
+    ),
     ("createDomesticPayment", &[("/paymentId", FieldKind::Text), ("/status", FieldKind::Text)]),
     (
         "listAccounts",
@@ -135,7 +150,7 @@ const ANSWERS: &[(&str, &[(&str, FieldKind)])] = &[
 fn described(id: &str, known: &[(&str, &[(&str, FieldKind)])]) -> Shape {
     let fields = known.iter().find(|(operation, _)| *operation == id).map(|(_, fields)| *fields);
     let own = |(place, kind): &(&str, FieldKind)| ((*place).to_owned(), *kind);
-    Shape { fields: fields.unwrap_or_default().iter().map(own).collect(), open: fields.is_none() }
+    Shape { fields: fields.unwrap_or_default().iter().map(own).collect(), open: fields.is_none() || OPEN.contains(&id) }
 }
 
 fn told(files: &[Source]) -> String {
