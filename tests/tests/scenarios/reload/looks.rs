@@ -13,6 +13,9 @@ scenarios! {
     half_a_file_that_rests_is_told_once_and_changes_nothing,
     a_folder_that_went_away_changes_nothing,
     a_folder_that_kubernetes_swaps_is_read,
+    a_pipe_with_the_name_of_a_policy_is_told_and_not_waited_for,
+    a_linked_folder_that_is_away_takes_no_policy_with_it,
+    links_that_lead_back_end_in_a_fault,
     what_was_read_at_a_wish_is_not_read_again,
     nobody_looks_where_watching_is_off,
     an_override_ends_although_the_files_are_broken,
@@ -101,6 +104,51 @@ async fn a_folder_that_kubernetes_swaps_is_read(kind: Kind) {
     assert_eq!(number(&world), 3);
     swap("..two");
     assert_eq!(number(&world), 3);
+}
+
+async fn a_pipe_with_the_name_of_a_policy_is_told_and_not_waited_for(kind: Kind) {
+    let world = World::start(kind).await;
+    let pipe = world.file("policies/pipe.yaml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    world.look();
+    world.look();
+    assert_eq!((number(&world), refusals(&world)), (1, 1.0));
+    let told = world.reload().unwrap_err();
+    assert!(told.contains("G0001") && told.contains("pipe.yaml"), "{told}");
+    std::fs::remove_file(&pipe).unwrap();
+    world.look();
+    world.look();
+    assert_eq!((number(&world), world.metric("qaqpa_reload_faults")), (1, 0.0));
+}
+
+async fn a_linked_folder_that_is_away_takes_no_policy_with_it(kind: Kind) {
+    let world = World::start(kind).await;
+    let (elsewhere, away) = (world.file("elsewhere"), world.file("away"));
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::fs::write(elsewhere.join("more.yaml"), more(1)).unwrap();
+    symlink(&elsewhere, world.file("policies/linked")).unwrap();
+    assert_eq!(world.reload(), Ok(2));
+    std::fs::rename(&elsewhere, &away).unwrap();
+    world.look();
+    world.look();
+    assert_eq!((number(&world), refusals(&world)), (2, 1.0), "its policies stay in force");
+    let told = world.reload().unwrap_err();
+    assert!(told.contains("G0001") && told.contains("linked"), "{told}");
+    std::fs::rename(&away, &elsewhere).unwrap();
+    world.look();
+    world.look();
+    assert_eq!((number(&world), world.metric("qaqpa_reload_faults")), (2, 0.0));
+}
+
+async fn links_that_lead_back_end_in_a_fault(kind: Kind) {
+    let world = World::start(kind).await;
+    for name in ["policies/one", "policies/two", "policies/three"] {
+        symlink(".", world.file(name)).unwrap();
+    }
+    world.look();
+    world.look();
+    assert_eq!((number(&world), refusals(&world)), (1, 1.0));
+    assert!(world.reload().unwrap_err().contains("leads back to a folder"));
 }
 
 async fn what_was_read_at_a_wish_is_not_read_again(kind: Kind) {
