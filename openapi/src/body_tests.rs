@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use crate::{BodyError, Contract, FAULTS_MAX, JSON_BYTES_MAX, Operation, PATTERN_STEPS_MAX, Source, ValueKind};
+use crate::{
+    BodyError, Contract, FAULTS_MAX, JSON_BYTES_MAX, Operation, PATTERN_BODY_BYTES_MAX, PATTERN_STEPS_MAX,
+    PATTERN_TEXT_BYTES_MAX, Source, ValueKind,
+};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -278,7 +281,7 @@ fn a_pattern_that_runs_away_refuses_the_text() {
     for pattern in [r"^(?:(?=x?)(?:a|a)+)+$", r"^(a+)+\1b$", r"^(?!x)(([a-z])+.)+[A-Z]([a-z])+\2$", r"^(?=a)(a|aa)+\1$"]
     {
         let operation = json_body(&format!("{{type: array, items: {{type: string, pattern: '{pattern}'}}}}"), "{}");
-        let text = json!([format!("{}!", "a".repeat(2_000))]).to_string();
+        let text = json!([format!("{}!", "a".repeat(1_000))]).to_string();
         let start = Instant::now();
         let faults = told(&operation, &text);
         assert_eq!(faults, ["/0 pattern"], "{pattern}");
@@ -286,7 +289,7 @@ fn a_pattern_that_runs_away_refuses_the_text() {
     }
     // What `not` forbids is refused too where nobody knows whether it is there.
     let operation = json_body(r"{type: string, not: {pattern: '^(?:(?=x?)(?:a|a)+)+$'}}", "{}");
-    assert_eq!(told(&operation, &json!(format!("{}!", "a".repeat(2_000))).to_string()), [" pattern"]);
+    assert_eq!(told(&operation, &json!(format!("{}!", "a".repeat(1_000))).to_string()), [" pattern"]);
     assert_eq!(told(&operation, &json!("c").to_string()), [""; 0]);
 }
 
@@ -414,4 +417,57 @@ fn alternatives_within_alternatives_are_judged_in_bounded_time() {
     let start = Instant::now();
     assert_eq!(told(&operation, &body), [" oneOf"]);
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn texts_for_patterns_that_step_back_are_short() {
+    let judged = |schema: &str, letters: usize| told(&json_body(schema, "{}"), &json!("a".repeat(letters)).to_string());
+    for schema in ["{type: string, pattern: 'a(?!x)'}", "{type: string, not: {pattern: '^x(?!x)'}}"] {
+        assert_eq!(judged(schema, PATTERN_TEXT_BYTES_MAX), [""; 0], "{schema}");
+        assert_eq!(judged(schema, PATTERN_TEXT_BYTES_MAX + 1), [" pattern"], "{schema}");
+    }
+    // What has a limit of its own is told of that.
+    assert_eq!(judged("{type: string, maxLength: 9, pattern: 'a(?!x)'}", 5_000), [" maxLength"]);
+    assert_eq!(judged("{type: string, pattern: '^a+$'}", 5_000), [""; 0]);
+}
+
+#[test]
+fn texts_for_patterns_that_step_back_are_few() {
+    let operation = json_body("{type: array, items: {type: string, pattern: 'a(?!x)'}}", "{}");
+    let judged = |texts: usize| told(&operation, &json!(vec!["a".repeat(PATTERN_TEXT_BYTES_MAX); texts]).to_string());
+    let most = PATTERN_BODY_BYTES_MAX / PATTERN_TEXT_BYTES_MAX;
+    assert_eq!(judged(most), [""; 0]);
+    assert_eq!(judged(most + 1), [format!("/{most} pattern")]);
+}
+
+#[test]
+fn a_pattern_that_reads_ahead_takes_bounded_time() {
+    for pattern in [r"^(?:(?![^\u0000]*\u0001)[a-z])*$", r"^(?:a(?!.*x))*$", r"^(?:(?!.*<script>).)*$"] {
+        let operation = json_body(&format!("{{type: array, items: {{type: string, pattern: '{pattern}'}}}}"), "{}");
+        let body = json!(vec!["a".repeat(240 * 1024); 4]).to_string();
+        let few = json!(vec!["a".repeat(990); 64]).to_string();
+        let start = Instant::now();
+        assert_eq!(told(&operation, &body).first().map(String::as_str), Some("/0 pattern"));
+        let _any = told(&operation, &few);
+        assert!(start.elapsed() < Duration::from_secs(10), "{pattern} {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn classes_mean_what_they_mean_in_ecma_262() {
+    for (pattern, bad, good) in [
+        (r"^(?!x)\d+$", "\u{663}", "3"),
+        (r"^(?!x)[\d-]+$", "\u{663}", "3-"),
+        (r"^(?!x)\w+$", "\u{e9}", "e"),
+        (r"^(?!x)[^\W]+$", "\u{e9}", "e"),
+        (r"^(?!x)\D$", "3", "\u{663}"),
+        (r"^(?!x)[\D]$", "3", "\u{663}"),
+        (r"^(?!x)a\Sb$", "a\u{feff}b", "a\u{85}b"),
+        (r"^(?!x).*\bfoo$", "afoo", "\u{e9}foo"),
+        (r"^(?!x).$", "\u{2028}", "a"),
+    ] {
+        let operation = json_body(&format!("{{type: string, pattern: '{pattern}'}}"), "{}");
+        assert_eq!(told(&operation, &json!(bad).to_string()), [" pattern"], "{pattern} {bad}");
+        assert_eq!(told(&operation, &json!(good).to_string()), [""; 0], "{pattern} {good}");
+    }
 }

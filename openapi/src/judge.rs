@@ -4,6 +4,7 @@
 //! logs. Must never know where a value came from.
 
 use crate::effort::Effort;
+use crate::stepping;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Value};
@@ -90,7 +91,8 @@ impl Check {
     /// What would take too long to judge does not keep it.
     pub(crate) fn holds(&self, value: &mut Value) -> bool {
         let may = self.effort().is_none_or(|effort| effort.may_judge(value));
-        may && self.with(value, false, |validator, whole| validator.is_valid(whole))
+        may && self
+            .with(value, false, |validator, whole| stepping::bounded(|| validator.is_valid(whole)) == (true, false))
     }
 
     /// What is wrong with a value that does not keep the schema, its places behind `prefix`.
@@ -102,11 +104,15 @@ impl Check {
             return add(faults, prefix.to_owned(), effort.keyword, message);
         }
         self.with(value, (), |validator, whole| {
-            for error in validator.iter_errors(whole) {
+            let (errors, unknown) = stepping::bounded(|| validator.iter_errors(whole));
+            for error in errors {
                 if faults.len() >= FAULTS_MAX {
                     return;
                 }
                 tell(&error, prefix, faults);
+            }
+            if unknown && faults.is_empty() {
+                add(faults, prefix.to_owned(), "pattern", stepping::TOO_LONG);
             }
         });
     }
@@ -166,7 +172,10 @@ fn tell(error: &ValidationError<'_>, prefix: &str, faults: &mut Vec<BodyFault>) 
             add(faults, pointer, "additionalProperties", "has a property that the contract does not describe");
         }
         ValidationErrorKind::BacktrackLimitExceeded { .. } | ValidationErrorKind::RegexEngineFailure { .. } => {
-            add(faults, pointer, "pattern", "takes too long to be matched against its pattern");
+            add(faults, pointer, "pattern", stepping::TOO_LONG);
+        }
+        ValidationErrorKind::Custom { keyword, message } if keyword == stepping::KEYWORD => {
+            add(faults, pointer, "pattern", message);
         }
         ValidationErrorKind::Custom { keyword, message } => add(faults, pointer, keyword, message),
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {

@@ -10,9 +10,10 @@ use crate::document::{Kind, Node};
 use crate::fault::{Faults, Mark};
 use crate::judge::{Check, Unit};
 use crate::library::{Library, Target};
+use crate::stepping::PATTERN_TEXT_BYTES_MAX;
 use crate::structure::is_near;
 use crate::units::{self, Cache, HELD};
-use crate::{discriminator, effort, format};
+use crate::{discriminator, effort, format, stepping};
 use jsonschema::ValidationOptions;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -124,6 +125,8 @@ pub(crate) struct Schemas<'d> {
     heirs: BTreeMap<String, BTreeSet<String>>,
     /// Patterns that were found sound.
     patterns: HashSet<String>,
+    /// Whether each pattern needs the engine that steps back.
+    stepping: HashMap<String, bool>,
     unit: Unit,
 }
 
@@ -150,6 +153,7 @@ impl<'d> Schemas<'d> {
             uses: HashMap::new(),
             heirs: BTreeMap::new(),
             patterns: HashSet::new(),
+            stepping: HashMap::new(),
             unit: Unit::default(),
         };
         let entries =
@@ -408,6 +412,7 @@ impl<'d> Translation<'_, 'd> {
                 }
             };
             if let Some(translated) = translated {
+                let key = if key == "pattern" { self.pattern_keyword(node, entry.mark) } else { key };
                 out.insert(key.to_owned(), translated);
             }
         }
@@ -510,6 +515,29 @@ impl<'d> Translation<'_, 'd> {
             self.schemas.patterns.insert(text.to_owned());
         }
         Some(json!(text))
+    }
+
+    /// The keyword a pattern is judged by; a text that may be too long for it is told.
+    fn pattern_keyword(&mut self, node: &Node, mark: Mark) -> &'static str {
+        let text = node.get("pattern").and_then(Node::text).unwrap_or_default();
+        let patterns = &mut self.schemas.stepping;
+        if !patterns.contains_key(text) {
+            patterns.insert(text.to_owned(), stepping::is_needed(text, units::PATTERN_BYTES_MAX));
+        }
+        if patterns.get(text) != Some(&true) {
+            return "pattern";
+        }
+        let length_max = node.get("maxLength").and_then(|node| node.to_value().as_u64());
+        if length_max.is_none_or(|most| most > PATTERN_TEXT_BYTES_MAX as u64) {
+            self.faults.warn(
+                mark,
+                format!(
+                    "texts of more than {PATTERN_TEXT_BYTES_MAX} bytes are refused: the pattern looks around or back"
+                ),
+                "say `maxLength`, or write the pattern without look-around and back-references",
+            );
+        }
+        stepping::KEYWORD
     }
 
     fn properties(&mut self, node: &'d Node) -> Option<Value> {

@@ -4,7 +4,7 @@
 //! compile to equal units, so the text is the key: a document that did not change is not compiled again. Must never know
 //! OpenAPI.
 
-use crate::format;
+use crate::{format, stepping};
 use jsonschema::{Draft, PatternCache, PatternOptions, ValidationError, ValidationOptions, Validator};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -18,11 +18,6 @@ pub(crate) const PATTERN_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The memory one thread may use to run a pattern faster, in bytes; beyond it the pattern runs slower.
 const PATTERN_SPEED_BYTES_MAX: usize = 1024 * 1024;
-
-/// The most steps back that one match of a pattern with look-around or back-references may take.
-///
-/// A text that needs more is refused. Patterns of published contracts need fewer than a hundred for the texts they allow.
-pub const PATTERN_STEPS_MAX: usize = 5_000;
 
 /// Where a unit holds its schemas.
 pub(crate) const HELD: &str = "#/c/";
@@ -82,7 +77,7 @@ pub(crate) fn options(patterns: &PatternCache) -> ValidationOptions<'static> {
         // choose how long a pattern runs.
         .with_pattern_options(
             PatternOptions::fancy_regex()
-                .backtrack_limit(PATTERN_STEPS_MAX)
+                .backtrack_limit(stepping::PATTERN_STEPS_MAX)
                 .size_limit(PATTERN_BYTES_MAX)
                 .dfa_size_limit(PATTERN_SPEED_BYTES_MAX),
         )
@@ -92,7 +87,10 @@ pub(crate) fn options(patterns: &PatternCache) -> ValidationOptions<'static> {
     for (name, check) in format::OWN {
         options = options.with_format(name, check);
     }
-    options
+    let plain = options.clone();
+    options.with_keyword(stepping::KEYWORD, move |parent, pattern, place| {
+        stepping::keyword(&plain, parent, pattern, place)
+    })
 }
 
 /// A value that only the other side writes.

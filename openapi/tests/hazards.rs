@@ -80,7 +80,6 @@ fn look_around_is_judged_and_not_skipped() {
 #[test]
 fn long_names_in_every_alphabet_are_judged() {
     for pattern in [
-        r"^(?!\s*$)[\w .,''-]{1,128}$",
         r"^(?!\s*$)[\p{L}\p{Nd} .,''-]{1,128}$",
         r"^(?!\s*$)[\p{L}\p{gc=Mark}\p{digit}\p{gc=Connector_Punctuation}\p{Join_Control} .,''-]{1,128}$",
     ] {
