@@ -78,6 +78,8 @@ pub struct Reloader {
     warned: HashMap<PathBuf, Timestamp>,
     // When the end of an override is tried again after a failure.
     again: Option<Timestamp>,
+    // When a certificate that was refused for being early is good.
+    awaited: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for Reloader {
@@ -97,7 +99,8 @@ impl Reloader {
             None => folders,
         };
         let watch = parts.config.reload.watch.then(|| Watch::begin(read));
-        let mut reloader = Self { parts, source, watch, retired: Vec::new(), warned: HashMap::new(), again: None };
+        let (retired, warned) = (Vec::new(), HashMap::new());
+        let mut reloader = Self { parts, source, watch, retired, warned, again: None, awaited: None };
         reloader.tell_lives(reloader.parts.house.clock.now());
         reloader
     }
@@ -112,7 +115,8 @@ impl Reloader {
             return;
         }
         let signature = self.sign();
-        if self.watch.as_mut().is_some_and(|watch| watch.has_settled(signature)) {
+        let is_good_by_now = self.awaited.is_some_and(|at| now >= at);
+        if self.watch.as_mut().is_some_and(|watch| watch.has_settled(signature)) || is_good_by_now {
             self.reload(&Cause::Watch, None);
         }
     }
@@ -146,6 +150,7 @@ impl Reloader {
         let now = self.parts.house.clock.now();
         let before = self.sign();
         let mut findings = Findings::default();
+        self.awaited = None;
         let mut renewed = self.renew_doors(now, &mut findings);
         renewed.extend(self.renew_trust(now, &mut findings));
         renewed.extend(self.renew_secrets(&mut findings));
@@ -179,15 +184,15 @@ impl Reloader {
         Signature::of(&places(&self.parts.config, &self.source))
     }
 
-    fn renew_doors(&self, now: Timestamp, findings: &mut Findings) -> Vec<String> {
+    fn renew_doors(&mut self, now: Timestamp, findings: &mut Findings) -> Vec<String> {
         let mut renewed = Vec::new();
-        for listener in &self.parts.listeners {
+        for listener in self.parts.listeners.clone() {
             let Some(tls) = &listener.tls else { continue };
             let door = listener.entrance.door.word();
             match tls.renew(now) {
                 Ok(true) => renewed.push(format!("certificates of listener {door}")),
                 Ok(false) => {}
-                Err(TlsError::File(fault)) => findings.add(unusable(&fault)),
+                Err(TlsError::File(fault)) => self.refuse(&fault, findings),
                 Err(error) => {
                     let message = format!("listener {door}: {error}");
                     findings.add(Findings::of_file(UNUSABLE, &tls.files().certificate, message, None));
@@ -202,7 +207,7 @@ impl Reloader {
         match self.parts.upstreams.renew(now) {
             Ok(true) => renewed.push("authorities of upstreams".to_owned()),
             Ok(false) => {}
-            Err(fault) => findings.add(unusable(&fault)),
+            Err(fault) => self.refuse(&fault, findings),
         }
         match self.parts.webhooks.renew(now) {
             Ok(true) => {
@@ -211,9 +216,15 @@ impl Reloader {
                 renewed.push("authorities of webhooks".to_owned());
             }
             Ok(false) => {}
-            Err(fault) => findings.add(unusable(&fault)),
+            Err(fault) => self.refuse(&fault, findings),
         }
         renewed
+    }
+
+    /// Notes a file that is not taken; one that is only early is read again when it is good.
+    fn refuse(&mut self, fault: &FileFault, findings: &mut Findings) {
+        self.awaited = self.awaited.into_iter().chain(fault.begins).min();
+        findings.add(Findings::of_file(UNUSABLE, &fault.path, fault.cause.clone(), None));
     }
 
     fn renew_secrets(&self, findings: &mut Findings) -> Option<String> {
@@ -342,7 +353,7 @@ impl Reloader {
     /// Tells the metrics how long certificates are good, and the log if that is not long.
     fn tell_lives(&mut self, now: Timestamp) {
         let mut lives: Vec<(&'static str, Life)> = Vec::new();
-        for listener in &self.parts.listeners {
+        for listener in self.parts.listeners.clone() {
             let Some(tls) = &listener.tls else { continue };
             let door = listener.entrance.door.word();
             lives.extend(tls.stand().lives.iter().map(|life| (door, life.clone())));
@@ -381,10 +392,6 @@ fn tell(wish: Wish, outcome: &Arc<Outcome>) {
     if let Some(tell) = wish.tell {
         tell(outcome);
     }
-}
-
-fn unusable(fault: &FileFault) -> Findings {
-    Findings::of_file(UNUSABLE, &fault.path, fault.cause.clone(), None)
 }
 
 /// Lists every file and folder that a reload reads.

@@ -28,12 +28,14 @@ pub struct FileFault {
     pub path: PathBuf,
     /// What is wrong with it; never holds a byte of a key.
     pub cause: String,
+    /// When it is right by itself, if all that is wrong is that it is not good yet.
+    pub begins: Option<Timestamp>,
 }
 
 impl FileFault {
     /// Tells what is wrong with a file.
     pub fn new(path: &Path, cause: impl fmt::Display) -> Self {
-        Self { path: path.to_owned(), cause: cause.to_string() }
+        Self { path: path.to_owned(), cause: cause.to_string(), begins: None }
     }
 }
 
@@ -67,6 +69,8 @@ pub struct Life {
     pub kind: Kind,
     /// The file.
     pub path: PathBuf,
+    /// The begin of our leaf; of the authority that begins first of those that have not ended; 1970 for lists.
+    pub begins: Timestamp,
     /// The end of our leaf; of the authority that ends first of those that have not ended; of the list that ends first.
     pub ends: Timestamp,
 }
@@ -82,6 +86,21 @@ impl Life {
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
         now >= self.ends
+    }
+
+    /// Checks that it is good now.
+    ///
+    /// # Errors
+    /// That it is over, or not good yet.
+    pub fn check(&self, now: Timestamp) -> Result<(), FileFault> {
+        if self.is_over(now) {
+            return Err(FileFault::new(&self.path, format!("it is over since {}", self.ends)));
+        }
+        if now < self.begins {
+            let early = FileFault::new(&self.path, format!("it is not good before {}", self.begins));
+            return Err(FileFault { begins: Some(self.begins), ..early });
+        }
+        Ok(())
     }
 
     /// Tells whether somebody should look at it: it is over, or soon will be.
@@ -118,6 +137,12 @@ impl Pem {
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         sha256(&self.bytes)
+    }
+
+    /// Returns where it was read.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Returns its bytes.
@@ -164,8 +189,7 @@ impl Pem {
     /// As of [`Pem::certificates`].
     pub fn leaf_life(&self) -> Result<Life, FileFault> {
         let leaf = self.certificates()?.into_iter().next();
-        let ends = leaf.and_then(|der| ends(&der)).unwrap_or(Timestamp::from_seconds(0));
-        Ok(self.life(Kind::Certificate, ends))
+        Ok(self.life(Kind::Certificate, leaf.and_then(|der| span(&der)).unwrap_or((NEVER, NEVER))))
     }
 
     /// Tells how long the authorities are good.
@@ -173,11 +197,13 @@ impl Pem {
     /// # Errors
     /// As of [`Pem::certificates`].
     pub fn authorities_life(&self, now: Timestamp) -> Result<Life, FileFault> {
-        let all: Vec<Timestamp> = self.certificates()?.iter().filter_map(ends).collect();
-        // In a bundle of old and new the old one ends, and that is as it should be.
-        let living = all.iter().filter(|ends| **ends > now).min();
-        let ends = living.or(all.iter().max()).copied().unwrap_or(Timestamp::from_seconds(0));
-        Ok(self.life(Kind::Authorities, ends))
+        let all: Vec<(Timestamp, Timestamp)> = self.certificates()?.iter().filter_map(span).collect();
+        // In a bundle of old and new the old one ends, and that is as it should be; nor need the new one have begun.
+        let living = || all.iter().filter(|(_, ends)| *ends > now);
+        let begins = living().map(|(begins, _)| *begins).min().unwrap_or(NEVER);
+        let ends = living().map(|(_, ends)| *ends).min();
+        let ends = ends.or(all.iter().map(|(_, ends)| *ends).max()).unwrap_or(NEVER);
+        Ok(self.life(Kind::Authorities, (begins, ends)))
     }
 
     /// Tells how long the lists of revocations are good; one that names no next one is good for ever.
@@ -193,11 +219,11 @@ impl Pem {
                 first = first.min(Timestamp::from_seconds(next.timestamp()));
             }
         }
-        Ok(self.life(Kind::Revocations, first))
+        Ok(self.life(Kind::Revocations, (NEVER, first)))
     }
 
-    fn life(&self, kind: Kind, ends: Timestamp) -> Life {
-        Life { kind, path: self.path.clone(), ends }
+    fn life(&self, kind: Kind, (begins, ends): (Timestamp, Timestamp)) -> Life {
+        Life { kind, path: self.path.clone(), begins, ends }
     }
 
     fn items<T: PemObject>(&self, what: &str) -> Result<Vec<T>, FileFault> {
@@ -216,7 +242,14 @@ impl Pem {
     }
 }
 
-fn ends(der: &CertificateDer<'_>) -> Option<Timestamp> {
+/// As an end: what is not there is over. As a begin: nothing is early.
+const NEVER: Timestamp = Timestamp::from_seconds(0);
+
+fn span(der: &CertificateDer<'_>) -> Option<(Timestamp, Timestamp)> {
     let (_, parsed) = parse_x509_certificate(der).ok()?;
-    Some(Timestamp::from_seconds(parsed.validity().not_after.timestamp()))
+    let validity = parsed.validity();
+    Some((
+        Timestamp::from_seconds(validity.not_before.timestamp()),
+        Timestamp::from_seconds(validity.not_after.timestamp()),
+    ))
 }

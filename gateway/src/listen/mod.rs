@@ -4,6 +4,7 @@ mod connection;
 mod io;
 pub mod limits;
 mod listener;
+mod lists;
 pub mod material;
 mod pace;
 pub mod tls;

@@ -27,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
+use super::lists::without_list;
 use super::material::{FileFault, Life, Pem};
 
 /// How long the worth of a client's certificate is believed on one connection: then it is judged again, so that one that
@@ -115,23 +116,29 @@ impl TlsDoor {
     /// [`TlsError`] says which file, and why; a missing or empty file of authorities or revocations is one, so that the
     /// door never fails open.
     pub fn open(files: DoorFiles, now: Timestamp) -> Result<Self, TlsError> {
-        let stand = Material::read(&files)?.stand(&files, now)?;
+        let material = Material::read(&files)?;
+        let stand = material.stand(&files, now)?;
+        // There is no last good one to stay with: the door is closed to those whom nobody vouches for, and opens for the
+        // rest. A file that is over is told of by whoever counts down.
+        if let Err(fault) = material.lists(now) {
+            tracing::error!("{fault}");
+        }
         Ok(Self { files, stand: ArcSwap::from_pointee(stand) })
     }
 
     /// Reads the files again and stands on them from now on; `false` if they are as they were.
     ///
     /// # Errors
-    /// As of [`TlsDoor::open`], and what is over already; the door stands as it did then.
+    /// As of [`TlsDoor::open`], what is over already or not good yet, and lists of revocations without one of each
+    /// authority; the door stands as it did then.
     pub fn renew(&self, now: Timestamp) -> Result<bool, TlsError> {
         let material = Material::read(&self.files)?;
         if material.digest() == self.stand.load().digest {
             return Ok(false);
         }
         let stand = material.stand(&self.files, now)?;
-        if let Some(over) = stand.lives.iter().find(|life| life.is_over(now)) {
-            return Err(TlsError::File(FileFault::new(&over.path, format!("it is over since {}", over.ends))));
-        }
+        stand.lives.iter().try_for_each(|life| life.check(now))?;
+        material.lists(now)?;
         self.stand.store(Arc::new(stand));
         Ok(true)
     }
@@ -213,6 +220,18 @@ impl Material {
         let own = [&self.certificate, &self.key].into_iter();
         let all: Vec<u8> = own.chain(&self.authorities).chain(&self.revocations).flat_map(|pem| pem.digest()).collect();
         sha256(&all)
+    }
+
+    /// Checks that each authority has a list, if lists are looked at: without one all its clients are refused.
+    fn lists(&self, now: Timestamp) -> Result<(), FileFault> {
+        let (Some(authorities), Some(revocations)) = (&self.authorities, &self.revocations) else { return Ok(()) };
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
+        let (certificates, lists) = (authorities.certificates()?, revocations.revocations()?);
+        without_list(&certificates, &lists, algorithms, now).map_or(Ok(()), |name| {
+            let cause =
+                format!("none of its lists is signed by the authority {name}, so that all its clients are refused");
+            Err(FileFault::new(revocations.path(), cause))
+        })
     }
 
     fn stand(&self, files: &DoorFiles, now: Timestamp) -> Result<Stand, TlsError> {

@@ -35,16 +35,14 @@ impl Trusted {
     /// Reads it again; `false` if it is as it was.
     ///
     /// # Errors
-    /// As of [`Trusted::open`], and that all of it is over; it stays as it was then.
+    /// As of [`Trusted::open`], and that all of it is over or not good yet; it stays as it was then.
     pub fn renew(&mut self, now: Timestamp) -> Result<bool, FileFault> {
         let Some(path) = &self.path else { return Ok(false) };
         if Pem::read(path)?.digest() == self.digest {
             return Ok(false);
         }
         let fresh = Self::open(Some(path), now)?;
-        if let Some(over) = fresh.life.iter().find(|life| life.is_over(now)) {
-            return Err(FileFault::new(path, format!("it is over since {}", over.ends)));
-        }
+        fresh.life.iter().try_for_each(|life| life.check(now))?;
         *self = fresh;
         Ok(true)
     }

@@ -84,6 +84,42 @@ async fn a_certificate_that_is_over_does_not_take_the_place_of_a_good_one() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_not_good_yet_waits_for_its_day() {
+    const DAYS: i64 = 2;
+    let world = World::start(Kind::Http1).await;
+    let own = Path::new(world.told("/ca_cert")).to_owned();
+    let left = || world.metric("qaqpa_cert_expiry_seconds{place=\"api\",kind=\"certificate\"}") / 86_400.0;
+    let early = Authority::new("the day after tomorrow", world.seconds() + DAYS * 86_400);
+    let (certificate, key) = early.server();
+    std::fs::write(world.file("ca/server.pem"), certificate).unwrap();
+    std::fs::write(world.file("ca/server.key"), key).unwrap();
+    let told = world.reload().unwrap_err();
+    assert!(told.contains("server.pem") && told.contains("it is not good before"), "{told}");
+    assert!(shows(&world, Door::Api, &own).await && left() > 89.0);
+    let refused = world.metric("qaqpa_config_rejected_total");
+    world.look();
+    assert_eq!(world.metric("qaqpa_config_rejected_total"), refused, "it is told once");
+    // Nothing moves in the folder, and yet it is read again.
+    world.advance(Duration::from_secs(u64::try_from(DAYS).unwrap() * 86_400));
+    world.look();
+    world.look();
+    assert!((left() - 40.0).abs() < 1.0 && world.metric("qaqpa_reload_faults") == 0.0, "{}", left());
+}
+
+#[tokio::test]
+async fn authorities_that_are_not_good_yet_do_not_take_the_place_of_good_ones() {
+    let world = World::start(Kind::Http1).await;
+    let path = world.file("ca/ca.pem");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let early = Authority::new("the day after tomorrow", world.seconds() + 2 * 86_400);
+    std::fs::write(&path, early.pem()).unwrap();
+    assert!(world.reload().unwrap_err().contains("it is not good before"));
+    // Beside one that is good they are a bundle of old and new.
+    std::fs::write(&path, format!("{whole}{}", early.pem())).unwrap();
+    assert_eq!(world.reload(), Ok(1));
+}
+
+#[tokio::test]
 async fn new_handshakes_see_the_new_certificate_and_open_connections_go_on() {
     let world = World::start(Kind::Http1).await;
     let own = Path::new(world.told("/ca_cert")).to_owned();

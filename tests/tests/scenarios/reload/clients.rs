@@ -131,6 +131,34 @@ async fn a_revoked_certificate_is_refused_at_once_whatever_it_is_for() {
 }
 
 #[tokio::test]
+async fn a_list_that_is_not_of_the_authority_does_not_close_the_door() {
+    let world = world(own_revocations).await;
+    let authority = Authority::new("an authority with lists", world.seconds());
+    let client = authority.client(NAME, 7);
+    bundle(&world.file("clients-ca.pem"), &[authority.pem()]);
+    let (path, own) = (world.file("clients-crl.pem"), authority.revocations(&[], WEEK));
+    std::fs::write(&path, &own).unwrap();
+    world.reload().unwrap();
+    // One of a stranger, and one of somebody who only has its name.
+    for name in ["a stranger", "an authority with lists"] {
+        let other = Authority::new(name, world.seconds());
+        std::fs::write(&path, other.revocations(&[], WEEK)).unwrap();
+        let told = world.reload().unwrap_err();
+        assert!(told.contains("clients-crl.pem") && told.contains("an authority with lists"), "{told}");
+        assert_eq!(asks_for_a_token(&world, &client).await, 200, "{name}");
+        // A second authority needs a list of its own; beside others, each has one.
+        bundle(&world.file("clients-ca.pem"), &[authority.pem(), other.pem()]);
+        std::fs::write(&path, &own).unwrap();
+        assert!(world.reload().unwrap_err().contains(name));
+        bundle(&path, &[&other.revocations(&[], WEEK), &own]);
+        world.reload().unwrap();
+        bundle(&world.file("clients-ca.pem"), &[authority.pem()]);
+        std::fs::write(&path, &own).unwrap();
+        world.reload().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn where_lists_say_nothing_nobody_is_vouched_for() {
     let world = world(own_revocations).await;
     let old = App::of(&world, "demo-mtls-app").certificate.unwrap();
