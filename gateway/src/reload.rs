@@ -353,7 +353,7 @@ impl Reloader {
     /// Tells the metrics how long certificates are good, and the log if that is not long.
     fn tell_lives(&mut self, now: Timestamp) {
         let mut lives: Vec<(&'static str, Life)> = Vec::new();
-        for listener in self.parts.listeners.clone() {
+        for listener in &self.parts.listeners {
             let Some(tls) = &listener.tls else { continue };
             let door = listener.entrance.door.word();
             lives.extend(tls.stand().lives.iter().map(|life| (door, life.clone())));
