@@ -154,6 +154,11 @@ impl<'n> Value<'n> {
         self.faults.report(problem);
     }
 
+    /// Tells whether as many errors are kept as ever are, so that nobody would read what was meant.
+    pub(super) fn is_past_telling(self) -> bool {
+        self.faults.are_full()
+    }
+
     /// Has `work` tell its errors as what will be wrong; see [`Faults::foretelling`].
     pub(super) fn foretelling<R>(self, coming: &Coming, work: impl FnOnce() -> R) -> R {
         self.faults.foretelling(coming, work)
@@ -380,6 +385,9 @@ impl<'n> Value<'n> {
 
     /// Reports that this value names something that does not exist, with the one that was probably meant.
     pub fn unknown<'k>(self, code: &'static str, what: &str, text: &str, known: impl Iterator<Item = &'k str> + Clone) {
+        if self.is_past_telling() {
+            return;
+        }
         let help = match did_you_mean(text, known.clone()) {
             Some(word) => format!("did you mean `{word}`?"),
             None if known.clone().next().is_none() => format!("no {what} is defined"),
@@ -418,7 +426,7 @@ impl<'n> Value<'n> {
     ) -> Option<T> {
         let (text, _) = self.scalar(&format!("one of {}", listed(words())))?;
         let found = read(text);
-        if found.is_none() {
+        if found.is_none() && !self.is_past_telling() {
             let help = did_you_mean(text, words())
                 .map_or_else(|| format!("known: {}", listed(words())), |word| format!("did you mean `{word}`?"));
             self.report(
@@ -468,7 +476,8 @@ impl<'n> Value<'n> {
             return None;
         }
         let soon = later.iter().find(|(name, _)| *name == key.text).map(|(_, help)| *help);
-        let meant = if soon.is_none() { did_you_mean(&key.text, known.clone()) } else { None };
+        let guess = soon.is_none() && !self.is_past_telling();
+        let meant = if guess { did_you_mean(&key.text, known.clone()) } else { None };
         let help = match (soon, meant) {
             (Some(help), _) => help.to_owned(),
             (None, Some(word)) => format!("did you mean `{word}`?"),

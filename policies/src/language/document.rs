@@ -20,6 +20,9 @@ pub const DEPTH_MAX: usize = 32;
 /// How many nodes a file may have, those that aliases repeat counted each time: what bounds alias bombs.
 pub const NODES_MAX: usize = 100_000;
 
+/// How many bytes of text aliases of a file may repeat: eight times the longest file, and no burden to hold.
+pub const REPEATED_BYTES_MAX: usize = 8 * DOCUMENT_BYTES_MAX;
+
 /// The longest key, in bytes: twice what an identifier may have.
 pub const KEY_BYTES_MAX: usize = 128;
 
@@ -120,8 +123,8 @@ pub fn parse(source: &Source, faults: &Faults) -> Option<Node> {
         return None;
     }
     let lines = text.lines().map(|line| line.chars().count()).collect();
-    let mut builder =
-        Builder { file, text, lines, faults, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
+    let (open, anchors, size, kept) = (Vec::new(), HashMap::new(), Size::default(), Size::default());
+    let mut builder = Builder { file, text, lines, faults, open, anchors, size, kept, root: None };
     let mut parser = Parser::new_from_str(text);
     let mut documents = 0;
     while let Some(next) = parser.next_event() {
@@ -186,6 +189,21 @@ enum Waiting {
     Nothing,
 }
 
+/// How much a value holds.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    bytes: usize,
+}
+
+impl Size {
+    const ONE: Self = Self { nodes: 1, bytes: 0 };
+
+    fn and(self, other: Self) -> Self {
+        Self { nodes: self.nodes.saturating_add(other.nodes), bytes: self.bytes.saturating_add(other.bytes) }
+    }
+}
+
 struct Builder<'s> {
     file: &'s Arc<str>,
     text: &'s str,
@@ -193,8 +211,11 @@ struct Builder<'s> {
     lines: Vec<usize>,
     faults: &'s Faults,
     open: Vec<Open>,
-    anchors: HashMap<usize, (Node, usize)>,
-    nodes: usize,
+    anchors: HashMap<usize, (Node, Size)>,
+    // All nodes so far, and what of their text was repeated.
+    size: Size,
+    // What anchors keep.
+    kept: Size,
     root: Option<Node>,
 }
 
@@ -203,18 +224,22 @@ impl Builder<'_> {
         let place = self.place(span);
         match event {
             Event::Alias(anchor) => {
-                let Some((node, size)) = self.anchors.get(&anchor) else {
+                let Some((_, size)) = self.anchors.get(&anchor) else {
                     return self.stop(
                         Problem::error("P0007", &place, "an alias stands inside the very value it repeats")
                             .help("an alias may only repeat what is complete before it"),
                     );
                 };
-                let (node, size) = (node.clone(), *size);
+                let size = *size;
+                // Counted before it is copied: the copies are what a bomb is made of.
                 self.count(size, &place)?;
-                self.value(node, 0);
+                let node = self.anchors.get(&anchor).map(|(node, _)| node.clone());
+                if let Some(node) = node {
+                    self.value(node, 0)?;
+                }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.count(1, &place)?;
+                self.count(Size::ONE, &place)?;
                 self.refuse_tag(tag.is_some(), &place);
                 let nothing = style == ScalarStyle::Plain && (text.is_empty() || (text == "~" && span.is_empty()));
                 let style = match style {
@@ -223,7 +248,7 @@ impl Builder<'_> {
                     ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
                 };
                 let content = if nothing { Content::Empty } else { Content::Scalar { text: text.into_owned(), style } };
-                self.value(Node { place, content }, anchor);
+                self.value(Node { place, content }, anchor)?;
             }
             Event::SequenceStart(anchor, tag) => {
                 self.refuse_tag(tag.is_some(), &place);
@@ -231,10 +256,10 @@ impl Builder<'_> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse_tag(tag.is_some(), &place);
-                let kind = OpenKind::Mapping { entries: Vec::new(), known: HashMap::new(), key: Waiting::Key };
-                self.begin(place, span, anchor, kind)?;
+                let (entries, known, key) = (Vec::new(), HashMap::new(), Waiting::Key);
+                self.begin(place, span, anchor, OpenKind::Mapping { entries, known, key })?;
             }
-            Event::SequenceEnd | Event::MappingEnd => self.end(span),
+            Event::SequenceEnd | Event::MappingEnd => self.end(span)?,
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
         }
         Ok(())
@@ -245,20 +270,28 @@ impl Builder<'_> {
         Err(Stop)
     }
 
-    fn count(&mut self, nodes: usize, place: &Place) -> Result<(), Stop> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes <= NODES_MAX {
+    fn count(&mut self, size: Size, place: &Place) -> Result<(), Stop> {
+        self.size = self.size.and(size);
+        self.hold(self.size, place)
+    }
+
+    fn hold(&self, size: Size, place: &Place) -> Result<(), Stop> {
+        let message = if size.nodes > NODES_MAX {
+            format!("the file has more than {NODES_MAX} values")
+        } else if size.bytes > REPEATED_BYTES_MAX {
+            format!("aliases repeat more than {REPEATED_BYTES_MAX} bytes")
+        } else {
             return Ok(());
-        }
+        };
         self.stop(
-            Problem::error("P0002", place, format!("the file has more than {NODES_MAX} values"))
+            Problem::error("P0002", place, message)
                 .label("counted up to here, what aliases repeat included")
                 .help("split it, and repeat less by alias"),
         )
     }
 
     fn refuse_tag(&self, tagged: bool, place: &Place) {
-        if tagged {
+        if tagged && !self.faults.are_full() {
             self.faults.report(
                 Problem::error("P0005", &self.tag_before(place), "a tag stands before a value")
                     .label("tags such as `!!str` or `!include` are not read")
@@ -283,7 +316,7 @@ impl Builder<'_> {
     }
 
     fn begin(&mut self, place: Place, span: &Span, anchor: usize, kind: OpenKind) -> Result<(), Stop> {
-        self.count(1, &place)?;
+        self.count(Size::ONE, &place)?;
         if self.open.len() >= DEPTH_MAX {
             return self.stop(
                 Problem::error("P0002", &place, format!("values stand more than {DEPTH_MAX} deep in one another"))
@@ -307,8 +340,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn end(&mut self, span: &Span) {
-        let Some(open) = self.open.pop() else { return };
+    fn end(&mut self, span: &Span) -> Result<(), Stop> {
+        let Some(open) = self.open.pop() else { return Ok(()) };
         let content = match open.kind {
             OpenKind::Sequence(items) => Content::Sequence(items),
             OpenKind::Mapping { entries, .. } => Content::Mapping(entries),
@@ -318,7 +351,7 @@ impl Builder<'_> {
                     self.open.last_mut().map(|open| &mut open.kind)
                 {
                     *key = Waiting::Nothing;
-                    return;
+                    return Ok(());
                 }
                 Content::Empty
             }
@@ -333,19 +366,22 @@ impl Builder<'_> {
         } else if let Some(first) = first_place(&content) {
             place = first;
         }
-        self.value(Node { place, content }, open.anchor);
+        self.value(Node { place, content }, open.anchor)
     }
 
     // Puts a finished node where it belongs.
-    fn value(&mut self, node: Node, anchor: usize) {
+    fn value(&mut self, node: Node, anchor: usize) -> Result<(), Stop> {
         if anchor > 0 {
             let size = size_of(&node);
+            // A value is kept once for each anchor that it stands in.
+            self.kept = self.kept.and(size);
+            self.hold(self.kept, &node.place)?;
             self.anchors.insert(anchor, (node.clone(), size));
         }
         let faults = self.faults;
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
-            return;
+            return Ok(());
         };
         match &mut open.kind {
             OpenKind::Ignored => {}
@@ -356,6 +392,7 @@ impl Builder<'_> {
                 Waiting::Nothing => {}
             },
         }
+        Ok(())
     }
 
     fn place(&self, span: &Span) -> Place {
@@ -424,12 +461,17 @@ fn first_place(content: &Content) -> Option<Place> {
 }
 
 // Bounded by DEPTH_MAX, so that recursion is safe.
-fn size_of(node: &Node) -> usize {
-    1 + match &node.content {
-        Content::Empty | Content::Scalar { .. } => 0,
-        Content::Sequence(items) => items.iter().map(size_of).sum(),
-        Content::Mapping(entries) => entries.iter().map(|entry| 1 + size_of(&entry.value)).sum(),
-    }
+fn size_of(node: &Node) -> Size {
+    let inner = match &node.content {
+        Content::Empty => Size::default(),
+        Content::Scalar { text, .. } => Size { nodes: 0, bytes: text.len() },
+        Content::Sequence(items) => items.iter().map(size_of).fold(Size::default(), Size::and),
+        Content::Mapping(entries) => entries.iter().fold(Size::default(), |size, entry| {
+            let key = Size { nodes: 1, bytes: entry.key.text.len() };
+            size.and(key).and(size_of(&entry.value))
+        }),
+    };
+    inner.and(Size::ONE)
 }
 
 // Characters that an editor does not show could hide what applies; the parser takes NUL for the end of the file.
@@ -511,6 +553,28 @@ mod tests {
         }
         assert_eq!(codes(&bomb), (false, vec!["P0002"]));
         assert_eq!(codes("a: &a [1]\nb: [*a, *a]"), (true, vec![]));
+    }
+
+    #[test]
+    fn the_bytes_that_aliases_repeat_are_counted() {
+        let bomb = |bytes: usize, aliases: usize| format!("[&a \"{}\"{}]", "x".repeat(bytes), ", *a".repeat(aliases));
+        let half = DOCUMENT_BYTES_MAX / 2;
+        assert_eq!(codes(&bomb(half, 16)), (true, vec![]));
+        assert_eq!(codes(&bomb(half, 17)), (false, vec!["P0002"]));
+        assert_eq!(codes(&bomb(600_000, 90_000)), (false, vec!["P0002"]));
+    }
+
+    #[test]
+    fn anchors_in_one_another_are_counted() {
+        let nest = |depth: usize, items: usize| {
+            let open: String = (0..depth).map(|level| format!("&a{level} [")).collect();
+            format!("{open}{}{}", "1,".repeat(items), "]".repeat(depth))
+        };
+        assert_eq!(codes(&nest(4, NODES_MAX / 4 - 3)), (true, vec![]));
+        assert_eq!(codes(&nest(5, NODES_MAX / 4 - 3)), (false, vec!["P0002"]));
+        let text = |depth: usize| nest(depth, 1).replacen("1,", &format!("\"{}\"", "x".repeat(DOCUMENT_BYTES_MAX - 512)), 1);
+        assert_eq!(codes(&text(8)), (true, vec![]));
+        assert_eq!(codes(&text(9)), (false, vec!["P0002"]));
     }
 
     #[test]

@@ -220,6 +220,12 @@ impl Faults {
         result
     }
 
+    /// Tells whether as many errors are kept as ever are, so that no more needs to be looked into.
+    #[must_use]
+    pub fn are_full(&self) -> bool {
+        self.found.borrow().iter().filter(|problem| problem.severity == Severity::Error).count() >= PROBLEMS_MAX
+    }
+
     /// Tells whether an error was reported.
     #[must_use]
     pub fn has_errors(&self) -> bool {

@@ -3,20 +3,20 @@
 /// Returns the known word that is nearest to `word`, if one is near enough to have been meant.
 ///
 /// Spelling conventions (`max_body`, `maxBody`, `MAX-BODY`) count as the same; otherwise at most a third of the letters
-/// may be added, dropped, changed or swapped with a neighbour.
+/// may be added, dropped, changed or swapped with a neighbour: of two letters none, for `L9` may be `L1` as well as `L4`.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = folded(word);
     // Comparing is quadratic, and no name that is known is this long.
     if wanted.is_empty() || wanted.len() > WORD_CHARACTERS_MAX {
         return None;
     }
-    let reach = (wanted.len() / 3).max(1);
+    let reach = wanted.len() / 3;
     known
         .into_iter()
         .filter(|candidate| !candidate.is_empty() && candidate.len() <= WORD_CHARACTERS_MAX)
-        .map(|candidate| (distance(&wanted, &folded(candidate)), candidate))
+        .filter_map(|candidate| distance_within(&wanted, &folded(candidate), reach).map(|found| (found, candidate)))
         // One letter for another of two is no misspelling but another word.
-        .filter(|(distance, candidate)| *distance <= reach && *distance < candidate.chars().count())
+        .filter(|(distance, candidate)| *distance < candidate.chars().count())
         .min()
         .map(|(_, candidate)| candidate)
 }
@@ -43,11 +43,16 @@ fn folded(word: &str) -> Vec<char> {
     word.chars().filter(|character| !matches!(character, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect()
 }
 
-// Optimal string alignment: Levenshtein plus swaps of neighbours, three rows at a time.
-fn distance(a: &[char], b: &[char]) -> usize {
+// Optimal string alignment: Levenshtein plus swaps of neighbours, three rows at a time; none if it is beyond reach.
+fn distance_within(a: &[char], b: &[char], reach: usize) -> Option<usize> {
+    // Each letter that one has more was added.
+    if a.len().abs_diff(b.len()) > reach {
+        return None;
+    }
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
+    let least = |row: &[usize]| row.iter().copied().min().unwrap_or(0);
     let mut previous_of_a = None;
     for (i, from) in a.iter().enumerate() {
         let mut row = vec![i + 1];
@@ -60,10 +65,14 @@ fn distance(a: &[char], b: &[char]) -> usize {
             row.push(cost);
             previous_of_b = Some(to);
         }
+        // What follows is made of these two rows, the older one by a swap that costs one.
+        if least(&row) > reach && least(&last) >= reach {
+            return None;
+        }
         before_last = std::mem::replace(&mut last, row);
         previous_of_a = Some(from);
     }
-    at(&last, b.len())
+    Some(at(&last, b.len())).filter(|distance| *distance <= reach)
 }
 
 #[cfg(test)]
@@ -75,6 +84,7 @@ mod tests {
         assert_eq!(did_you_mean("zebra", ["timeout", "audit"]), None);
         assert_eq!(did_you_mean("", ["timeout"]), None);
         assert_eq!(did_you_mean("x", ["y"]), None);
+        assert_eq!(did_you_mean("L9", ["L1", "L2", "L3", "L4"]), None);
         assert_eq!(did_you_mean(&"a".repeat(WORD_CHARACTERS_MAX + 1), [&*"a".repeat(WORD_CHARACTERS_MAX)]), None);
     }
 
@@ -87,6 +97,7 @@ mod tests {
         assert_eq!(did_you_mean("max_body", ["timeout", "maxBody"]), Some("maxBody"));
         assert_eq!(did_you_mean("tiemout", ["timeout", "audit"]), Some("timeout"));
         assert_eq!(did_you_mean("KZT", ["kzt"]), Some("kzt"));
+        assert_eq!(did_you_mean("l2", ["L1", "L2", "L3", "L4"]), Some("L2"));
         assert_eq!(did_you_mean("шлюзы", ["шлюз"]), Some("шлюз"));
     }
 

@@ -77,7 +77,7 @@ impl<'n, T> Names<'n, T> {
         let Some(at) = self.index.get(text) else {
             let known = self.values.iter().map(|(key, _)| key.text.as_str());
             // It may be defined in a file that could not be parsed; then only a near miss is worth telling.
-            if self.whole || did_you_mean(text, known.clone()).is_some() {
+            if !value.is_past_telling() && (self.whole || did_you_mean(text, known.clone()).is_some()) {
                 value.unknown("P0108", what, text, known);
             }
             return None;
