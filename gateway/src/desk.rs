@@ -69,7 +69,9 @@ pub struct Refused {
     pub at: Timestamp,
     /// Why there was a reload.
     pub by: Cause,
-    /// The findings for programs, each an object.
+    /// How many of the findings refuse; the others are only worth a look.
+    pub faults: usize,
+    /// The findings for programs, each an object; the gravest stand first.
     pub findings: Vec<Value>,
     /// The same for people.
     pub text: String,
@@ -132,7 +134,7 @@ struct Board {
     closed: bool,
     reloads: u64,
     refused: Option<Arc<Refused>>,
-    // How many findings the newest reload had.
+    // How many findings of the newest reload refused something.
     faults: usize,
 }
 
@@ -187,7 +189,7 @@ impl Desk {
     pub fn note(&self, outcome: &Outcome) {
         let mut board = self.board();
         board.reloads += 1;
-        board.faults = outcome.refused.as_ref().map_or(0, |refused| refused.findings.len());
+        board.faults = outcome.refused.as_ref().map_or(0, |refused| refused.faults);
         if let Some(refused) = &outcome.refused {
             board.refused = Some(Arc::clone(refused));
         }
@@ -199,7 +201,7 @@ impl Desk {
         self.board().refused.clone()
     }
 
-    /// Returns how many findings the newest reload had: what stands in the files and is not in force.
+    /// Returns how many findings of the newest reload refused something: what stands in the files and is not in force.
     #[must_use]
     pub fn faults(&self) -> usize {
         self.board().faults
@@ -240,5 +242,25 @@ mod tests {
         assert_eq!(desk.ask(wish()), Err(Full));
         assert!(matches!(desk.wait(Duration::from_secs(60)), Call::Closed));
         assert!(heard.recv().is_err());
+    }
+
+    #[test]
+    fn what_is_only_worth_a_look_is_no_fault() {
+        let desk = Desk::default();
+        let findings = vec![Value::from("a fault"), Value::from("a warning")];
+        let at = Timestamp::from_seconds(1_800_000_000);
+        let refused = Refused { at, by: Cause::Signal, faults: 1, findings, text: String::new() };
+        let outcome = |refused: Option<Arc<Refused>>| Outcome {
+            generation: 1,
+            digest: Arc::from("digest"),
+            changed: false,
+            renewed: Vec::new(),
+            warnings: Vec::new(),
+            refused,
+        };
+        desk.note(&outcome(Some(Arc::new(refused))));
+        assert_eq!(desk.faults(), 1);
+        desk.note(&outcome(None));
+        assert_eq!((desk.faults(), desk.refused().map(|refused| refused.faults)), (0, Some(1)));
     }
 }

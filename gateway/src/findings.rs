@@ -67,6 +67,17 @@ impl Findings {
         self.problems.iter().any(|problem| problem.severity <= severity)
     }
 
+    /// Counts what is exactly so bad.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.problems.iter().filter(|problem| problem.severity == severity).count()
+    }
+
+    /// Puts the gravest first, else in the order of files and lines: what refuses is not lost below what only remarks.
+    pub fn gravest_first(&mut self) {
+        self.problems.sort_by_key(|problem| problem.severity);
+    }
+
     /// Goes through what was found.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.problems.iter()
@@ -189,5 +200,20 @@ mod tests {
         assert!(findings.has(Severity::Error));
         findings.ignore(&["p0101".to_owned()]);
         assert!(!findings.has(Severity::Error) && findings.has(Severity::Warning) && findings.has(Severity::Info));
+    }
+
+    #[test]
+    fn the_gravest_stand_first_and_only_what_is_so_bad_is_counted() {
+        let place = |line: usize| Place { line, ..Place::start_of(&Arc::from("a.yaml")) };
+        let problems = vec![
+            Problem::warning("P0401", &place(1), "worth a look"),
+            Problem::error("P0101", &place(2), "the first fault"),
+            Problem::error("P0102", &place(3), "the second fault"),
+        ];
+        let mut findings = Findings::new(problems, Vec::new());
+        findings.gravest_first();
+        let told: Vec<&str> = findings.problems().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(told, ["the first fault", "the second fault", "worth a look"]);
+        assert_eq!((findings.count(Severity::Error), findings.count(Severity::Warning)), (2, 1));
     }
 }

@@ -323,6 +323,12 @@ async fn a_hangup_reloads_and_a_broken_file_changes_nothing() {
     assert!(log.contains("accounts.yaml:") && log.contains("did you mean `getAccountBalances`?"), "{log}");
     assert_eq!(answered(call(state, &["GET", "/v1/accounts"]).await.with(0))["status"], 200);
     assert_eq!(answered(call(state, &["GET", &balances]).await.with(1))["status"], 404);
+    std::fs::write(&path, right.replace("      getAccountBalances: {}\n", "")).unwrap();
+    sandbox.signal("HUP");
+    let log = sandbox.complains("what stands in the files is in force again, generation 2").await;
+    assert!(!log.contains("nothing has changed in the files"), "{log}");
+    sandbox.signal("HUP");
+    sandbox.complains("nothing has changed in the files, generation 2 decides as before (signal)").await;
     sandbox.signal("TERM");
     sandbox.ended().await.with(0);
 }
