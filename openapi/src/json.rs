@@ -27,6 +27,10 @@ pub const JSON_VALUES_MAX: usize = 20_000;
 /// The largest integer either side of zero: 2^53 - 1, what every JSON parser keeps exactly (RFC 8259, section 6).
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 
+/// The most digits of a number with a point or an exponent, from the first to the last that is not zero: what every parser
+/// of 64-bit floats keeps exactly (IEEE 754, `DBL_DIG`). More may stand only where a float is written so: 0.30000000000000004.
+pub const NUMBER_DIGITS_MAX: usize = 15;
+
 /// Why and where a body could not be read; places count from 1 and columns are bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Malformed {
@@ -45,11 +49,74 @@ pub(crate) fn parse(body: &[u8]) -> Result<Value, Malformed> {
             reason: format!("the body is larger than {JSON_BYTES_MAX} bytes"),
         });
     }
+    inexact_number(body)?;
     let values = Cell::new(0);
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = Strict { depth: 0, values: &values }.deserialize(&mut deserializer).map_err(malformed)?;
     deserializer.end().map_err(malformed)?;
     Ok(value)
+}
+
+/// Refuses numbers that parsers read differently: what has more digits than every parser keeps, or ends up as zero.
+///
+/// Looks at tokens only; what is no JSON at all its reader tells.
+fn inexact_number(body: &[u8]) -> Result<(), Malformed> {
+    let (mut at, mut line, mut line_start) = (0, 1, 0);
+    while let Some(byte) = body.get(at) {
+        match byte {
+            b'\n' => (line, line_start) = (line + 1, at + 1),
+            b'"' => {
+                at += 1;
+                while let Some(byte) = body.get(at).filter(|byte| **byte != b'"') {
+                    at += if *byte == b'\\' { 2 } else { 1 };
+                }
+            }
+            b'-' | b'0'..=b'9' => {
+                let rest = body.get(at..).unwrap_or_default();
+                let length = rest.iter().take_while(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte)).count();
+                if !is_exact(rest.get(..length).unwrap_or_default()) {
+                    let at = Spot { line, column: at - line_start + 1 };
+                    return Err(Malformed {
+                        at,
+                        reason: format!("a number has more than {NUMBER_DIGITS_MAX} digits, or is too small"),
+                    });
+                }
+                at += length.max(1) - 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+/// Tells whether every parser reads a number with a point or an exponent alike; zeros at its ends count for nothing.
+fn is_exact(number: &[u8]) -> bool {
+    let mantissa = number.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap_or_default();
+    if mantissa.len() == number.len() && !mantissa.contains(&b'.') {
+        // Whole numbers have a limit of their own.
+        return true;
+    }
+    let digits = significant(mantissa);
+    let Some(read) = std::str::from_utf8(number).ok().and_then(|text| text.parse::<f64>().ok()) else {
+        return true;
+    };
+    if digits.is_empty() {
+        return true;
+    }
+    let shortest = format!("{read:e}");
+    let shortest = significant(shortest.split('e').next().unwrap_or_default().as_bytes());
+    read.is_normal() && (digits.len() <= NUMBER_DIGITS_MAX || digits == shortest)
+}
+
+/// The digits from the first to the last that is not zero.
+fn significant(mantissa: &[u8]) -> Vec<u8> {
+    let mut digits: Vec<u8> =
+        mantissa.iter().copied().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').collect();
+    while digits.last() == Some(&b'0') {
+        digits.pop();
+    }
+    digits
 }
 
 fn malformed(error: serde_json::Error) -> Malformed {
@@ -245,6 +312,32 @@ mod tests {
         ] {
             assert_eq!(reason(body), "a number is beyond 2^53 - 1", "{body}");
         }
+    }
+
+    #[test]
+    fn digits_hold_on_both_sides() {
+        for body in [
+            "0.123456789012345",
+            "1234567890.12345",
+            "0.30000000000000004",
+            "100.000000000000000000000",
+            "[1.5e3, -0.0, 0e9, 1e-300]",
+        ] {
+            assert!(parse(body.as_bytes()).is_ok(), "{body}");
+        }
+        for body in [
+            "0.12345678901234567",
+            "1.0000000000000001",
+            "100.0000000000000000001",
+            "1.00000000000000000001e0",
+            "1e-400",
+            "-4e-320",
+        ] {
+            assert_eq!(reason(body), "a number has more than 15 digits, or is too small", "{body}");
+        }
+        let error = parse(b"{\"0.12345678901234567\\\"\": 1,\n \"a\": 100.0000000000000000001}").unwrap_err();
+        assert_eq!((error.at.line, error.at.column), (2, 7));
+        assert!(reason("[1e400]").contains("number"));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub use document::{ALIASES_MAX, DEPTH_MAX, DOCUMENT_BYTES_MAX, NODES_MAX};
 pub use effort::{JUDGING_VISITS_MAX, TELLING_VISITS_MAX};
 pub use fault::{Fault, Source};
 pub use form::{PAIRS_MAX, QUERY_BYTES_MAX, form_fields};
-pub use json::{INTEGER_MAX, JSON_BYTES_MAX, JSON_DEPTH_MAX, JSON_PROPERTIES_MAX, JSON_VALUES_MAX};
+pub use json::{INTEGER_MAX, JSON_BYTES_MAX, JSON_DEPTH_MAX, JSON_PROPERTIES_MAX, JSON_VALUES_MAX, NUMBER_DIGITS_MAX};
 pub use judge::{BodyFault, FAULTS_MAX};
 pub use library::{CONTRACT_BYTES_MAX, FILES_MAX, files_named};
 pub use operation::{Operation, PathParameters, RouteMatch, SecurityRequirement};
