@@ -8,6 +8,9 @@ use crate::parameter::ParameterRule;
 use crate::validate::{BodyError, MediaRule};
 use std::sync::Arc;
 
+/// The client has the answer already (RFC 9110, section 15.4.5): nothing of it comes again, so nothing is judged.
+const NOT_MODIFIED: u16 = 304;
+
 /// How far an answer can be judged once its status and its headers are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseCheck {
@@ -163,7 +166,11 @@ impl Answers {
         status: u16,
         header: &dyn Fn(&str) -> Option<String>,
     ) -> Result<ResponseCheck, ResponseFault> {
-        self.judged(status, header).map(|(check, _)| check)
+        match self.judged(status, header) {
+            // Whether a body comes all the same is seen when it is read.
+            Err(_) if status == NOT_MODIFIED => Ok(ResponseCheck::Read),
+            judged => judged.map(|(check, _)| check),
+        }
     }
 
     /// `bare` tells that no body is to come, whatever is described: the answer to `HEAD`.
@@ -174,6 +181,9 @@ impl Answers {
         body: &[u8],
         bare: bool,
     ) -> Result<(), ResponseFault> {
+        if status == NOT_MODIFIED && body.is_empty() {
+            return Ok(());
+        }
         let (check, rule) = self.judged(status, header)?;
         if body.is_empty() {
             let bare = bare || rule.media.is_empty() || matches!(status, 100..=199 | 204 | 205 | 304);

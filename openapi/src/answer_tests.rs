@@ -225,3 +225,13 @@ fn a_request_is_shown_with_what_it_needs() {
     };
     assert_eq!(found.operation.check_request(&found, request.query.as_deref(), &header), Ok(()));
 }
+
+#[test]
+fn what_the_client_has_already_is_not_judged() {
+    let etag = "{'200': {description: d, headers: {etag: {required: true, schema: {type: string}}}}}";
+    let operation = answering("get", etag, "{}");
+    assert_eq!(told(&operation, 304, &[JSON], "{}"), ["status"]);
+    assert_eq!(told(&operation, 304, &[], ""), [""; 0]);
+    assert_eq!(operation.check_response_head(304, &|_| None), Ok(ResponseCheck::Read));
+    assert_eq!(told(&operation, 303, &[], ""), ["status"]);
+}
