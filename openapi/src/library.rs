@@ -99,11 +99,12 @@ impl Library {
     /// Notes which files others refer to: those need not be contracts themselves.
     fn note_references(&mut self) {
         let (mut used, mut shown) = (Vec::new(), Vec::new());
-        for file in &self.files {
+        for (own, file) in (0..).zip(&self.files) {
             let Some(root) = &file.root else { continue };
             each_reference(root, false, &mut |text, as_example| {
                 let position = file_of(text).and_then(|path| self.positions.get(&resolved(&file.path, &path)));
-                if let Some(position) = position {
+                // One that refers to itself is still nobody else's part.
+                if let Some(position) = position.filter(|position| **position != own) {
                     if as_example { shown.push(*position) } else { used.push(*position) }
                 }
             });

@@ -625,3 +625,10 @@ fn a_document_of_600_kilobytes_loads() {
     assert!(text.len() > 600_000);
     assert_eq!(faults(&[("x.yaml", &text)]), [""; 0]);
 }
+
+#[test]
+fn a_document_that_refers_to_itself_is_still_one() {
+    let text = "paths: {}\ncomponents: {schemas: {A: {$ref: 'x.yaml#/components/schemas/B'}, B: {type: string}}}\n";
+    let reports = check(&[source("x.yaml", text)]).unwrap();
+    assert!(reports.first().is_some_and(|report| !report.faults.is_empty()), "{reports:?}");
+}
