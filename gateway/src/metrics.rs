@@ -1,7 +1,7 @@
 //! What is counted, for Prometheus. Labels come from fixed sets, never from a request.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adapters::store::redis::{BreakerState, Readings};
 use http::StatusCode;
@@ -16,8 +16,10 @@ use prometheus_client::registry::Registry;
 use spine::stage::Door;
 
 use self::rules::Rules;
+use self::running::{Guard, Running};
 
 mod rules;
+mod running;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Answered {
@@ -107,6 +109,8 @@ struct Reloads {
     faults: Gauge,
     last_good: Gauge,
     expiry: Family<Good, Gauge>,
+    running: Running,
+    running_seconds: Gauge,
 }
 
 impl Reloads {
@@ -122,6 +126,8 @@ impl Reloads {
         registry.register("reload_last_success_timestamp_seconds", last, self.last_good.clone());
         let expiry = "Seconds until a certificate, an authority or a list of revocations is over";
         registry.register("cert_expiry_seconds", expiry, self.expiry.clone());
+        let running = "For how long the reload or look at files that is under way has gone on; 0 between them";
+        registry.register("reload_running_seconds", running, self.running_seconds.clone());
     }
 }
 
@@ -325,6 +331,11 @@ impl Metrics {
         }
     }
 
+    /// Notes that a reload or a look at files goes on until what is returned is dropped.
+    pub(crate) fn reload_begins(&self, now: Instant) -> Guard {
+        self.reloads.running.begin(now)
+    }
+
     /// Tells how many seconds a certificate, authority or list of revocations is still good; below zero if it is over.
     pub(crate) fn good_for(&self, place: &'static str, kind: &'static str, seconds: i64) {
         self.reloads.expiry.get_or_create(&Good { place, kind }).set(seconds);
@@ -351,6 +362,8 @@ impl Metrics {
         self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
         let counted = self.audit_lost.get();
         self.audit_lost.inc_by(audit_lost.saturating_sub(counted));
+        let running = self.reloads.running.seconds(Instant::now());
+        self.reloads.running_seconds.set(i64::try_from(running).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing into a String does not fail; half a page would be better than none if it ever did.
         let _ = encode(&mut text, &self.registry);

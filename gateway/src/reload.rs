@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use adapters::http::courier::Courier;
 use arc_swap::ArcSwap;
-use policies::language::Severity;
 use policies::time::Timestamp;
 
 pub use self::trusted::Trusted;
@@ -108,6 +107,7 @@ impl Reloader {
 
     /// Does what time and files ask for: ends an override that is over, and reads files that have changed and rest.
     pub fn look(&mut self) {
+        let _running = self.parts.house.metrics.reload_begins(Instant::now());
         let now = self.parts.house.clock.now();
         self.retired.retain(|generation| Arc::strong_count(generation) > 1);
         self.tell_lives(now);
@@ -148,6 +148,7 @@ impl Reloader {
 
     /// Reads everything again, and puts in force what is right; `policies` from now on, if given and right.
     pub fn reload(&mut self, by: &Cause, policies: Option<Policies>) -> Arc<Outcome> {
+        let _running = self.parts.house.metrics.reload_begins(Instant::now());
         let now = self.parts.house.clock.now();
         let before = self.sign();
         let mut findings = Findings::default();
@@ -298,8 +299,7 @@ impl Reloader {
     }
 
     fn conclude(&self, by: &Cause, now: Timestamp, concluded: Concluded) -> Arc<Outcome> {
-        let Concluded { changed, renewed, warnings, mut findings } = concluded;
-        findings.gravest_first();
+        let Concluded { changed, renewed, warnings, findings } = concluded;
         let house = &self.parts.house;
         let stack = self.parts.stack.load();
         let generation = stack.generation();
@@ -314,25 +314,16 @@ impl Reloader {
             tracing::info!("{renewed} are new from now on ({by})");
         }
         let refused = (!findings.is_empty()).then(|| {
-            let faults = findings.count(Severity::Error);
             let (text, findings) = (findings.render(false), findings.to_json());
             tracing::error!("the reload was refused, generation {number} {}: {text}", stays(changed));
-            Arc::new(Refused { at: now, by: by.clone(), faults, findings, text })
+            Arc::new(Refused { at: now, by: by.clone(), findings, text })
         });
         let result = match (&refused, changed || !renewed.is_empty()) {
             (Some(_), _) => "refused",
             (None, true) => "renewed",
             (None, false) => "unchanged",
         };
-        // An override that has ended was found in what is in force already; the files were not read for it.
-        if refused.is_none() && *by != Cause::OverrideEnded {
-            if house.desk.faults() > 0 {
-                tracing::info!("what stands in the files is in force again, generation {number} decides ({by})");
-            } else if result == "unchanged" && *by != Cause::Watch {
-                tracing::info!("nothing has changed in the files, generation {number} decides as before ({by})");
-            }
-        }
-        house.metrics.reloaded(result, refused.as_ref().map_or(0, |refused| refused.faults), now);
+        house.metrics.reloaded(result, refused.as_ref().map_or(0, |refused| refused.findings.len()), now);
         let digest = Arc::clone(&generation.bundle.name);
         let warnings = warnings.to_json();
         let outcome = Arc::new(Outcome { generation: number, digest, changed, renewed, warnings, refused });

@@ -1,8 +1,14 @@
 //! What is noticed without a wish: files that have changed and rest, and overrides that end.
 
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
 use std::time::Duration;
 
+use gateway::generation::Generation;
+use gateway::stack::Stack;
+use gateway::texts::Texts;
+use openapi::Contract;
+use policies::language::Source;
 use scenarios::actors::{Session, administrator};
 use scenarios::world::{Kind, Setup, World};
 
@@ -19,6 +25,7 @@ scenarios! {
     what_was_read_at_a_wish_is_not_read_again,
     nobody_looks_where_watching_is_off,
     an_override_ends_although_the_files_are_broken,
+    what_cannot_be_compiled_without_its_override_is_withheld,
 }
 
 fn refusals(world: &World) -> f64 {
@@ -115,6 +122,7 @@ async fn a_pipe_with_the_name_of_a_policy_is_told_and_not_waited_for(kind: Kind)
     assert_eq!((number(&world), refusals(&world)), (1, 1.0));
     let told = world.reload().unwrap_err();
     assert!(told.contains("G0001") && told.contains("pipe.yaml"), "{told}");
+    assert_eq!(world.metric("qaqpa_reload_running_seconds"), 0.0);
     std::fs::remove_file(&pipe).unwrap();
     world.look();
     world.look();
@@ -206,4 +214,45 @@ async fn an_override_ends_although_the_files_are_broken(kind: Kind) {
     assert_eq!((generation.birth.by.word(), generation.changes_at), ("override_ended", None));
     world.look();
     assert_eq!(number(&world), 3);
+}
+
+// The compiler refuses such a set, so that one is put in force past it.
+async fn what_cannot_be_compiled_without_its_override_is_withheld(kind: Kind) {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let world = World::start(kind).await;
+    let path = world.file("policies/national/apis/accounts.yaml");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let last_day = (world.now() + DAY).to_string();
+    let loosened = loosened(last_day.split_once('T').unwrap().0);
+    std::fs::write(&path, whole.replace("getAccountBalances: {}\n", &loosened)).unwrap();
+    assert_eq!(world.reload(), Ok(2));
+    let assembled = world.assembled();
+    let exposed = |id: &str| {
+        let stack = assembled.stack.load_full();
+        stack.generation().rulebook.operations.keys().any(|operation| operation.as_str() == id)
+    };
+    let running = assembled.stack.load_full();
+    let generation = running.generation();
+    let policies = vec![Source::new("broken.yaml", "no policy")];
+    let texts = Texts { contracts: generation.texts.contracts.clone(), policies };
+    let contract = Contract::load_reusing(&texts.contracts, Some(&generation.contract)).unwrap();
+    let texts = (Arc::new(texts), generation.bundle.clone());
+    let mut broken = Generation::join(generation.birth.clone(), contract, generation.rulebook.clone(), texts);
+    broken.changes_at = generation.changes_at;
+    let stack = Stack::build(&assembled.house, Arc::new(broken), Arc::clone(running.reach()));
+    assembled.stack.store(Arc::new(stack));
+    world.advance(DAY / 2);
+    world.look();
+    assert!(exposed("getAccountBalances"));
+    world.advance(2 * DAY);
+    world.look();
+    assert!(!exposed("getAccountBalances") && exposed("listAccounts"));
+    assert_eq!(number(&world), 3);
+    // It stays due, and is told without another generation each time.
+    world.advance(DAY);
+    world.look();
+    assert_eq!(number(&world), 3);
+    std::fs::write(&path, &whole).unwrap();
+    assert_eq!(world.reload(), Ok(4));
+    assert!(exposed("getAccountBalances"));
 }
