@@ -77,6 +77,9 @@ async fn with_body(mut permitted: Permitted) -> Result<Sound, Rejection> {
         if permitted.body.size_hint().lower() > bytes_max as u64 {
             return Err(read::too_large(bytes_max));
         }
+        if operation.body_required() && is_empty(&permitted.body) {
+            return Err(refuse(BodyError::Missing));
+        }
         return Ok(Sound::checked(permitted, SoundBody::Streamed, BodyFacts::default(), NOTHING));
     }
     let raw = match early {
@@ -97,6 +100,11 @@ async fn with_body(mut permitted: Permitted) -> Result<Sound, Rejection> {
         permitted.trail.note_amount(at, *amount);
     }
     Ok(Sound::checked(permitted, SoundBody::Checked { raw, value }, facts, digest))
+}
+
+// A body in chunks may still turn out to be empty: that is seen when it has left already.
+fn is_empty(body: &impl http_body::Body) -> bool {
+    body.is_end_stream() || body.size_hint().upper() == Some(0)
 }
 
 fn parameters(permitted: &Permitted) -> Result<(), Rejection> {
@@ -184,6 +192,14 @@ fn digest(permitted: &Permitted, body: Option<&Value>) -> Result<[u8; 32], Rejec
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_that_will_not_come_is_none() {
+        use bytes::Bytes;
+        use http_body_util::{Empty, Full};
+        assert!(is_empty(&Empty::<Bytes>::new()) && is_empty(&Full::new(Bytes::new())));
+        assert!(!is_empty(&Full::new(Bytes::from_static(b"<a/>"))));
+    }
 
     #[test]
     fn the_digest_of_nothing_is_that_of_no_bytes() {
