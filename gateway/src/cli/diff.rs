@@ -14,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   qaqpa diff shipped policies/                        what a set of your own does otherwise
   qaqpa diff git:origin/main:policies policies/       what a branch would change
-  qaqpa diff --fail-on loosens OLD NEW                for CI: ends with 1 only if more is let through
+  qaqpa diff --fail-on loosens OLD NEW                for CI: ends with 1 only if more is, or may be, let through
 
 Two sets are compared by what applies: a key that moves to another file or another layer is no difference. Ends with 0
 if the same applies, 1 if not, 78 if one of the two does not compile.";
@@ -45,7 +45,7 @@ pub struct DiffArguments {
 enum FailOn {
     /// Any difference.
     Changes,
-    /// A difference that lets more through.
+    /// A difference that lets more through, or of which it cannot be told.
     Loosens,
 }
 
@@ -68,11 +68,15 @@ pub(super) fn run(arguments: &DiffArguments) -> u8 {
     } else {
         say(&told(&changes, colour()));
     }
-    let loosens = changes.iter().any(|change| change.direction == Direction::Loosens);
-    match arguments.fail_on {
-        FailOn::Changes if !changes.is_empty() => FAILED,
-        FailOn::Loosens if loosens => FAILED,
-        _ => FINE,
+    if fails(arguments.fail_on, &changes) { FAILED } else { FINE }
+}
+
+// What cannot be told is for a person to look at, as is what lets more through.
+fn fails(on: FailOn, changes: &[Change]) -> bool {
+    let loosens = |change: &Change| matches!(change.direction, Direction::Loosens | Direction::MayLoosen);
+    match on {
+        FailOn::Changes => !changes.is_empty(),
+        FailOn::Loosens => changes.iter().any(loosens),
     }
 }
 
@@ -86,13 +90,15 @@ fn told(changes: &[Change], colour: bool) -> String {
         return "the same applies\n".to_owned();
     }
     let mut text = String::new();
+    let width = changes.iter().map(|change| change.direction.told().len()).max().unwrap_or_default().max(8);
     for change in changes {
         let style = match change.direction {
             Direction::Loosens => "1;31",
+            Direction::MayLoosen => "1;35",
             Direction::Tightens => "1;32",
             Direction::Changes => "1;33",
         };
-        let word = format!("{:8}", change.direction.word());
+        let word = format!("{:width$}", change.direction.told());
         let word = if colour { format!("\u{1b}[{style}m{word}\u{1b}[0m") } else { word };
         let _ = writeln!(text, "{word}  {}: {}", change.path.join("."), what(change));
         for (word, side) in [("before", change.before.as_ref()), ("after", change.after.as_ref())] {
@@ -102,7 +108,8 @@ fn told(changes: &[Change], colour: bool) -> String {
         }
     }
     let count = |direction| changes.iter().filter(|change| change.direction == direction).count();
-    let counts = Direction::ALL.map(|direction| format!("{} {}", count(direction), direction.word()));
+    let told = Direction::ALL.into_iter().filter(|one| *one != Direction::MayLoosen || count(*one) > 0);
+    let counts: Vec<String> = told.map(|direction| format!("{} {}", count(direction), direction.told())).collect();
     let _ = writeln!(text, "\n{}", counts.join(", "));
     text
 }
@@ -140,4 +147,36 @@ fn to_json(change: &Change) -> Value {
         "before": value(before), "after": value(after),
         "beforeAt": place(before), "afterAt": place(after),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(direction: Direction) -> Change {
+        Change { path: vec!["limits".to_owned()], direction, before: None, after: None, whole: true }
+    }
+
+    #[test]
+    fn what_may_loosen_fails_as_what_loosens_does() {
+        for (direction, expected) in [
+            (Direction::Loosens, true),
+            (Direction::MayLoosen, true),
+            (Direction::Tightens, false),
+            (Direction::Changes, false),
+        ] {
+            assert_eq!(fails(FailOn::Loosens, &[change(direction)]), expected, "{direction:?}");
+            assert!(fails(FailOn::Changes, &[change(direction)]), "{direction:?}");
+        }
+        assert!(!fails(FailOn::Changes, &[]));
+    }
+
+    #[test]
+    fn people_read_two_words_and_programs_one() {
+        let text = told(&[change(Direction::MayLoosen), change(Direction::Changes)], false);
+        assert_eq!(text.lines().next(), Some("may loosen  limits: gone"));
+        assert_eq!(text.lines().nth(1), Some("changes     limits: gone"));
+        assert!(text.ends_with("0 loosens, 1 may loosen, 0 tightens, 1 changes\n"), "{text}");
+        assert_eq!(to_json(&change(Direction::MayLoosen))["direction"], "may_loosen");
+    }
 }

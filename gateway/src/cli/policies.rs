@@ -239,7 +239,7 @@ fn difference(change: &Value) -> String {
 fn proposed(body: &Value) -> String {
     let mut text = line(body);
     for change in body.get("changes").and_then(Value::as_array).into_iter().flatten() {
-        let (path, effect) = (printable(member(change, "path")), printable(member(change, "effect")));
+        let (path, effect) = (printable(member(change, "path")), printable(member(change, "effect")).replace('_', " "));
         text.push_str(&format!("  {effect:<8}  {path}: {}\n", difference(change)));
     }
     if let Some(more) = body.get("changesNotShown") {

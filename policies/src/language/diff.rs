@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::effective::{Effective, Layer, Row};
 use super::problem::Place;
 use super::strict::{Comparison, compare};
-use super::table::Kind;
+use super::table::{Kind, Stricter};
 use crate::network::AddressRange;
 
 /// Which way a change goes.
@@ -16,21 +16,33 @@ use crate::network::AddressRange;
 pub enum Direction {
     /// It lets more through.
     Loosens,
+    /// It is another where it matters for what comes through, and whether more or less does cannot be told.
+    MayLoosen,
     /// It lets less through.
     Tightens,
-    /// It is another, and whether more or less comes through cannot be told.
+    /// It is another, and no matter of what comes through.
     Changes,
 }
 
 impl Direction {
     /// Every direction, the most worrying first.
-    pub const ALL: [Direction; 3] = [Direction::Loosens, Direction::Tightens, Direction::Changes];
+    pub const ALL: [Direction; 4] = [Direction::Loosens, Direction::MayLoosen, Direction::Tightens, Direction::Changes];
 
-    /// Returns the word that reports have for it.
+    /// Returns the word that reports for people have for it.
+    #[must_use]
+    pub const fn told(self) -> &'static str {
+        match self {
+            Direction::MayLoosen => "may loosen",
+            other => other.word(),
+        }
+    }
+
+    /// Returns the word that reports for programs have for it.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Direction::Loosens => "loosens",
+            Direction::MayLoosen => "may_loosen",
             Direction::Tightens => "tightens",
             Direction::Changes => "changes",
         }
@@ -62,6 +74,10 @@ pub struct Side {
     /// Which layer gave it.
     pub layer: Layer,
 }
+
+/// Keys whose values only describe, or say how and not whether; another value of any other key may let more through.
+const DESCRIPTIVE: [&str; 10] =
+    ["title", "authority", "id", "reason", "approvedBy", "replaces", "note", "settledBy", "events", "protocol"];
 
 /// Tells what is different, sorted by path; nothing if the same applies.
 #[must_use]
@@ -166,24 +182,28 @@ fn one(before: Option<&Row>, after: Option<&Row>) -> Option<Change> {
         Comparison::Same => return None,
         Comparison::Looser => Direction::Loosens,
         Comparison::Stricter => Direction::Tightens,
-        Comparison::Other => otherwise(row.kind, old.as_deref(), new.as_deref()),
+        Comparison::Other => otherwise(row, old.as_deref().unwrap_or_default(), new.as_deref().unwrap_or_default()),
     };
     let side = |row: &Row| Side { value: row.value.clone(), place: row.place.clone(), layer: row.layer };
     Some(Change { path: row.path.clone(), direction, before: before.map(side), after: after.map(side), whole: false })
 }
 
-// Lists that differ in their items may still be wider or narrower: ranges hold ranges, and `true` refuses nobody.
-fn otherwise(kind: &Kind, before: Option<&[String]>, after: Option<&[String]>) -> Direction {
-    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-    let wider = |wide: &[String], narrow: &[String]| match kind {
+// Lists that differ in their items may still be wider or narrower: ranges hold ranges, `true` refuses nobody, and of what
+// has to be passed more may be gone than came.
+fn otherwise(row: &Row, before: &[String], after: &[String]) -> Direction {
+    let wider = |wide: &[String], narrow: &[String]| match row.kind {
         Kind::List(Kind::Network) => narrow.iter().all(|range| wide.iter().any(|other| holds(other, range))),
-        Kind::OneOrMore(Kind::Condition) => wide.iter().all(|condition| condition == "true"),
+        Kind::List(Kind::PublicKey) => narrow.iter().all(|key| wide.contains(key)),
+        Kind::OneOrMore(Kind::Condition) if wide.iter().all(|condition| condition == "true") => true,
         _ => false,
     };
+    let descriptive = row.path.last().is_some_and(|key| DESCRIPTIVE.contains(&key.as_str()));
     match (wider(after, before), wider(before, after)) {
         (true, false) => Direction::Loosens,
         (false, true) => Direction::Tightens,
-        _ => Direction::Changes,
+        _ if descriptive => Direction::Changes,
+        _ if row.stricter == Stricter::More && after.len() < before.len() => Direction::Loosens,
+        _ => Direction::MayLoosen,
     }
 }
 
@@ -303,15 +323,53 @@ mod tests {
             ("10.0.0.0/8", "0.0.0.0/0", "loosens"),
             ("10.1.0.0/16, 10.2.0.0/16", "10.0.0.0/8", "loosens"),
             ("10.0.0.0/8", "10.1.0.0/16", "tightens"),
-            ("10.0.0.0/8", "11.0.0.0/8", "changes"),
-            ("10.0.0.0/8", "::/0", "changes"),
+            ("10.0.0.0/8", "11.0.0.0/8", "may_loosen"),
+            ("10.0.0.0/8", "::/0", "may_loosen"),
         ] {
             assert_eq!(way(&networks(before), &networks(after)).as_deref(), Some(expected), "{before} {after}");
         }
         let allow = |text: &str| format!("apis.a.operations.b.allow = {text}");
         assert_eq!(way(&allow("request.hour > 6"), &allow("true")).as_deref(), Some("loosens"));
         assert_eq!(way(&allow("true"), &allow("request.hour > 6")).as_deref(), Some("tightens"));
-        assert_eq!(way(&allow("request.hour > 5"), &allow("request.hour > 6")).as_deref(), Some("changes"));
+        assert_eq!(way(&allow("request.hour > 5"), &allow("request.hour > 6")).as_deref(), Some("may_loosen"));
+    }
+
+    #[test]
+    fn what_is_taken_away_loosens_and_what_stands_in_its_place_may() {
+        let operation = |last: &str| format!("apis.a.operations.b.{last}");
+        for (path, before, after, expected) in [
+            (operation("stepUp"), "large, weekend", "large", "loosens"),
+            (operation("fraud"), "huge, night", "night", "loosens"),
+            (operation("fraud"), "huge, night", "other", "loosens"),
+            (operation("fraud"), "huge", "other", "may_loosen"),
+            (operation("fraud"), "huge", "other, third", "may_loosen"),
+            (operation("limits"), "lists", "others", "may_loosen"),
+            (operation("mask"), "ibans", "names", "may_loosen"),
+            (operation("allow"), "request.hour > 6, request.weekday < 6", "request.hour > 6", "loosens"),
+            (operation("mask"), "ibans", "ibans, names", "tightens"),
+            (operation("requires.roles"), "PISP", "AISP", "may_loosen"),
+            (operation("note"), "/a", "/b", "changes"),
+            ("stepUp.s.when".to_owned(), "request.hour > 6", "request.hour > 7", "may_loosen"),
+            ("stepUp.s.amount".to_owned(), "/a", "/b", "may_loosen"),
+            ("stepUp.s.above".to_owned(), "1 KZT", "1 USD", "may_loosen"),
+            ("clients.c.plan".to_owned(), "small", "large", "may_loosen"),
+            ("clients.c.keys".to_owned(), "k1 x", "k2 y", "may_loosen"),
+            ("clients.c.keys".to_owned(), "k1 x", "k1 x, k2 y", "loosens"),
+            ("clients.c.keys".to_owned(), "k1 x, k2 y", "k2 y", "tightens"),
+            ("masking.m.fields".to_owned(), "/a", "/b", "may_loosen"),
+            ("organisations.o.title".to_owned(), "O", "P", "changes"),
+            ("organisations.o.licence.id".to_owned(), "1", "2", "changes"),
+            ("limits.l.rate".to_owned(), "10/s", "20/s", "loosens"),
+            ("limits.l.rate".to_owned(), "10/s", "500/min", "tightens"),
+            ("limits.l.burst".to_owned(), "10", "11", "loosens"),
+            ("limits.l.burst".to_owned(), "10", "9", "tightens"),
+            ("limits.l.per".to_owned(), "client", "organisation", "may_loosen"),
+        ] {
+            let line = |value: &str| format!("{path} = {value}");
+            let told = told(&line(before), &line(after));
+            let expected = format!("{expected} {path}: {before} -> {after}");
+            assert_eq!(told, [expected]);
+        }
     }
 
     #[test]
