@@ -303,16 +303,13 @@ impl Builder<'_> {
     // The parser tells where the value stands, not where its tag does.
     fn tag_before(&self, place: &Place) -> Place {
         let line = place.line.checked_sub(1).and_then(|index| self.text.lines().nth(index)).unwrap_or_default();
-        let before: Vec<char> = line.chars().take(place.column.saturating_sub(1)).collect();
-        let Some(start) = before
-            .iter()
-            .rposition(|character| *character == '!')
-            .map(|last| before.iter().take(last).rposition(|character| *character != '!').map_or(0, |other| other + 1))
-        else {
-            return place.clone();
-        };
-        let length = before.iter().skip(start).take_while(|character| !character.is_whitespace()).count();
-        Place { file: Arc::clone(&place.file), line: place.line, column: start + 1, length: length.max(1) }
+        let end = line.char_indices().nth(place.column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
+        let before = line.get(..end).unwrap_or_default();
+        let Some((other, _)) = before.rsplit_once('!') else { return place.clone() };
+        let tag = before.get(other.trim_end_matches('!').len()..).unwrap_or_default();
+        let length = tag.chars().take_while(|character| !character.is_whitespace()).count();
+        let column = place.column.saturating_sub(tag.chars().count());
+        Place { file: Arc::clone(&place.file), line: place.line, column, length: length.max(1) }
     }
 
     fn begin(&mut self, place: Place, span: &Span, anchor: usize, kind: OpenKind) -> Result<(), Stop> {

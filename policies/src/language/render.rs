@@ -3,7 +3,9 @@
 //! Must never show a secret or let a file steer the terminal: values of keys that hold secrets are starred out, and
 //! characters that are not for display are replaced.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::mask::{masked, visible};
 use super::problem::{Place, Problem, Severity, Source};
@@ -20,12 +22,16 @@ const BEFORE_CARET: usize = 60;
 #[must_use]
 pub fn render(problems: &[Problem], sources: &[Source], colour: bool) -> String {
     let mut out = String::new();
+    let mut lines = Lines::new();
     for problem in problems {
-        one(&mut out, problem, sources, Paint(colour));
+        one(&mut out, problem, (sources, &mut lines), Paint(colour));
         out.push('\n');
     }
     out
 }
+
+// Lines as they are shown: many problems may stand on one, and it may be as long as a file.
+type Lines = HashMap<(Arc<str>, usize), Vec<char>>;
 
 #[derive(Clone, Copy)]
 struct Paint(bool);
@@ -47,7 +53,8 @@ struct Mark<'p> {
     primary: bool,
 }
 
-fn one(out: &mut String, problem: &Problem, sources: &[Source], paint: Paint) {
+fn one(out: &mut String, problem: &Problem, files: (&[Source], &mut Lines), paint: Paint) {
+    let (sources, lines) = files;
     let style = match problem.severity {
         Severity::Error => "1;31",
         Severity::Warning => "1;33",
@@ -73,7 +80,7 @@ fn one(out: &mut String, problem: &Problem, sources: &[Source], paint: Paint) {
         if index > 0 {
             let _ = writeln!(out, "{} {}", " ".repeat(gutter), paint.frame("|"));
         }
-        show_block(out, block, sources, gutter, style, paint);
+        show_block(out, block, (sources, lines), gutter, style, paint);
     }
     if let Some(help) = &problem.help {
         let _ = writeln!(out, "{} {}", " ".repeat(gutter), paint.frame("|"));
@@ -90,7 +97,7 @@ fn one(out: &mut String, problem: &Problem, sources: &[Source], paint: Paint) {
 fn show_block(
     out: &mut String,
     mut marks: Vec<Mark<'_>>,
-    sources: &[Source],
+    (sources, lines): (&[Source], &mut Lines),
     gutter: usize,
     style: &str,
     paint: Paint,
@@ -111,7 +118,8 @@ fn show_block(
     marks.sort_by_key(|mark| (mark.place.line, !mark.primary, mark.place.column));
     let mut shown: Option<(usize, usize)> = None;
     for mark in &marks {
-        let characters = masked(source, mark.place.line);
+        let key = (Arc::clone(&mark.place.file), mark.place.line);
+        let characters = &*lines.entry(key).or_insert_with(|| masked(source, mark.place.line));
         let from =
             if characters.len() > LINE_CHARACTERS_MAX { mark.place.column.saturating_sub(BEFORE_CARET + 1) } else { 0 };
         if shown != Some((mark.place.line, from)) {
@@ -119,12 +127,12 @@ fn show_block(
                 let _ = writeln!(out, "{}", paint.frame("..."));
             }
             let number = paint.frame(&format!("{:>gutter$}", mark.place.line));
-            let text = window(&characters, from);
+            let text = window(characters, from);
             let shown_line = format!("{number} {bar} {text}");
             let _ = writeln!(out, "{}", shown_line.trim_end());
             shown = Some((mark.place.line, from));
         }
-        let underline = underline(&characters, from, mark, if mark.primary { style } else { "1;34" }, paint);
+        let underline = underline(characters, from, mark, if mark.primary { style } else { "1;34" }, paint);
         let _ = writeln!(out, "{pad} {bar} {underline}");
     }
 }

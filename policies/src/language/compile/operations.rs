@@ -272,6 +272,9 @@ impl<'c, 'n> Context<'_, 'c, 'n> {
         if let Some(facts) = found.filter(|facts| facts.api == api.id.as_str()) {
             return Some(facts);
         }
+        if value.is_past_telling() {
+            return None;
+        }
         let here = || self.contracts.of_api(api.id.as_str()).map(|facts| facts.id.as_str());
         let shown = |facts: &OperationFacts| format!("({} {}, {})", facts.method, facts.template, facts.origin);
         let help = match found {
