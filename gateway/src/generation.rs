@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use openapi::{BodyShape, Contract, Operation, ValueKind};
 use policies::facts::{FieldKind, OperationFacts, Security, Shape};
+use policies::id::OperationId;
 use policies::jose::{base64url, sha256};
 use policies::rulebook::{OperationPolicy, Rulebook};
 use policies::time::Timestamp;
@@ -87,6 +88,28 @@ impl Generation {
         let by_index = contract.operations().iter().map(policy).collect();
         let (texts, bundle) = texts;
         Self { number: birth.number, birth, contract, rulebook, bundle, texts, changes_at: None, by_index }
+    }
+
+    /// Returns the operations that an override loosens which is over at `now`.
+    pub fn overdue(&self, now: Timestamp) -> impl Iterator<Item = &OperationId> {
+        let over = move |policy: &OperationPolicy| policy.loosened.as_ref().is_some_and(|given| given.ends <= now);
+        self.rulebook.operations.iter().filter(move |(_, policy)| over(policy)).map(|(operation, _)| operation)
+    }
+
+    /// Makes the same anew without the operations that are [`overdue`](Self::overdue) when it is born.
+    ///
+    /// The next change stays due: what is withheld is not what the texts say.
+    ///
+    /// # Errors
+    /// Every fault of the contract, which none had when it was read before.
+    pub fn without_overdue(&self, birth: Birth) -> Result<Self, Vec<openapi::Fault>> {
+        let contract = Contract::load_reusing(&self.texts.contracts, Some(&self.contract))?;
+        let mut rulebook = self.rulebook.clone();
+        for operation in self.overdue(birth.at) {
+            rulebook.operations.remove(operation);
+        }
+        let texts = (Arc::clone(&self.texts), self.bundle.clone());
+        Ok(Self { changes_at: self.changes_at, ..Self::join(birth, contract, rulebook, texts) })
     }
 
     /// Returns the policy of an operation; none if it is not exposed.

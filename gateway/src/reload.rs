@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use adapters::http::courier::Courier;
 use arc_swap::ArcSwap;
+use policies::id::OperationId;
 use policies::time::Timestamp;
 
 pub use self::trusted::Trusted;
@@ -344,12 +345,41 @@ impl Reloader {
         let (changed, warnings, findings) = match joined.and_then(|loaded| self.enter(Some(loaded))) {
             Ok((changed, warnings)) => (changed, warnings, Findings::default()),
             Err(findings) => {
-                // Told again each minute: what was allowed for a time is still allowed.
+                // Tried and told again each minute, for what is withheld is missed.
                 self.again = Some(now + AGAIN);
+                self.withhold_overdue(now);
                 (false, Findings::default(), findings)
             }
         };
         self.conclude(&by, now, Concluded { changed, renewed: Vec::new(), warnings, findings });
+    }
+
+    // Takes out of what decides the operations that nobody allows any more as they are. The compiler holds a set against
+    // its coming days, so that this is for its defects only: what was allowed for a time must not stay allowed for ever.
+    fn withhold_overdue(&mut self, now: Timestamp) {
+        let running = self.parts.stack.load_full();
+        let generation = running.generation();
+        let overdue: Vec<&str> = generation.overdue(now).map(OperationId::as_str).collect();
+        if overdue.is_empty() {
+            return;
+        }
+        let overdue = overdue.join(", ");
+        let birth = Birth { number: generation.number + 1, at: now, by: Cause::OverrideEnded };
+        match generation.without_overdue(birth) {
+            Ok(without) => {
+                let number = without.number;
+                self.retired.push(Arc::clone(generation));
+                let reach = Arc::clone(running.reach());
+                self.parts.stack.store(Arc::new(Stack::build(&self.parts.house, Arc::new(without), reach)));
+                tracing::error!(
+                    "policy generation {number} no longer exposes {overdue}: their overrides are over, and what holds without them cannot be compiled"
+                );
+            }
+            Err(faults) => {
+                let fault = faults.first().map_or("", |fault| fault.message.as_str());
+                tracing::error!("{overdue} stay exposed although their overrides are over, tried again in a minute: {fault}");
+            }
+        }
     }
 
     /// Tells the metrics how long certificates are good, and the log if that is not long.
