@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use adapters::http::courier::Courier;
 use arc_swap::ArcSwap;
 use policies::id::OperationId;
+use policies::language::Severity;
 use policies::time::Timestamp;
 
 pub use self::trusted::Trusted;
@@ -300,7 +301,8 @@ impl Reloader {
     }
 
     fn conclude(&self, by: &Cause, now: Timestamp, concluded: Concluded) -> Arc<Outcome> {
-        let Concluded { changed, renewed, warnings, findings } = concluded;
+        let Concluded { changed, renewed, warnings, mut findings } = concluded;
+        findings.gravest_first();
         let house = &self.parts.house;
         let stack = self.parts.stack.load();
         let generation = stack.generation();
@@ -315,16 +317,25 @@ impl Reloader {
             tracing::info!("{renewed} are new from now on ({by})");
         }
         let refused = (!findings.is_empty()).then(|| {
+            let faults = findings.count(Severity::Error);
             let (text, findings) = (findings.render(false), findings.to_json());
             tracing::error!("the reload was refused, generation {number} {}: {text}", stays(changed));
-            Arc::new(Refused { at: now, by: by.clone(), findings, text })
+            Arc::new(Refused { at: now, by: by.clone(), faults, findings, text })
         });
         let result = match (&refused, changed || !renewed.is_empty()) {
             (Some(_), _) => "refused",
             (None, true) => "renewed",
             (None, false) => "unchanged",
         };
-        house.metrics.reloaded(result, refused.as_ref().map_or(0, |refused| refused.findings.len()), now);
+        // An override that has ended was found in what is in force already; the files were not read for it.
+        if refused.is_none() && *by != Cause::OverrideEnded {
+            if house.desk.faults() > 0 {
+                tracing::info!("what stands in the files is in force again, generation {number} decides ({by})");
+            } else if result == "unchanged" && *by != Cause::Watch {
+                tracing::info!("nothing has changed in the files, generation {number} decides as before ({by})");
+            }
+        }
+        house.metrics.reloaded(result, refused.as_ref().map_or(0, |refused| refused.faults), now);
         let digest = Arc::clone(&generation.bundle.name);
         let warnings = warnings.to_json();
         let outcome = Arc::new(Outcome { generation: number, digest, changed, renewed, warnings, refused });
