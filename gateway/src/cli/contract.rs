@@ -54,12 +54,17 @@ fn check(arguments: &ContractCheckArguments) -> u8 {
     for path in &arguments.paths {
         files.take(path);
     }
-    let Files { sources, asked, unreadable, .. } = files;
+    let Files { sources, asked, mut unreadable, named, .. } = files;
     // Files that only another one refers to are judged where they are used.
-    let reports = match openapi::check(&sources) {
+    let reports: Vec<Report> = match openapi::check(&sources) {
         Ok(reports) => reports.into_iter().filter(|report| asked.contains(&report.name)).collect(),
         Err(faults) => vec![Report { name: String::new(), operations: 0, faults, warnings: Vec::new() }],
     };
+    let told_of = |name: &String| reports.iter().any(|report| report.name == *name || report.name.is_empty());
+    for name in named.iter().filter(|name| !told_of(name) && sources.iter().any(|source| source.name == **name)) {
+        let message = "it is no document: another file refers to it, or only shows it";
+        unreadable.add(Findings::of_file(FAULTY, Path::new(name), message, None));
+    }
     let fine = unreadable.is_empty() && reports.iter().all(|report| report.faults.is_empty());
     if arguments.json {
         complain_if(&unreadable.render(false));
@@ -124,6 +129,8 @@ struct Files {
     sources: Vec<Source>,
     /// The names of those that were named, or lie in a folder that was.
     asked: BTreeSet<String>,
+    /// The names of files that were named themselves: each is a document, or a fault.
+    named: BTreeSet<String>,
     /// Where each name is among the sources.
     known: BTreeMap<PathBuf, usize>,
     unreadable: Findings,
@@ -134,6 +141,7 @@ impl Files {
         if path.is_dir() {
             self.folder(path, true);
         } else {
+            self.named.insert(path.display().to_string());
             self.file_with_parts(path);
         }
     }
@@ -195,6 +203,11 @@ impl Files {
             return None;
         }
         self.known.insert(path.to_owned(), self.sources.len());
+        // Opening a pipe waits for somebody who writes into it.
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            self.complain(path, "it is no regular file");
+            return None;
+        }
         let mut bytes = Vec::new();
         // One byte more than a document may have: enough for the reader to say that it is too large.
         let read =
@@ -275,6 +288,18 @@ mod tests {
         let strange = folder(&[("a.yaml", b"openapi: \xff\n")]);
         assert_eq!(exit(&[strange.0.join("a.yaml")]), CONFIGURATION);
         assert_eq!(text(b"a\nb\xffc".to_vec()), Err((2, 2)));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_opened() {
+        assert_eq!(exit(&[PathBuf::from("/dev/null")]), CONFIGURATION);
+    }
+
+    #[test]
+    fn a_file_that_was_named_is_a_document_or_a_fault() {
+        let shown: &[u8] = b"<a/>";
+        let files = folder(&[("a.xml", shown)]);
+        assert_eq!(exit(&[files.0.join("a.xml")]), CONFIGURATION);
     }
 
     #[test]
