@@ -599,8 +599,16 @@ impl<'d> Translation<'_, 'd> {
 fn with_integer_width(node: &Node, out: &mut Map<String, Value>) {
     let says = |key: &str, word: &str| node.get(key).and_then(Node::text) == Some(word);
     if says("type", "integer") && says("format", "int32") {
-        out.entry("minimum").or_insert(json!(i32::MIN));
-        out.entry("maximum").or_insert(json!(i32::MAX));
+        // Two limits of one side do not stand in one schema: the wider of them says nothing.
+        let number = |out: &Map<String, Value>, key: &str| out.get(key).and_then(Value::as_f64);
+        if number(out, "minimum").is_none_or(|least| least < f64::from(i32::MIN)) {
+            out.insert("minimum".to_owned(), json!(i32::MIN));
+            out.remove("exclusiveMinimum");
+        }
+        if number(out, "maximum").is_none_or(|most| most > f64::from(i32::MAX)) {
+            out.insert("maximum".to_owned(), json!(i32::MAX));
+            out.remove("exclusiveMaximum");
+        }
     }
 }
 
@@ -799,6 +807,16 @@ mod tests {
         let small = compile("Tested: {type: integer, format: int32}\n").unwrap();
         assert!(small.is_valid(&json!(i32::MAX)) && !small.is_valid(&json!(i64::from(i32::MAX) + 1)));
         assert!(small.is_valid(&json!(i32::MIN)) && !small.is_valid(&json!(i64::from(i32::MIN) - 1)));
+    }
+
+    #[test]
+    fn the_width_of_integers_holds_beside_wider_limits() {
+        let wide =
+            compile("Tested: {type: integer, format: int32, minimum: -99999999999, maximum: 99999999999}\n").unwrap();
+        assert!(!wide.is_valid(&json!(i64::from(i32::MAX) + 1)) && !wide.is_valid(&json!(i64::from(i32::MIN) - 1)));
+        assert!(wide.is_valid(&json!(i32::MAX)) && wide.is_valid(&json!(i32::MIN)));
+        let narrow = compile("Tested: {type: integer, format: int32, minimum: 1, maximum: 9}\n").unwrap();
+        assert!(!narrow.is_valid(&json!(0)) && !narrow.is_valid(&json!(10)) && narrow.is_valid(&json!(9)));
     }
 
     #[test]
