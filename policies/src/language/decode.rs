@@ -499,13 +499,19 @@ impl<'n> Fields<'n> {
     #[must_use]
     pub fn required(&self, name: &str) -> Option<Value<'n>> {
         let found = self.optional(name);
-        if found.is_none() && !self.meant.iter().any(|meant| meant == name) {
+        if found.is_none() && !self.may_have(name) {
             let problem =
                 Problem::error("P0102", self.owner.key_place(), format!("{} has no `{name}`", self.owner.name()))
                     .label(format!("`{name}` is missing in here"));
             self.owner.report(problem);
         }
         found
+    }
+
+    /// Tells whether a key that is not there was probably written: misspelt, or by a key that was refused.
+    #[must_use]
+    pub fn may_have(&self, name: &str) -> bool {
+        self.owner.node.lost || self.meant.iter().any(|meant| meant == name)
     }
 
     /// Returns the value of a key that may be left out.

@@ -33,6 +33,8 @@ pub struct Node {
     pub place: Place,
     /// What it is.
     pub content: Content,
+    /// Whether a key of it was refused and passed over, so that what it lacks may have been written.
+    pub lost: bool,
 }
 
 /// What a value is.
@@ -176,6 +178,7 @@ enum OpenKind {
         entries: Vec<Entry>,
         known: HashMap<String, Place>,
         key: Waiting,
+        lost: bool,
     },
     /// What stands here was refused as a whole and is only skipped.
     Ignored,
@@ -248,7 +251,7 @@ impl Builder<'_> {
                     ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
                 };
                 let content = if nothing { Content::Empty } else { Content::Scalar { text: text.into_owned(), style } };
-                self.value(Node { place, content }, anchor)?;
+                self.value(Node { place, content, lost: false }, anchor)?;
             }
             Event::SequenceStart(anchor, tag) => {
                 self.refuse_tag(tag.is_some(), &place);
@@ -257,7 +260,7 @@ impl Builder<'_> {
             Event::MappingStart(anchor, tag) => {
                 self.refuse_tag(tag.is_some(), &place);
                 let (entries, known, key) = (Vec::new(), HashMap::new(), Waiting::Key);
-                self.begin(place, span, anchor, OpenKind::Mapping { entries, known, key })?;
+                self.begin(place, span, anchor, OpenKind::Mapping { entries, known, key, lost: false })?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span)?,
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
@@ -339,15 +342,17 @@ impl Builder<'_> {
 
     fn end(&mut self, span: &Span) -> Result<(), Stop> {
         let Some(open) = self.open.pop() else { return Ok(()) };
+        let lost = matches!(open.kind, OpenKind::Mapping { lost: true, .. });
         let content = match open.kind {
             OpenKind::Sequence(items) => Content::Sequence(items),
             OpenKind::Mapping { entries, .. } => Content::Mapping(entries),
             OpenKind::Ignored => {
                 // Where this stood for a key, its value is passed over too.
-                if let Some(OpenKind::Mapping { key: key @ Waiting::Key, .. }) =
+                if let Some(OpenKind::Mapping { key: key @ Waiting::Key, lost, .. }) =
                     self.open.last_mut().map(|open| &mut open.kind)
                 {
                     *key = Waiting::Nothing;
+                    *lost = true;
                     return Ok(());
                 }
                 Content::Empty
@@ -363,7 +368,7 @@ impl Builder<'_> {
         } else if let Some(first) = first_place(&content) {
             place = first;
         }
-        self.value(Node { place, content }, open.anchor)
+        self.value(Node { place, content, lost }, open.anchor)
     }
 
     // Puts a finished node where it belongs.
@@ -383,8 +388,8 @@ impl Builder<'_> {
         match &mut open.kind {
             OpenKind::Ignored => {}
             OpenKind::Sequence(items) => items.push(node),
-            OpenKind::Mapping { entries, known, key } => match std::mem::replace(key, Waiting::Key) {
-                Waiting::Key => *key = checked_key(node, known, faults),
+            OpenKind::Mapping { entries, known, key, lost } => match std::mem::replace(key, Waiting::Key) {
+                Waiting::Key => *key = checked_key(node, known, lost, faults),
                 Waiting::Value(name) => entries.push(Entry { key: name, value: node }),
                 Waiting::Nothing => {}
             },
@@ -415,13 +420,15 @@ impl Builder<'_> {
     }
 }
 
-fn checked_key(node: Node, known: &mut HashMap<String, Place>, faults: &Faults) -> Waiting {
+fn checked_key(node: Node, known: &mut HashMap<String, Place>, lost: &mut bool, faults: &Faults) -> Waiting {
     let place = node.place;
     let Content::Scalar { text, style } = node.content else {
+        *lost = true;
         faults.report(Problem::error("P0008", &place, "a key is missing before `:`"));
         return Waiting::Nothing;
     };
     if text == "<<" && style == Style::Plain {
+        *lost = true;
         faults.report(
             Problem::error("P0004", &place, "merge keys are not read")
                 .label("`<<` would hide what applies")
@@ -430,6 +437,7 @@ fn checked_key(node: Node, known: &mut HashMap<String, Place>, faults: &Faults) 
         return Waiting::Nothing;
     }
     if text.len() > KEY_BYTES_MAX || style == Style::Block {
+        *lost = true;
         faults.report(
             Problem::error("P0002", &place, "the key is too long")
                 .label(format!("a key is one line of at most {KEY_BYTES_MAX} bytes")),

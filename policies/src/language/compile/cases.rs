@@ -88,6 +88,10 @@ impl<'n> Both<'_, 'n> {
         let own = self.own.and_then(|fields| fields.optional(name));
         own.or_else(|| self.common.and_then(|fields| fields.optional(name)))
     }
+
+    fn may_have(&self, name: &str) -> bool {
+        self.own.into_iter().chain(self.common).any(|fields| fields.may_have(name))
+    }
 }
 
 impl Known<'_> {
@@ -96,7 +100,7 @@ impl Known<'_> {
         let at = fields.optional("at").map_or(Some(None), |value| instant(value).map(Some));
         let common = fields.optional("given").map_or(Some(None), |value| value.table(&GIVEN).map(Some));
         let steps = match (fields.optional("steps"), fields.optional("expect")) {
-            (Some(steps), None) => self.steps(steps, common.as_ref().and_then(Option::as_ref)),
+            (Some(steps), None) => self.steps(steps, common.as_ref().map(Option::as_ref)),
             (Some(_), Some(expect)) => {
                 expect.report(
                     Problem::error("P0101", expect.key_place(), "`expect` stands beside `steps`")
@@ -120,7 +124,8 @@ impl Known<'_> {
         Some(vec![Step { after: Duration::ZERO, repeat: 1, given: given?, expect: expect?, place }])
     }
 
-    fn steps(&self, value: Value<'_>, common: Option<&Fields<'_>>) -> Option<Vec<Step>> {
+    // `common` is none if it is wrong: what it should have said is not asked of the steps.
+    fn steps(&self, value: Value<'_>, common: Option<Option<&Fields<'_>>>) -> Option<Vec<Step>> {
         let steps = value.list(|item| self.step(item, common))?;
         if steps.is_empty() {
             value.report(value.fault("P0111", "`steps` has no step").label("at least one belongs here"));
@@ -133,16 +138,16 @@ impl Known<'_> {
         Some(steps)
     }
 
-    fn step(&self, value: Value<'_>, common: Option<&Fields<'_>>) -> Option<Step> {
+    fn step(&self, value: Value<'_>, common: Option<Option<&Fields<'_>>>) -> Option<Step> {
         let fields = value.table(&STEP)?;
         let after =
             fields.optional("after").map_or(Some(Duration::ZERO), |value| value.duration(Duration::ZERO..=AFTER_MAX));
         let repeat = fields.optional("repeat").map_or(Some(1), |value| value.whole(1..=REPEAT_MAX));
         let own = fields.optional("given").map_or(Some(None), |value| value.table(&GIVEN).map(Some));
         let given = match (&own, common) {
-            (Some(None), None) => fields.required("given").and(None),
-            (Some(own), common) => self.given(&Both { own: own.as_ref(), common }, value),
-            (None, _) => None,
+            (Some(None), Some(None)) => fields.required("given").and(None),
+            (Some(own), Some(common)) => self.given(&Both { own: own.as_ref(), common }, value),
+            (None, _) | (_, None) => None,
         };
         let expect = fields.required("expect").and_then(|value| self.expect(value));
         let repeat = u32::try_from(repeat?).ok()?;
@@ -187,10 +192,12 @@ impl Known<'_> {
 
     fn operation(&self, fields: &Both<'_, '_>, owner: Value<'_>) -> Option<OperationId> {
         let Some(value) = fields.get("operation") else {
-            owner.report(
-                Problem::error("P0102", owner.key_place(), "`given` has no `operation`")
-                    .label("`operation` is missing in here"),
-            );
+            if !fields.may_have("operation") {
+                owner.report(
+                    Problem::error("P0102", owner.key_place(), "`given` has no `operation`")
+                        .label("`operation` is missing in here"),
+                );
+            }
             return None;
         };
         let text = value.text()?;
