@@ -63,6 +63,30 @@ pub fn find<'p>(path: &[&'p str]) -> Result<Found, Unknown<'p>> {
     found.ok_or(Unknown { part: "", known: FILE.fields.iter().map(|field| field.name).collect() })
 }
 
+/// Lists the paths of all keys that are called so, without names that people choose: [`find`] takes each.
+#[must_use]
+pub fn called(name: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    collect(&FILE, name, &mut Vec::new(), &mut paths);
+    paths
+}
+
+/// How deep keys are looked for: deeper than any stands.
+const DEPTH_MAX: usize = 8;
+
+fn collect(table: &'static Table, name: &str, above: &mut Vec<&'static str>, paths: &mut Vec<String>) {
+    for field in table.fields {
+        above.push(field.name);
+        if field.name == name {
+            paths.push(above.join("."));
+        }
+        if let Some(below) = inside(&field.kind).filter(|_| above.len() < DEPTH_MAX) {
+            collect(below.table, name, above, paths);
+        }
+        above.pop();
+    }
+}
+
 /// A part of a path that is no key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown<'p> {
@@ -167,6 +191,19 @@ mod tests {
         assert_eq!(path("apis.payments.operatoins"), Err(("operatoins".to_owned(), Some("operations"))));
         assert_eq!(path("api"), Err(("api".to_owned(), Some("apis"))));
         assert_eq!(path("apis.upstream.x"), Err(("x".to_owned(), None)));
+    }
+
+    #[test]
+    fn every_key_that_is_called_so_is_listed_and_found() {
+        assert_eq!(called("override"), ["apis.operations.override"]);
+        assert_eq!(called("networks").first().map(String::as_str), Some("organisations.networks"));
+        let timeouts = called("timeout");
+        assert!(["defaults.timeout", "apis.defaults.timeout"].iter().all(|one| timeouts.contains(&(*one).to_owned())));
+        for path in timeouts {
+            let parts: Vec<&str> = path.split('.').collect();
+            assert_eq!(find(&parts).unwrap().field.name, "timeout", "{path}");
+        }
+        assert!(called("tiemout").is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `qaqpa explain KEY.PATH`: what a key of the language means, from the tables that the decoder reads.
 
-use policies::language::outline::{Found, NAME, find, inside, told as kind_told};
+use policies::language::outline::{Found, NAME, called, find, inside, told as kind_told};
 use policies::language::schema::{bounds, strictness};
 use policies::language::suggest::listed;
 use policies::language::table::{Kind, Need, Table};
@@ -14,6 +14,11 @@ use super::page::{columns, wrapped};
 pub(super) fn told(path: &str) -> Result<String, String> {
     let parts: Vec<&str> = path.split('.').collect();
     let found = find(&parts).map_err(|unknown| {
+        // The last part of a path, as it stands in a file, is what people have before their eyes.
+        let ends = if parts.len() == 1 { called(path) } else { Vec::new() };
+        if !ends.is_empty() {
+            return format!("`{path}` stands below other keys: try {}", listed(ends.iter().map(String::as_str)));
+        }
         let help = match unknown.meant() {
             Some(word) => format!("did you mean `{word}`?"),
             None if unknown.known.is_empty() => "nothing stands below".to_owned(),
@@ -65,6 +70,14 @@ mod tests {
     fn a_misspelt_key_is_told_with_what_was_meant() {
         assert!(told("apis.payments.operatoins.timeout").unwrap_err().contains("did you mean `operations`?"));
         assert!(told("timeuot").unwrap_err().contains("no key `timeuot`"));
+    }
+
+    #[test]
+    fn the_last_part_of_a_key_is_told_with_where_it_stands() {
+        let told = |path: &str| told(path).unwrap_err();
+        assert_eq!(told("override"), "`override` stands below other keys: try `apis.operations.override`");
+        assert!(told("networks").contains("`organisations.networks`"));
+        assert!(told("timeout").contains("`defaults.timeout`"));
     }
 
     #[test]
