@@ -373,6 +373,17 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_may_be_bound_to_either_key_loosens() {
+        let bind = |word: &str| format!("clients.c.tokens.bind = {word}");
+        for (before, after, expected) in
+            [("dpop", "either", "loosens"), ("mtls", "either", "loosens"), ("either", "dpop", "tightens")]
+        {
+            let line = format!("{expected} clients.c.tokens.bind: {before} -> {after}");
+            assert_eq!(told(&bind(before), &bind(after)), [line]);
+        }
+    }
+
+    #[test]
     fn what_moves_and_applies_as_before_is_no_difference() {
         let before = "defaults.timeout = 3s\napis.a.defaults.audit = required\napis.a.operations.b.timeout = 3s";
         let after = "\n\napis.a.operations.b.timeout = 3000ms\napis.a.operations.b.maxBody = 64KiB";

@@ -165,6 +165,7 @@ pub fn strictness(stricter: Stricter) -> Option<&'static str> {
         Stricter::More => Some("The more, the stricter."),
         Stricter::LaterWord => Some("The later a word stands in the list of words, the stricter."),
         Stricter::EarlierWord => Some("The earlier a word stands in the list of words, the stricter."),
+        Stricter::NotFirstWord => Some("Any word but the first is stricter."),
         Stricter::True => Some("`true` is stricter."),
         Stricter::False => Some("`false` is stricter."),
     }

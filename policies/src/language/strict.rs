@@ -53,6 +53,12 @@ pub fn compare(
         },
         Stricter::More => within(before.unwrap_or_default(), after.unwrap_or_default()),
         Stricter::LaterWord | Stricter::True => both(before, after, |before, after| ordered(kind, before, after)),
+        Stricter::NotFirstWord => both(before, after, |before, after| {
+            let Kind::Word(words) = kind else { return None };
+            let is_first = |word: &str| words.first().is_some_and(|first| *first == word);
+            // Neither of two others is stricter.
+            Some(is_first(after).cmp(&is_first(before))).filter(|order| order.is_ne())
+        }),
         Stricter::EarlierWord | Stricter::False => both(before, after, |before, after| ordered(kind, after, before)),
     };
     match order {
@@ -144,10 +150,11 @@ mod tests {
     #[test]
     fn what_lets_more_through_is_looser() {
         use Comparison::{Looser, Other, Same, Stricter as Tighter};
-        use Need::{Default, Optional};
+        use Need::{Default, Optional, Required};
         let time = Kind::Duration(Duration::ZERO..=Duration::from_secs(60));
         let words = Kind::Word(&["off", "report", "enforce"]);
-        let cases: [Held<'_>; 22] = [
+        let bind = Kind::Word(&["either", "dpop", "mtls"]);
+        let cases: [Held<'_>; 26] = [
             (&time, Stricter::Smaller, Optional, &["1s"], &["1001ms"], Looser),
             (&time, Stricter::Smaller, Optional, &["1s"], &["1000ms"], Same),
             (&time, Stricter::Smaller, Optional, &["1s"], &["999ms"], Tighter),
@@ -162,6 +169,10 @@ mod tests {
             (&Kind::Date, Stricter::Smaller, Optional, &["2026-12-31"], &["2027-01-01"], Looser),
             (&words, Stricter::LaterWord, Default("report"), &["enforce"], &["-"], Looser),
             (&words, Stricter::EarlierWord, Optional, &["off"], &["report"], Looser),
+            (&bind, Stricter::NotFirstWord, Required, &["dpop"], &["either"], Looser),
+            (&bind, Stricter::NotFirstWord, Required, &["mtls"], &["either"], Looser),
+            (&bind, Stricter::NotFirstWord, Required, &["either"], &["mtls"], Tighter),
+            (&bind, Stricter::NotFirstWord, Required, &["dpop"], &["mtls"], Other),
             (&Kind::Boolean, Stricter::True, Default("false"), &["true"], &["-"], Looser),
             (&Kind::Text, Stricter::Fewer, Optional, &["a", "b"], &["b"], Tighter),
             (&Kind::Text, Stricter::Fewer, Optional, &["a"], &["-"], Looser),

@@ -113,6 +113,8 @@ pub enum Stricter {
     LaterWord,
     /// The word that stands earlier in the list of words.
     EarlierWord,
+    /// Any word but the first of the list of words; which of the others it is, is no matter of strictness.
+    NotFirstWord,
     /// `true`.
     True,
     /// `false`.

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::table::Need::{Default, Optional, Required};
-use super::table::Stricter::{EarlierWord, Fewer, LaterWord, More, Neither, Smaller, True};
+use super::table::Stricter::{EarlierWord, Fewer, LaterWord, More, Neither, NotFirstWord, Smaller, True};
 use super::table::{Field, Kind, Need, Stricter, Table};
 use crate::event::EventKind;
 use crate::limit::{Dimension, Mode};
@@ -246,7 +246,7 @@ pub static TOKENS: Table = Table {
         "bind",
         Kind::Word(&["either", "dpop", "mtls"]),
         Required,
-        Neither,
+        NotFirstWord,
         "What they are bound to: a DPoP key, the client certificate, or either.",
     )],
 };
