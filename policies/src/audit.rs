@@ -121,6 +121,8 @@ pub struct Facts {
     pub exhausted: Option<Arc<str>>,
     /// The rule that refused.
     pub refused_by: Option<RuleName>,
+    /// Why it could not be judged, if that is why it refused; holds no value of the request.
+    pub not_judged: Option<Arc<str>>,
     /// Rules that would have refused, had they been enforced.
     pub reports: Vec<RuleName>,
     /// How the backend's answer breaks the contract, if it does.

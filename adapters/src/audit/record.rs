@@ -273,6 +273,9 @@ struct Rule<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<&'a str>,
+    // Why it could not be judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
 }
 
 /// How an answer breaks the contract.
@@ -321,7 +324,7 @@ fn wire<'a>(record: &'a Record, limits: Option<&'a [Limit]>) -> Wire<'a> {
         token_expires: token.map(|token| Shown(token.expires())),
         limits,
         exhausted: facts.exhausted.as_deref(),
-        rule: facts.refused_by.as_ref().map(rule),
+        rule: facts.refused_by.as_ref().map(|name| Rule { why: facts.not_judged.as_deref(), ..rule(name) }),
         reports: (!facts.reports.is_empty()).then_some(Rules(&facts.reports)),
         answer: facts.answer.map(|answer| Answer { faults: answer.count, first: answer.keyword }),
         loosened: facts.policy.as_ref().and_then(|policy| policy.loosened.as_ref()).map(|loosened| Loosened {
@@ -378,7 +381,7 @@ impl Serialize for Rules<'_> {
 }
 
 fn rule(name: &RuleName) -> Rule<'_> {
-    Rule { kind: name.kind.word(), name: &name.name, origin: name.origin.as_deref() }
+    Rule { kind: name.kind.word(), name: &name.name, origin: name.origin.as_deref(), why: None }
 }
 
 struct Steps<'a>(&'a [policies::audit::Step]);

@@ -14,6 +14,7 @@ use policies::id::{AdminId, InteractionId, OperationId, ProviderId, Verification
 use policies::jose::{Algorithm, SignError, VerifyingKey, sha256};
 use policies::merkle::{is_included, leaf};
 use policies::national::money::Money;
+use policies::rule::{RuleKind, RuleName};
 use policies::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -470,6 +471,8 @@ async fn a_record_tells_what_was_judged_and_nothing_that_was_not() {
         administrator: AdminId::parse("daniyar").ok(),
         provider: ProviderId::parse("sandbox-face").ok(),
         exhausted: Some("plan:client:5/s".into()),
+        refused_by: Some(RuleName { kind: RuleKind::Allow, name: "allow".into(), origin: Some("a.yaml:3".into()) }),
+        not_judged: Some("`body.note` is not there".into()),
         amount: Money::parse("1.50", "KZT").ok(),
         identity: Some(JudgedIdentity {
             verification: VerificationId::parse("v1").unwrap(),
@@ -486,7 +489,9 @@ async fn a_record_tells_what_was_judged_and_nothing_that_was_not() {
     let first: Value = serde_json::from_slice(&entries.next().unwrap().payload).unwrap();
     let expected = json!({
         "at": "2027-01-15T08:00:01.000Z", "kind": "outcome", "interaction": "a", "received": "2027-01-15T08:00:00.000Z",
-        "operation": "pay", "exhausted": "plan:client:5/s", "administrator": "daniyar", "provider": "sandbox-face",
+        "operation": "pay", "exhausted": "plan:client:5/s",
+        "rule": {"kind": "allow", "name": "allow", "origin": "a.yaml:3", "why": "`body.note` is not there"},
+        "administrator": "daniyar", "provider": "sandbox-face",
         "steps": [{"stage": "route", "decision": "pass", "micros": 7}], "amount": "1.50 KZT",
         "identity": {"verification": "v1", "acr": "urn:qaqpa:acr:L2", "expires": "2027-01-15T08:00:00.000Z"},
         "personal": {"key": "07".repeat(16), "sealed": "c2VhbGVk"},

@@ -103,6 +103,11 @@ impl Trail {
         self.state().facts.refused_by = Some(rule.clone());
     }
 
+    /// Notes why a rule could not be judged; `why` holds no value of the request.
+    pub fn note_not_judged(&self, why: &str) {
+        self.state().facts.not_judged = Some(Arc::from(why));
+    }
+
     /// Notes rules that would have refused, had they been enforced.
     pub fn note_reports(&self, rules: impl IntoIterator<Item = RuleName>) {
         self.state().facts.reports.extend(rules);

@@ -8,7 +8,7 @@ use policies::language::Allowed;
 use super::process::{CONFIGURATION, FAILED, FINE, USAGE, in_runtime};
 use super::terminal::{colour, complain, complain_if, say};
 use crate::load::load;
-use crate::trial::{Coverage, Rule, Trial, Verdict, eras, json, junit, text};
+use crate::trial::{Coverage, Places, Rule, Trial, Verdict, eras, json, junit, text};
 
 /// How a run of cases is told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -79,6 +79,11 @@ pub(super) fn run(arguments: &TestArguments) -> u8 {
         let (mut coverage, mut verdicts) = (Coverage::default(), Vec::with_capacity(cases.len()));
         for case in &cases {
             verdicts.push(trial.run(case, &mut coverage).await);
+        }
+        let generation = trial.generation();
+        let places = Places { rulebook: &generation.rulebook, contract: &generation.contract, effective: &effective };
+        for verdict in &mut verdicts {
+            verdict.locate(&places);
         }
         Ok((verdicts, coverage.of(trial.rulebooks(), &effective)))
     });

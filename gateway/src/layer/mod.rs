@@ -34,13 +34,19 @@ pub(crate) fn noted<T>(trail: &Trail, stage: &'static str, result: Result<T, Rej
 fn refused(trail: &Trail, denial: &Denial) -> Rejection {
     let Denial { refusal, rule, .. } = denial;
     let rejection = Rejection::new(refusal.code(), refusal.detail());
-    let Some(rule) = rule else { return rejection };
-    trail.note_rule(rule);
-    // Which rule it was is for administrators: the text for the client does not tell.
-    rejection.because(match refusal.cause() {
-        Some(why) => format!("{rule}: {why}"),
-        None => rule.to_string(),
-    })
+    // Which rule it was, and why nobody can judge it, is for administrators: the text for the client does not tell.
+    if let Some(rule) = rule {
+        trail.note_rule(rule);
+    }
+    if let Some(why) = refusal.cause() {
+        trail.note_not_judged(why);
+    }
+    match (rule, refusal.cause()) {
+        (Some(rule), Some(why)) => rejection.because(format!("{rule}: {why}")),
+        (Some(rule), None) => rejection.because(rule),
+        (None, Some(why)) => rejection.because(why),
+        (None, None) => rejection,
+    }
 }
 
 /// Notes and counts rules that would have refused, had they been enforced.

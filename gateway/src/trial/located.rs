@@ -3,6 +3,7 @@
 use openapi::Contract;
 use policies::language::Place;
 use policies::language::effective::Effective;
+use policies::rule::{RuleKind, RuleName};
 use policies::rulebook::{OperationPolicy, Rulebook, Service};
 
 /// What is known of a call, by name.
@@ -81,6 +82,17 @@ impl Places<'_> {
     fn limit(&self, name: &str) -> String {
         let named = self.row(&["limits", name]);
         if named.is_empty() { self.row(&["plans", name]) } else { named }
+    }
+
+    /// Returns where a rule stands that refused; empty if no line of the set says it.
+    #[must_use]
+    pub fn of_rule(&self, rule: &RuleName) -> String {
+        match (rule.kind, &rule.origin) {
+            (_, Some(origin)) => origin.to_string(),
+            (RuleKind::Limit, None) => self.limit(rule.name.split(':').next().unwrap_or_default()),
+            (RuleKind::Network, None) => self.row(&["organisations", &rule.name, "networks"]),
+            (RuleKind::Allow | RuleKind::Fraud | RuleKind::StepUp, None) => String::new(),
+        }
     }
 
     // The first line that says anything below a path.

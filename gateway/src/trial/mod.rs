@@ -28,5 +28,5 @@ pub use self::eras::{START, eras};
 pub use self::error::TrialError;
 pub use self::located::{Places, Seen};
 pub use self::report::{json, junit, text};
-pub use self::run::{Failure, Verdict};
+pub use self::run::{Failure, RefusedBy, Verdict};
 pub use self::trial::Trial;

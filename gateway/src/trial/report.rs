@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use policies::language::visible;
 use serde_json::{Value, json as object};
 
 use super::cover::Rule;
-use super::run::{Failure, Verdict};
+use super::run::{Failure, RefusedBy, Verdict};
 
 /// Tells people; passed cases are counted, failed ones told in full.
 ///
@@ -15,11 +16,11 @@ use super::run::{Failure, Verdict};
 pub fn text(verdicts: &[Verdict], rules: Option<&[(Rule, bool)]>) -> String {
     let mut out = String::new();
     for verdict in verdicts.iter().filter(|verdict| !verdict.failures.is_empty()) {
-        let _ = writeln!(out, "FAILED  {}\n  --> {}", verdict.name, verdict.place.origin());
+        let _ = writeln!(out, "FAILED  {}\n  --> {}", shown(&verdict.name), shown(&verdict.place.origin()));
         for failure in &verdict.failures {
-            let _ = writeln!(out, "  step {}, {}", failure.step, failure.place.origin());
+            let _ = writeln!(out, "  step {}, {}", failure.step, shown(&failure.place.origin()));
             for line in told(failure) {
-                let _ = writeln!(out, "    {line}");
+                let _ = writeln!(out, "    {}", shown(&line));
             }
         }
         out.push('\n');
@@ -29,7 +30,7 @@ pub fn text(verdicts: &[Verdict], rules: Option<&[(Rule, bool)]>) -> String {
         let _ = writeln!(out, "never hit: {} of {all} rules", uncovered.len());
         let width = uncovered.iter().map(|rule| rule.kind.len()).max().unwrap_or_default();
         for rule in &uncovered {
-            let _ = writeln!(out, "  {:width$}  {}  {}", rule.kind, rule.name, rule.origin);
+            let _ = writeln!(out, "  {:width$}  {}  {}", rule.kind, shown(&rule.name), shown(&rule.origin));
         }
         out.push('\n');
     }
@@ -114,6 +115,11 @@ pub fn junit(verdicts: &[Verdict]) -> String {
     out
 }
 
+// Cases and files are named by who wrote them, and answers by backends: none of them steers the terminal.
+fn shown(text: &str) -> String {
+    text.chars().map(visible).collect()
+}
+
 fn never_hit(rules: Option<&[(Rule, bool)]>) -> Vec<&Rule> {
     rules.unwrap_or_default().iter().filter(|(_, hit)| !hit).map(|(rule, _)| rule).collect()
 }
@@ -125,6 +131,7 @@ fn told(failure: &Failure) -> Vec<String> {
             failure.stages.iter().map(|(stage, decision)| format!("{stage} {decision}")).collect();
         lines.push(format!("stages: {}", stages.join(", ")));
     }
+    lines.extend(failure.refused.as_ref().and_then(refused));
     lines.extend(
         failure
             .answer
@@ -135,12 +142,36 @@ fn told(failure: &Failure) -> Vec<String> {
     lines
 }
 
+// What no rule of the set says, such as a body that breaks the contract, is told by the stages and the answer.
+fn refused(refused: &RefusedBy) -> Option<String> {
+    let at = Some(&refused.at).filter(|at| !at.is_empty());
+    let said = match (&refused.rule, at) {
+        (Some(rule), at) => {
+            let at = at.map(|at| format!(" ({at})")).unwrap_or_default();
+            format!("{} `{}`{at}", rule.kind.word(), rule.name)
+        }
+        (None, Some(at)) => format!("{at}, by which `{}` went", refused.stage),
+        (None, None) => return None,
+    };
+    let why = refused.why.as_ref().map(|why| format!(": not judged, for {why}")).unwrap_or_default();
+    Some(format!("refused by: {said}{why}"))
+}
+
 fn failure(failure: &Failure) -> Value {
+    let rule = failure.refused.as_ref().map(|refused| {
+        object!({
+            "kind": refused.rule.as_ref().map(|rule| rule.kind.word()),
+            "name": refused.rule.as_ref().map(|rule| &*rule.name),
+            "at": refused.at,
+            "why": refused.why.as_deref(),
+        })
+    });
     let stage = |(stage, decision): &(&str, &str)| object!({"stage": stage, "decision": decision});
     object!({
         "step": failure.step,
         "at": failure.place.origin(),
         "misses": failure.misses,
+        "refusedBy": rule,
         "stages": failure.stages.iter().map(stage).collect::<Vec<_>>(),
         "answer": failure.answer,
     })
@@ -179,6 +210,7 @@ mod tests {
     use std::sync::Arc;
 
     use policies::language::Place;
+    use policies::rule::{RuleKind, RuleName};
 
     use super::*;
 
@@ -189,6 +221,7 @@ mod tests {
             place: place.clone(),
             misses: misses.iter().map(|miss| (*miss).to_owned()).collect(),
             stages: vec![("route", "pass"), ("meter", "rate_limited")],
+            refused: None,
             answer: vec!["429 Too Many Requests".to_owned()],
         };
         let failures = if misses.is_empty() { Vec::new() } else { vec![failure] };
@@ -203,6 +236,13 @@ mod tests {
         assert!(told.contains("came &lt;429&gt;\" type"), "{told}");
         assert!(!told.contains('\u{1b}'));
         assert!(told.contains("<testsuite name=\"x.yaml\" tests=\"1\" failures=\"1\" errors=\"0\" time=\"0.001500\">"));
+    }
+
+    #[test]
+    fn the_name_of_a_case_cannot_steer_the_terminal() {
+        let told = text(&[verdict("a\u{1b}[2J\n9 passed\u{202e}", "x\u{9b}1m.yaml", &["m\u{1b}]0;t\u{7}"])], None);
+        assert!(told.starts_with("FAILED  a\u{fffd}[2J\u{fffd}9 passed\u{fffd}\n  --> x\u{fffd}1m.yaml:1\n"), "{told:?}");
+        assert!(told.chars().all(|character| character == '\n' || visible(character) == character), "{told:?}");
     }
 
     #[test]
@@ -233,5 +273,23 @@ mod tests {
         assert_eq!(people, "1 passed, 0 failed, 1 ms\nwhich rules are hit is told without --filter\n");
         assert_eq!(json(&verdicts, None)["rules"], Value::Null);
         assert_eq!(json(&verdicts, Some(&[]))["rules"], object!({"all": 0, "neverHit": []}));
+    }
+
+    #[test]
+    fn who_reads_a_failure_is_led_to_the_rule_that_refused() {
+        let mut failed = verdict("a", "x.yaml", &["status: expected 200, came 403"]);
+        let told = |verdict: &Verdict| text(std::slice::from_ref(verdict), None);
+        assert!(!told(&failed).contains("refused by"), "{}", told(&failed));
+        let rule = RuleName { kind: RuleKind::Allow, name: Arc::from("allow"), origin: None };
+        let by = |rule, why, at: &str| RefusedBy::at("permit", rule, why, at);
+        failed.failures[0].refused = Some(by(None, None, ""));
+        assert!(!told(&failed).contains("refused by"), "{}", told(&failed));
+        failed.failures[0].refused = Some(by(None, None, "x.yaml:3"));
+        assert!(told(&failed).contains("    refused by: x.yaml:3, by which `permit` went\n"), "{}", told(&failed));
+        failed.failures[0].refused = Some(by(Some(rule), Some(Arc::from("`body.note` is not there")), "x.yaml:7"));
+        let line = "    refused by: allow `allow` (x.yaml:7): not judged, for `body.note` is not there\n";
+        assert!(told(&failed).contains(line), "{}", told(&failed));
+        let refused = &json(&[failed], None)["cases"][0]["failures"][0]["refusedBy"];
+        assert_eq!((&refused["kind"], &refused["at"]), (&Value::from("allow"), &Value::from("x.yaml:7")));
     }
 }

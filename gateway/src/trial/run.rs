@@ -1,9 +1,12 @@
 //! Runs cases, each on a house of its own, and tells what came of them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use policies::case::{Case, Step};
+use policies::audit::Facts;
+use policies::case::{Case, Given, Step};
 use policies::language::Place;
+use policies::rule::RuleName;
 use serde_json::Value;
 
 use super::call::Outcome;
@@ -11,6 +14,7 @@ use super::cover::Coverage;
 use super::eras::begins;
 use super::error::TrialError;
 use super::judge;
+use super::located::{Places, Seen};
 use super::scene::Scene;
 use super::trial::Trial;
 
@@ -38,8 +42,56 @@ pub struct Failure {
     pub misses: Vec<String>,
     /// The stages with what they decided, in order.
     pub stages: Vec<(&'static str, &'static str)>,
+    /// What refused, if anything did.
+    pub refused: Option<RefusedBy>,
     /// What the gateway said, in a few lines.
     pub answer: Vec<String>,
+}
+
+/// What refused a call.
+#[derive(Debug)]
+pub struct RefusedBy {
+    /// The stage.
+    pub stage: &'static str,
+    /// The rule or limit, if an administrator wrote one for this alone.
+    pub rule: Option<RuleName>,
+    /// Why it could not be judged, if that is why.
+    pub why: Option<Arc<str>>,
+    /// Where it stands, `file:line`; empty if no file says it.
+    pub at: String,
+    seen: Seen,
+}
+
+impl RefusedBy {
+    fn of(given: &Given, outcome: &Outcome) -> Option<Self> {
+        let stage = outcome.stage().filter(|stage| *stage != "deed")?;
+        let seen = Seen {
+            operation: Some(given.operation.as_str().to_owned()),
+            client: given.client.as_ref().map(|client| client.as_str().to_owned()),
+            ..Seen::default()
+        };
+        let Facts { refused_by, not_judged, .. } = &outcome.facts;
+        Some(Self { stage, rule: refused_by.clone(), why: not_judged.clone(), at: String::new(), seen })
+    }
+}
+
+#[cfg(test)]
+impl RefusedBy {
+    pub(super) fn at(stage: &'static str, rule: Option<RuleName>, why: Option<Arc<str>>, at: &str) -> Self {
+        Self { stage, rule, why, at: at.to_owned(), seen: Seen::default() }
+    }
+}
+
+impl Verdict {
+    /// Looks up where the rules stand that refused.
+    pub fn locate(&mut self, places: &Places<'_>) {
+        for refused in self.failures.iter_mut().filter_map(|failure| failure.refused.as_mut()) {
+            refused.at = match &refused.rule {
+                Some(rule) => places.of_rule(rule),
+                None => places.of(refused.stage, false, &refused.seen),
+            };
+        }
+    }
 }
 
 impl Trial {
@@ -63,6 +115,7 @@ impl Trial {
                     step: index + 1,
                     place: step.place.clone(),
                     misses,
+                    refused: outcome.and_then(|outcome| RefusedBy::of(&step.given, outcome)),
                     stages: outcome.map(Outcome::stages).unwrap_or_default(),
                     answer: outcome.map(Outcome::lines).unwrap_or_default(),
                 });

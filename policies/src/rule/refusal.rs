@@ -109,6 +109,7 @@ impl Refusal {
     pub fn cause(&self) -> Option<&str> {
         match self {
             Refusal::NotJudged { why } => Some(why),
+            Refusal::ClientRefused(because) => because.cause(),
             _ => None,
         }
     }
