@@ -15,7 +15,7 @@ use policies::language::suggest::did_you_mean;
 use self::operation::Asked;
 use self::page::{columns, wrapped};
 use super::process::{FAILED, FINE};
-use super::sets::SetArguments;
+use super::sets::{Set, SetArguments};
 use super::terminal::{complain, say};
 use crate::findings;
 
@@ -62,7 +62,13 @@ pub(super) fn run(arguments: &ExplainArguments) -> u8 {
         }
         (Some("operation"), None) => Err("name the operation: qaqpa explain operation ID".to_owned()),
         (Some(what), None) if is_code(what) => code(what),
-        (Some(what), None) => key::told(what),
+        (Some(what), None) => key::told(what).map_err(|text| match did_you_mean(what, ["condition", "operation"]) {
+            Some(word) => format!("{text}\n  = help: `qaqpa explain {word}` is something else; did you mean that?"),
+            None if describes(&arguments.set, what) => {
+                format!("`{what}` is no key but an operation: qaqpa explain operation {what}")
+            }
+            None => text,
+        }),
         (Some(what), Some(id)) => Err(format!("`{what} {id}` is nothing that can be explained; see --help")),
     };
     match result {
@@ -75,6 +81,11 @@ pub(super) fn run(arguments: &ExplainArguments) -> u8 {
             FAILED
         }
     }
+}
+
+// A set that does not compile is told by `check`; here it only knows no operation.
+fn describes(set: &SetArguments, what: &str) -> bool {
+    Set::read(set).is_ok_and(|set| set.facts.iter().any(|facts| facts.id == what))
 }
 
 fn is_code(text: &str) -> bool {
@@ -136,6 +147,12 @@ mod tests {
         assert!(code("L0003").unwrap().starts_with("L0003  info: answers"));
         assert!(code("G0001").unwrap().contains("UTF-8"));
         assert!(is_code("P1") && !is_code("apis") && !is_code("P") && !is_code("1234"));
+    }
+
+    #[test]
+    fn an_operation_is_known_by_its_contract() {
+        let set = SetArguments { policies: None, contracts: None };
+        assert!(describes(&set, "listAccounts") && !describes(&set, "listAccount"));
     }
 
     #[test]
