@@ -19,7 +19,6 @@ use policies::id::{ClientId, OperationId};
 use policies::jose::base64url_decode_strict;
 use policies::language::Allowed;
 use policies::language::did_you_mean;
-use policies::mask::{MaskPlace, masked};
 use policies::party::Role;
 use policies::time::Timestamp;
 use serde_json::{Value, json};
@@ -30,7 +29,7 @@ use super::terminal::{colour, complain, printable, say};
 use crate::desk::Cause;
 use crate::generation::{Birth, Bundle};
 use crate::load::{Loaded, join, load};
-use crate::trial::{Outcome, Places, Seen, Trial, kept};
+use crate::trial::{Places, Seen, Trial, kept};
 
 /// The longest body that is read for a described call, in bytes: as much as any operation can allow.
 const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -130,13 +129,14 @@ fn described(arguments: &TraceArguments) -> Traced {
     };
     let steps = outcome.steps.iter().map(|step| (step.stage, step.decision, u64::from(step.micros)));
     let lines = lines(steps, Some(&places), &seen);
-    let body = shown(&outcome, &trial, &given);
+    let (body, why) = (outcome.json.as_ref(), outcome.facts.not_judged.as_deref());
     if arguments.json {
         let told = json!({
             "operation": given.operation.as_str(),
             "stages": lines.iter().map(object).collect::<Vec<_>>(),
             "status": outcome.status,
             "backendCalled": outcome.asked > 0,
+            "notJudged": why,
             "reports": outcome.facts.reports.iter().map(|rule| json!({
                 "kind": rule.kind.word(), "name": &*rule.name, "at": rule.origin.as_deref(),
             })).collect::<Vec<_>>(),
@@ -147,9 +147,9 @@ fn described(arguments: &TraceArguments) -> Traced {
         return Ok(FINE);
     }
     say(&table(&lines));
+    say(&not_judged(why));
     for rule in &outcome.facts.reports {
-        let origin = rule.origin.as_deref().unwrap_or_default();
-        say(&format!("reported only: {} {} {origin}\n", rule.kind.word(), rule.name));
+        say(&reported(rule.kind.word(), &rule.name, rule.origin.as_deref().unwrap_or_default()));
     }
     let backend = if outcome.asked > 0 { "the backend was asked" } else { "the backend was not asked" };
     say(&format!(
@@ -157,8 +157,8 @@ fn described(arguments: &TraceArguments) -> Traced {
         outcome.lines().first().cloned().unwrap_or_default(),
         outcome.took.as_micros()
     ));
-    if let Some(text) = body.as_ref().and_then(|body| serde_json::to_string_pretty(body).ok()) {
-        say(&format!("{}\n", text.lines().map(printable).collect::<Vec<_>>().join("\n")));
+    if let Some(text) = body.and_then(|body| serde_json::to_string_pretty(body).ok()) {
+        say(&format!("the answer as the client gets it:\n{}\n", text.lines().map(printable).collect::<Vec<_>>().join("\n")));
     }
     Ok(FINE)
 }
@@ -199,12 +199,17 @@ fn recorded(arguments: &TraceArguments, id: &str) -> Traced {
                 "kind": text("/kind"), "at": text("/at"), "operation": seen.operation, "client": seen.client,
                 "stages": lines.iter().map(object).collect::<Vec<_>>(), "status": status,
                 "policies": text("/policies"), "kept": set.is_some(),
+                "notJudged": text("/rule/why"), "reports": reports(record).map(object_of).collect::<Vec<_>>(),
             }));
             continue;
         }
         let head = ["/kind", "/at", "/operation", "/client"].into_iter().filter_map(text).map(printable);
         let status = status.map(|status| format!(" -> {status}")).unwrap_or_default();
         say(&format!("{}{status}\n{}", head.collect::<Vec<_>>().join(" "), table(&lines)));
+        say(&not_judged(text("/rule/why")));
+        for (kind, name, origin) in reports(record) {
+            say(&reported(kind, name, origin));
+        }
         if set.is_none() {
             say("the policy set of that time is not kept here: no lines can be told\n");
         }
@@ -214,6 +219,25 @@ fn recorded(arguments: &TraceArguments, id: &str) -> Traced {
         say(&format!("{}\n", Value::Array(told)));
     }
     Ok(FINE)
+}
+
+/// Goes through the rules that a record says would have refused: kind, name, and where it stood.
+fn reports(record: &Value) -> impl Iterator<Item = (&str, &str, &str)> {
+    let word = |rule, name: &str| Value::get(rule, name).and_then(Value::as_str).unwrap_or_default();
+    let rules = record.get("reports").and_then(Value::as_array).into_iter().flatten();
+    rules.map(move |rule| (word(rule, "kind"), word(rule, "name"), word(rule, "origin")))
+}
+
+fn object_of((kind, name, origin): (&str, &str, &str)) -> Value {
+    json!({"kind": kind, "name": name, "at": (!origin.is_empty()).then_some(origin)})
+}
+
+fn reported(kind: &str, name: &str, origin: &str) -> String {
+    format!("{}\n", printable(format!("reported only: {kind} {name} {origin}").trim_end()))
+}
+
+fn not_judged(why: Option<&str>) -> String {
+    why.map(|why| format!("not judged, for {}\n", printable(why))).unwrap_or_default()
 }
 
 /// Tells where the masks stand that a recorded answer went through; what they found in it no record holds.
@@ -286,20 +310,6 @@ fn body(path: &Path) -> Result<Value, (u8, String)> {
     };
     read.map_err(|error| wrong(&error))?;
     serde_json::from_slice(&text).map_err(|error| wrong(&error))
-}
-
-// What a log may not show is not shown on a screen either.
-fn shown(outcome: &Outcome, trial: &Trial, given: &Given) -> Option<Value> {
-    let policy = trial.generation().rulebook.operations.get(&given.operation);
-    let hidden = |places: &BTreeSet<MaskPlace>| {
-        places.contains(&MaskPlace::Logs) || places.contains(&MaskPlace::Traces)
-    };
-    let masks = policy.into_iter().flat_map(|policy| &policy.masks).filter(|mask| hidden(&mask.places)).map(AsRef::as_ref);
-    match masked(&outcome.body, masks) {
-        Ok(None) => outcome.json.clone(),
-        Ok(Some(text)) => serde_json::from_slice(&text).ok(),
-        Err(_) => None,
-    }
 }
 
 fn lines<S: Into<String>>(

@@ -237,6 +237,27 @@ async fn what_is_expected_wrongly_fails_with_what_came_and_the_line() {
 }
 
 #[tokio::test]
+async fn a_failed_case_names_the_line_that_refused_and_why_it_could_not_be_judged() {
+    let set = Set::shipped();
+    let condition = "allow: \"body.remittanceInformation != 'canary'\"";
+    set.replace("apis/payments.yaml", "stepUp: large-payment", &format!("stepUp: large-payment\n        {condition}"));
+    let body = payment("1.00");
+    let case = format!(
+        "qaqpa: v1\ntests:\n  x unjudged:\n    given: {{client: case-app, operation: createDomesticPayment, body: {body}}}\n    expect: {{status: 201}}\n"
+    );
+    let ended = set.write("wrong.yaml", &case).test(&["--filter", "x "]).await;
+    let told = &ended.with(1).out;
+    assert!(told.contains("    refused by: allow `allow` (") && told.contains("payments.yaml:"), "{told}");
+    assert!(told.contains("): not judged, for "), "{told}");
+    let file = set.0.path().join("small.json");
+    std::fs::write(&file, body.to_string()).unwrap();
+    let call = ["trace", "createDomesticPayment", "--client", "case-app", "--policies", set.path(), "--body"];
+    let traced = run(&[&call[..], &[file.to_str().unwrap()]].concat()).await;
+    assert!(traced.with(0).out.contains("\nnot judged, for "), "{}", traced.out);
+    assert!(traced.out.contains("\nthe answer as the client gets it:\n"), "{}", traced.out);
+}
+
+#[tokio::test]
 async fn a_run_that_tests_nothing_is_no_success() {
     let set = Set::shipped();
     set.test(&["--filter", "no case has this name"]).await.with(2);
