@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use policies::language::{Place, Problem, Severity, Source, render, tally};
+use policies::language::{Place, Problem, Severity, Source, render, tally, visible};
 use serde_json::{Value, json};
 
 pub use self::codes::{CODES, explain};
@@ -171,7 +171,9 @@ impl Findings {
 
 // A workflow command ends at the line's end, so that a message could otherwise begin another command.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    // Names of files come from who sent them; a log is read in a terminal, too.
+    text.chars().map(visible).collect()
 }
 
 fn property(text: &str) -> String {
@@ -190,6 +192,14 @@ mod tests {
         let expected =
             "::error file=a%2Cb%3Ac.yaml,line=3,col=5,endColumn=8,title=P0101::50%25 off%0D%0A::warning::gone%0Alook\n";
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_file_name_cannot_steer_the_terminal_that_a_log_is_read_in() {
+        let place = Place { file: Arc::from("a\u{1b}[2J\u{202e}.yaml"), line: 1, column: 1, length: 1 };
+        let found = Findings::new(vec![Problem::error("P0101", &place, "b\u{9b}1m")], Vec::new()).to_github();
+        assert!(found.starts_with("::error file=a\u{fffd}[2J\u{fffd}.yaml,"), "{found:?}");
+        assert!(found.ends_with("::b\u{fffd}1m\n"), "{found:?}");
     }
 
     #[test]

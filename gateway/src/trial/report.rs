@@ -282,11 +282,16 @@ mod tests {
         assert!(!told(&failed).contains("refused by"), "{}", told(&failed));
         let rule = RuleName { kind: RuleKind::Allow, name: Arc::from("allow"), origin: None };
         let by = |rule, why, at: &str| RefusedBy::at("permit", rule, why, at);
-        failed.failures[0].refused = Some(by(None, None, ""));
+        let refuse = |verdict: &mut Verdict, by: RefusedBy| {
+            if let Some(failure) = verdict.failures.first_mut() {
+                failure.refused = Some(by);
+            }
+        };
+        refuse(&mut failed, by(None, None, ""));
         assert!(!told(&failed).contains("refused by"), "{}", told(&failed));
-        failed.failures[0].refused = Some(by(None, None, "x.yaml:3"));
+        refuse(&mut failed, by(None, None, "x.yaml:3"));
         assert!(told(&failed).contains("    refused by: x.yaml:3, by which `permit` went\n"), "{}", told(&failed));
-        failed.failures[0].refused = Some(by(Some(rule), Some(Arc::from("`body.note` is not there")), "x.yaml:7"));
+        refuse(&mut failed, by(Some(rule), Some(Arc::from("`body.note` is not there")), "x.yaml:7"));
         let line = "    refused by: allow `allow` (x.yaml:7): not judged, for `body.note` is not there\n";
         assert!(told(&failed).contains(line), "{}", told(&failed));
         let refused = &json(&[failed], None)["cases"][0]["failures"][0]["refusedBy"];

@@ -123,8 +123,9 @@ fn holds_secret(key: &str) -> bool {
         || ["secret", "passw", "passphrase", "privatekey", "credential"].iter().any(|part| folded.contains(part))
 }
 
-// What is not for display would move the carets or steer the terminal; a tab is shown as one space.
-pub(super) fn visible(character: char) -> char {
+/// Returns what is shown for a character: one that would move carets or steer a terminal is replaced, a tab is a space.
+#[must_use]
+pub fn visible(character: char) -> char {
     match character {
         '\t' => ' ',
         '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => '\u{fffd}',

@@ -29,6 +29,7 @@ mod shipped;
 mod syntax;
 
 pub use compile::{Allowed, Compiled, compile, compile_where};
+pub use mask::visible;
 pub use problem::{Faults, Place, Problem, Severity, Source, tally};
 pub use render::{LINE_CHARACTERS_MAX, render};
 pub use shipped::shipped;
