@@ -368,3 +368,19 @@ fn parameter(text: &str) -> Result<(String, String), String> {
 fn instant(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).ok_or_else(|| "write an instant such as 2026-11-23T10:00:00Z".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recorded_call_tells_who_would_have_refused_and_an_old_record_nobody() {
+        let fraud = json!({"kind": "fraud", "name": "huge", "origin": "a.yaml:3"});
+        let record = json!({"reports": [fraud, {"kind": "limit", "name": "x"}]});
+        let told: Vec<String> = reports(&record).map(|(kind, name, origin)| reported(kind, name, origin)).collect();
+        assert_eq!(told, ["reported only: fraud huge a.yaml:3\n", "reported only: limit x\n"]);
+        assert_eq!(reports(&record).map(object_of).last(), Some(json!({"kind": "limit", "name": "x", "at": null})));
+        assert_eq!(reports(&json!({})).count(), 0);
+        assert_eq!((not_judged(None).as_str(), not_judged(Some("why")).as_str()), ("", "not judged, for why\n"));
+    }
+}
