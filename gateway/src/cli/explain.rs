@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> u8 {
         (Some("operation"), None) => Err("name the operation: qaqpa explain operation ID".to_owned()),
         (Some(what), None) if is_code(what) => code(what),
         (Some(what), None) => key::told(what).map_err(|text| match did_you_mean(what, ["condition", "operation"]) {
-            Some(word) => format!("{text}\n  = help: `qaqpa explain {word}` is something else; did you mean that?"),
+            Some(word) => format!("{text}\n  = help: did you mean `qaqpa explain {word}`?"),
             None if describes(&arguments.set, what) => {
                 format!("`{what}` is no key but an operation: qaqpa explain operation {what}")
             }

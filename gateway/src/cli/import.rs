@@ -1,7 +1,7 @@
 //! `qaqpa import`: a policy to begin with, from a contract.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use openapi::Contract;
 use policies::facts::{OperationFacts, Security};
@@ -79,10 +79,20 @@ pub(super) fn run(command: &ImportCommand) -> u8 {
             FINE
         }
         Err(error) => {
-            complain(&format!("error: {} cannot be written: {error}", path.display()));
+            complain(&unwritten(path, &error));
             FAILED
         }
     }
+}
+
+fn unwritten(path: &Path, error: &std::io::Error) -> String {
+    if error.kind() == std::io::ErrorKind::AlreadyExists {
+        return format!(
+            "error: {} is there already, and nothing is written over it\n  = help: name another file, or move this one away",
+            path.display()
+        );
+    }
+    format!("error: {} cannot be written: {error}", path.display())
 }
 
 fn refused(text: &str) -> u8 {
@@ -206,6 +216,14 @@ mod tests {
             assert!(problems.is_empty(), "{}", render(&problems, &[source], false));
             assert_eq!(fmt::format(&source).unwrap(), *source.text);
         }
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_told_with_what_to_do() {
+        let told = unwritten(Path::new("a.yaml"), &std::io::Error::from(std::io::ErrorKind::AlreadyExists));
+        assert!(told.contains("a.yaml is there already") && told.contains("name another file"), "{told}");
+        let told = unwritten(Path::new("a.yaml"), &std::io::Error::from(std::io::ErrorKind::PermissionDenied));
+        assert!(told.contains("a.yaml cannot be written"), "{told}");
     }
 
     #[test]

@@ -577,7 +577,8 @@ mod tests {
         };
         assert_eq!(codes(&nest(4, NODES_MAX / 4 - 3)), (true, vec![]));
         assert_eq!(codes(&nest(5, NODES_MAX / 4 - 3)), (false, vec!["P0002"]));
-        let text = |depth: usize| nest(depth, 1).replacen("1,", &format!("\"{}\"", "x".repeat(DOCUMENT_BYTES_MAX - 512)), 1);
+        let text =
+            |depth: usize| nest(depth, 1).replacen("1,", &format!("\"{}\"", "x".repeat(DOCUMENT_BYTES_MAX - 512)), 1);
         assert_eq!(codes(&text(8)), (true, vec![]));
         assert_eq!(codes(&text(9)), (false, vec!["P0002"]));
     }

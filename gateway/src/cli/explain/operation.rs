@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use policies::decide::could_call;
 use policies::facts::{OperationFacts, Security};
-use policies::language::effective::{Layer, Row};
+use policies::language::Place;
+use policies::language::effective::{Effective, Layer, Row};
 use policies::language::suggest::{did_you_mean, listed};
 use policies::language::written::Written;
 use policies::limit::{Limit, Mode};
@@ -85,9 +86,11 @@ fn page<'s>(set: &'s Set, asked: &Asked<'_>) -> Result<Page<'s>, String> {
     };
     let path = ["apis", policy.api.as_str(), "operations", id];
     let below = |row: &&Row| row.path.len() > path.len() && row.path.iter().zip(path).all(|(a, b)| a == b);
-    let rows = set.compiled.effective.rows.iter().filter(below).collect();
+    let rows: Vec<&Row> = set.compiled.effective.rows.iter().filter(below).collect();
     let verdict = client.map(|client| verdict(policy, client, asked.peer, set));
-    Ok(Page { facts, policy, rows, written: Written::of(&set.files), client: client.map(AsRef::as_ref), verdict })
+    let (written, client) = (Written::of(&set.files), client.map(AsRef::as_ref));
+    let rules = named(&rows, &set.compiled.effective, &written);
+    Ok(Page { facts, policy, rows, rules, written, client, verdict })
 }
 
 /// Whether a client may call, and if not, why.
@@ -111,9 +114,38 @@ struct Page<'s> {
     facts: &'s OperationFacts,
     policy: &'s OperationPolicy,
     rows: Vec<&'s Row>,
+    rules: Vec<Named>,
     written: Written,
     client: Option<&'s Client>,
     verdict: Option<Verdict>,
+}
+
+/// The keys of an operation that name rules, and the sections in which those stand.
+const NAMING: [(&str, &str); 4] = [("limits", "limits"), ("fraud", "fraud"), ("stepUp", "stepUp"), ("mask", "masking")];
+
+/// A rule that an operation names.
+struct Named {
+    section: &'static str,
+    name: String,
+    // What it says itself, in the words of the language.
+    says: String,
+    place: String,
+}
+
+fn named(rows: &[&Row], effective: &Effective, written: &Written) -> Vec<Named> {
+    let key = |row: &Row| NAMING.iter().find(|(key, _)| row.path.get(4..).is_some_and(|rest| rest == [*key])).copied();
+    let naming = rows.iter().filter_map(|row| Some((key(row)?.1, &row.value)));
+    let rule = |(section, name): (&'static str, &String)| {
+        let path = [section, name.as_str()];
+        let own: Vec<&Row> = effective.below(&path).filter(|row| row.place.is_some()).collect();
+        let place = written.place(&path)?.origin();
+        let says = own.iter().map(|row| {
+            let key = row.path.get(2..).unwrap_or_default().join(".");
+            format!("{key} {}", row.value.join(" ")).trim().to_owned()
+        });
+        Some(Named { section, name: name.clone(), says: says.collect::<Vec<_>>().join(", "), place })
+    };
+    naming.flat_map(|(section, names)| names.iter().map(move |name| (section, name))).filter_map(rule).collect()
 }
 
 /// A value that a layer gave and a later one changed.
@@ -141,6 +173,7 @@ impl Page<'_> {
         }
         text.push('\n');
         self.values(&mut text);
+        self.rules(&mut text);
         self.limits(&mut text);
         self.says(&mut text);
         text
@@ -165,6 +198,18 @@ impl Page<'_> {
                     link.place
                 );
             }
+        }
+    }
+
+    fn rules(&self, text: &mut String) {
+        if self.rules.is_empty() {
+            return;
+        }
+        text.push_str("\nRules:\n");
+        let width = self.rules.iter().map(|rule| rule.section.len() + 1 + rule.name.chars().count()).max();
+        let width = width.unwrap_or(0).min(48);
+        for Named { section, name, says, place } in &self.rules {
+            let _ = writeln!(text, "  {:width$}  {says}  {place}", format!("{section} {name}"));
         }
     }
 
@@ -229,7 +274,7 @@ impl Page<'_> {
                 .iter()
                 .map(|link| json!({"layer": link.layer.words(), "value": link.value, "at": link.place}))
                 .collect();
-            let at = row.place.as_ref().map(policies::language::Place::origin);
+            let at = row.place.as_ref().map(Place::origin);
             let key = row.path.get(4..).unwrap_or_default().join(".");
             json!({"key": key, "value": row.value, "layer": row.layer.words(), "at": at, "insteadOf": chain})
         };
@@ -247,6 +292,9 @@ impl Page<'_> {
             "contract": self.facts.origin, "policy": self.policy.origin, "idempotent": self.facts.idempotent,
             "values": self.rows.iter().map(value).collect::<Vec<_>>(), "client": client,
             "limits": self.policy.limits.iter().map(shown).collect::<Vec<_>>(),
+            "rules": self.rules.iter().map(|rule| {
+                json!({"section": rule.section, "name": rule.name, "says": rule.says, "at": rule.place})
+            }).collect::<Vec<_>>(),
         })
     }
 }

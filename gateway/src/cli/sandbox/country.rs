@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use adapters::files::write_private;
 use adapters::keys::{CertificateFiles, DevelopmentAuthority, private_jwk, public_part};
 use policies::jose::Algorithm;
+use policies::language::{Source, fmt};
 use sandbox::personas;
 use serde_json::Value;
 
@@ -157,8 +158,14 @@ impl SandboxClient {
     }
 }
 
-/// Writes the policy file that connects organisations and clients.
+/// Writes the policy file that connects organisations and clients, in the form of `qaqpa fmt`.
 pub(super) fn policy(clients: &[SandboxClient]) -> String {
+    let text = unformed(clients);
+    // Whatever the form refuses is told where the file is loaded.
+    fmt::format(&Source::new("sandbox.yaml", text.as_str())).unwrap_or(text)
+}
+
+fn unformed(clients: &[SandboxClient]) -> String {
     let mut text = String::from(
         "# Who is connected to this sandbox. Written anew at each start: put your own organisations and clients in another file.\n\
          qaqpa: v1\norganisations:\n",

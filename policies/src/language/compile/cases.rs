@@ -164,8 +164,7 @@ impl Known<'_> {
                     .label("one of the two calls"),
             );
         }
-        let scopes =
-            fields.get("scopes").map_or(Some(None), |value| value.list(|item| self.scope(item)).map(Some));
+        let scopes = fields.get("scopes").map_or(Some(None), |value| value.list(|item| self.scope(item)).map(Some));
         let words = TokenFault::ALL.map(|fault| (fault.word(), fault));
         let token = fields.get("token").map_or(Some(None), |value| value.choice(&words).map(Some));
         let levels = LEVELS.map(|level| (level, level.to_owned()));

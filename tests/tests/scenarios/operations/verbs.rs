@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use scenarios::actors::program::run;
-use scenarios::world::Folder;
+use scenarios::world::{Folder, Kind, World};
 use serde_json::Value;
 
 /// The file below `told`, what is typed (`./` is the folder of the sets), and how it ends.
@@ -28,6 +28,7 @@ const TOLD: &[(&str, &str, i32)] = &[
     ("explain-section", "explain stepUp", 0),
     ("explain-misspelt-key", "explain apis.operations.tiemout", 1),
     ("explain-condition", "explain condition", 0),
+    ("explain-conditions", "explain conditions", 1),
     ("explain-operation", "explain operation createTopUp --policies ./sound --contracts ./contracts", 0),
     (
         "explain-reader",
@@ -109,6 +110,12 @@ async fn a_file_is_brought_into_its_form_once_and_keeps_its_meaning() {
 }
 
 #[tokio::test]
+async fn what_a_sandbox_writes_is_in_its_form() {
+    let world = World::start(Kind::Memory).await;
+    run(&["fmt", "--check", world.file("policies").to_str().unwrap()]).await.with(0);
+}
+
+#[tokio::test]
 async fn what_is_imported_passes_every_check_and_overwrites_nothing() {
     let folder = Folder::new();
     let (contracts, out) = (sets().join("contracts"), folder.path().join("cards.yaml"));
@@ -118,7 +125,7 @@ async fn what_is_imported_passes_every_check_and_overwrites_nothing() {
     run(&["check", out, "--contracts", contracts, "--strict"]).await.with(0);
     run(&["fmt", "--check", out]).await.with(0);
     let ended = run(&["import", "openapi", contracts, "--out", out]).await;
-    assert!(ended.with(1).err.contains("cannot be written"), "{}", ended.err);
+    assert!(ended.with(1).err.contains("is there already") && ended.err.contains("name another file"), "{}", ended.err);
 }
 
 #[tokio::test]
