@@ -241,7 +241,10 @@ mod tests {
     #[test]
     fn the_name_of_a_case_cannot_steer_the_terminal() {
         let told = text(&[verdict("a\u{1b}[2J\n9 passed\u{202e}", "x\u{9b}1m.yaml", &["m\u{1b}]0;t\u{7}"])], None);
-        assert!(told.starts_with("FAILED  a\u{fffd}[2J\u{fffd}9 passed\u{fffd}\n  --> x\u{fffd}1m.yaml:1\n"), "{told:?}");
+        assert!(
+            told.starts_with("FAILED  a\u{fffd}[2J\u{fffd}9 passed\u{fffd}\n  --> x\u{fffd}1m.yaml:1\n"),
+            "{told:?}"
+        );
         assert!(told.chars().all(|character| character == '\n' || visible(character) == character), "{told:?}");
     }
 
@@ -253,9 +256,8 @@ mod tests {
         assert!(told.contains("<testsuites tests=\"3\" failures=\"1\""), "{told}");
         assert_eq!(told.matches("<failure ").count(), 1);
         assert!(told.contains("<testcase name=\"b\" classname=\"x.yaml\" file=\"x.yaml\" line=\"1\""), "{told}");
-        let rule = |name: &str, hit: bool| {
-            (Rule { kind: "limit", name: name.to_owned(), origin: "x.yaml:3".to_owned() }, hit)
-        };
+        let rule =
+            |name: &str, hit: bool| (Rule { kind: "limit", name: name.to_owned(), origin: "x.yaml:3".to_owned() }, hit);
         let people = text(&verdicts, Some(&[rule("p", true), rule("q", false)]));
         assert!(people.contains("FAILED  b\n  --> x.yaml:1\n"), "{people}");
         assert!(
@@ -271,8 +273,8 @@ mod tests {
         let verdicts = [verdict("a", "x.yaml", &[])];
         let people = text(&verdicts, None);
         assert_eq!(people, "1 passed, 0 failed, 1 ms\nwhich rules are hit is told without --filter\n");
-        assert_eq!(json(&verdicts, None)["rules"], Value::Null);
-        assert_eq!(json(&verdicts, Some(&[]))["rules"], object!({"all": 0, "neverHit": []}));
+        assert_eq!(json(&verdicts, None).get("rules"), Some(&Value::Null));
+        assert_eq!(json(&verdicts, Some(&[])).get("rules"), Some(&object!({"all": 0, "neverHit": []})));
     }
 
     #[test]
