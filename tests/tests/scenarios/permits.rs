@@ -1,6 +1,5 @@
 //! Who may do what: scopes, roles, suspensions, licences, and policies that change while the gateway runs.
 
-use std::path::Path;
 use std::time::Duration;
 
 use scenarios::actors::app::fresh;
@@ -28,9 +27,6 @@ async fn a_path_without_a_policy_is_not_found(kind: Kind) {
     // The contract has it, no policy exposes it: that is as if it were not there.
     let setup =
         Setup::default().replacing("policies/national/apis/accounts.yaml", "      getAccountBalances: {}\n", "");
-    // Cases that ask for it would be faulty.
-    let before = |state: &Path| std::fs::remove_dir_all(state.join("policies/national/tests")).unwrap();
-    let setup = Setup { before: Some(before), ..setup };
     let world = World::with(kind, setup).await;
     let app = Session::of(&world, "demo-app").await;
     app.get("/v1/accounts").await.succeeded(200);
@@ -192,16 +188,19 @@ async fn a_broken_contract_leaves_the_running_one_in_force(kind: Kind) {
     let app = Session::of(&world, "demo-app").await;
     let path = world.file("contracts/accounts.yaml");
     let right = std::fs::read_to_string(&path).unwrap();
-    for (old, new) in [
-        ("operationId: listAccounts", "operationId: listAccount"),
-        ("openapi: 3.0.3", "openapi: 2.0.0"),
-        ("/v1/accounts/{accountId}/balances", "/v1/accounts/{other}/balances"),
-        ("accessToken:\n      type: oauth2", "mysteryToken:\n      type: oauth2"),
+    // What cannot be read at all, and what cannot be exposed any more.
+    for (old, new, code) in [
+        ("operationId: listAccounts", "operationId: listAccount", "P0107"),
+        ("openapi: 3.0.3", "openapi: 2.0.0", "C0001"),
+        ("openapi: 3.0.3", "openapi: [3.0.3", "C0001"),
+        ("/v1/accounts/{accountId}/balances", "/v1/accounts/{other}/balances", "C0001"),
+        ("accessToken:\n      type: oauth2", "mysteryToken:\n      type: oauth2", "C0001"),
+        ("- accessToken: [balances:read]", "- accessToken: [balances:read]\n        - accessToken: []", "P0308"),
     ] {
         assert!(right.contains(old), "{old}");
         std::fs::write(&path, right.replacen(old, new, 1)).unwrap();
         let told = world.reload().unwrap_err();
-        assert!(told.contains("error"), "{told}");
+        assert!(told.contains(&format!("error[{code}]")), "{new}: {told}");
         app.get("/v1/accounts").await.succeeded(200);
     }
     std::fs::write(&path, right).unwrap();
