@@ -529,7 +529,9 @@ mod tests {
     #[test]
     fn files_are_looked_at_within_a_minute_and_not_all_the_time() {
         let text = |reload: &str| {
-            format!("qaqpa: v1\nlisteners:\n  api: {{address: 127.0.0.1:1}}\n  admin: {{address: 127.0.0.1:2}}\nreload: {reload}\n")
+            format!(
+                "qaqpa: v1\nlisteners:\n  api: {{address: 127.0.0.1:1}}\n  admin: {{address: 127.0.0.1:2}}\nreload: {reload}\n"
+            )
         };
         for wrong in ["{every: 99ms}", "{every: 61s}", "{watch: sometimes}", "{often: true}"] {
             assert_eq!(problems(&text(wrong)).len(), 1, "{wrong}");

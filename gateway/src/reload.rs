@@ -388,7 +388,9 @@ impl Reloader {
             }
             Err(faults) => {
                 let fault = faults.first().map_or("", |fault| fault.message.as_str());
-                tracing::error!("{overdue} stay exposed although their overrides are over, tried again in a minute: {fault}");
+                tracing::error!(
+                    "{overdue} stay exposed although their overrides are over, tried again in a minute: {fault}"
+                );
             }
         }
     }

@@ -30,8 +30,7 @@ const ROUND: Duration = Duration::from_secs(4);
 const CALLERS: [usize; 4] = [1, 64, 256, 1024];
 
 /// The stages of the way.
-const STAGES: [&str; 9] =
-    ["route", "authenticate", "meter", "permit", "validate", "once", "assess", "deed", "redact"];
+const STAGES: [&str; 9] = ["route", "authenticate", "meter", "permit", "validate", "once", "assess", "deed", "redact"];
 
 fn client() -> Arc<Client> {
     let rate = |count| Rate { count: NonZeroU32::new(count).unwrap(), per: Duration::from_secs(1) };

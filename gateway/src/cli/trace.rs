@@ -158,7 +158,10 @@ fn described(arguments: &TraceArguments) -> Traced {
         outcome.took.as_micros()
     ));
     if let Some(text) = body.and_then(|body| serde_json::to_string_pretty(body).ok()) {
-        say(&format!("the answer as the client gets it:\n{}\n", text.lines().map(printable).collect::<Vec<_>>().join("\n")));
+        say(&format!(
+            "the answer as the client gets it:\n{}\n",
+            text.lines().map(printable).collect::<Vec<_>>().join("\n")
+        ));
     }
     Ok(FINE)
 }
@@ -247,9 +250,10 @@ fn masks(record: &Value, loaded: &Loaded) -> Vec<String> {
     let Some(policy) = loaded.generation.rulebook.operations.get(operation).filter(|_| shown) else {
         return Vec::new();
     };
-    let roles = record.get("roles").and_then(Value::as_array).map(|roles| {
-        roles.iter().filter_map(Value::as_str).filter_map(Role::from_word).collect::<BTreeSet<Role>>()
-    });
+    let roles = record
+        .get("roles")
+        .and_then(Value::as_array)
+        .map(|roles| roles.iter().filter_map(Value::as_str).filter_map(Role::from_word).collect::<BTreeSet<Role>>());
     policy.masks.iter().filter(|mask| mask.covers_answers(roles.as_ref())).map(|mask| mask.origin.clone()).collect()
 }
 

@@ -294,11 +294,7 @@ fn play(scene: &Scene<'_>, called: Called<'_>, given: &Given) -> Result<Play, Tr
     if let Some(own) = called.own() {
         let capture = "https://identity.trial.invalid/capture";
         let session = || json!({"session": scene.session(), "captureUrl": capture});
-        let body = if own == Own::CreateVerification {
-            body.unwrap_or_else(session)
-        } else {
-            Value::Null
-        };
+        let body = if own == Own::CreateVerification { body.unwrap_or_else(session) } else { Value::Null };
         let body = Bytes::from(body.to_string());
         return Ok(Play::Answers { status: told(status.unwrap_or(201))?, content_type: Some(json), body });
     }

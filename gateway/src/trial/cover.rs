@@ -52,11 +52,7 @@ impl Coverage {
     /// Returns every rule of a policy set, as it is at first and later, with whether it was shown to bite.
     ///
     /// `effective` tells where limits stand.
-    pub fn of<'r>(
-        &self,
-        rulebooks: impl Iterator<Item = &'r Rulebook>,
-        effective: &Effective,
-    ) -> Vec<(Rule, bool)> {
+    pub fn of<'r>(&self, rulebooks: impl Iterator<Item = &'r Rulebook>, effective: &Effective) -> Vec<(Rule, bool)> {
         let rules = rules(rulebooks, effective);
         rules.into_iter().map(|((kind, key), rule)| (rule, self.shown.contains(&(kind, key)))).collect()
     }

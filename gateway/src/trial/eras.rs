@@ -38,7 +38,8 @@ pub fn eras(
     let client = |id: &ClientId| set.rulebook.clients.get(id).or_else(|| fixtures.clients.get(id));
     let begin = cases.iter().map(|case| begins(case, client)).min();
     let end = cases.iter().map(|case| begins(case, client) + lasts(case)).max();
-    let overrides = effective.rows.iter().any(|row| matches!(row.path.as_slice(), [_, _, _, _, key, ..] if key == OVERRIDE));
+    let overrides =
+        effective.rows.iter().any(|row| matches!(row.path.as_slice(), [_, _, _, _, key, ..] if key == OVERRIDE));
     let (true, Some(begin), Some(end)) = (overrides, begin, end) else { return Ok((set, Vec::new())) };
     let first = compiled(&set, begin)?;
     let mut later: Vec<Generation> = Vec::new();

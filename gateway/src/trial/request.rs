@@ -32,12 +32,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 impl Draft {
     /// Drafts the request of `given`; `before` is the body of the answer before, for `${/pointer}`.
-    pub(super) fn of(
-        called: Called<'_>,
-        given: &Given,
-        before: Option<&Value>,
-        key: &str,
-    ) -> Result<Self, TrialError> {
+    pub(super) fn of(called: Called<'_>, given: &Given, before: Option<&Value>, key: &str) -> Result<Self, TrialError> {
         let operation = called.operation;
         let example = operation.example_request();
         let mut draft = Self {

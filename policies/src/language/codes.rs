@@ -187,7 +187,11 @@ pub const CODES: &[Explanation] = &[
         "no effect",
         "Roles, scopes, conditions, fraud rules and step-ups are asked of who comes with an access token, limits of clients; this operation's contract asks for something else, so that the line would protect nothing.",
     ),
-    code("P0314", "unknown scope", "Neither a contract nor a policy asks for this scope, so that it could only be a mistake."),
+    code(
+        "P0314",
+        "unknown scope",
+        "Neither a contract nor a policy asks for this scope, so that it could only be a mistake.",
+    ),
     code(
         "P0315",
         "scope not for this organisation",

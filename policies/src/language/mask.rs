@@ -184,13 +184,16 @@ mod tests {
                 return characters;
             }
             let mut at = 0;
-            while let Some(colon) = characters.iter().skip(at).position(|character| *character == ':').map(|found| found + at) {
+            while let Some(colon) =
+                characters.iter().skip(at).position(|character| *character == ':').map(|found| found + at)
+            {
                 at = colon + 1;
                 let rest: String = characters.iter().skip(at).collect();
                 let (blanks, value) = split_blanks(&rest);
                 let word: String = characters.iter().take(colon).collect();
                 if let Some(authority) = rest.strip_prefix("//") {
-                    let end = authority.chars().take_while(|c| !matches!(c, '/' | ' ' | '"' | '\'')).collect::<String>();
+                    let end =
+                        authority.chars().take_while(|c| !matches!(c, '/' | ' ' | '"' | '\'')).collect::<String>();
                     if let Some((user, _)) = end.rsplit_once('@') {
                         characters.iter_mut().skip(at + 2).take(user.chars().count()).for_each(star);
                     }
@@ -207,11 +210,13 @@ mod tests {
             star_assigned(&mut characters);
             characters
         }
-        
+
         // What databases and web addresses write as `password=...`.
         fn star_assigned(characters: &mut [char]) {
             let mut at = 0;
-            while let Some(sign) = characters.iter().skip(at).position(|character| *character == '=').map(|found| found + at) {
+            while let Some(sign) =
+                characters.iter().skip(at).position(|character| *character == '=').map(|found| found + at)
+            {
                 at = sign + 1;
                 let word: String = characters.iter().take(sign).collect();
                 if holds_secret(last_word(&word)) {
@@ -220,17 +225,17 @@ mod tests {
                 }
             }
         }
-        
+
         fn split_blanks(text: &str) -> (usize, &str) {
             let value = text.trim_start();
             (text.chars().count() - value.chars().count(), value)
         }
-        
+
         fn last_word(text: &str) -> &str {
             let text = text.trim_end_matches([' ', '"', '\'']);
             text.rsplit(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).next().unwrap_or_default()
         }
-        
+
         // How far a value goes on its line, in characters: to its closing quote, or to what ends it in a flow collection.
         fn value_length(value: &str, in_flow: bool) -> usize {
             match value.chars().next() {
@@ -243,15 +248,42 @@ mod tests {
                 _ => value.chars().count(),
             }
         }
-        
-        
     }
 
     #[test]
     fn one_pass_masks_what_many_did() {
         const PARTS: &[&str] = &[
-            "password", "token", "d", "a", ":", ":", ": ", "=", "//", "@", "/", " ", "\"", "'", "{", "}", "[", "]", ",", "&",
-            "*", "|", ">", "secret:", "x", "\u{a0}", "ж", "-", "_", "\t", "PRIVATE KEY",
+            "password",
+            "token",
+            "d",
+            "a",
+            ":",
+            ":",
+            ": ",
+            "=",
+            "//",
+            "@",
+            "/",
+            " ",
+            "\"",
+            "'",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            "&",
+            "*",
+            "|",
+            ">",
+            "secret:",
+            "x",
+            "\u{a0}",
+            "ж",
+            "-",
+            "_",
+            "\t",
+            "PRIVATE KEY",
         ];
         // A generator of Marsaglia's: the same lines every time.
         let mut state = 88_172_645_463_325_252_u64;

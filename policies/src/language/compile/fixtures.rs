@@ -73,7 +73,11 @@ impl<'n> Sections<'n> {
         };
         let same = |value: &Value<'_>, names: &[&str]| names.iter().any(|name| value.name() == format!("`{name}`"));
         let organisations: Vec<&str> = rulebook.organisations.keys().map(OrganisationId::as_str).collect();
-        self.organisations.definitions().map(|(_, value)| value).filter(|value| same(value, &organisations)).for_each(told);
+        self.organisations
+            .definitions()
+            .map(|(_, value)| value)
+            .filter(|value| same(value, &organisations))
+            .for_each(told);
         let clients: Vec<&str> = rulebook.clients.keys().map(ClientId::as_str).collect();
         self.clients.definitions().map(|(_, value)| value).filter(|value| same(value, &clients)).for_each(told);
     }

@@ -20,6 +20,7 @@ mod rows;
 mod rules;
 mod services;
 mod settling;
+mod streams;
 mod terms;
 mod webhook;
 
@@ -32,19 +33,21 @@ use self::layered::Layered;
 use self::layers::Merge;
 use self::masking::Masked;
 use self::names::{Names, Section};
+pub use self::operations::BODY_BYTES_DEFAULT;
 use self::operations::{Context, Found};
+pub use self::parties::EXPIRY_WARNING;
 use self::rows::Rows;
 use self::rules::Defined;
 use self::settling::{Settling, entry};
 use self::terms::{Rules, Terms};
-pub use self::operations::BODY_BYTES_DEFAULT;
-pub use self::parties::EXPIRY_WARNING;
 pub use self::webhook::Allowed;
-pub use super::tables::{BODY_BYTES_MAX, BURST_MAX, CONNECT_MAX, POINTER_BYTES_MAX, REQUESTS_MAX, RESPONSE_MAX, TIMEOUT_MAX};
 use super::decode::Value;
 use super::document::{self, Content};
 use super::effective::{Effective, Layer};
 use super::problem::{Faults, Problem, Source};
+pub use super::tables::{
+    BODY_BYTES_MAX, BURST_MAX, CONNECT_MAX, POINTER_BYTES_MAX, REQUESTS_MAX, RESPONSE_MAX, TIMEOUT_MAX,
+};
 use super::tables::{
     CLIENT, DEFAULTS, FILE, FRAUD, LATER, LIMIT, MASK, ORGANISATION, PLAN, PROVIDER, SCOPE, STEP_UP, UPSTREAM,
 };

@@ -12,6 +12,7 @@ use super::places::{self, Told};
 use super::rows::Rows;
 use super::rules::{Defined, Triggered, allowed};
 use super::settling::{Settling, settled_by};
+use super::streams;
 use super::terms::{Rules, Terms};
 use crate::facts::{OperationFacts, Security};
 use crate::id::{ApiId, OperationId};
@@ -39,6 +40,9 @@ pub(super) struct Context<'a, 'c, 'n> {
     pub(super) now: Timestamp,
 }
 
+/// Operations that use a mask, with where each is named.
+type Users<'a, 'n> = Vec<(&'a OperationFacts, &'n Key)>;
+
 /// What came of the APIs.
 #[derive(Default)]
 pub(super) struct Found<'a, 'n> {
@@ -50,9 +54,9 @@ pub(super) struct Found<'a, 'n> {
     pub(super) changes_at: Option<Timestamp>,
     pub(super) rows: Rows,
     /// Which operations use a mask.
-    pub(super) masked: HashMap<Arc<str>, Vec<(&'a OperationFacts, &'n Key)>>,
+    pub(super) masked: HashMap<Arc<str>, Users<'a, 'n>>,
     /// Which operations use a mask once the first override of them is over.
-    pub(super) masked_later: HashMap<Arc<str>, (Coming, Vec<(&'a OperationFacts, &'n Key)>)>,
+    pub(super) masked_later: HashMap<Arc<str>, (Coming, Users<'a, 'n>)>,
     told: Told,
 }
 
@@ -221,11 +225,10 @@ impl<'c, 'n> Context<'_, 'c, 'n> {
         let step_ups = self.fitting(&items(layered.step_ups.as_ref()), facts, key, told);
         let fraud = self.fitting(&items(layered.fraud.as_ref()), facts, key, told);
         let note = items(layered.note.as_ref());
-        let noted = note
-            .iter()
-            .fold(true, |sound, (path, value)| places::noted(*value, path, facts, key, told) && sound);
+        let noted =
+            note.iter().fold(true, |sound, (path, value)| places::noted(*value, path, facts, key, told) && sound);
         let answerable = answerable(layered, facts, key, api.owner);
-        let readable = places::readable(layered, facts, key, api.owner);
+        let readable = streams::readable(layered, facts, key, api.owner);
         let masks = items(layered.masks.as_ref());
         let asked = layered.scopes.iter().flat_map(|scopes| scopes.items.iter().map(|(scope, ..)| *scope));
         let by_token = facts.security == Security::AccessToken;

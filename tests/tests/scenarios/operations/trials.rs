@@ -137,7 +137,8 @@ async fn a_case_shows_that_an_operation_is_closed() {
     let ended = set.test(&["--filter", "closed.yaml"]).await;
     let told = &ended.with(1).out;
     assert!(told.contains("2 passed, 1 failed") && told.contains("status: expected 200, came 404"), "{told}");
-    let traced = run(&["trace", "getAccountBalances", "--client", "case-app", "--policies", set.path(), "--json"]).await;
+    let traced =
+        run(&["trace", "getAccountBalances", "--client", "case-app", "--policies", set.path(), "--json"]).await;
     assert_eq!(json(traced.with(0))["body"]["type"], "urn:qaqpa:problem:unknown_path");
     // Its own cases fail, and are no fault of the set.
     assert_eq!(set.test(&[]).await.code, Some(1));
