@@ -89,13 +89,21 @@ async fn what_would_change_is_told_by_organisation_and_line() {
     assert_eq!((&told["all"]["refusedNow"], &told["all"]["allowedNow"]), (&Value::from(0), &Value::from(1)), "{told}");
     assert_eq!(told["examples"]["allowed"][0]["interaction"], large.named());
 
-    // What stands in a body is not written down.
-    let folder = Folder::new();
-    let asks = "createDomesticPayment:\n        allow: \"has(body.instructedAmount)\"\n";
-    let body = proposed(&world, &folder, "national/apis/payments.yaml", "createDomesticPayment:\n", asks);
-    let told = report(&world, &body).await;
+    // Of a body nothing is written down but the amount: a condition that asks for no more is judged.
+    let allowing = async |condition: &str| {
+        let folder = Folder::new();
+        let asks = format!("createDomesticPayment:\n        allow: \"{condition}\"\n");
+        let body = proposed(&world, &folder, "national/apis/payments.yaml", "createDomesticPayment:\n", &asks);
+        report(&world, &body).await
+    };
+    let told = allowing("has(body.remittanceInformation)").await;
     assert_eq!(told["all"]["undecidable"], 1, "{told}");
-    assert_eq!(told["undecidable"]["`body.instructedAmount` is not there"], 1, "{told}");
+    assert_eq!(told["undecidable"]["`body.remittanceInformation` is not there"], 1, "{told}");
+    let told = allowing("money(body.instructedAmount) < tenge(100)").await;
+    assert_eq!((&told["all"]["undecidable"], &told["all"]["refusedNow"]), (&Value::from(0), &Value::from(1)), "{told}");
+    assert_eq!(told["examples"]["refused"][0]["to"], "policy_denied", "{told}");
+    let told = allowing("money(body.instructedAmount) <= tenge(100)").await;
+    assert_eq!((&told["all"]["undecidable"], &told["all"]["refusedNow"]), (&Value::from(0), &Value::from(0)), "{told}");
 
     // Of a time in which nothing was called nothing is told.
     let later = rehearse(&world, &stricter, &["--json", "--since", "2999-01-01"]).await;
