@@ -199,3 +199,49 @@ fn scheme(name: &str) -> Option<Security> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+
+    const STATEMENTS: &str = "openapi: 3.0.3
+info: {title: t, version: v1}
+paths:
+  /v1/statements:
+    get:
+      operationId: getStatement
+      security: []
+      responses: {'200': {description: d, content: {application/pdf: {}}}, '404': {description: d}}
+    post:
+      operationId: keepStatement
+      security: []
+      requestBody: {content: {application/octet-stream: {}, application/json: {schema: {type: object}}}}
+      responses: {'200': {description: d, content: {application/json: {schema: {type: object}}}}}
+    put:
+      operationId: changeStatement
+      security: []
+      requestBody: {content: {application/json: {schema: {type: object}}}}
+      responses: {'204': {description: d}, '500': {description: d, content: {text/plain: {}}}}
+";
+
+    #[test]
+    fn what_streams_is_told_to_policies() {
+        let contract = Contract::load(&[openapi::Source { name: "s.yaml".to_owned(), text: STATEMENTS.to_owned() }]);
+        let mut found: Vec<_> = facts(&contract.unwrap())
+            .into_iter()
+            .map(|facts| (facts.id, facts.body_streams, facts.answer_streams))
+            .collect();
+        found.sort();
+        let told = |id: &str, body: bool, answer: bool| (id.to_owned(), body, answer);
+        assert_eq!(
+            found,
+            [
+                told("changeStatement", false, false),
+                told("getStatement", false, true),
+                told("keepStatement", true, false)
+            ]
+        );
+    }
+}
