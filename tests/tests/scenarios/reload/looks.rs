@@ -210,7 +210,7 @@ async fn an_override_ends_although_the_files_are_broken(kind: Kind) {
     world.advance(2 * DAY);
     world.look();
     assert_eq!((number(&world), timeout()), (3, Duration::from_secs(4)));
-    let generation = std::sync::Arc::clone(world.assembled().stack.load().generation());
+    let generation = Arc::clone(world.assembled().stack.load().generation());
     assert_eq!((generation.birth.by.word(), generation.changes_at), ("override_ended", None));
     world.look();
     assert_eq!(number(&world), 3);
