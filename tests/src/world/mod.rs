@@ -38,7 +38,7 @@ use tokio_rustls::client::TlsStream;
 
 pub use answer::Answer;
 pub use ask::Ask;
-pub use folder::Folder;
+pub use folder::{Folder, copy};
 pub use setup::{Kind, Setup};
 pub use socket::{PATIENCE, Tls};
 

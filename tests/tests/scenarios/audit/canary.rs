@@ -8,7 +8,7 @@ use scenarios::actors::log::Log;
 use scenarios::actors::program::{self, Program};
 use scenarios::actors::provider::{self, Callback, decided};
 use scenarios::actors::{Administrator, App, Session, administrator};
-use scenarios::world::{Ask, Kind, Setup, World};
+use scenarios::world::{Ask, Kind, Setup, World, copy};
 use serde_json::{Value, json};
 use spine::stage::Door;
 
@@ -284,16 +284,4 @@ async fn a_talkative_process_tells_no_secret() {
     let trail = String::from_utf8_lossy(&std::fs::read(state.join("audit/audit-000001.seg")).unwrap()).into_owned();
     silent(&trail, "the trail", secrets.iter().chain(&personal));
     files_are_silent(state, &secrets);
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let (from, name) = (entry.as_ref().unwrap().path(), entry.as_ref().unwrap().file_name());
-        if from.is_dir() {
-            copy(&from, &to.join(name));
-        } else {
-            std::fs::copy(&from, to.join(name)).unwrap();
-        }
-    }
 }

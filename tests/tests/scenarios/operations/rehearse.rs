@@ -6,7 +6,7 @@ use scenarios::actors::Session;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::payment;
 use scenarios::actors::program::{Ended, run};
-use scenarios::world::{Folder, Kind, World};
+use scenarios::world::{Folder, Kind, World, copy};
 use serde_json::Value;
 
 /// Copies the policies of a world, with one text in place of another.
@@ -18,19 +18,6 @@ fn proposed(world: &World, into: &Folder, file: &str, old: &str, new: &str) -> P
     assert!(text.contains(old), "{file} has no {old}: {text}");
     std::fs::write(path, text.replacen(old, new, 1)).unwrap();
     to
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 async fn rehearse(world: &World, policies: &Path, more: &[&str]) -> Ended {

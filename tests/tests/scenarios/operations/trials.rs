@@ -6,7 +6,7 @@ use scenarios::actors::Session;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::payment;
 use scenarios::actors::program::{Ended, run};
-use scenarios::world::{Folder, Kind, World};
+use scenarios::world::{Folder, Kind, World, copy};
 use serde_json::Value;
 
 /// The shipped set in a folder, to be changed.
@@ -56,19 +56,6 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         if path.is_dir() { walk(&path, found) } else { found.push(path) }
     }
     found.sort();
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 fn json(ended: &Ended) -> Value {
