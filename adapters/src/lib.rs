@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod audit;
+pub mod authorizations;
 pub mod clock;
 pub mod entropy;
 pub mod files;

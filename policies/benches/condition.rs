@@ -12,7 +12,8 @@ use policies::facts::Security;
 use policies::id::{ApiId, ClientId, OperationId, OrganisationId, PlanId};
 use policies::limit::Mode;
 use policies::rulebook::{
-    AuditDuty, Client, ClientAuthentication, OperationPolicy, Organisation, Plan, Role, ScopeSet, Service, TokenBinding,
+    AuditDuty, CertificateName, Client, ClientAuthentication, OauthTerms, OperationPolicy, Organisation, Plan, Role,
+    ScopeSet, Service, TokenBinding,
 };
 use policies::time::Timestamp;
 use serde_json::json;
@@ -34,12 +35,13 @@ fn client() -> Client {
             suspended: false,
             networks: Vec::new(),
         }),
-        authentication: ClientAuthentication::TlsClientAuth { san_dns: "client.example.kz".to_owned() },
+        authentication: ClientAuthentication::TlsClientAuth(CertificateName::SanDns("client.example.kz".to_owned())),
         binding: TokenBinding::Mtls,
         scopes: ScopeSet::of(["payments:write"]),
         plan: Arc::new(Plan { id: PlanId::parse("standard").unwrap(), limits: vec![] }),
         suspended: false,
         webhook: None,
+        oauth: OauthTerms::default(),
     }
 }
 
@@ -63,6 +65,7 @@ fn policy() -> OperationPolicy {
         masks: Vec::new(),
         noted: Vec::new(),
         loosened: None,
+        consent: None,
         audit: AuditDuty::Required,
         origin: "payments.yaml:1".to_owned(),
     }

@@ -31,10 +31,12 @@ impl BoundToken {
 /// [`TokenError::Unvouched`].
 pub fn vouched(client: &ClientAuthentication, certificate: Option<&PeerCertificate>) -> Result<(), TokenError> {
     let fine = match (client, certificate.map(PeerCertificate::verdict)) {
-        (_, Some(ChainVerdict::Revoked))
-        | (ClientAuthentication::TlsClientAuth { .. }, Some(ChainVerdict::Unverified)) => false,
+        (_, Some(ChainVerdict::Revoked)) | (ClientAuthentication::TlsClientAuth(_), Some(ChainVerdict::Unverified)) => {
+            false
+        }
         // Without any certificate the binding of the token decides.
-        (_, Some(ChainVerdict::Verified(_)) | None) | (ClientAuthentication::PrivateKeyJwt(_), _) => true,
+        (_, Some(ChainVerdict::Verified(_)) | None)
+        | (ClientAuthentication::PrivateKeyJwt(_) | ClientAuthentication::SelfSignedTlsClientAuth(_), _) => true,
     };
     if fine { Ok(()) } else { Err(TokenError::Unvouched) }
 }
@@ -78,15 +80,17 @@ pub fn bind(
 mod tests {
     use super::*;
     use crate::jose::KeySet;
+    use crate::peer::CertificateNames;
+    use crate::rulebook::{CertificateName, KeySource};
 
     fn shown(verdict: ChainVerdict) -> PeerCertificate {
-        PeerCertificate::from_handshake([7; 32], vec![], verdict)
+        PeerCertificate::from_handshake([7; 32], CertificateNames::default(), verdict)
     }
 
     #[test]
     fn who_goes_by_a_certificate_needs_one_that_is_vouched_for() {
-        let by_certificate = ClientAuthentication::TlsClientAuth { san_dns: "app.example".into() };
-        let by_key = ClientAuthentication::PrivateKeyJwt(KeySet::default());
+        let by_certificate = ClientAuthentication::TlsClientAuth(CertificateName::SanDns("app.example".into()));
+        let by_key = ClientAuthentication::PrivateKeyJwt(KeySource::Given(KeySet::default()));
         let verified = shown(ChainVerdict::Verified(Arc::from("ca")));
         for (verdict, certificate, key) in [
             (Some(&shown(ChainVerdict::Revoked)), false, false),

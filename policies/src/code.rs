@@ -98,6 +98,30 @@ pub enum Code {
     OauthInvalidScope,
     /// The DPoP proof at the token endpoint is wrong.
     OauthInvalidDpopProof,
+    /// What a citizen has granted is over, was used, or is not this client's.
+    OauthInvalidGrant,
+    /// The `authorization_details` are malformed, unknown or not allowed for the client.
+    OauthInvalidAuthorizationDetails,
+    /// Only codes are given.
+    OauthUnsupportedResponseType,
+    /// The pushed request is unknown, over, used, or another client's.
+    OauthInvalidRequestUri,
+    /// The DPoP proof at an OAuth endpoint needs a nonce of ours.
+    OauthUseDpopNonce,
+    /// The DPoP proof needs a nonce of ours.
+    ProofNonceNeeded,
+    /// The operation needs a consent that the token does not carry.
+    ConsentRequired,
+    /// The call is not what its consent allows.
+    ConsentMismatch,
+    /// The consent was used up by an earlier call.
+    ConsentConsumed,
+    /// What a client asks a citizen to consent to cannot be.
+    ConsentInvalid,
+    /// A citizen's token where the client itself has to ask, or the other way round.
+    WrongFlowType,
+    /// The form of a page is not from the page that this browser was given.
+    FormRefused,
     /// A store, key set or log that the decision needs is out of reach.
     DependencyDown,
     /// The backend could not be reached; nothing was sent.

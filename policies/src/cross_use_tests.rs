@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use crate::id::{ClientId, OrganisationId, PlanId};
 use crate::jose::testing::{TestSigner, sign_raw};
 use crate::jose::{KeySet, Thumbprint};
-use crate::rulebook::{Client, ClientAuthentication, Organisation, Plan, ScopeSet, TokenBinding};
+use crate::rulebook::{
+    Client, ClientAuthentication, KeySource, OauthTerms, Organisation, Plan, ScopeSet, TokenBinding,
+};
 use crate::time::Timestamp;
 use crate::{grant, proof, result, token};
 
@@ -42,12 +44,13 @@ fn client(keys: KeySet) -> Arc<Client> {
     Arc::new(Client {
         id: ClientId::parse(NAME).unwrap(),
         organisation: Arc::new(organisation),
-        authentication: ClientAuthentication::PrivateKeyJwt(keys),
+        authentication: ClientAuthentication::PrivateKeyJwt(KeySource::Given(keys)),
         binding: TokenBinding::Dpop,
         scopes: ScopeSet::of(["a"]),
         plan: Arc::new(Plan { id: PlanId::parse("plan").unwrap(), limits: vec![] }),
         suspended: false,
         webhook: None,
+        oauth: OauthTerms::default(),
     })
 }
 

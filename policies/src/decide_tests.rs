@@ -15,10 +15,11 @@ use crate::jose::testing::TestSigner;
 use crate::jose::{KeySet, encode, sha256};
 use crate::limit::Mode;
 use crate::national::money::{Currency, Money};
-use crate::peer::{ChainVerdict, PeerCertificate};
+use crate::peer::{CertificateNames, ChainVerdict, PeerCertificate};
 use crate::result::{self, ResultGrant};
 use crate::rulebook::{
-    AuditDuty, ClientAuthentication, Organisation, Plan, Role, ScopeSet, Service, StepUp, TokenBinding, Trigger,
+    AuditDuty, CertificateName, ClientAuthentication, OauthTerms, Organisation, Plan, Role, ScopeSet, Service, StepUp,
+    TokenBinding, Trigger,
 };
 use crate::token::{self, AccessGrant, BearerToken, Confirmation, LEEWAY, Scheme};
 
@@ -45,12 +46,13 @@ pub(super) fn client() -> Client {
             suspended: false,
             networks: Vec::new(),
         }),
-        authentication: ClientAuthentication::TlsClientAuth { san_dns: "client.example.kz".to_owned() },
+        authentication: ClientAuthentication::TlsClientAuth(CertificateName::SanDns("client.example.kz".to_owned())),
         binding: TokenBinding::Mtls,
         scopes: ScopeSet::of(["payments:write", "payments:read"]),
         plan: Arc::new(Plan { id: PlanId::parse("standard").unwrap(), limits: vec![] }),
         suspended: false,
         webhook: None,
+        oauth: OauthTerms::default(),
     }
 }
 
@@ -89,6 +91,7 @@ pub(super) fn policy(security: Security) -> OperationPolicy {
         masks: Vec::new(),
         noted: Vec::new(),
         loosened: None,
+        consent: None,
         audit: AuditDuty::Required,
         origin: "payments.yaml:1".to_owned(),
     }
@@ -98,7 +101,7 @@ pub(super) fn policy(security: Security) -> OperationPolicy {
 fn caller(client: Client, holder: &str, scopes: &[&str], expires: Timestamp) -> Caller {
     let signer = TestSigner::es256("one");
     let keys = KeySet::new(vec![signer.verifying_key()]).unwrap();
-    let certificate = PeerCertificate::from_handshake([7; 32], vec![], ChainVerdict::Unverified);
+    let certificate = PeerCertificate::from_handshake([7; 32], CertificateNames::default(), ChainVerdict::Unverified);
     let grant = AccessGrant {
         issuer: ISSUER.to_owned(),
         audience: ISSUER.to_owned(),
@@ -109,6 +112,7 @@ fn caller(client: Client, holder: &str, scopes: &[&str], expires: Timestamp) -> 
         jti: "0123456789abcdef".to_owned(),
         issued: expires - Duration::from_secs(300),
         expires,
+        citizen: None,
     };
     let raw = encode(token::ACCESS_TOKEN_TYPE, &token::claims(&grant), None, &signer).unwrap();
     let expected = token::Expected { issuer: ISSUER, audience: ISSUER, keys: &keys };
@@ -214,7 +218,7 @@ fn a_caller_of_another_kind_than_the_contract_asks_for_is_refused() {
 fn at_the_token_endpoint(client: Client) -> Caller {
     let certificate = PeerCertificate::from_handshake(
         [7; 32],
-        vec!["client.example.kz".to_owned()],
+        CertificateNames { dns: vec!["client.example.kz".to_owned()], ..CertificateNames::default() },
         ChainVerdict::Verified(Arc::from("authority")),
     );
     let form =

@@ -13,7 +13,7 @@ use crate::id::ClientId;
 use crate::jose::{ClaimError, Claims, CompactJws, JwsError, KeySet, digest_of_parts};
 use crate::peer::{ChainVerdict, PeerCertificate};
 use crate::proof::VerifiedProof;
-use crate::rulebook::{Client, ClientAuthentication, ScopeSet, TokenBinding};
+use crate::rulebook::{CertificateName, Client, ClientAuthentication, KeySource, ScopeSet, TokenBinding};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::token::{ACCESS_TOKEN_TTL, AccessGrant, Confirmation, LEEWAY};
@@ -288,7 +288,8 @@ pub fn check_assertion(
     now: Timestamp,
 ) -> Result<CheckedAssertion, GrantError> {
     // Without an assertion too: to ask for one would tell that the client exists and how it authenticates.
-    let (Some(assertion), ClientAuthentication::PrivateKeyJwt(keys)) = (&request.assertion, &client.authentication)
+    let (Some(assertion), ClientAuthentication::PrivateKeyJwt(KeySource::Given(keys))) =
+        (&request.assertion, &client.authentication)
     else {
         spend(request);
         return Err(GrantError::WrongMethod);
@@ -382,10 +383,10 @@ pub fn check_certificate(
 ) -> Result<AuthenticatedClient, GrantError> {
     // Before all else: that a client goes this way is told to nobody by a faster answer.
     spend(request);
-    let ClientAuthentication::TlsClientAuth { san_dns } = &client.authentication else {
+    let ClientAuthentication::TlsClientAuth(name) = &client.authentication else {
         return Err(GrantError::WrongMethod);
     };
-    let holds = certificate.is_some_and(|certificate| names(certificate, san_dns));
+    let holds = certificate.is_some_and(|certificate| names(certificate, name));
     if request.has_assertion() {
         // Only the client itself is told that it did too much.
         return Err(if holds { GrantError::TwoMethods } else { GrantError::WrongMethod });
@@ -400,9 +401,18 @@ pub fn check_certificate(
 }
 
 // DNS names know no letter case; a wildcard in a certificate names nobody here.
-fn names(certificate: &PeerCertificate, san_dns: &str) -> bool {
-    let verified = matches!(certificate.verdict(), ChainVerdict::Verified(_));
-    verified && !san_dns.is_empty() && certificate.dns_names().iter().any(|name| name.eq_ignore_ascii_case(san_dns))
+fn names(certificate: &PeerCertificate, wanted: &CertificateName) -> bool {
+    let told = certificate.names();
+    let named = match wanted {
+        CertificateName::SanDns(name) => {
+            !name.is_empty() && told.dns.iter().any(|known| known.eq_ignore_ascii_case(name))
+        }
+        CertificateName::SanUri(name) => told.uris.contains(name),
+        CertificateName::SanIp(address) => told.addresses.contains(address),
+        CertificateName::SanEmail(name) => told.emails.contains(name),
+        CertificateName::SubjectDn(name) => !name.is_empty() && told.subject.as_ref() == Some(name),
+    };
+    matches!(certificate.verdict(), ChainVerdict::Verified(_)) && named
 }
 
 /// Refuses a request whose client nobody knows, by the same steps as a wrong assertion of a known client.
@@ -456,6 +466,7 @@ pub fn client_credentials(
         jti,
         issued: now,
         expires: now + ACCESS_TOKEN_TTL,
+        citizen: None,
     })
 }
 

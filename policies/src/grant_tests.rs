@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use crate::peer::CertificateNames;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use crate::id::{OrganisationId, PlanId};
 use crate::jose::testing::{TestSigner, sign_raw};
 use crate::jose::{Algorithm, KeySet, Thumbprint, base64url, counted, encode};
 use crate::proof;
-use crate::rulebook::{Organisation, Plan};
+use crate::rulebook::{CertificateName, KeySource, OauthTerms, Organisation, Plan};
 
 const ISSUER: &str = "https://gate.example";
 const RESOURCE: &str = "https://gate.example/api";
@@ -38,14 +39,15 @@ impl Fixture {
         Client {
             id: ClientId::parse("fintech").unwrap(),
             organisation: Arc::new(organisation),
-            authentication: ClientAuthentication::PrivateKeyJwt(
+            authentication: ClientAuthentication::PrivateKeyJwt(KeySource::Given(
                 KeySet::new(vec![self.signer.verifying_key()]).unwrap(),
-            ),
+            )),
             binding: TokenBinding::Either,
             scopes: ScopeSet::of(["accounts:read", "payments:write"]),
             plan: Arc::new(Plan { id: PlanId::parse("standard").unwrap(), limits: vec![] }),
             suspended: false,
             webhook: None,
+            oauth: OauthTerms::default(),
         }
     }
 
@@ -104,7 +106,8 @@ fn refusal(pairs: &[(&str, &str)]) -> GrantError {
 
 fn certificate(names: &[&str], verified: bool) -> PeerCertificate {
     let verdict = if verified { ChainVerdict::Verified(Arc::from("authority")) } else { ChainVerdict::Unverified };
-    PeerCertificate::from_handshake([7; 32], names.iter().map(|name| (*name).to_owned()).collect(), verdict)
+    let dns = names.iter().map(|name| (*name).to_owned()).collect();
+    PeerCertificate::from_handshake([7; 32], CertificateNames { dns, ..CertificateNames::default() }, verdict)
 }
 
 fn proof() -> (VerifiedProof, Thumbprint) {
@@ -216,7 +219,7 @@ fn as7_the_parts_of_a_request_name_one_client() {
 fn as7_a_certificate_beside_an_assertion_is_no_second_authentication() {
     let fixture = Fixture::new();
     let client = Arc::new(Client {
-        authentication: ClientAuthentication::TlsClientAuth { san_dns: SAN.to_owned() },
+        authentication: ClientAuthentication::TlsClientAuth(CertificateName::SanDns(SAN.to_owned())),
         ..fixture.client()
     });
     let both = request(&[("client_assertion", &fixture.assertion(&good())), ("client_id", "fintech")]);
@@ -371,7 +374,7 @@ fn refusal_cost<T>(work: impl FnOnce() -> Result<T, GrantError>) -> (GrantError,
 fn as11_every_refused_assertion_costs_one_signature_check() {
     let fixture = Fixture::new();
     let client = Arc::new(fixture.client());
-    let by_certificate = ClientAuthentication::TlsClientAuth { san_dns: SAN.to_owned() };
+    let by_certificate = ClientAuthentication::TlsClientAuth(CertificateName::SanDns(SAN.to_owned()));
     let by_certificate = Arc::new(Client { authentication: by_certificate, ..fixture.client() });
     let shown = certificate(&[SAN], true);
     for algorithm in Algorithm::ALL {
@@ -432,7 +435,7 @@ fn as11_wrong_claims_cost_the_same_for_known_and_unknown_clients() {
 fn as11_what_is_no_jws_is_cheap_for_everybody_and_a_right_assertion_is_checked_once() {
     let fixture = Fixture::new();
     let client = Arc::new(fixture.client());
-    let by_certificate = ClientAuthentication::TlsClientAuth { san_dns: SAN.to_owned() };
+    let by_certificate = ClientAuthentication::TlsClientAuth(CertificateName::SanDns(SAN.to_owned()));
     let by_certificate = Arc::new(Client { authentication: by_certificate, ..fixture.client() });
     let unsupported = sign_raw(r#"{"alg":"RS256"}"#, &good().to_string(), &fixture.signer);
     let forms = ["garbage", "a.b.c", unsupported.as_str()].map(|raw| request(&[("client_assertion", raw)]));
@@ -485,7 +488,7 @@ fn as11_an_unknown_client_is_refused_like_a_wrong_one() {
 #[test]
 fn as50_a_certificate_needs_a_verified_chain_and_the_one_name() {
     let fixture = Fixture::new();
-    let authentication = ClientAuthentication::TlsClientAuth { san_dns: SAN.to_owned() };
+    let authentication = ClientAuthentication::TlsClientAuth(CertificateName::SanDns(SAN.to_owned()));
     let client = Arc::new(Client { authentication, ..fixture.client() });
     let asked = request(&[("client_id", "fintech")]);
     let check = |shown: Option<&PeerCertificate>| check_certificate(&asked, &client, shown).map(|_| ());
@@ -508,7 +511,7 @@ fn as50_a_certificate_needs_a_verified_chain_and_the_one_name() {
 #[test]
 fn as52_a_certificate_needs_the_client_id() {
     let fixture = Fixture::new();
-    let authentication = ClientAuthentication::TlsClientAuth { san_dns: SAN.to_owned() };
+    let authentication = ClientAuthentication::TlsClientAuth(CertificateName::SanDns(SAN.to_owned()));
     let client = Arc::new(Client { authentication, ..fixture.client() });
     let shown = certificate(&[SAN], true);
     let missing = check_certificate(&request(&[]), &client, Some(&shown)).unwrap_err();
@@ -525,7 +528,7 @@ fn a_client_authenticates_the_way_it_is_registered_for() {
     let found = check_certificate(&request(&[("client_id", "fintech")]), &by_key, Some(&shown));
     assert_eq!(found.unwrap_err(), GrantError::WrongMethod);
     for san_dns in [SAN, ""] {
-        let authentication = ClientAuthentication::TlsClientAuth { san_dns: san_dns.to_owned() };
+        let authentication = ClientAuthentication::TlsClientAuth(CertificateName::SanDns(san_dns.to_owned()));
         let client = Arc::new(Client { authentication, ..fixture.client() });
         let asked = request(&[("client_assertion", &fixture.assertion(&good()))]);
         assert_eq!(check_assertion(&asked, &client, ISSUER, NOW).unwrap_err(), GrantError::WrongMethod);

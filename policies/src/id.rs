@@ -92,6 +92,12 @@ identifiers! {
     AdminId
     /// One request and its reply, `x-fapi-interaction-id`: a UUID.
     InteractionId
+    /// What a citizen is asked to let a client do.
+    ConsentId
+    /// What a citizen has let a client do: the root of its tokens.
+    GrantId
+    /// Another authorization server whose tokens are taken here.
+    IssuerId
 }
 
 /// The scope of one idempotent call: client, operation and the key the client chose.

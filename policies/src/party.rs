@@ -4,14 +4,16 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::event::EventKind;
-use crate::id::{ClientId, OrganisationId, PlanId};
+use crate::id::{ClientId, IssuerId, OrganisationId, PlanId};
 use crate::jose::KeySet;
 use crate::language::decode::SecretReference;
 use crate::limit::Limit;
 use crate::network::{AddressRange, Endpoint};
+pub use crate::peer::DistinguishedName;
 use crate::time::Timestamp;
 
 /// What an organisation is licensed to do in the open platform.
@@ -144,12 +146,45 @@ pub struct Organisation {
 #[derive(Debug, Clone)]
 pub enum ClientAuthentication {
     /// A signed assertion (RFC 7523) under one of these keys.
-    PrivateKeyJwt(KeySet),
-    /// A client certificate of a known authority with this DNS name (RFC 8705, `tls_client_auth_san_dns`).
-    TlsClientAuth {
-        /// The one name that must be among the certificate's.
-        san_dns: String,
-    },
+    PrivateKeyJwt(KeySource),
+    /// A client certificate of a known authority with this name (RFC 8705, section 2.1).
+    TlsClientAuth(CertificateName),
+    /// One of these certificates, whoever has signed them (RFC 8705, section 2.2): SHA-256 of their DER form.
+    SelfSignedTlsClientAuth(BTreeSet<[u8; 32]>),
+}
+
+/// Where the keys of a client are.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// In the policy, or in a file beside it.
+    Given(KeySet),
+    /// A JWK set at a place of the client's.
+    Url(Endpoint),
+}
+
+/// The one name that a certificate must have; which attribute it is belongs to it (RFC 8705, section 2.1.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateName {
+    /// A DNS name among its alternative names.
+    SanDns(String),
+    /// A URI among them, byte for byte.
+    SanUri(String),
+    /// An address among them.
+    SanIp(IpAddr),
+    /// A mail address among them.
+    SanEmail(String),
+    /// Its subject.
+    SubjectDn(DistinguishedName),
+}
+
+/// Who holds what the citizens that a client acts for have agreed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConsentHolder {
+    /// This gateway: operations that need a consent ask for it.
+    #[default]
+    Gateway,
+    /// The client's organisation, as a bank does for customers of its own: operations do not ask it.
+    Organisation,
 }
 
 /// What an access token of a client is bound to.
@@ -182,6 +217,23 @@ pub struct Client {
     pub suspended: bool,
     /// Where it is told of events, if it wants to be told and not only to ask.
     pub webhook: Option<Webhook>,
+    /// What else it may have of the authorization server.
+    pub oauth: OauthTerms,
+}
+
+/// What a client may have of the authorization server beside tokens for itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OauthTerms {
+    /// Where citizens may be sent back to, byte for byte; with none there is no authorization by citizens.
+    pub redirect_uris: BTreeSet<String>,
+    /// Whether its DPoP proofs need a nonce of ours (RFC 9449, section 8).
+    pub nonce: bool,
+    /// Who holds the consents of the citizens that it acts for.
+    pub consents: ConsentHolder,
+    /// Whether it may ask what tokens for this gateway are worth (RFC 7662).
+    pub introspects: bool,
+    /// The authorization server that its tokens come from; none means ours.
+    pub issuer: Option<IssuerId>,
 }
 
 /// Where a client is told of events.

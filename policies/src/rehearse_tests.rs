@@ -11,7 +11,8 @@ use crate::id::{ApiId, OrganisationId, PlanId};
 use crate::limit::{Dimension, Rate};
 use crate::national::money::Currency;
 use crate::rulebook::{
-    AuditDuty, ClientAuthentication, FraudAnswer, FraudRule, Organisation, Plan, Role, Service, StepUp, TokenBinding,
+    AuditDuty, CertificateName, ClientAuthentication, FraudAnswer, FraudRule, OauthTerms, Organisation, Plan, Role,
+    Service, StepUp, TokenBinding,
 };
 
 const AMOUNT: &str = "/instructedAmount";
@@ -37,12 +38,13 @@ fn client() -> Client {
             suspended: false,
             networks: Vec::new(),
         }),
-        authentication: ClientAuthentication::TlsClientAuth { san_dns: "client.example.kz".to_owned() },
+        authentication: ClientAuthentication::TlsClientAuth(CertificateName::SanDns("client.example.kz".to_owned())),
         binding: TokenBinding::Mtls,
         scopes: ScopeSet::of(["payments:write"]),
         plan: Arc::new(Plan { id: PlanId::parse("standard").unwrap(), limits: vec![limit("plan", Mode::Enforce)] }),
         suspended: false,
         webhook: None,
+        oauth: OauthTerms::default(),
     }
 }
 
@@ -71,6 +73,7 @@ fn policy() -> OperationPolicy {
         masks: Vec::new(),
         noted: Vec::new(),
         loosened: None,
+        consent: None,
         audit: AuditDuty::Required,
         origin: "payments.yaml:1".to_owned(),
     }

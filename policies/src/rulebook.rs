@@ -5,12 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::condition::Condition;
+use crate::consent::ConsentKind;
 use crate::facts::Security;
-use crate::id::{ApiId, ClientId, OperationId, OrganisationId, ProviderId, UpstreamId};
+use crate::id::{ApiId, ClientId, IssuerId, OperationId, OrganisationId, ProviderId, UpstreamId};
+use crate::issuer::Issuer;
 use crate::limit::{Limit, Mode};
 use crate::mask::{FieldPath, Mask};
 use crate::national::money::Money;
-pub use crate::party::{Client, ClientAuthentication, Organisation, Plan, Role, ScopeSet, TokenBinding, Webhook};
+pub use crate::party::{
+    CertificateName, Client, ClientAuthentication, ConsentHolder, KeySource, OauthTerms, Organisation, Plan, Role,
+    ScopeSet, TokenBinding, Webhook,
+};
 use crate::time::Timestamp;
 
 /// Which HTTP a backend speaks.
@@ -151,6 +156,51 @@ impl StatusOperation {
     }
 }
 
+/// Which consent an operation needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsentNeed {
+    /// Its kind.
+    pub kind: ConsentKind,
+    /// The path parameter that names the account, where there is one: it has to be a shared one.
+    pub account: Option<String>,
+    /// The list of an answer that holds accounts, and where in an item its id stands: others are left out.
+    pub list: Option<AccountList>,
+}
+
+/// Where an answer has a list of accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountList {
+    /// The JSON pointer of the list.
+    pub items: String,
+    /// The JSON pointer of the account's id within an item.
+    pub id: String,
+}
+
+/// How long consents of one kind may last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsentTerms {
+    /// How long one may wait for the citizen.
+    pub awaits: Duration,
+    /// How long one may last once it is authorised.
+    pub longest: Duration,
+    /// The context that the citizen has to be authenticated in, for example `L2`.
+    pub level: &'static str,
+}
+
+impl ConsentTerms {
+    /// Returns what holds where no policy says otherwise: an hour to authorise (Open Finance Brasil: 60 minutes), then 90
+    /// days for accounts and a day for a payment.
+    #[must_use]
+    pub const fn usual(kind: ConsentKind) -> Self {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let longest = match kind {
+            ConsentKind::AccountAccess => Duration::from_secs(90 * 86_400),
+            ConsentKind::DomesticPayment => Duration::from_secs(86_400),
+        };
+        Self { awaits: HOUR, longest, level: "L2" }
+    }
+}
+
 /// Everything policy says of one exposed operation.
 #[derive(Debug, Clone)]
 pub struct OperationPolicy {
@@ -190,6 +240,8 @@ pub struct OperationPolicy {
     pub noted: Vec<FieldPath>,
     /// The loosening in force, if there is one.
     pub loosened: Option<Override>,
+    /// The consent that a citizen's token has to carry.
+    pub consent: Option<ConsentNeed>,
     /// What is recorded when.
     pub audit: AuditDuty,
     /// Where the policy of this operation stands, `file:line`.
@@ -225,6 +277,12 @@ pub struct Rulebook {
     pub upstreams: BTreeMap<UpstreamId, Upstream>,
     /// All identity providers, in the order they are tried.
     pub providers: Vec<Provider>,
+    /// Other authorization servers whose tokens are taken.
+    pub issuers: BTreeMap<IssuerId, Arc<Issuer>>,
+    /// What policy says of consents; of a kind that is not here, [`ConsentTerms::usual`] holds.
+    pub consents: BTreeMap<ConsentKind, ConsentTerms>,
+    /// The operation by which a backend lists the accounts of a customer, for citizens to choose from.
+    pub customer_accounts: Option<OperationId>,
     /// The exposed operations; one that is not here does not exist.
     pub operations: BTreeMap<OperationId, Arc<OperationPolicy>>,
 }

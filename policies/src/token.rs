@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::code::Code;
-use crate::id::ClientId;
+use crate::details::Detail;
+use crate::id::{ClientId, GrantId};
 use crate::jose::{
     ClaimError, Claims, CompactJws, JwsError, KeySet, Thumbprint, base64url, base64url_decode_strict, sha256,
 };
@@ -212,6 +213,20 @@ pub struct VerifiedToken {
     jti: String,
     confirmation: Confirmation,
     hash: [u8; 32],
+    citizen: Option<Citizen>,
+}
+
+/// What a token says of the citizen it speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Citizen {
+    /// What it came of.
+    pub grant: GrantId,
+    /// What exactly was granted.
+    pub details: Vec<Detail>,
+    /// How well the citizen was authenticated.
+    pub acr: String,
+    /// When.
+    pub authenticated: Timestamp,
 }
 
 impl VerifiedToken {
@@ -249,6 +264,12 @@ impl VerifiedToken {
     #[must_use]
     pub fn confirmation(&self) -> &Confirmation {
         &self.confirmation
+    }
+
+    /// Returns the citizen it speaks for; none if it speaks for the client itself.
+    #[must_use]
+    pub fn citizen(&self) -> Option<&Citizen> {
+        self.citizen.as_ref()
     }
 
     /// Returns SHA-256 of its text, which a proof for it has to name.
@@ -310,6 +331,7 @@ pub fn verify(token: &BearerToken, expected: &Expected<'_>, now: Timestamp) -> R
         jti: claims.jti()?.to_owned(),
         confirmation: Confirmation::from_claims(&claims)?,
         hash: token.hash(),
+        citizen: None,
     })
 }
 
@@ -334,6 +356,8 @@ pub struct AccessGrant {
     pub issued: Timestamp,
     /// When it ends.
     pub expires: Timestamp,
+    /// The citizen it speaks for, if not for the client itself.
+    pub citizen: Option<Citizen>,
 }
 
 /// Writes the claims of an access token (RFC 9068, section 2.2).

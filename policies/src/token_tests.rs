@@ -4,7 +4,7 @@ use super::*;
 use crate::binding::bind;
 use crate::jose::testing::{TestSigner, sign_raw};
 use crate::jose::{Algorithm, encode};
-use crate::peer::{ChainVerdict, PeerCertificate};
+use crate::peer::{CertificateNames, ChainVerdict, PeerCertificate};
 use crate::proof::{self, VerifiedProof};
 
 const ISSUER: &str = "https://gate.example";
@@ -36,6 +36,7 @@ impl Fixture {
             jti: "token-1".to_owned(),
             issued: NOW,
             expires: NOW + ACCESS_TOKEN_TTL,
+            citizen: None,
         }
     }
 
@@ -75,7 +76,7 @@ impl Fixture {
 }
 
 fn certificate(thumbprint: [u8; 32]) -> PeerCertificate {
-    PeerCertificate::from_handshake(thumbprint, vec![], ChainVerdict::Unverified)
+    PeerCertificate::from_handshake(thumbprint, CertificateNames::default(), ChainVerdict::Unverified)
 }
 
 #[test]

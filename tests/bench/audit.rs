@@ -20,7 +20,9 @@ use policies::id::{ClientId, InteractionId, OperationId, OrganisationId, PlanId}
 use policies::jose::{Algorithm, hmac_sha256};
 use policies::limit::{Dimension, Limit, Mode, Rate};
 use policies::national::money::Money;
-use policies::rulebook::{Client, ClientAuthentication, Organisation, Plan, Role, ScopeSet, TokenBinding};
+use policies::rulebook::{
+    CertificateName, Client, ClientAuthentication, OauthTerms, Organisation, Plan, Role, ScopeSet, TokenBinding,
+};
 use policies::time::Timestamp;
 
 /// How long each round lasts.
@@ -56,12 +58,13 @@ fn client() -> Arc<Client> {
     Arc::new(Client {
         id: ClientId::parse("demo-app").unwrap(),
         organisation: Arc::new(organisation),
-        authentication: ClientAuthentication::TlsClientAuth { san_dns: "demo.example".to_owned() },
+        authentication: ClientAuthentication::TlsClientAuth(CertificateName::SanDns("demo.example".to_owned())),
         binding: TokenBinding::Either,
         scopes: ScopeSet::of(["payments"]),
         plan: Arc::new(Plan { id: PlanId::parse("standard").unwrap(), limits }),
         suspended: false,
         webhook: None,
+        oauth: OauthTerms::default(),
     })
 }
 

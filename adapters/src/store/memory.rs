@@ -11,6 +11,7 @@ use policies::change::{Act, Entry};
 use policies::code::Outage;
 use policies::event::{Event, NewEvent};
 use policies::id::{ClientId, IdempotencyKey, OperationId, ProviderId, VerificationId};
+use policies::revocation::Revoked;
 use policies::settle::{Fate, Settlement, Undecided};
 use policies::time::Timestamp;
 use policies::verification::{State, Verification};
@@ -19,8 +20,9 @@ use zeroize::Zeroize as _;
 use self::outbox::Events;
 use super::kept::{Kept, Standing, take};
 use super::port::{
-    Answer, CHANGES_READ, Changes, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox,
-    Replays, SPENDS_KEPT, SubjectKey, SubjectKeys, Telling, VERIFICATIONS_KEPT, Verifications,
+    Answer, Authorizations, CHANGES_READ, Changes, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations,
+    Item, ItemKind, NewClaim, Outbox, Replays, SPENDS_KEPT, Step, SubjectKey, SubjectKeys, Telling, VERIFICATIONS_KEPT,
+    Verifications,
 };
 use super::shares::Shares;
 pub use super::shares::{OWNER_SHARE, REPLAYS_MAX};
@@ -285,6 +287,10 @@ impl Claims for MemoryStore {
         Box::pin(ready(self.spend(ticket, spends, now)))
     }
 
+    fn spent<'a>(&'a self, _: &'a str, _: Timestamp) -> Answer<'a, bool> {
+        Box::pin(ready(Err(Outage::new("claims", "not kept yet"))))
+    }
+
     fn finish<'a>(&'a self, ticket: &'a ClaimTicket, finish: Finish, now: Timestamp) -> Answer<'a, ()> {
         Box::pin(ready(self.keep_answer(ticket, finish, now)))
     }
@@ -419,6 +425,24 @@ impl Changes for MemoryStore {
 
     fn proposed_texts(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
         Box::pin(ready(Ok(self.texts_of(number))))
+    }
+}
+
+impl Authorizations for MemoryStore {
+    fn item<'a>(&'a self, _: ItemKind, _: &'a [u8; 32]) -> Answer<'a, Option<(Item, u64)>> {
+        Box::pin(ready(Err(Outage::new("authorizations", "not kept yet"))))
+    }
+
+    fn change_items<'a>(&'a self, _: &'a [Step], _: &'a [Revoked], _: Timestamp) -> Answer<'a, bool> {
+        Box::pin(ready(Err(Outage::new("authorizations", "not kept yet"))))
+    }
+
+    fn of_owner<'a>(&'a self, _: ItemKind, _: &'a [u8; 32]) -> Answer<'a, Vec<(Item, u64)>> {
+        Box::pin(ready(Err(Outage::new("authorizations", "not kept yet"))))
+    }
+
+    fn revoked_after(&self, _: u64, _: Timestamp) -> Answer<'_, Vec<(u64, Revoked)>> {
+        Box::pin(ready(Ok(Vec::new())))
     }
 }
 

@@ -11,6 +11,7 @@ use policies::code::Outage;
 use policies::event::{Event, NewEvent};
 use policies::id::{ClientId, IdempotencyKey, OperationId, OrganisationId, ProviderId, VerificationId};
 use policies::once::{EarlierClaim, StoredReply};
+use policies::revocation::Revoked;
 use policies::settle::{Fate, Settlement, Undecided};
 use policies::time::Timestamp;
 use policies::verification::{State, Verification};
@@ -111,6 +112,9 @@ pub trait Claims: Send + Sync {
     /// What the same key and digest spent before counts as unspent: a deed that is tried again may spend it again.
     /// A ticket that was taken over gives an outage.
     fn clear<'a>(&'a self, ticket: &'a ClaimTicket, spends: &'a [String], now: Timestamp) -> Answer<'a, bool>;
+
+    /// Tells whether a single-use thing was spent.
+    fn spent<'a>(&'a self, thing: &'a str, now: Timestamp) -> Answer<'a, bool>;
 
     /// Keeps the answer of the deed, and what the client is to be told of it; an outage if the claim was taken over.
     ///
@@ -282,8 +286,101 @@ pub trait Changes: Send + Sync {
     fn proposed_texts(&self, number: u64) -> Answer<'_, Option<Vec<u8>>>;
 }
 
+/// What an item of [`Authorizations`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ItemKind {
+    /// A pushed authorization request, under SHA-256 of its `request_uri`.
+    Pushed,
+    /// A citizen's way through the authorization page, under SHA-256 of its cookie.
+    Login,
+    /// An authorization code, under its SHA-256.
+    Code,
+    /// A refresh token, under its SHA-256.
+    Refresh,
+    /// A grant, under SHA-256 of its id.
+    Grant,
+    /// A consent, under SHA-256 of its id.
+    Consent,
+}
+
+impl ItemKind {
+    /// Returns the word that stores write for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            ItemKind::Pushed => "pushed",
+            ItemKind::Login => "login",
+            ItemKind::Code => "code",
+            ItemKind::Refresh => "refresh",
+            ItemKind::Grant => "grant",
+            ItemKind::Consent => "consent",
+        }
+    }
+
+    /// Reads a word that a store has written.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Pushed, Self::Login, Self::Code, Self::Refresh, Self::Grant, Self::Consent]
+            .into_iter()
+            .find(|kind| kind.word() == word)
+    }
+}
+
+/// Something that the authorization server remembers; what is in it is no business of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// What it is.
+    pub kind: ItemKind,
+    /// Under which name.
+    pub key: [u8; 32],
+    /// Whose it is, by a keyed hash, for [`Authorizations::of_owner`]; none if nobody lists it.
+    pub owner: Option<[u8; 32]>,
+    /// From when on a store may forget it.
+    pub keep_until: Timestamp,
+    /// What is remembered; at most [`ITEM_BYTES_MAX`].
+    pub body: Vec<u8>,
+}
+
+/// The longest body of an item, in bytes: a pushed request with its details has at most half of it.
+pub const ITEM_BYTES_MAX: usize = 64 * 1024;
+
+/// The most items that one owner is listed.
+pub const ITEMS_LISTED: usize = 500;
+
+/// How many revocations are read at once.
+pub const REVOKED_READ: usize = 1000;
+
+/// One step of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Adds an item; there is none under its kind and key.
+    Add(Item),
+    /// Puts an item in place of the one under its kind and key, if that one has this version.
+    Replace(Item, u64),
+}
+
+/// Remembers what the authorization server gives out: requests, codes, grants, consents, and what was taken back.
+pub trait Authorizations: Send + Sync {
+    /// Finds an item, with its version: 1 when it is added, one more at each replacement.
+    fn item<'a>(&'a self, kind: ItemKind, key: &'a [u8; 32]) -> Answer<'a, Option<(Item, u64)>>;
+
+    /// Takes all steps and remembers what is revoked, all or nothing; `false` if a step does not fit what is there.
+    ///
+    /// Of any number of calls at once that replace one version, one gets `true`.
+    fn change_items<'a>(&'a self, steps: &'a [Step], revoked: &'a [Revoked], now: Timestamp) -> Answer<'a, bool>;
+
+    /// Gives the items of an owner, at most [`ITEMS_LISTED`], the last added first.
+    fn of_owner<'a>(&'a self, kind: ItemKind, owner: &'a [u8; 32]) -> Answer<'a, Vec<(Item, u64)>>;
+
+    /// Gives what was revoked beyond a position, at most [`REVOKED_READ`], in the order of their positions.
+    ///
+    /// Whoever goes on from the last position it was given misses nothing: a position is visible only when all before it
+    /// are. What is over at `now` may be left out.
+    fn revoked_after(&self, position: u64, now: Timestamp) -> Answer<'_, Vec<(u64, Revoked)>>;
+}
+
 /// All that must last, behind one value.
-pub trait Durable: Claims + Verifications + Outbox + SubjectKeys + Generations + Changes {
+pub trait Durable: Claims + Verifications + Outbox + SubjectKeys + Generations + Changes + Authorizations {
     /// Tells whether the store works now.
     fn probe(&self) -> Answer<'_, ()>;
 }

@@ -13,13 +13,14 @@ use policies::code::Outage;
 use policies::event::{Event, NewEvent};
 use policies::id::{ClientId, OperationId, ProviderId, VerificationId};
 use policies::once::{ClaimState, EarlierClaim, StoredReply};
+use policies::revocation::Revoked;
 use policies::settle::{Fate, Settlement, Undecided};
 use policies::time::Timestamp;
 use policies::verification::{State, Verification};
 
 use super::port::{
-    Answer, Changes, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, NewClaim, Outbox, SubjectKey,
-    SubjectKeys, Telling, Verifications,
+    Answer, Authorizations, Changes, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, Item, ItemKind,
+    NewClaim, Outbox, Step, SubjectKey, SubjectKeys, Telling, Verifications,
 };
 use crate::entropy;
 use crate::keys::Sealer;
@@ -118,6 +119,13 @@ impl Claims for SealedStore {
         Box::pin(async move {
             self.is_ours().await?;
             self.inner.clear(ticket, spends, now).await
+        })
+    }
+
+    fn spent<'a>(&'a self, thing: &'a str, now: Timestamp) -> Answer<'a, bool> {
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.spent(thing, now).await
         })
     }
 
@@ -313,6 +321,36 @@ impl Changes for SealedStore {
         Box::pin(async move {
             self.is_ours().await?;
             self.inner.proposed_texts(number).await
+        })
+    }
+}
+
+impl Authorizations for SealedStore {
+    fn item<'a>(&'a self, kind: ItemKind, key: &'a [u8; 32]) -> Answer<'a, Option<(Item, u64)>> {
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.item(kind, key).await
+        })
+    }
+
+    fn change_items<'a>(&'a self, steps: &'a [Step], revoked: &'a [Revoked], now: Timestamp) -> Answer<'a, bool> {
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.change_items(steps, revoked, now).await
+        })
+    }
+
+    fn of_owner<'a>(&'a self, kind: ItemKind, owner: &'a [u8; 32]) -> Answer<'a, Vec<(Item, u64)>> {
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.of_owner(kind, owner).await
+        })
+    }
+
+    fn revoked_after(&self, position: u64, now: Timestamp) -> Answer<'_, Vec<(u64, Revoked)>> {
+        Box::pin(async move {
+            self.is_ours().await?;
+            self.inner.revoked_after(position, now).await
         })
     }
 }

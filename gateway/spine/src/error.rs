@@ -58,7 +58,7 @@ pub struct Answer {
 
 /// What every code is answered with.
 #[rustfmt::skip]
-static ANSWERS: [(Code, Answer); 52] = [
+static ANSWERS: [(Code, Answer); 64] = [
     (Code::HeaderRefused, fixed(400, "header_refused", "A header is not allowed", Origin::Client, false, "invalid_request")),
     (Code::PathNotCanonical, fixed(400, "path_not_canonical", "The path is not canonical", Origin::Client, false, "invalid_request")),
     (Code::UnknownPath, fixed(404, "unknown_path", "There is no such operation", Origin::Client, false, "invalid_request")),
@@ -104,6 +104,18 @@ static ANSWERS: [(Code, Answer); 52] = [
     (Code::OauthUnauthorizedClient, fixed(400, "unauthorized_client", "The client may not do this", Origin::Client, false, "unauthorized_client")),
     (Code::OauthInvalidScope, fixed(400, "invalid_scope", "The scope is not allowed", Origin::Client, false, "invalid_scope")),
     (Code::OauthInvalidDpopProof, fixed(400, "proof_invalid", "The DPoP proof is not valid", Origin::Client, false, "invalid_dpop_proof")),
+    (Code::OauthInvalidGrant, fixed(400, "invalid_grant", "The grant is not valid", Origin::Client, false, "invalid_grant")),
+    (Code::OauthInvalidAuthorizationDetails, fixed(400, "invalid_authorization_details", "The authorization details are not allowed", Origin::Client, false, "invalid_authorization_details")),
+    (Code::OauthUnsupportedResponseType, fixed(400, "unsupported_response_type", "Only codes are given", Origin::Client, false, "unsupported_response_type")),
+    (Code::OauthInvalidRequestUri, fixed(400, "invalid_request_uri", "The pushed request is not valid", Origin::Client, false, "invalid_request_uri")),
+    (Code::OauthUseDpopNonce, fixed(400, "proof_nonce_needed", "The DPoP proof needs a nonce", Origin::Client, true, "use_dpop_nonce")),
+    (Code::ProofNonceNeeded, fixed(401, "proof_nonce_needed", "The DPoP proof needs a nonce", Origin::Client, true, "use_dpop_nonce")),
+    (Code::ConsentRequired, fixed(403, "consent_required", "The citizen has not consented to this", Origin::Client, false, "insufficient_scope")),
+    (Code::ConsentMismatch, fixed(403, "payment_consent_mismatch", "The call is not what its consent allows", Origin::Client, false, "insufficient_scope")),
+    (Code::ConsentConsumed, fixed(422, "consent_consumed", "The consent was used before", Origin::Client, false, "invalid_request")),
+    (Code::ConsentInvalid, fixed(422, "consent_invalid", "This cannot be consented to", Origin::Client, false, "invalid_request")),
+    (Code::WrongFlowType, fixed(403, "wrong_flow_type", "The token is of the wrong flow for this", Origin::Client, false, "insufficient_scope")),
+    (Code::FormRefused, fixed(403, "form_refused", "The form is not from this browser", Origin::Client, false, "invalid_request")),
     (Code::ReloadRefused, fixed(422, "reload_refused", "What stands in the files cannot be put in force", Origin::Client, false, "invalid_request")),
     (Code::ChangeRefused, fixed(409, "change_refused", "The change cannot be made", Origin::Client, false, "invalid_request")),
     (Code::DependencyDown, fixed(503, "dependency_down", "A part of the gateway is out of reach", Origin::Gateway, true, "temporarily_unavailable")),

@@ -138,7 +138,7 @@ impl Authenticate {
                 let fresh = claim.await.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
                 checked.accept(fresh).map_err(|error| refuse(&error))?
             }
-            ClientAuthentication::TlsClientAuth { .. } => {
+            ClientAuthentication::TlsClientAuth(_) | ClientAuthentication::SelfSignedTlsClientAuth(_) => {
                 grant::check_certificate(&request, client, routed.peer.certificate.as_deref())
                     .map_err(|error| refuse(&error))?
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use policies::jose::sha256;
-use policies::peer::{ChainVerdict, PeerCertificate};
+use policies::peer::{CertificateNames, ChainVerdict, PeerCertificate};
 use policies::time::Timestamp;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{
@@ -194,7 +194,7 @@ impl Stand {
             Err(Error::InvalidCertificate(CertificateError::Revoked)) => ChainVerdict::Revoked,
             Err(_) => ChainVerdict::Unverified,
         };
-        Some(PeerCertificate::from_handshake(sha256(leaf), dns_names(leaf), verdict))
+        Some(PeerCertificate::from_handshake(sha256(leaf), names(leaf), verdict))
     }
 }
 
@@ -287,12 +287,16 @@ fn verifier(
     builder.build().map_err(|error| TlsError::Authorities(error.to_string()))
 }
 
-fn dns_names(leaf: &CertificateDer<'_>) -> Vec<String> {
-    let Ok((_, parsed)) = parse_x509_certificate(leaf) else { return Vec::new() };
-    let Ok(Some(names)) = parsed.subject_alternative_name() else { return Vec::new() };
-    let dns =
-        |name: &GeneralName<'_>| if let GeneralName::DNSName(text) = name { Some((*text).to_owned()) } else { None };
-    names.value.general_names.iter().filter_map(dns).collect()
+fn names(leaf: &CertificateDer<'_>) -> CertificateNames {
+    let mut told = CertificateNames::default();
+    let Ok((_, parsed)) = parse_x509_certificate(leaf) else { return told };
+    let Ok(Some(names)) = parsed.subject_alternative_name() else { return told };
+    for name in &names.value.general_names {
+        if let GeneralName::DNSName(text) = name {
+            told.dns.push((*text).to_owned());
+        }
+    }
+    told
 }
 
 /// Asks for a certificate and checks that the peer holds its key. What the chain is worth is judged after the handshake,

@@ -13,8 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use policies::case::TokenFault;
 use policies::id::{ClientId, ProviderId, VerificationId};
 use policies::jose::{Algorithm, base64url, encode, hmac_sha256, sha256};
-use policies::peer::{ChainVerdict, PeerCertificate};
-use policies::rulebook::{Client, ClientAuthentication, ScopeSet, TokenBinding};
+use policies::peer::{CertificateNames, ChainVerdict, PeerCertificate};
+use policies::rulebook::{CertificateName, Client, ClientAuthentication, ScopeSet, TokenBinding};
 use policies::secret::Secret;
 use policies::time::Timestamp;
 use policies::token::{ACCESS_TOKEN_TTL, ACCESS_TOKEN_TYPE, AccessGrant, Confirmation, LEEWAY, claims};
@@ -83,6 +83,7 @@ impl Keys {
             jti: entropy::token_128bit(),
             issued,
             expires: issued + ACCESS_TOKEN_TTL,
+            citizen: None,
         };
         let token = encode(ACCESS_TOKEN_TYPE, &claims(&grant), None, scene.house.keyring.signer())?;
         let mut credentials = Credentials::default();
@@ -114,13 +115,13 @@ impl Keys {
         let (mut form, mut credentials) = (Vec::new(), Credentials::default());
         let now = scene.now();
         match &client.authentication {
-            ClientAuthentication::TlsClientAuth { .. } => {
+            ClientAuthentication::TlsClientAuth(_) | ClientAuthentication::SelfSignedTlsClientAuth(_) => {
                 form.push(("client_id".to_owned(), client.id.as_str().to_owned()));
                 credentials.certificate = match fault {
                     Some(TokenFault::Missing | TokenFault::Unbound) => None,
                     Some(TokenFault::OtherKey) => Some(Arc::new(PeerCertificate::from_handshake(
                         sha256(b"somebody else"),
-                        vec!["else.invalid".to_owned()],
+                        CertificateNames { dns: vec!["else.invalid".to_owned()], ..CertificateNames::default() },
                         ChainVerdict::Verified(Arc::from("trial")),
                     ))),
                     _ => Some(certificate(certificate_thumbprint(&client.id), client)),
@@ -216,10 +217,16 @@ fn certificate_thumbprint(client: &ClientId) -> [u8; 32] {
 }
 
 fn certificate(thumbprint: [u8; 32], client: &Client) -> Arc<PeerCertificate> {
-    let names = match &client.authentication {
-        ClientAuthentication::TlsClientAuth { san_dns } => vec![san_dns.clone()],
-        ClientAuthentication::PrivateKeyJwt(_) => Vec::new(),
-    };
+    let mut names = CertificateNames::default();
+    if let ClientAuthentication::TlsClientAuth(name) = &client.authentication {
+        match name.clone() {
+            CertificateName::SanDns(name) => names.dns.push(name),
+            CertificateName::SanUri(name) => names.uris.push(name),
+            CertificateName::SanIp(address) => names.addresses.push(address),
+            CertificateName::SanEmail(name) => names.emails.push(name),
+            CertificateName::SubjectDn(name) => names.subject = Some(name),
+        }
+    }
     Arc::new(PeerCertificate::from_handshake(thumbprint, names, ChainVerdict::Verified(Arc::from("trial"))))
 }
 

@@ -10,7 +10,7 @@ use policies::admin::{AdminEntry, AdminRole};
 use policies::case::Fixtures;
 use policies::id::{AdminId, ClientId};
 use policies::jose::{KeySet, sha256};
-use policies::rulebook::{Client, ClientAuthentication, Rulebook};
+use policies::rulebook::{Client, ClientAuthentication, KeySource, Rulebook};
 
 use super::caller::Keys;
 use super::error::TrialError;
@@ -78,9 +78,9 @@ fn joined(mut generation: Generation, fixtures: &Fixtures, keys: &KeySet) -> Arc
 
 fn armed(client: &Arc<Client>, keys: &KeySet) -> Arc<Client> {
     match &client.authentication {
-        ClientAuthentication::TlsClientAuth { .. } => Arc::clone(client),
+        ClientAuthentication::TlsClientAuth(_) | ClientAuthentication::SelfSignedTlsClientAuth(_) => Arc::clone(client),
         ClientAuthentication::PrivateKeyJwt(_) => {
-            let authentication = ClientAuthentication::PrivateKeyJwt(keys.clone());
+            let authentication = ClientAuthentication::PrivateKeyJwt(KeySource::Given(keys.clone()));
             Arc::new(Client { authentication, ..Client::clone(client) })
         }
     }

@@ -11,7 +11,8 @@ use crate::id::{ApiId, ClientId, OperationId, OrganisationId, PlanId};
 use crate::limit::Mode;
 use crate::party::{Client, ScopeSet};
 use crate::rulebook::{
-    AuditDuty, ClientAuthentication, OperationPolicy, Organisation, Plan, Role, Service, TokenBinding,
+    AuditDuty, CertificateName, ClientAuthentication, OauthTerms, OperationPolicy, Organisation, Plan, Role, Service,
+    TokenBinding,
 };
 use crate::time::Timestamp;
 
@@ -26,12 +27,13 @@ fn client() -> Client {
             suspended: false,
             networks: Vec::new(),
         }),
-        authentication: ClientAuthentication::TlsClientAuth { san_dns: "client.example.kz".to_owned() },
+        authentication: ClientAuthentication::TlsClientAuth(CertificateName::SanDns("client.example.kz".to_owned())),
         binding: TokenBinding::Mtls,
         scopes: ScopeSet::of(["payments:write", "payments:read"]),
         plan: Arc::new(Plan { id: PlanId::parse("standard").unwrap(), limits: vec![] }),
         suspended: false,
         webhook: None,
+        oauth: OauthTerms::default(),
     }
 }
 
@@ -55,6 +57,7 @@ fn policy() -> OperationPolicy {
         masks: Vec::new(),
         noted: Vec::new(),
         loosened: None,
+        consent: None,
         audit: AuditDuty::Required,
         origin: "payments.yaml:1".to_owned(),
     }

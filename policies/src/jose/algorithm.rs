@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A signature algorithm of the allow-list of FAPI 2.0 (section 5.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
     /// ECDSA with P-256 and SHA-256.
     Es256,

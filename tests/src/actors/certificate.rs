@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use policies::peer::{ChainVerdict, PeerCertificate};
+use policies::peer::{CertificateNames, ChainVerdict, PeerCertificate};
 use rcgen::{CertificateParams, KeyPair};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -63,6 +63,7 @@ impl Certificate {
     pub fn as_peer(&self) -> PeerCertificate {
         let verdict = if self.vouched { ChainVerdict::Verified(Arc::from("ca")) } else { ChainVerdict::Unverified };
         let thumbprint = sha256(&self.der).try_into().unwrap();
-        PeerCertificate::from_handshake(thumbprint, self.dns_names.clone(), verdict)
+        let names = CertificateNames { dns: self.dns_names.clone(), ..CertificateNames::default() };
+        PeerCertificate::from_handshake(thumbprint, names, verdict)
     }
 }

@@ -15,7 +15,10 @@ use crate::language::problem::Problem;
 use crate::language::suggest::did_you_mean;
 use crate::language::tables::fixtures::{CLIENT, FIXTURES, ORGANISATION};
 use crate::network::AddressRange;
-use crate::rulebook::{Client, ClientAuthentication, Organisation, Plan, Role, Rulebook, ScopeSet, TokenBinding};
+use crate::rulebook::{
+    CertificateName, Client, ClientAuthentication, KeySource, OauthTerms, Organisation, Plan, Role, Rulebook, ScopeSet,
+    TokenBinding,
+};
 use crate::time::Timestamp;
 
 /// What the files define for cases, before it is read.
@@ -138,8 +141,10 @@ fn client(id: &str, value: Value<'_>, known: &Known<'_, '_>) -> Option<Arc<Clien
         fields.optional("certificate").map_or(Some(None), |value| value.text().map(|text| Some(text.to_owned())));
     let suspended = fields.optional("suspended").map_or(Some(false), Value::boolean);
     let (authentication, binding) = match name? {
-        Some(san_dns) => (ClientAuthentication::TlsClientAuth { san_dns }, TokenBinding::Mtls),
-        None => (ClientAuthentication::PrivateKeyJwt(KeySet::new(Vec::new()).ok()?), TokenBinding::Dpop),
+        Some(san_dns) => (ClientAuthentication::TlsClientAuth(CertificateName::SanDns(san_dns)), TokenBinding::Mtls),
+        None => {
+            (ClientAuthentication::PrivateKeyJwt(KeySource::Given(KeySet::new(Vec::new()).ok()?)), TokenBinding::Dpop)
+        }
     };
     Some(Arc::new(Client {
         id: ClientId::parse(id).ok()?,
@@ -150,5 +155,6 @@ fn client(id: &str, value: Value<'_>, known: &Known<'_, '_>) -> Option<Arc<Clien
         plan: plan?,
         suspended: suspended?,
         webhook: None,
+        oauth: OauthTerms::default(),
     }))
 }

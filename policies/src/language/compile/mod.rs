@@ -24,7 +24,7 @@ mod streams;
 mod terms;
 mod webhook;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use self::conditions::Conditions;
@@ -271,6 +271,9 @@ impl<'n> Set<'_, 'n> {
             clients: parties.clients.into_values().map(|found| (found.id.clone(), found)).collect(),
             upstreams: named.upstreams.into_values().map(|found| (found.id.clone(), found)).collect(),
             providers: named.providers.into_values().collect(),
+            issuers: BTreeMap::new(),
+            consents: BTreeMap::new(),
+            customer_accounts: None,
             operations: found.exposed.into_iter().map(|(found, ..)| (found.operation.clone(), found)).collect(),
         };
         let mut rows = found.rows;

@@ -252,6 +252,7 @@ impl<'c, 'n> Context<'_, 'c, 'n> {
             masks: masks.into_iter().map(|masked| masked.mask).collect(),
             noted: note.into_iter().map(|(path, _)| path).collect(),
             loosened: None,
+            consent: None,
             audit: layered.audit.map_or(AuditDuty::Standard, |found| found.given.value),
             origin: key.place.origin(),
         })

@@ -17,7 +17,10 @@ use crate::language::problem::{Place, Problem, quoted};
 use crate::language::suggest::{did_you_mean, listed};
 use crate::language::tables::{CLIENT, LICENCE, ORGANISATION, SCOPE};
 use crate::network::AddressRange;
-use crate::rulebook::{Client, ClientAuthentication, Organisation, Plan, Role, ScopeSet, TokenBinding};
+use crate::rulebook::{
+    CertificateName, Client, ClientAuthentication, KeySource, OauthTerms, Organisation, Plan, Role, ScopeSet,
+    TokenBinding,
+};
 use crate::time::Timestamp;
 
 /// How long before a licence or an override ends it is warned of.
@@ -176,6 +179,7 @@ pub(super) fn client(id: &str, value: Value<'_>, known: &Known<'_>) -> Option<Ar
         plan: Arc::clone(plan?),
         suspended: suspended?,
         webhook: webhook?,
+        oauth: OauthTerms::default(),
     }))
 }
 
@@ -234,8 +238,8 @@ fn authentication(fields: &Fields<'_>) -> Option<ClientAuthentication> {
         );
     }
     match needed {
-        "keys" => keys.flatten().map(ClientAuthentication::PrivateKeyJwt),
-        _ => certificate.flatten().map(|san_dns| ClientAuthentication::TlsClientAuth { san_dns }),
+        "keys" => keys.flatten().map(|keys| ClientAuthentication::PrivateKeyJwt(KeySource::Given(keys))),
+        _ => certificate.flatten().map(|name| ClientAuthentication::TlsClientAuth(CertificateName::SanDns(name))),
     }
 }
 

@@ -17,7 +17,9 @@ use crate::language::decode::SecretReference;
 use crate::language::problem::Severity;
 use crate::language::{render, shipped, tally};
 use crate::limit::Dimension;
-use crate::rulebook::{AuditDuty, ClientAuthentication, OperationPolicy, Role, Service, TokenBinding, Trigger};
+use crate::rulebook::{
+    AuditDuty, CertificateName, ClientAuthentication, KeySource, OperationPolicy, Role, Service, TokenBinding, Trigger,
+};
 
 /// Noon of the day that the golden files are read on.
 fn today() -> Timestamp {
@@ -379,12 +381,12 @@ fn parties_come_out_as_they_were_written() {
         (TokenBinding::Dpop, "payments:read payments:write".to_owned(), false)
     );
     assert!(
-        matches!(&web.authentication, ClientAuthentication::PrivateKeyJwt(keys) if keys.iter().any(|key| key.kid() == Some("2026")))
+        matches!(&web.authentication, ClientAuthentication::PrivateKeyJwt(KeySource::Given(keys)) if keys.iter().any(|key| key.kid() == Some("2026")))
     );
     assert_eq!(client("demo-copy").scopes, web.scopes);
     let mtls = client("demo-mtls");
     assert!(
-        matches!(&mtls.authentication, ClientAuthentication::TlsClientAuth { san_dns } if san_dns == "client.demo.kz")
+        matches!(&mtls.authentication, ClientAuthentication::TlsClientAuth(CertificateName::SanDns(name)) if name == "client.demo.kz")
     );
     assert!(mtls.suspended);
     let limits: Vec<_> =

@@ -11,7 +11,7 @@ use super::rules::{
 use crate::language::compile::Compiled;
 use crate::language::suggest::listed;
 use crate::language::units;
-use crate::rulebook::{Client, ClientAuthentication, Rulebook};
+use crate::rulebook::{Client, ClientAuthentication, KeySource, Rulebook};
 
 /// Looks at who is connected and what is defined.
 pub(super) fn look(report: &mut Report<'_>, compiled: &Compiled) {
@@ -57,7 +57,7 @@ fn clients(report: &mut Report<'_>, rulebook: &Rulebook) {
             let help = "no exposed operation asks for it of an organisation with these roles";
             report.tell(&SCOPE_UNUSABLE, &["clients", id, "scopes"], message, help);
         }
-        let ClientAuthentication::PrivateKeyJwt(set) = &client.authentication else { continue };
+        let ClientAuthentication::PrivateKeyJwt(KeySource::Given(set)) = &client.authentication else { continue };
         for key in set.iter() {
             if let Some(other) = keys.insert(key.thumbprint().as_str().to_owned(), client) {
                 let message = format!("`{id}` and `{}` have the same key", other.id);

@@ -1,0 +1,1 @@
+//! How each value is written: JSON of structs that only this file knows.
