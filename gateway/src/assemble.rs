@@ -10,7 +10,7 @@ use adapters::clock::Clock;
 use adapters::entropy::Namer;
 use adapters::files::private_directory;
 use adapters::http::courier::Courier;
-use adapters::keys::{Keyring, Sealer, TokenKey, WrapSource, open_wrapping};
+use adapters::keys::{Keyring, LiveKeyring, Sealer, TokenKey, WrapSource, open_wrapping};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
 use adapters::store::backup::whole;
@@ -288,7 +288,7 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
         changes,
         issuer,
         mtls_external: doors.mtls_api.as_ref().map(|(_, entrance, _)| entrance.external.clone()),
-        keyring,
+        keyring: Arc::new(LiveKeyring::new(keyring)),
         sealer,
         replays: Arc::clone(&remembrance.replays),
         remembrance,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adapters::keys::Subjects;
+use adapters::keys::{Keyring, Subjects};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use oauth::metadata::Endpoints;
@@ -79,7 +79,7 @@ impl Deed {
         };
         match own {
             Own::IssueToken => self.issue(&cleared),
-            Own::Keys => Ok(public(house.keyring.published().to_jwks())),
+            Own::Keys => Ok(public(house.keyring.now().published().to_jwks())),
             Own::ServerMetadata => Ok(public(oauth::metadata::authorization_server(&self.endpoints()))),
             Own::ResourceMetadata => Ok(public(oauth::metadata::protected_resource(&self.endpoints()))),
             Own::Status => Ok(json_reply(StatusCode::OK, &json!({"status": "ok", "at": cleared.received.to_string()}))),
@@ -87,19 +87,19 @@ impl Deed {
                 let body = checked(&cleared)?;
                 let client = cleared.caller().client().ok_or_else(no_client)?;
                 let (status, body) =
-                    broker::create(&self.broker(), client, body, &cleared.trail, cleared.received).await?;
+                    broker::create(&self.broker(&house.keyring.now()), client, body, &cleared.trail, cleared.received).await?;
                 Ok(json_reply(status, &body))
             }
             Own::GetVerification => {
                 let client = cleared.caller().client().ok_or_else(no_client)?;
                 let id = cleared.matched().parameter("verificationId").unwrap_or_default();
-                let (status, body) = broker::read(&self.broker(), client, id, cleared.received).await?;
+                let (status, body) = broker::read(&self.broker(&house.keyring.now()), client, id, cleared.received).await?;
                 Ok(json_reply(status, &body))
             }
             Own::ReceiveCallback => {
                 let Caller::Provider(callback) = cleared.caller() else { return Err(no_client()) };
                 let raw = cleared.raw().cloned().unwrap_or_default();
-                broker::receive(&self.broker(), callback, &raw, cleared.received).await?;
+                broker::receive(&self.broker(&house.keyring.now()), callback, &raw, cleared.received).await?;
                 let mut reply = Reply::new(Body::empty());
                 *reply.status_mut() = StatusCode::NO_CONTENT;
                 Ok(reply)
@@ -122,7 +122,8 @@ impl Deed {
     fn issue(&self, cleared: &Cleared) -> Result<Reply, Rejection> {
         let Caller::Client(authenticated) = cleared.caller() else { return Err(no_client()) };
         let certificate = cleared.peer.certificate.as_deref();
-        let server = oauth::token::Server { issuer: &self.house.issuer, signer: self.house.keyring.signer() };
+        let keyring = self.house.keyring.now();
+        let server = oauth::token::Server { issuer: &self.house.issuer, signer: keyring.signer() };
         let issued = oauth::token::issue(
             &server,
             authenticated,
@@ -142,14 +143,14 @@ impl Deed {
         }
     }
 
-    fn broker(&self) -> broker::Broker<'_> {
+    fn broker<'a>(&'a self, keyring: &'a Keyring) -> broker::Broker<'a> {
         broker::Broker {
             offered: &self.generation.rulebook.providers,
             providers: &self.reach.providers,
             verifications: &*self.house.verifications,
             sealer: &self.house.sealer,
             subjects: Subjects::new(&self.house.sealer, &*self.house.subject_keys),
-            signer: self.house.keyring.signer(),
+            signer: keyring.signer(),
             issuer: &self.house.issuer,
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use adapters::audit::Audit;
 use adapters::clock::Clock;
 use adapters::entropy::{self, Namer};
-use adapters::keys::{Keyring, Sealer};
+use adapters::keys::{LiveKeyring, Sealer};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
 use adapters::store::port::{Claims, Durable, Outbox, Replays, SubjectKeys, Verifications};
@@ -36,8 +36,8 @@ pub struct House {
     pub issuer: String,
     /// The external URL of the listener that asks for certificates, if there is one.
     pub mtls_external: Option<String>,
-    /// Keys that sign tokens and results, and verify them.
-    pub keyring: Keyring,
+    /// Keys that sign tokens and results, and verify them; they may be exchanged while requests are under way.
+    pub keyring: Arc<LiveKeyring>,
     /// Seals what names a person.
     pub sealer: Arc<Sealer>,
     /// Proofs and assertions that were shown.

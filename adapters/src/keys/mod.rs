@@ -20,7 +20,7 @@ pub use client_key::{private_jwk, public_part};
 pub use pkcs11::TOKEN_TIME;
 pub use provider::{install, provider};
 pub use seal::Sealer;
-pub use signing::{Keyring, SigningKey};
+pub use signing::{Keyring, LiveKeyring, SigningKey};
 pub use subject::{Opened, Subjects, record_purpose};
 pub use wrap::{KeyBytes, TokenKey, Wrapped, Wrapping};
 pub use wrapping_key::{WrapSource, open_wrapping};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use policies::code::Outage;
@@ -195,6 +196,12 @@ impl Keyring {
         &self.current
     }
 
+    /// Returns a number that is another one whenever the published keys of this process are others.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        1
+    }
+
     /// Returns the public keys: current first, then next, then previous.
     #[must_use]
     pub fn published(&self) -> &KeySet {
@@ -214,6 +221,32 @@ impl Keyring {
         self.next.save(&current_path(directory))?;
         generate_into(&next_path(directory))?;
         Self::load_or_create(directory)
+    }
+}
+
+/// The keyring of a serving process: whoever uses it takes one snapshot and ends on it.
+#[derive(Debug)]
+pub struct LiveKeyring {
+    now: ArcSwap<Keyring>,
+}
+
+impl LiveKeyring {
+    /// Begins with this keyring.
+    #[must_use]
+    pub fn new(keyring: Keyring) -> Self {
+        Self { now: ArcSwap::from_pointee(keyring) }
+    }
+
+    /// Returns the keyring of now: take it once for a request, so that what signs and what verifies belong together.
+    #[must_use]
+    pub fn now(&self) -> Arc<Keyring> {
+        self.now.load_full()
+    }
+
+    /// Returns a number that is another one whenever the published keys are others.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.now.load().epoch()
     }
 }
 

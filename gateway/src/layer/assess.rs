@@ -121,7 +121,7 @@ impl Assess {
         let (Some(value), Some(client)) = (sound.head.headers.get(IDENTITY_RESULT), client) else { return Ok(None) };
         let refuse = || Rejection::new(Code::VerificationFailed, "The identity result is not accepted.");
         let raw = value.to_str().map_err(|_| refuse())?;
-        result::check(raw, self.0.keyring.published(), &self.0.issuer, client, sound.received)
+        result::check(raw, self.0.keyring.now().published(), &self.0.issuer, client, sound.received)
             .map(Some)
             .map_err(|error| refuse().because(&error))
     }

@@ -66,8 +66,9 @@ impl Authenticate {
     async fn by_token(&self, routed: Routed) -> Result<Identified, Rejection> {
         let (scheme, bearer) = presented(&routed)?;
         let now = routed.received;
+        let keyring = self.house.keyring.now();
         let expected =
-            Expected { issuer: &self.house.issuer, audience: &self.house.issuer, keys: self.house.keyring.published() };
+            Expected { issuer: &self.house.issuer, audience: &self.house.issuer, keys: keyring.published() };
         let verified = token::verify(&bearer, &expected, now).map_err(|error| {
             Rejection::new(error.code(), "The access token is not accepted.")
                 .because(&error)

@@ -147,13 +147,14 @@ impl Trial {
         let entrance = scene.stage.door(door);
         let credentials = self.credentials(scene, given, called, &entrance.external, &mut draft)?;
         if let (Some(level), Some(client)) = (&given.verified, self.client(given)) {
+            let keyring = scene.house.keyring.now();
             let broker = broker::Broker {
                 offered: &staged.stack().generation().rulebook.providers,
                 providers: &staged.stack().reach().providers,
                 verifications: &*scene.house.verifications,
                 sealer: &scene.house.sealer,
                 subjects: Subjects::new(&scene.house.sealer, &*scene.house.subject_keys),
-                signer: scene.house.keyring.signer(),
+                signer: keyring.signer(),
                 issuer: &scene.house.issuer,
             };
             draft.set(IDENTITY_RESULT, &caller::identity(scene, &broker, client, level, binding).await?);

@@ -85,7 +85,7 @@ impl Keys {
             expires: issued + ACCESS_TOKEN_TTL,
             citizen: None,
         };
-        let token = encode(ACCESS_TOKEN_TYPE, &claims(&grant), None, scene.house.keyring.signer())?;
+        let token = encode(ACCESS_TOKEN_TYPE, &claims(&grant), None, scene.house.keyring.now().signer())?;
         let mut credentials = Credentials::default();
         if by_certificate {
             credentials.headers.push(("authorization", format!("Bearer {token}")));

@@ -10,7 +10,7 @@ use adapters::audit::Audit;
 use adapters::clock::Clock;
 use adapters::entropy::Namer;
 use adapters::http::trust::Trust;
-use adapters::keys::{Keyring, Sealer};
+use adapters::keys::{LiveKeyring, Sealer};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
 use adapters::store::memory::MemoryStore;
@@ -57,7 +57,7 @@ pub(super) struct Stage {
     /// What they come to later, each from its birth on, in the order of time.
     pub(super) later: Vec<Arc<Generation>>,
     /// Signs tokens and results.
-    pub(super) keyring: Keyring,
+    pub(super) keyring: Arc<LiveKeyring>,
     /// Seals what names a person.
     pub(super) sealer: Arc<Sealer>,
     /// The secrets of callbacks, by provider.
@@ -121,7 +121,7 @@ impl<'t> Scene<'t> {
             changes: None,
             issuer: ISSUER.to_owned(),
             mtls_external: Some(MTLS.to_owned()),
-            keyring: stage.keyring.clone(),
+            keyring: Arc::clone(&stage.keyring),
             sealer: Arc::clone(&stage.sealer),
             replays: Arc::clone(&remembrance.replays),
             remembrance,

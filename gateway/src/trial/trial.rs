@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use adapters::entropy;
 use adapters::http::trust::Trust;
-use adapters::keys::{Keyring, Sealer};
+use adapters::keys::{Keyring, LiveKeyring, Sealer};
 use policies::admin::{AdminEntry, AdminRole};
 use policies::case::Fixtures;
 use policies::id::{AdminId, ClientId};
@@ -44,7 +44,7 @@ impl Trial {
         let stage = Stage {
             first: joined(first),
             later: later.into_iter().map(joined).collect(),
-            keyring: Keyring::in_memory()?,
+            keyring: Arc::new(LiveKeyring::new(Keyring::in_memory()?)),
             sealer: Arc::new(Sealer::in_memory()?),
             webhooks,
             administrators: entries,
