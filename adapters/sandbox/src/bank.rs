@@ -22,7 +22,7 @@ use fault::{Fault, Faults};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header::LOCATION};
 use hyper::body::Incoming;
-use ledger::{Booked, Ledger, LedgerError, Order, Refusal, Window};
+use ledger::{Booked, Leave, Ledger, LedgerError, Order, Refusal, Window};
 use policies::national::{Iban, Iin, Money};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,6 +38,12 @@ const ORGANISATION: &str = "x-qaqpa-organisation";
 const REFERENCE: &str = "x-qaqpa-reference";
 /// The IIN of a payer whom the gateway has verified.
 const PAYER: &str = "x-qaqpa-payer";
+/// The consent by which the organisation acts; without one the bank asks its own mandates.
+const CONSENT: &str = "x-qaqpa-consent";
+/// The accounts that the consent is about, by their ids with commas between; none if it is about one payment.
+const ACCOUNTS: &str = "x-qaqpa-accounts";
+/// The IIN of a customer who stands before the gateway's own page and is shown their accounts.
+const CUSTOMER: &str = "x-qaqpa-customer";
 
 /// Transactions of one page when none is said, and at most.
 const PAGE_DEFAULT: usize = 50;
@@ -132,9 +138,14 @@ impl Bank {
     }
 
     async fn accounts(&self, parts: &Parts) -> Result<Reply, Problem> {
-        let organisation = self.organisation(parts)?;
+        let leave = leave(parts)?;
+        // The gateway itself shows customers their accounts, for no organisation.
+        let organisation = match leave {
+            Leave::Customer(_) => "",
+            _ => self.organisation(parts)?,
+        };
         let wanted = Wanted::read(parts)?;
-        let rows = self.desk.ask(move |ledger| ledger.accounts(organisation)).await.map_err(problem_of)?;
+        let rows = self.desk.ask(move |ledger| ledger.accounts(organisation, &leave)).await.map_err(problem_of)?;
         let after = wanted.cursor.unwrap_or_default();
         let mut rows: Vec<_> = rows.into_iter().filter(|row| row.id > after).collect();
         let next = cut(&mut rows, wanted.limit, |row| row.id.clone());
@@ -142,19 +153,19 @@ impl Bank {
     }
 
     async fn balances(&self, parts: &Parts, id: &str) -> Result<Reply, Problem> {
-        let organisation = self.organisation(parts)?;
+        let (organisation, leave) = (self.organisation(parts)?, leave(parts)?);
         let id = id.to_owned();
-        let row = self.desk.ask(move |ledger| ledger.account(organisation, &id)).await.map_err(problem_of)?;
+        let row = self.desk.ask(move |ledger| ledger.account(organisation, &leave, &id)).await.map_err(problem_of)?;
         let row = row.ok_or_else(account_unknown)?;
         Ok(reply::json(StatusCode::OK, &wire::balances(row, &clock::write(clock::now()))))
     }
 
     async fn transactions(&self, parts: &Parts, id: &str) -> Result<Reply, Problem> {
-        let organisation = self.organisation(parts)?;
+        let (organisation, leave) = (self.organisation(parts)?, leave(parts)?);
         let wanted = Wanted::read(parts)?;
         let window = wanted.window(clock::now())?;
         let account = id.to_owned();
-        let read = self.desk.ask(move |ledger| match ledger.account(organisation, &account)? {
+        let read = self.desk.ask(move |ledger| match ledger.account(organisation, &leave, &account)? {
             Some(row) => Ok(Some((ledger.transactions(&row.id, &window)?, row.id))),
             None => Ok(None),
         });
@@ -181,6 +192,7 @@ impl Bank {
             .and_then(|text| Uuid::try_parse(text).ok())
             .ok_or(Problem::shape("The header x-qaqpa-reference is to be a UUID."))?;
         let payer = header(parts, PAYER)?.map(Iin::parse).transpose().map_err(|_| identifier_invalid())?;
+        let who = Who { organisation, leave: leave(parts)?, payer };
         let bytes = reply::read_body(&parts.headers, body).await?;
         let wanted: PaymentOrder = reply::read_json(&bytes)?;
         let fault = Fault::read(wanted.remittance_information.as_deref())?;
@@ -188,7 +200,7 @@ impl Bank {
             let problem = Problem::new(status, "fault_switch", "The fault switch asked for this status.");
             return Ok(Outcome::Answer(problem.reply()));
         }
-        let order = order(wanted, organisation, reference, payer, &bytes)?;
+        let order = order(wanted, who, reference, &bytes)?;
         match fault {
             Some(Fault::Dropped) if self.faults.note(reference, 0) => return Ok(Outcome::HangUp),
             Some(Fault::Late(delay)) if self.faults.note(reference, 0) => {
@@ -254,14 +266,26 @@ fn header<'a>(parts: &'a Parts, name: &'static str) -> Result<Option<&'a str>, P
     }
 }
 
-/// Reads the values of an order, each by its own rule.
-fn order(
-    wanted: PaymentOrder,
+/// By whose leave the organisation acts, as the gateway says.
+fn leave(parts: &Parts) -> Result<Leave, Problem> {
+    match (header(parts, CUSTOMER)?, header(parts, CONSENT)?, header(parts, ACCOUNTS)?) {
+        (None, None, None) => Ok(Leave::Mandates),
+        (Some(customer), None, None) => Iin::parse(customer).map(Leave::Customer).map_err(|_| identifier_invalid()),
+        (None, Some(_), None) => Ok(Leave::Payment),
+        (None, Some(_), Some(accounts)) => Ok(Leave::Accounts(accounts.split(',').map(str::to_owned).collect())),
+        _ => Err(Problem::shape("Trusted headers contradict each other.")),
+    }
+}
+
+/// Who orders a payment.
+struct Who {
     organisation: &'static str,
-    reference: Uuid,
+    leave: Leave,
     payer: Option<Iin>,
-    body: &[u8],
-) -> Result<Order, Problem> {
+}
+
+/// Reads the values of an order, each by its own rule.
+fn order(wanted: PaymentOrder, who: Who, reference: Uuid, body: &[u8]) -> Result<Order, Problem> {
     let iban = |text: &str| Iban::parse(text).map_err(|_| identifier_invalid());
     let amount = Money::parse(&wanted.instructed_amount.amount, &wanted.instructed_amount.currency)
         .map_err(|_| Problem::shape("The amount is to be like 1000.00, in KZT."))?;
@@ -281,8 +305,9 @@ fn order(
     let digest = digest::digest(&digest::SHA256, body);
     Ok(Order {
         reference,
-        organisation,
-        payer,
+        organisation: who.organisation,
+        leave: who.leave,
+        payer: who.payer,
         digest: digest.as_ref().first_chunk().copied().unwrap_or_default(),
         debtor: iban(&wanted.debtor_account.iban)?,
         creditor: iban(&wanted.creditor_account.iban)?,

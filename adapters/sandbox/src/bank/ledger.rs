@@ -10,6 +10,7 @@ use crate::server::SandboxError;
 use aws_lc_rs::digest;
 use policies::national::{Iban, Iin, Money};
 use rusqlite::{Connection, OptionalExtension, Row, ffi, params};
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -66,6 +67,19 @@ impl From<Refusal> for LedgerError {
     }
 }
 
+/// By whose leave an organisation acts.
+#[derive(Clone, Debug)]
+pub(super) enum Leave {
+    /// By its customers' standing mandates, which the bank has.
+    Mandates,
+    /// By the consent of the owner of these accounts, which the gateway has.
+    Accounts(Vec<String>),
+    /// By the consent of the debtor of this one payment, which the gateway has.
+    Payment,
+    /// By the customer, who is at the gateway's page this moment.
+    Customer(Iin),
+}
+
 /// A customer's account.
 #[derive(Clone, Debug)]
 pub(super) struct AccountRow {
@@ -118,6 +132,7 @@ pub(super) struct PaymentRow {
 pub(super) struct Order {
     pub(super) reference: Uuid,
     pub(super) organisation: &'static str,
+    pub(super) leave: Leave,
     pub(super) payer: Option<Iin>,
     /// Of the body: the same reference with another body is another payment.
     pub(super) digest: [u8; 32],
@@ -209,19 +224,39 @@ impl Ledger {
         }
     }
 
-    /// The accounts for which an organisation has a mandate.
-    pub(super) fn accounts(&self, organisation: &str) -> Result<Vec<AccountRow>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN mandates m ON m.iin = a.owner_iin
-             WHERE a.kind = 'customer' AND m.organisation = ?1 ORDER BY a.id"
-        ))?;
-        let rows = statement.query_map(params![organisation], account_row)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+    /// The accounts that an organisation may see, in the order of their names.
+    pub(super) fn accounts(&self, organisation: &str, leave: &Leave) -> Result<Vec<AccountRow>, LedgerError> {
+        let listed = |condition: &str, value: &str| {
+            let mut statement = self.connection.prepare_cached(&format!(
+                "SELECT {ACCOUNT_COLUMNS} FROM accounts a WHERE a.kind = 'customer' AND {condition} ORDER BY a.id"
+            ))?;
+            let rows = statement.query_map(params![value], account_row)?;
+            Ok::<Vec<AccountRow>, LedgerError>(rows.collect::<Result<_, _>>()?)
+        };
+        match leave {
+            Leave::Mandates => {
+                listed("a.owner_iin IN (SELECT iin FROM mandates WHERE organisation = ?1)", organisation)
+            }
+            Leave::Customer(iin) => listed("a.owner_iin = ?1", iin.as_str()),
+            Leave::Accounts(ids) => {
+                let mut found = Vec::new();
+                for id in ids.iter().collect::<BTreeSet<_>>() {
+                    found.append(&mut listed("a.id = ?1", id)?);
+                }
+                Ok(found)
+            }
+            Leave::Payment => Ok(Vec::new()),
+        }
     }
 
-    /// One account, if the organisation has a mandate for it.
-    pub(super) fn account(&self, organisation: &str, id: &str) -> Result<Option<AccountRow>, LedgerError> {
-        self.mandated(organisation, "a.id", id)
+    /// One account, if the organisation may see it.
+    pub(super) fn account(
+        &self,
+        organisation: &str,
+        leave: &Leave,
+        id: &str,
+    ) -> Result<Option<AccountRow>, LedgerError> {
+        Ok(self.accounts(organisation, leave)?.into_iter().find(|row| row.id == id))
     }
 
     /// An account's transactions, newest first.
@@ -262,8 +297,13 @@ impl Ledger {
             let same = stored.organisation == order.organisation && stored.digest == order.digest;
             return if same { Ok(Booked::Before(stored.payment)) } else { Err(Refusal::ReferenceReused.into()) };
         }
-        let debtor =
-            self.mandated(order.organisation, "a.iban", order.debtor.as_str())?.ok_or(Refusal::DebtorUnknown)?;
+        let debtor = match order.leave {
+            // The gateway has asked the debtor for this very payment.
+            Leave::Payment => self.by_iban(order.debtor.as_str())?,
+            Leave::Mandates => self.mandated(order.organisation, order.debtor.as_str())?,
+            Leave::Accounts(_) | Leave::Customer(_) => None,
+        };
+        let debtor = debtor.ok_or(Refusal::DebtorUnknown)?;
         if order.payer.as_ref().is_some_and(|payer| payer.as_str() != debtor.owner_iin) {
             return Err(Refusal::PayerMismatch.into());
         }
@@ -332,12 +372,12 @@ impl Ledger {
         Ok(payment)
     }
 
-    fn mandated(&self, organisation: &str, column: &str, value: &str) -> Result<Option<AccountRow>, LedgerError> {
+    fn mandated(&self, organisation: &str, iban: &str) -> Result<Option<AccountRow>, LedgerError> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {ACCOUNT_COLUMNS} FROM accounts a JOIN mandates m ON m.iin = a.owner_iin
-             WHERE a.kind = 'customer' AND m.organisation = ?1 AND {column} = ?2"
+             WHERE a.kind = 'customer' AND m.organisation = ?1 AND a.iban = ?2"
         ))?;
-        Ok(statement.query_row(params![organisation, value], account_row).optional()?)
+        Ok(statement.query_row(params![organisation, iban], account_row).optional()?)
     }
 
     fn by_iban(&self, iban: &str) -> Result<Option<AccountRow>, LedgerError> {

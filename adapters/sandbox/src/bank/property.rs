@@ -7,7 +7,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
-use super::ledger::{Booked, Ledger, LedgerError, Order, Refusal};
+use super::ledger::{Booked, Leave, Ledger, LedgerError, Order, Refusal};
 use crate::personas;
 use crate::rehearsal::{Dice, Scratch};
 use policies::national::{Currency, Iban, Money};
@@ -97,6 +97,7 @@ fn thrown(dice: &mut Dice) -> Order {
     Order {
         reference: Uuid::from_u128(reference as u128 + 1),
         organisation: organisations[dice.throw(organisations.len())],
+        leave: Leave::Mandates,
         payer,
         digest: [u8::try_from(dice.throw(2)).unwrap(); 32],
         debtor: accounts[debtor].iban.clone(),
@@ -151,7 +152,7 @@ fn money_is_neither_made_nor_lost() {
         drop(ledger);
         let ledger = Ledger::open(&file).unwrap();
         for bank in ["demo-bank", "demo-second-bank"] {
-            for row in ledger.accounts(bank).unwrap() {
+            for row in ledger.accounts(bank, &Leave::Mandates).unwrap() {
                 assert_eq!(model.balances[&row.iban], row.balance_tiyn, "seed {seed}");
             }
         }
@@ -166,6 +167,7 @@ fn what_is_rolled_back_was_never_there() {
     let accounts = personas::accounts();
     let order = Order {
         organisation: "demo-bank",
+        leave: Leave::Mandates,
         payer: None,
         debtor: accounts[0].iban.clone(),
         creditor: accounts[2].iban.clone(),
@@ -178,6 +180,6 @@ fn what_is_rolled_back_was_never_there() {
         ledger.roll_back();
         assert!(!ledger.in_transaction());
     }
-    let rows = ledger.accounts("demo-bank").unwrap();
+    let rows = ledger.accounts("demo-bank", &Leave::Mandates).unwrap();
     assert_eq!(rows[0].balance_tiyn, accounts[0].opening_tiyn);
 }

@@ -117,6 +117,49 @@ async fn other_paths_and_methods_are_refused() {
 }
 
 #[tokio::test]
+async fn a_consent_reaches_no_further_than_its_accounts() {
+    let town = Town::new().await;
+    // Nobody has a mandate of the last customers but their bank; the gateway says that one has agreed.
+    let (mine, other) = (account(58).id.to_string(), account(59).id.to_string());
+    let by_consent =
+        |path: &str, accounts: &str| get(path).with("x-qaqpa-consent", "c-1").with("x-qaqpa-accounts", accounts);
+    let list = town.send(by_consent("/v1/accounts", &format!("{mine},nonsense,{mine}"))).await.json();
+    let ids: Vec<_> = list["accounts"].as_array().unwrap().iter().map(|account| &account["accountId"]).collect();
+    assert_eq!(ids, [&json!(mine)]);
+    for part in ["balances", "transactions"] {
+        let seen = town.send(by_consent(&format!("/v1/accounts/{mine}/{part}"), &mine)).await;
+        assert_eq!(seen.status, StatusCode::OK);
+        // A mandate for it, which the organisation has of the first customer, does not widen the consent.
+        for foreign in [other.clone(), account(0).id.to_string()] {
+            let unseen = town.send(by_consent(&format!("/v1/accounts/{foreign}/{part}"), &mine)).await;
+            assert_eq!((unseen.status, unseen.problem().as_str()), (StatusCode::NOT_FOUND, "account_unknown"));
+        }
+    }
+    let both = by_consent("/v1/accounts", &mine).with("x-qaqpa-customer", account(0).owner.as_str());
+    assert_eq!(town.send(both).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_customer_at_the_gateway_is_shown_their_own_accounts() {
+    let town = Town::new().await;
+    let shown = Call::get("/v1/accounts").with("x-qaqpa-customer", account(58).owner.as_str());
+    let list = town.send(shown).await.json();
+    let ids: Vec<_> = list["accounts"].as_array().unwrap().iter().map(|account| &account["accountId"]).collect();
+    assert_eq!(ids, [&json!(account(58).id.to_string()), &json!(account(59).id.to_string())]);
+    let nobody = Call::get("/v1/accounts").with("x-qaqpa-customer", "81020220010");
+    assert_eq!(town.send(nobody).await.problem(), "identifier_invalid");
+}
+
+#[tokio::test]
+async fn a_payment_that_its_debtor_agreed_to_needs_no_mandate() {
+    let town = Town::new().await;
+    let order = changed("/debtorAccount/iban", account(58).iban.as_str());
+    assert_eq!(town.send(pay(&order)).await.problem(), "account_unknown");
+    let booked = town.send(pay(&order).with("x-qaqpa-consent", "c-1")).await;
+    assert_eq!(booked.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
 async fn an_organisation_sees_the_accounts_of_its_mandates_only() {
     let town = Town::new().await;
     for (organisation, count) in [
