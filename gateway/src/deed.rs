@@ -79,6 +79,9 @@ impl Deed {
         };
         match own {
             Own::IssueToken => self.issue(&cleared),
+            Own::Push | Own::Introspect | Own::Revoke | Own::Page(_) | Own::Consent(..) => {
+                Err(Rejection::new(Code::Internal, "This is not served yet.").because("the flow is not built"))
+            }
             Own::Keys => Ok(public(house.keyring.now().published().to_jwks())),
             Own::ServerMetadata => Ok(public(oauth::metadata::authorization_server(&self.endpoints()))),
             Own::ResourceMetadata => Ok(public(oauth::metadata::protected_resource(&self.endpoints()))),

@@ -2,11 +2,23 @@
 //!
 //! Must not know how they are answered: that is for [`deed`](crate::deed).
 
+use policies::consent::ConsentKind;
+
 /// What this gateway answers itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Own {
     /// Issues an access token.
     IssueToken,
+    /// Takes an authorization request.
+    Push,
+    /// Tells what a token is worth.
+    Introspect,
+    /// Takes a token back.
+    Revoke,
+    /// Shows a page to a citizen, or takes a form of one.
+    Page(Page),
+    /// Makes, tells or ends a consent.
+    Consent(ConsentKind, ConsentDeed),
     /// Publishes the keys.
     Keys,
     /// Publishes the authorization server's metadata (RFC 8414).
@@ -27,6 +39,32 @@ pub enum Own {
     RedeliverEvents,
     /// Answers an administrator.
     Admin(Question),
+}
+
+/// Where a citizen's browser is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// At the page that a client has sent it to.
+    Authorization,
+    /// With a form of that page filled in.
+    AuthorizationForm,
+    /// Back from an identity provider.
+    Return,
+    /// At the citizen's own list of consents.
+    Consents,
+    /// With a form of that list filled in.
+    ConsentsForm,
+}
+
+/// What a client does with its consents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsentDeed {
+    /// Makes one.
+    Create,
+    /// Reads one.
+    Read,
+    /// Ends one.
+    End,
 }
 
 /// What an administrator may ask.
@@ -70,8 +108,22 @@ pub enum Sets {
 }
 
 /// Every operation that is ours, by its `operationId`.
-const OWN: [(&str, Own); 25] = [
+const OWN: [(&str, Own); 39] = [
     ("issueToken", Own::IssueToken),
+    ("pushAuthorizationRequest", Own::Push),
+    ("introspectToken", Own::Introspect),
+    ("revokeToken", Own::Revoke),
+    ("showAuthorization", Own::Page(Page::Authorization)),
+    ("decideAuthorization", Own::Page(Page::AuthorizationForm)),
+    ("returnToAuthorization", Own::Page(Page::Return)),
+    ("showCitizenConsents", Own::Page(Page::Consents)),
+    ("changeCitizenConsents", Own::Page(Page::ConsentsForm)),
+    ("createAccountAccessConsent", Own::Consent(ConsentKind::AccountAccess, ConsentDeed::Create)),
+    ("getAccountAccessConsent", Own::Consent(ConsentKind::AccountAccess, ConsentDeed::Read)),
+    ("deleteAccountAccessConsent", Own::Consent(ConsentKind::AccountAccess, ConsentDeed::End)),
+    ("createDomesticPaymentConsent", Own::Consent(ConsentKind::DomesticPayment, ConsentDeed::Create)),
+    ("getDomesticPaymentConsent", Own::Consent(ConsentKind::DomesticPayment, ConsentDeed::Read)),
+    ("deleteDomesticPaymentConsent", Own::Consent(ConsentKind::DomesticPayment, ConsentDeed::End)),
     ("getKeys", Own::Keys),
     ("getAuthorizationServerMetadata", Own::ServerMetadata),
     ("getOpenidConfiguration", Own::ServerMetadata),
