@@ -10,6 +10,8 @@ use crate::store::port::{Authorizations, Item, ItemKind, Step};
 
 mod forms;
 
+pub use self::forms::{CONSENTS_KEPT, consent_key, grant_key};
+
 /// A value that rests as an item.
 pub trait Kept: Sized {
     /// What it is to a store.

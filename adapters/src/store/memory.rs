@@ -1,5 +1,6 @@
 //! A store in memory: for replays in the product, for everything in tests. Forgets all when the process ends.
 
+mod items;
 mod outbox;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use policies::time::Timestamp;
 use policies::verification::{State, Verification};
 use zeroize::Zeroize as _;
 
+use self::items::Items;
 use self::outbox::Events;
 use super::kept::{Kept, Standing, take};
 use super::port::{
@@ -45,6 +47,7 @@ struct Records {
     verifications: HashMap<VerificationId, Verification>,
     sessions: HashMap<(ProviderId, String), VerificationId>,
     events: Events,
+    items: Items,
     subject_keys: HashMap<[u8; 32], SubjectKey>,
     generations: Vec<([u8; 32], Vec<u8>)>,
     changes: Vec<(Entry, Vec<u8>)>,
@@ -287,8 +290,8 @@ impl Claims for MemoryStore {
         Box::pin(ready(self.spend(ticket, spends, now)))
     }
 
-    fn spent<'a>(&'a self, _: &'a str, _: Timestamp) -> Answer<'a, bool> {
-        Box::pin(ready(Err(Outage::new("claims", "not kept yet"))))
+    fn spent<'a>(&'a self, thing: &'a str, now: Timestamp) -> Answer<'a, bool> {
+        Box::pin(ready(Ok(self.records().spends.get(thing).is_some_and(|spend| now < spend.until))))
     }
 
     fn finish<'a>(&'a self, ticket: &'a ClaimTicket, finish: Finish, now: Timestamp) -> Answer<'a, ()> {
@@ -429,20 +432,20 @@ impl Changes for MemoryStore {
 }
 
 impl Authorizations for MemoryStore {
-    fn item<'a>(&'a self, _: ItemKind, _: &'a [u8; 32]) -> Answer<'a, Option<(Item, u64)>> {
-        Box::pin(ready(Err(Outage::new("authorizations", "not kept yet"))))
+    fn item<'a>(&'a self, kind: ItemKind, key: &'a [u8; 32]) -> Answer<'a, Option<(Item, u64)>> {
+        Box::pin(ready(Ok(self.records().items.find(kind, *key))))
     }
 
-    fn change_items<'a>(&'a self, _: &'a [Step], _: &'a [Revoked], _: Timestamp) -> Answer<'a, bool> {
-        Box::pin(ready(Err(Outage::new("authorizations", "not kept yet"))))
+    fn change_items<'a>(&'a self, steps: &'a [Step], revoked: &'a [Revoked], now: Timestamp) -> Answer<'a, bool> {
+        Box::pin(ready(self.records().items.change(steps, revoked, self.records_max, now)))
     }
 
-    fn of_owner<'a>(&'a self, _: ItemKind, _: &'a [u8; 32]) -> Answer<'a, Vec<(Item, u64)>> {
-        Box::pin(ready(Err(Outage::new("authorizations", "not kept yet"))))
+    fn of_owner<'a>(&'a self, kind: ItemKind, owner: &'a [u8; 32]) -> Answer<'a, Vec<(Item, u64)>> {
+        Box::pin(ready(Ok(self.records().items.of_owner(kind, *owner))))
     }
 
-    fn revoked_after(&self, _: u64, _: Timestamp) -> Answer<'_, Vec<(u64, Revoked)>> {
-        Box::pin(ready(Ok(Vec::new())))
+    fn revoked_after(&self, position: u64, now: Timestamp) -> Answer<'_, Vec<(u64, Revoked)>> {
+        Box::pin(ready(Ok(self.records().items.revoked_after(position, now))))
     }
 }
 

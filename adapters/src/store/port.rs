@@ -337,12 +337,15 @@ pub struct Item {
     pub owner: Option<[u8; 32]>,
     /// From when on a store may forget it.
     pub keep_until: Timestamp,
-    /// What is remembered; at most [`ITEM_BYTES_MAX`].
+    /// What is remembered; at most [`ITEM_BYTES_MAX`], and a little more once it is sealed.
     pub body: Vec<u8>,
 }
 
 /// The longest body of an item, in bytes: a pushed request with its details has at most half of it.
 pub const ITEM_BYTES_MAX: usize = 64 * 1024;
+
+/// How much longer a body may be where it rests, in bytes: more than sealing adds to it.
+pub const ITEM_SEAL_MAX: usize = 256;
 
 /// The most items that one owner is listed.
 pub const ITEMS_LISTED: usize = 500;
@@ -357,6 +360,21 @@ pub enum Step {
     Add(Item),
     /// Puts an item in place of the one under its kind and key, if that one has this version.
     Replace(Item, u64),
+}
+
+impl Step {
+    /// Returns the item that is to be there.
+    #[must_use]
+    pub const fn item(&self) -> &Item {
+        match self {
+            Step::Add(item) | Step::Replace(item, _) => item,
+        }
+    }
+}
+
+/// Tells whether the body of a step is longer than a store keeps.
+pub(super) fn too_long(step: &Step) -> bool {
+    step.item().body.len() > ITEM_BYTES_MAX + ITEM_SEAL_MAX
 }
 
 /// Remembers what the authorization server gives out: requests, codes, grants, consents, and what was taken back.

@@ -56,6 +56,12 @@ pub(super) fn clear(
     Ok(true)
 }
 
+/// Tells whether a thing was spent.
+pub(super) fn spent(connection: &Connection, thing: &str, now: Timestamp) -> Result<bool, Fault> {
+    let mut find = connection.prepare_cached("SELECT 1 FROM spends WHERE name = ?1 AND until > ?2")?;
+    Ok(find.query_row(params![thing, now.millis()], |_| Ok(())).optional()?.is_some())
+}
+
 /// Keeps the answer of a deed.
 pub(super) fn finish(
     connection: &Connection,

@@ -8,6 +8,7 @@
 
 mod claims;
 mod fault;
+mod items;
 mod lasting;
 mod look;
 mod outbox;
@@ -19,8 +20,6 @@ mod worker;
 
 use std::path::Path;
 use std::time::Duration;
-
-use std::future::ready;
 
 use policies::change::Entry;
 use policies::code::Outage;
@@ -87,8 +86,9 @@ impl Claims for SqliteStore {
         self.0.ask_at("claims", now, move |connection| claims::clear(connection, &ticket, &spends, now))
     }
 
-    fn spent<'a>(&'a self, _: &'a str, _: Timestamp) -> Answer<'a, bool> {
-        Box::pin(ready(Err(Outage::new("claims", "not kept yet"))))
+    fn spent<'a>(&'a self, thing: &'a str, now: Timestamp) -> Answer<'a, bool> {
+        let thing = thing.to_owned();
+        self.0.ask_at("claims", now, move |connection| claims::spent(connection, &thing, now))
     }
 
     fn finish<'a>(&'a self, ticket: &'a ClaimTicket, finish: Finish, now: Timestamp) -> Answer<'a, ()> {
@@ -235,20 +235,23 @@ impl Changes for SqliteStore {
 }
 
 impl Authorizations for SqliteStore {
-    fn item<'a>(&'a self, _: ItemKind, _: &'a [u8; 32]) -> Answer<'a, Option<(Item, u64)>> {
-        Box::pin(ready(Err(Outage::new("authorizations", "not kept yet"))))
+    fn item<'a>(&'a self, kind: ItemKind, key: &'a [u8; 32]) -> Answer<'a, Option<(Item, u64)>> {
+        let key = *key;
+        self.0.ask("authorizations", move |connection| items::find(connection, kind, key))
     }
 
-    fn change_items<'a>(&'a self, _: &'a [Step], _: &'a [Revoked], _: Timestamp) -> Answer<'a, bool> {
-        Box::pin(ready(Err(Outage::new("authorizations", "not kept yet"))))
+    fn change_items<'a>(&'a self, steps: &'a [Step], revoked: &'a [Revoked], now: Timestamp) -> Answer<'a, bool> {
+        let (steps, revoked) = (steps.to_vec(), revoked.to_vec());
+        self.0.ask_at("authorizations", now, move |connection| items::change(connection, &steps, &revoked, now))
     }
 
-    fn of_owner<'a>(&'a self, _: ItemKind, _: &'a [u8; 32]) -> Answer<'a, Vec<(Item, u64)>> {
-        Box::pin(ready(Err(Outage::new("authorizations", "not kept yet"))))
+    fn of_owner<'a>(&'a self, kind: ItemKind, owner: &'a [u8; 32]) -> Answer<'a, Vec<(Item, u64)>> {
+        let owner = *owner;
+        self.0.ask("authorizations", move |connection| items::of_owner(connection, kind, owner))
     }
 
-    fn revoked_after(&self, _: u64, _: Timestamp) -> Answer<'_, Vec<(u64, Revoked)>> {
-        Box::pin(ready(Ok(Vec::new())))
+    fn revoked_after(&self, position: u64, now: Timestamp) -> Answer<'_, Vec<(u64, Revoked)>> {
+        self.0.ask_at("authorizations", now, move |connection| items::revoked_after(connection, position, now))
     }
 }
 

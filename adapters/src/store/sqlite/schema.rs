@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::fault::Fault;
 
 /// The steps, the first being version 1.
-const STEPS: [&str; 3] = [FIRST, LASTING, CHANGES];
+const STEPS: [&str; 4] = [FIRST, LASTING, CHANGES, AUTHORIZATIONS];
 
 const FIRST: &str = "
 CREATE TABLE replays (key BLOB PRIMARY KEY, until INTEGER NOT NULL) STRICT;
@@ -67,6 +67,19 @@ const CHANGES: &str = "
 CREATE TABLE changes (
     number INTEGER PRIMARY KEY, by TEXT NOT NULL, at INTEGER NOT NULL, act TEXT NOT NULL, proposal INTEGER,
     applies INTEGER, digest BLOB, note TEXT, base INTEGER, restores INTEGER, texts BLOB NOT NULL) STRICT;
+";
+
+// Positions are never given twice, also when what was revoked last is swept out: whoever reads on from one misses nothing.
+const AUTHORIZATIONS: &str = "
+CREATE TABLE items (
+    number INTEGER PRIMARY KEY, kind TEXT NOT NULL, key BLOB NOT NULL, owner BLOB, keep_until INTEGER NOT NULL,
+    version INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE (kind, key)) STRICT;
+CREATE INDEX items_owner ON items (kind, owner, number) WHERE owner IS NOT NULL;
+CREATE INDEX items_keep_until ON items (keep_until);
+CREATE TABLE revocations (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL, until INTEGER NOT NULL) STRICT;
+CREATE INDEX revocations_name ON revocations (name);
+CREATE INDEX revocations_until ON revocations (until);
 ";
 
 /// Brings a file to the newest version, all steps or none.
@@ -148,12 +161,12 @@ mod tests {
         let folder = Folder::new();
         let mut connection = of_version_1(&folder);
         let before = tables(&connection);
-        let broken = [FIRST, LASTING, CHANGES, "CREATE TABLE more (x) STRICT; CREATE TABLE claims (x)"];
+        let broken = [FIRST, LASTING, CHANGES, AUTHORIZATIONS, "CREATE TABLE more (x) STRICT; CREATE TABLE claims (x)"];
         let fault = migrate_by(&mut connection, &broken, NOW).unwrap_err();
-        assert!(format!("{fault:?}").contains("migration 4"), "{fault:?}");
+        assert!(format!("{fault:?}").contains("migration 5"), "{fault:?}");
         assert_eq!((version(&connection), tables(&connection)), (1, before));
         migrate(&mut connection, NOW).unwrap();
-        assert_eq!(version(&connection), 3);
+        assert_eq!(version(&connection), 4);
     }
 
     #[test]
@@ -173,7 +186,7 @@ mod tests {
         let mut connection = Connection::open(left.0.join("state.db")).unwrap();
         assert_eq!((version(&connection), tables(&connection)), (1, before));
         migrate(&mut connection, NOW).unwrap();
-        assert_eq!(version(&connection), 3);
+        assert_eq!(version(&connection), 4);
     }
 
     #[test]
@@ -195,6 +208,7 @@ mod tests {
             "1d25ab73ed88cd6fe7be52cfb8985794c13b3e582f548e388fc9c6b111d247a0",
             "8b397fd279982ebda2d7da2d8148547bfc094c3ca426a433631b7d3cef7ae056",
             "fef73b3c62dc0ae9212f989408b27373e22816816582f5ad3ee7b8fe29d5ba25",
+            "9cb1b473265a0a21d6fad4f00e19f6aa1a086c723dc6fae4a618796a3c789e91",
         ];
         assert_eq!(STEPS.map(hex), released);
     }

@@ -306,6 +306,8 @@ fn sweep(connection: &Connection, retention: Retention, now: Timestamp) -> Resul
     // What nobody knows the outcome of stays until somebody does.
     delete("claims", "until <= ?1 AND ask_at IS NULL", now)?;
     delete("spends", "until <= ?1", now)?;
+    delete("items", "keep_until <= ?1", now)?;
+    delete("revocations", "until <= ?1", now)?;
     delete("verifications", "expires <= ?1", now - retention.verifications)?;
     delete("events", "at <= ?1", now - retention.events)?;
     // A set is over when the next one was entered; the newest is in force.
