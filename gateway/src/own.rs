@@ -108,7 +108,7 @@ pub enum Sets {
 }
 
 /// Every operation that is ours, by its `operationId`.
-const OWN: [(&str, Own); 39] = [
+const OWN: [(&str, Own); 42] = [
     ("issueToken", Own::IssueToken),
     ("pushAuthorizationRequest", Own::Push),
     ("introspectToken", Own::Introspect),
@@ -128,6 +128,9 @@ const OWN: [(&str, Own); 39] = [
     ("getAuthorizationServerMetadata", Own::ServerMetadata),
     ("getOpenidConfiguration", Own::ServerMetadata),
     ("getProtectedResourceMetadata", Own::ResourceMetadata),
+    ("getAuthorizationServerMetadataOfPath", Own::ServerMetadata),
+    ("getOpenidConfigurationOfPath", Own::ServerMetadata),
+    ("getProtectedResourceMetadataOfPath", Own::ResourceMetadata),
     ("getStatus", Own::Status),
     ("createIdentityVerification", Own::CreateVerification),
     ("getIdentityVerification", Own::GetVerification),
