@@ -26,13 +26,14 @@ use crate::chore::deliver::Deliver;
 use crate::chore::enter::Enter;
 use crate::chore::follow::Follow;
 use crate::chore::prune::Prune;
+use crate::chore::revoked::FollowRevocations;
 use crate::chore::settle::Settle;
 use crate::chore::ship::{Place, Ship};
 use crate::chore::{Chore, Chores};
 use crate::config::{Config, ListenerConfig, WrapConfig};
 use crate::desk::{Cause, Desk};
 use crate::generation::{Birth, Bundle, Generation};
-use crate::house::{House, ProcessLimits, Strangers};
+use crate::house::{House, ProcessLimits, Strangers, watched};
 use crate::listen::material::FileFault;
 use crate::listen::tls::TlsDoor;
 use crate::listen::{self, Bound, Census, ConnectionLimits, Listener};
@@ -184,6 +185,7 @@ fn chores(
         let mut chores: Vec<Box<dyn Chore>> = vec![
             Box::new(Enter::new(&house, &stack)),
             Box::new(Follow::new(&house)),
+            Box::new(FollowRevocations::new(&house)),
             Box::new(Settle::new(&house, &stack)),
             Box::new(Deliver::new(&house, &stack, Arc::clone(&courier))),
             Box::new(Prune::new(&house, &places, keep)),
@@ -284,6 +286,7 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
         AssemblyError::Configuration(lines.concat())
     })?;
     let changes = config.approval.map(|people| Changes::new(Arc::clone(&durable), Arc::new(config.clone()), people));
+    let (authorizations, revocations) = watched(&durable);
     Ok(House {
         changes,
         issuer,
@@ -296,6 +299,8 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
         verifications: Arc::clone(&durable) as Arc<dyn Verifications>,
         outbox: Arc::clone(&durable) as Arc<dyn Outbox>,
         subject_keys: Arc::clone(&durable) as Arc<dyn SubjectKeys>,
+        authorizations,
+        revocations,
         durable,
         secrets: ArcSwap::from_pointee(secrets),
         limiter: LocalLimiter::new(),

@@ -4,6 +4,7 @@ pub mod deliver;
 pub mod enter;
 pub mod follow;
 pub mod prune;
+pub mod revoked;
 pub mod settle;
 pub mod ship;
 

@@ -10,7 +10,7 @@ use adapters::entropy::{self, Namer};
 use adapters::keys::{LiveKeyring, Sealer};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
-use adapters::store::port::{Claims, Durable, Outbox, Replays, SubjectKeys, Verifications};
+use adapters::store::port::{Authorizations, Claims, Durable, Outbox, Replays, SubjectKeys, Verifications};
 use arc_swap::ArcSwap;
 use policies::id::InteractionId;
 use policies::time::Timestamp;
@@ -19,6 +19,7 @@ use crate::changes::Changes;
 use crate::desk::Desk;
 use crate::metrics::Metrics;
 use crate::remembrance::Remembrance;
+use crate::revocations::{Revocations, Watched};
 use crate::secrets::Secrets;
 
 /// What bounds the whole process.
@@ -52,6 +53,10 @@ pub struct House {
     pub outbox: Arc<dyn Outbox>,
     /// The keys of persons.
     pub subject_keys: Arc<dyn SubjectKeys>,
+    /// What was given out to clients and citizens; what is revoked through this port counts here at once.
+    pub authorizations: Arc<dyn Authorizations>,
+    /// What was taken back, here and elsewhere.
+    pub revocations: Arc<Revocations>,
     /// The store behind all that must last.
     pub durable: Arc<dyn Durable>,
     /// The secrets of the configuration, as they were read last.
@@ -117,6 +122,14 @@ impl House {
     pub fn new_reference(&self) -> String {
         entropy::uuid_v7(self.clock.now())
     }
+}
+
+/// Makes the list of what was taken back, and the port whose revocations it takes in at once.
+#[must_use]
+pub fn watched(durable: &Arc<dyn Durable>) -> (Arc<dyn Authorizations>, Arc<Revocations>) {
+    let store = Arc::clone(durable) as Arc<dyn Authorizations>;
+    let revocations = Arc::new(Revocations::new(Arc::clone(&store)));
+    (Arc::new(Watched::new(store, Arc::clone(&revocations))), revocations)
 }
 
 #[cfg(test)]

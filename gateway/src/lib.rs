@@ -24,6 +24,7 @@ pub mod reach;
 pub mod reload;
 pub mod remembrance;
 mod reply;
+pub mod revocations;
 pub mod run;
 pub mod secrets;
 pub mod stack;

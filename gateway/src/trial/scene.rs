@@ -27,7 +27,7 @@ use spine::stage::{Arrived, Door, Entrance};
 use super::script::{Play, Script};
 use crate::desk::Desk;
 use crate::generation::Generation;
-use crate::house::{House, ProcessLimits, Strangers};
+use crate::house::{House, ProcessLimits, Strangers, watched};
 use crate::metrics::Metrics;
 use crate::reach::Reach;
 use crate::remembrance::Remembrance;
@@ -117,6 +117,7 @@ impl<'t> Scene<'t> {
         };
         let remembrance = Remembrance::own();
         let rate = Rate { count: NonZeroU32::MIN.saturating_add(PER_PEER), per: Duration::from_secs(1) };
+        let (authorizations, revocations) = watched(&durable);
         let house = House {
             changes: None,
             issuer: ISSUER.to_owned(),
@@ -129,6 +130,8 @@ impl<'t> Scene<'t> {
             verifications: Arc::clone(&durable) as Arc<dyn Verifications>,
             outbox: Arc::clone(&durable) as Arc<dyn Outbox>,
             subject_keys: Arc::clone(&durable) as Arc<dyn SubjectKeys>,
+            authorizations,
+            revocations,
             durable,
             secrets: ArcSwap::from_pointee(secrets),
             limiter: LocalLimiter::new(),
