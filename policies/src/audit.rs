@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::binding::BoundToken;
-use crate::id::{AdminId, InteractionId, OperationId, ProviderId, VerificationId};
+use crate::id::{AdminId, ConsentId, InteractionId, OperationId, ProviderId, VerificationId};
 use crate::national::money::Money;
 use crate::rule::RuleName;
 use crate::rulebook::{Client, OperationPolicy};
@@ -111,6 +111,8 @@ pub struct Facts {
     pub client: Option<Arc<Client>>,
     /// The token, once it was shown to be in its client's hands; it tells the scopes.
     pub token: Option<BoundToken>,
+    /// The consents that the call was found to keep to; empty where none was asked for.
+    pub granted: Vec<ConsentId>,
     /// The administrator, once known.
     pub administrator: Option<AdminId>,
     /// The identity provider that called back, once known.

@@ -6,17 +6,20 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::binding::BoundToken;
 use crate::caller::Caller;
 use crate::condition::{ConditionFacts, KnownBody};
+use crate::details::Detail;
 use crate::facts::{BodyFacts, RequestFacts, Security};
-use crate::id::{ClientId, OperationId, VerificationId};
+use crate::id::{ClientId, ConsentId, OperationId, VerificationId};
 use crate::jose::{base64url, digest_of_parts};
 use crate::limit::Mode;
 use crate::result::IdentityResult;
 pub use crate::rule::{Denial, Refusal, RuleKind, RuleName};
-use crate::rule::{condition, fraud, licence, network, role, scope, step_up, suspension, trigger};
-use crate::rulebook::{Client, OperationPolicy, ScopeSet};
+use crate::rule::{condition, consent, fraud, licence, network, role, scope, step_up, suspension, trigger};
+use crate::rulebook::{Client, ConsentNeed, OperationPolicy, ScopeSet};
 use crate::time::Timestamp;
+use crate::token::VerifiedToken;
 
 /// A caller may call an operation, as far as can be told without the body; made only by [`permit`].
 #[derive(Debug)]
@@ -24,6 +27,7 @@ use crate::time::Timestamp;
 pub struct Permit {
     policy: Arc<OperationPolicy>,
     client: Option<Arc<Client>>,
+    granted: Vec<Detail>,
 }
 
 impl Permit {
@@ -32,6 +36,12 @@ impl Permit {
     pub fn policy(&self) -> &Arc<OperationPolicy> {
         &self.policy
     }
+
+    /// Returns what citizens have granted for this very call; empty where no consent is asked for.
+    #[must_use]
+    pub fn granted(&self) -> &[Detail] {
+        &self.granted
+    }
 }
 
 /// A request may be done; made only by [`assess`].
@@ -39,8 +49,34 @@ impl Permit {
 #[must_use = "a clearance is good for one deed"]
 pub struct Clearance {
     policy: Arc<OperationPolicy>,
-    spends: Option<(String, VerificationId)>,
+    granted: Vec<Detail>,
+    spends: Vec<Spend>,
     reports: Vec<RuleName>,
+}
+
+/// A thing that is good for one deed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spend {
+    /// An identity result.
+    Identity {
+        /// Its id, under which it is spent.
+        jti: String,
+        /// The verification it came from.
+        verification: VerificationId,
+    },
+    /// A citizen's consent to one payment.
+    Consent(ConsentId),
+}
+
+impl Spend {
+    /// Returns the name under which it is spent.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Spend::Identity { jti, .. } => jti.clone(),
+            Spend::Consent(consent) => consent::spent_as(consent),
+        }
+    }
 }
 
 impl Clearance {
@@ -50,16 +86,35 @@ impl Clearance {
         &self.policy
     }
 
-    /// Returns the id of the identity result that has to be spent before the deed, in one transaction with the claim.
+    /// Returns what has to be spent before the deed, all or none, in one transaction with the claim.
     #[must_use]
-    pub fn spends(&self) -> Option<&str> {
-        self.spends.as_ref().map(|(jti, _)| jti.as_str())
+    pub fn spends(&self) -> &[Spend] {
+        &self.spends
     }
 
-    /// Returns the verification that the spent result came from.
+    /// Returns the verification that a spent identity result came from.
     #[must_use]
     pub fn verification(&self) -> Option<&VerificationId> {
-        self.spends.as_ref().map(|(_, verification)| verification)
+        self.spends.iter().find_map(|spend| match spend {
+            Spend::Identity { verification, .. } => Some(verification),
+            Spend::Consent(_) => None,
+        })
+    }
+
+    /// Returns the consent that is spent.
+    #[must_use]
+    pub fn consent(&self) -> Option<&ConsentId> {
+        self.spends.iter().find_map(|spend| match spend {
+            Spend::Consent(consent) => Some(consent),
+            Spend::Identity { .. } => None,
+        })
+    }
+
+    /// Returns what citizens have granted for this very call; empty where no consent is asked for. Of payments it is the
+    /// one that this is.
+    #[must_use]
+    pub fn granted(&self) -> &[Detail] {
+        &self.granted
     }
 
     /// Returns the rules that would have refused, had they been enforced.
@@ -69,10 +124,10 @@ impl Clearance {
     }
 }
 
-/// Decides whether a caller may call an operation: who it is, whether it was stopped, licence, network, role, scope, and
-/// the conditions that do not name the body, in this order.
+/// Decides whether a caller may call an operation: who it is, whether it was stopped, licence, network, role, scope,
+/// consent, and the conditions that do not name the body, in this order.
 ///
-/// `peer` is the other end of the connection. Does not look at limits, the body, or whether an identity result is
+/// `account` is the path parameter that [`ConsentNeed::account`] names, `peer` the other end of the connection. Does not look at limits, the body, or whether an identity result is
 /// needed: see [`assess`].
 ///
 /// # Errors
@@ -81,36 +136,50 @@ impl Clearance {
 pub fn permit(
     policy: &Arc<OperationPolicy>,
     caller: &Caller,
+    account: Option<&str>,
     peer: IpAddr,
     now: Timestamp,
 ) -> Result<Permit, Box<Denial>> {
     let wrong_caller = Refusal::WrongCaller { needs: policy.security };
-    let mut scopes = None;
+    let mut shown: Option<&BoundToken> = None;
     let client = match (policy.security, caller) {
         (Security::Public, Caller::Public)
         | (Security::SignedCallback, Caller::Provider(_))
         | (Security::Administrator, Caller::Administrator(_)) => None,
         (Security::ClientAuthentication, Caller::Client(authenticated)) => Some(authenticated.client()),
         (Security::AccessToken, Caller::Bound { client, token }) => {
-            let token = token.token();
-            if *token.client() != client.id {
+            if *token.token().client() != client.id {
                 return Err(wrong_caller.into());
             }
-            if token.is_over(now) {
+            if token.token().is_over(now) {
                 return Err(Refusal::TokenOver.into());
             }
-            scopes = Some(token.scopes());
+            shown = Some(token);
             Some(client)
         }
         _ => return Err(wrong_caller.into()),
     };
-    let head = Head { policy, client: client.map(AsRef::as_ref), scopes, peer: Some(peer), now };
+    let token = shown.map(BoundToken::token);
+    let granted = |need: &ConsentNeed| {
+        let (Some(client), Some(token)) = (client, token) else { return Err(Refusal::FactsDoNotFit) };
+        consent::granted(need, &policy.scopes, client, token.citizen(), account)
+    };
+    let head = Head {
+        policy,
+        client: client.map(AsRef::as_ref),
+        scopes: token.map(VerifiedToken::scopes),
+        consented: &|need| granted(need).map(|_| ()),
+        peer: Some(peer),
+        now,
+    };
     head.ask(&mut Err)?;
-    Ok(Permit { policy: Arc::clone(policy), client: client.map(Arc::clone) })
+    let granted = policy.consent.as_ref().map(granted).transpose()?.unwrap_or_default();
+    let granted = granted.into_iter().cloned().collect();
+    Ok(Permit { policy: Arc::clone(policy), client: client.map(Arc::clone), granted })
 }
 
-/// Tells whether a client that called from `peer` now would get a permit, with a token of all its scopes: for who explains
-/// a policy. Nothing is permitted by it.
+/// Tells whether a client that called from `peer` now would get a permit, with a token of all its scopes and, if it can get
+/// one, of a citizen who has consented: for who explains a policy. Nothing is permitted by it.
 ///
 /// # Errors
 /// As of [`permit`], for the same reasons in the same order.
@@ -122,17 +191,20 @@ pub fn could_call(policy: &OperationPolicy, client: &Client, peer: IpAddr, now: 
         }
         Security::ClientAuthentication | Security::AccessToken => {
             let scopes = Some(&client.scopes).filter(|_| policy.security == Security::AccessToken);
-            Head { policy, client: Some(client), scopes, peer: Some(peer), now }.ask(&mut Err)
+            let consented = |need: &ConsentNeed| consent::obtainable(need, client);
+            Head { policy, client: Some(client), scopes, consented: &consented, peer: Some(peer), now }.ask(&mut Err)
         }
     }
 }
 
 /// What headers tell of a request whose caller has shown who it is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Head<'a> {
     pub(crate) policy: &'a OperationPolicy,
     pub(crate) client: Option<&'a Client>,
     pub(crate) scopes: Option<&'a ScopeSet>,
+    /// Refuses unless a citizen has consented as the operation needs it.
+    pub(crate) consented: &'a dyn Fn(&ConsentNeed) -> Result<(), Refusal>,
     /// None only where a decision is judged again and nobody has written it down.
     pub(crate) peer: Option<IpAddr>,
     pub(crate) now: Timestamp,
@@ -144,13 +216,16 @@ pub(crate) type Tell<'a> = &'a mut dyn FnMut(Box<Denial>) -> Result<(), Box<Deni
 impl Head<'_> {
     /// Asks every rule that headers answer, in order.
     pub(crate) fn ask(&self, tell: Tell<'_>) -> Result<(), Box<Denial>> {
-        let Self { policy, client, scopes, peer, now } = *self;
+        let Self { policy, client, scopes, consented, peer, now } = *self;
         if let Some(client) = client {
             let by_itself = policy.security == Security::ClientAuthentication;
             self.may_act(client, &mut |denial| tell(if by_itself { of_client(*denial) } else { denial }))?;
             if let (Security::AccessToken, Some(scopes)) = (policy.security, scopes) {
                 role::held(&policy.roles, &client.organisation.roles).or_else(|refusal| tell(refusal.into()))?;
                 scope::granted(&policy.scopes, scopes, &client.scopes).or_else(|refusal| tell(refusal.into()))?;
+            }
+            if let Some(need) = &policy.consent {
+                consented(need).or_else(|refusal| tell(refusal.into()))?;
             }
         }
         if policy.allow.is_empty() {
@@ -207,11 +282,11 @@ pub fn binding_hash(client: &ClientId, operation: &OperationId, body_digest: &[u
     ]))
 }
 
-/// Decides whether a permitted request may be done, now that its body is known: conditions that name the body, fraud
-/// rules, step-ups. Every fraud rule and every step-up is asked; of the step-ups that are needed the strictest decides.
+/// Decides whether a permitted request may be done, now that its body is known: that a payment is the one a citizen has
+/// agreed to, conditions that name the body, fraud rules, step-ups. Every fraud rule and every step-up is asked; of the step-ups that are needed the strictest decides.
 ///
-/// An identity result that no rule asks for is not looked at and not spent. Whether a result was spent before is the
-/// store's word, given when [`Clearance::spends`] is spent.
+/// An identity result that no rule asks for is not looked at and not spent. Whether a result or a consent was spent before
+/// is the store's word, given when [`Clearance::spends`] are spent.
 ///
 /// # Errors
 /// A [`Refusal`], [`Refusal::StepUp`] with what to do among them, with the rule that says so. Rules that would have
@@ -222,12 +297,12 @@ pub fn assess(
     identity: Option<&IdentityResult>,
     now: Timestamp,
 ) -> Result<Clearance, Box<Denial>> {
-    let Permit { policy, client } = permit;
+    let Permit { policy, client, granted } = permit;
     if *facts.operation != policy.operation || client.as_ref().map(|client| &client.id) != facts.client {
         return Err(Refusal::FactsDoNotFit.into());
     }
-    if policy.allow.is_empty() && policy.fraud.is_empty() && policy.step_ups.is_empty() {
-        return Ok(Clearance { policy, spends: None, reports: Vec::new() });
+    if policy.allow.is_empty() && policy.fraud.is_empty() && policy.step_ups.is_empty() && granted.is_empty() {
+        return Ok(Clearance { policy, granted, spends: Vec::new(), reports: Vec::new() });
     }
     let verified = |acr: &str| {
         // Of a body that nobody read no result can tell that it was made for it.
@@ -246,10 +321,26 @@ pub fn assess(
         body: facts.value.into(),
         now,
     };
-    let whole = Whole { policy: &policy, conditions, body: facts.body, verified: &verified };
+    let ordered = || consent::equal(&granted, facts.value);
+    let whole = Whole {
+        policy: &policy,
+        conditions,
+        body: facts.body,
+        ordered: &|| ordered().map(|_| ()),
+        verified: &verified,
+    };
     let mut reports = Vec::new();
     match whole.ask(&mut reports, &mut Err) {
-        Ok(needed) => Ok(Clearance { spends: identity.filter(|_| needed).map(spent), reports, policy }),
+        Ok(needed) => {
+            let order = ordered()?.cloned();
+            let mut spends: Vec<Spend> = identity.filter(|_| needed).map(spent).into_iter().collect();
+            let mut granted = granted;
+            if let Some(order) = order {
+                spends.push(Spend::Consent(order.consent().clone()));
+                granted = vec![order];
+            }
+            Ok(Clearance { policy, granted, spends, reports })
+        }
         Err(mut denial) => {
             denial.reports = reports;
             Err(denial)
@@ -257,8 +348,8 @@ pub fn assess(
     }
 }
 
-fn spent(result: &IdentityResult) -> (String, VerificationId) {
-    (result.jti().to_owned(), result.verification().clone())
+fn spent(result: &IdentityResult) -> Spend {
+    Spend::Identity { jti: result.jti().to_owned(), verification: result.verification().clone() }
 }
 
 /// A request as its last rules see it.
@@ -266,6 +357,8 @@ pub(crate) struct Whole<'a> {
     pub(crate) policy: &'a OperationPolicy,
     pub(crate) conditions: ConditionFacts<'a>,
     pub(crate) body: &'a BodyFacts,
+    /// Refuses a payment that is not the one a citizen has agreed to.
+    pub(crate) ordered: &'a dyn Fn() -> Result<(), Refusal>,
     /// Refuses unless the payer was verified as a context says.
     pub(crate) verified: &'a dyn Fn(&str) -> Result<(), Refusal>,
 }
@@ -281,6 +374,7 @@ impl Whole<'_> {
     /// have refused, had they been enforced.
     pub(crate) fn ask(&self, reports: &mut Vec<RuleName>, tell: Tell<'_>) -> Result<bool, Box<Denial>> {
         let policy = self.policy;
+        (self.ordered)().or_else(|refusal| tell(refusal.into()))?;
         allowed(policy, &self.conditions, true, tell)?;
         let (mut denials, mut wanted) = (Vec::new(), Vec::new());
         for rule in policy.fraud.iter().filter(|rule| rule.mode != Mode::Off) {

@@ -7,14 +7,16 @@ use std::net::IpAddr;
 
 use crate::code::Code;
 use crate::condition::{ConditionFacts, KnownAmount, KnownBody};
+use crate::consent::ConsentKind;
 use crate::decide::{Head, Whole};
 use crate::facts::{BodyFacts, Security};
 use crate::id::{ClientId, OperationId};
 use crate::limit::{Limit, Mode};
 use crate::national::money::Money;
+use crate::party::ConsentHolder;
 use crate::rule::step_up::{PURPOSE, reached};
 use crate::rule::{Denial, Refusal, RuleKind, RuleName};
-use crate::rulebook::{Client, OperationPolicy, Rulebook, ScopeSet, Trigger};
+use crate::rulebook::{Client, ConsentNeed, OperationPolicy, Rulebook, ScopeSet, Trigger};
 use crate::time::Timestamp;
 use crate::token::LEEWAY;
 
@@ -37,6 +39,9 @@ pub struct Recorded {
     pub exhausted: Option<String>,
     /// The rules that would have refused, had they been enforced, by kind and name.
     pub reports: Vec<(String, String)>,
+    /// The kinds of the consents that its token carried, each with whether the call was found to keep to it; none of a
+    /// token that spoke for its client, as all did once.
+    pub consents: Option<Vec<(ConsentKind, bool)>>,
     /// The amount that rules judged, and the JSON pointer at which it stood.
     pub amount: Option<(Money, Option<String>)>,
     /// The context that the identity result reached which came with the request, and when it ends.
@@ -174,7 +179,8 @@ impl Again<'_> {
         };
         let (policy, client, scopes, peer) =
             (self.policy, self.client, self.recorded.scopes.as_ref(), self.recorded.peer);
-        let head = Head { policy, client, scopes, peer, now: self.now };
+        let consented = |need: &ConsentNeed| self.consented(need);
+        let head = Head { policy, client, scopes, consented: &consented, peer, now: self.now };
         // Each denial is taken, so that no first one ends it.
         let _ = head.ask(&mut tell);
         if !self.recorded.was_replayed() {
@@ -183,7 +189,8 @@ impl Again<'_> {
             let known = amount.as_ref().map_or(KnownBody::Nothing, KnownBody::Amount);
             let conditions = ConditionFacts { operation, api, client, scopes, peer, body: known, now: self.now };
             let body = self.body();
-            let whole = Whole { policy, conditions, body: &body, verified: &|acr| self.verified(acr) };
+            let (ordered, verified) = (|| self.ordered(), |acr: &str| self.verified(acr));
+            let whole = Whole { policy, conditions, body: &body, ordered: &ordered, verified: &verified };
             let _ = whole.ask(&mut Vec::new(), &mut tell);
         }
         for denial in denials {
@@ -220,6 +227,37 @@ impl Again<'_> {
         KnownAmount::at(at.as_deref()?, money)
     }
 
+    fn consented(&self, need: &ConsentNeed) -> Result<(), Refusal> {
+        let missing = Err(Refusal::ConsentMissing { kind: need.kind });
+        let Some(consents) = &self.recorded.consents else {
+            let exempt = self.client.is_some_and(|client| client.oauth.consents == ConsentHolder::Organisation);
+            return if exempt { Ok(()) } else { missing };
+        };
+        let mut of_kind = consents.iter().filter(|(kind, _)| *kind == need.kind).peekable();
+        if of_kind.peek().is_none() {
+            return missing;
+        }
+        if of_kind.any(|(_, kept)| *kept) {
+            return Ok(());
+        }
+        if self.recorded.refused() == Some((PERMIT, CONSENT_REQUIRED)) {
+            return Err(Refusal::AccountNotShared);
+        }
+        Err(Refusal::NotJudged { why: "what exactly the citizen had agreed to".to_owned() })
+    }
+
+    fn ordered(&self) -> Result<(), Refusal> {
+        let (Some(need), Some(consents)) = (&self.policy.consent, &self.recorded.consents) else { return Ok(()) };
+        if self.recorded.refused() == Some((ASSESS, CONSENT_MISMATCH)) {
+            return Err(Refusal::OrderDiffers { at: "" });
+        }
+        let kept = consents.iter().any(|(kind, kept)| *kept && *kind == need.kind);
+        if kept || need.kind != ConsentKind::DomesticPayment {
+            return Ok(());
+        }
+        Err(Refusal::NotJudged { why: "what exactly the citizen had agreed to".to_owned() })
+    }
+
     fn verified(&self, acr: &str) -> Result<(), Refusal> {
         if self.recorded.refused() == Some((ASSESS, VERIFICATION_FAILED)) {
             return Err(Refusal::ResultForAnother);
@@ -235,6 +273,10 @@ impl Again<'_> {
         }
     }
 }
+
+/// What records have for a consent that was not there, and for one to something else.
+const CONSENT_REQUIRED: &str = "consent_required";
+const CONSENT_MISMATCH: &str = "payment_consent_mismatch";
 
 /// What records have for an identity result that did not do.
 const VERIFICATION_FAILED: &str = "verification_failed";

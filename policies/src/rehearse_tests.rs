@@ -126,6 +126,8 @@ fn name(code: Code) -> &'static str {
         Code::RateLimited => "rate_limited",
         Code::UnknownPath => "unknown_path",
         Code::ClientUnauthenticated => "client_unauthenticated",
+        Code::ConsentRequired => CONSENT_REQUIRED,
+        Code::ConsentMismatch => CONSENT_MISMATCH,
         _ => "other",
     }
 }
@@ -389,5 +391,36 @@ fn a_condition_that_names_more_of_the_body_than_the_amount_stays_undecidable() {
     for amount in [None, Some((tenge(200_000), None)), Some((tenge(200_000), Some("/instructedAmount/0".to_owned())))] {
         let verdict = rehearse(&Recorded { amount, ..paid() }, under);
         assert!(matches!(verdict, Verdict::Undecidable { .. }), "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_consent_that_a_policy_asks_for_is_judged_by_what_the_token_carried() {
+    let needs = |kind: ConsentKind| {
+        move |_: &mut Client, policy: &mut OperationPolicy| {
+            policy.consent = Some(ConsentNeed { kind, account: None, list: None });
+        }
+    };
+    let carried = |consents: &[(ConsentKind, bool)]| Recorded { consents: Some(consents.to_vec()), ..paid() };
+    let (reads, pays) = (ConsentKind::AccountAccess, ConsentKind::DomesticPayment);
+    let missing = (CONSENT_REQUIRED, String::new());
+    for kind in ConsentKind::ALL {
+        assert_eq!(now_refused(&rehearse(&paid(), needs(kind))), missing, "the client spoke for itself");
+        assert_eq!(now_refused(&rehearse(&carried(&[]), needs(kind))), missing);
+        assert_eq!(rehearse(&carried(&[(kind, true)]), needs(kind)), Verdict::Same);
+        assert!(matches!(rehearse(&carried(&[(kind, false)]), needs(kind)), Verdict::Undecidable { .. }), "{kind:?}");
+    }
+    assert_eq!(now_refused(&rehearse(&carried(&[(reads, true)]), needs(pays))), missing);
+    let exempt = rehearse(&paid(), |client, policy| {
+        client.oauth.consents = ConsentHolder::Organisation;
+        needs(pays)(client, policy);
+    });
+    assert_eq!(exempt, Verdict::Same);
+    // What was refused for the consent is refused for it again, and for nothing once none is asked for.
+    for (stage, code) in [(PERMIT, CONSENT_REQUIRED), (ASSESS, CONSENT_MISMATCH)] {
+        let then = Recorded { consents: Some(vec![(pays, stage == ASSESS)]), ..refused(stage, code) };
+        assert_eq!(rehearse(&then, needs(pays)), Verdict::Same, "{code}");
+        let free = rehearse(&then, |_, _| ());
+        assert_eq!(free, Verdict::Changed { from: Some(code.to_owned()), to: None, rule: None }, "{code}");
     }
 }

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use policies::audit::{Facts, Record};
-use policies::id::{ClientId, OperationId};
+use policies::details::Detail;
+use policies::id::{ClientId, ConsentId, OperationId};
 use policies::jose::base64url;
 use policies::limit::{LimitKey, Mode};
 use policies::merkle::Hash;
@@ -217,6 +218,10 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     token_expires: Option<Shown<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consents: Option<Vec<Consent<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<&'a [Limit]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exhausted: Option<&'a str>,
@@ -251,6 +256,14 @@ struct Wire<'a> {
     generation: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     policies: Option<&'a str>,
+}
+
+/// A consent that the token carries, and whether the call was found to keep to it.
+#[derive(Serialize)]
+struct Consent<'a> {
+    kind: &'static str,
+    id: &'a str,
+    kept: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -311,6 +324,7 @@ fn wire<'a>(record: &'a Record, limits: Option<&'a [Limit]>) -> Wire<'a> {
     let facts: &Facts = &record.facts;
     let client = facts.client.as_ref();
     let token = facts.token.as_ref().map(|bound| bound.token());
+    let citizen = token.and_then(|token| token.citizen());
     Wire {
         at: Shown(record.at),
         kind: record.kind.word(),
@@ -322,6 +336,8 @@ fn wire<'a>(record: &'a Record, limits: Option<&'a [Limit]>) -> Wire<'a> {
         roles: client.map(|client| Words(&client.organisation.roles)),
         scopes: token.map(|token| Shown(token.scopes())),
         token_expires: token.map(|token| Shown(token.expires())),
+        grant: citizen.map(|citizen| citizen.grant.as_str()),
+        consents: citizen.map(|citizen| citizen.details.iter().map(|detail| consent(detail, &facts.granted)).collect()),
         limits,
         exhausted: facts.exhausted.as_deref(),
         rule: facts.refused_by.as_ref().map(|name| Rule { why: facts.not_judged.as_deref(), ..rule(name) }),
@@ -353,6 +369,11 @@ fn wire<'a>(record: &'a Record, limits: Option<&'a [Limit]>) -> Wire<'a> {
         generation: record.generation,
         policies: facts.policies.as_deref(),
     }
+}
+
+fn consent<'a>(detail: &'a Detail, granted: &[ConsentId]) -> Consent<'a> {
+    let id = detail.consent();
+    Consent { kind: detail.kind().word(), id: id.as_str(), kept: granted.contains(id) }
 }
 
 /// Written as it shows itself, without a copy.

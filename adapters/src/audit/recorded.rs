@@ -2,6 +2,7 @@
 //!
 //! Records of every age are read: what an older one does not tell is not there, and nothing is guessed.
 
+use policies::consent::ConsentKind;
 use policies::id::{ClientId, OperationId};
 use policies::national::money::Money;
 use policies::rehearse::Recorded;
@@ -46,6 +47,10 @@ fn recorded(wire: &Wire) -> Result<Recorded, &'static str> {
         peer: read(wire.peer.as_deref(), "peer", |text| text.parse().ok())?,
         limits: wire.limits.iter().map(|limit| limit.id.clone()).collect(),
         exhausted: wire.exhausted.clone(),
+        consents: match &wire.consents {
+            Some(consents) => Some(consents.iter().map(consent).collect::<Option<_>>().ok_or("consents")?),
+            None => None,
+        },
         reports: wire.reports.iter().map(|rule| (rule.kind.clone(), rule.name.clone())).collect(),
         amount: read(wire.amount.as_deref(), "amount", money)?.map(|money| (money, wire.amount_at.clone())),
         identity: match &wire.identity {
@@ -54,6 +59,10 @@ fn recorded(wire: &Wire) -> Result<Recorded, &'static str> {
         },
         steps: wire.steps.iter().map(|step| (step.stage.clone(), step.decision.clone())).collect(),
     })
+}
+
+fn consent(wire: &Consent) -> Option<(ConsentKind, bool)> {
+    Some((ConsentKind::from_word(&wire.kind)?, wire.kept))
 }
 
 fn read<T>(
@@ -87,6 +96,7 @@ struct Wire {
     #[serde(default)]
     limits: Vec<Limit>,
     exhausted: Option<String>,
+    consents: Option<Vec<Consent>>,
     #[serde(default)]
     reports: Vec<Rule>,
     amount: Option<String>,
@@ -99,6 +109,12 @@ struct Wire {
 #[derive(Deserialize)]
 struct Limit {
     id: String,
+}
+
+#[derive(Deserialize)]
+struct Consent {
+    kind: String,
+    kept: bool,
 }
 
 #[derive(Deserialize)]

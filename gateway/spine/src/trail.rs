@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use policies::audit::{AnswerFaults, Ending, Facts, JudgedIdentity, PersonalData, Record, RecordKind, Step};
 use policies::binding::BoundToken;
+use policies::details::Detail;
 use policies::id::{AdminId, InteractionId, OperationId, ProviderId};
 use policies::national::money::Money;
 use policies::result::IdentityResult;
@@ -81,6 +82,11 @@ impl Trail {
     /// Notes which token the client showed; its scopes are told, not its text.
     pub fn note_token(&self, token: &BoundToken) {
         self.state().facts.token = Some(token.clone());
+    }
+
+    /// Notes the consents that the call keeps to.
+    pub fn note_granted(&self, granted: &[Detail]) {
+        self.state().facts.granted = granted.iter().map(|detail| detail.consent().clone()).collect();
     }
 
     /// Notes that an administrator asks.

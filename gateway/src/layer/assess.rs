@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use adapters::keys::Subjects;
 use adapters::store::port::ClaimTicket;
-use policies::code::Code;
-use policies::decide::{self, Clearance, Denial, Refusal, RuleName};
+use policies::code::{Code, Outage};
+use policies::decide::{self, Clearance, Denial, Refusal, RuleName, Spend};
 use policies::facts::RequestFacts;
 use policies::id::ClientId;
 use policies::result::{self, IdentityResult};
+use policies::time::Timestamp;
 use serde_json::json;
 use spine::error::{Rejection, StepUpOffer};
 use spine::refine::Refine;
@@ -35,7 +36,7 @@ impl Refine<Claimed> for Assess {
     async fn refine(&self, claimed: Claimed) -> Result<Cleared, Rejection> {
         let trail = claimed.sound.trail.clone();
         let result = match self.assess(claimed) {
-            Ok(judged) if judged.clearance.spends().is_some() => Box::pin(self.spend(judged)).await,
+            Ok(judged) if !judged.clearance.spends().is_empty() => Box::pin(self.spend(judged)).await,
             Ok(Judged { sound, clearance, reference, .. }) => Ok(Cleared::judged(sound, clearance, reference, None)),
             Err(rejection) => Err(rejection),
         };
@@ -53,6 +54,10 @@ struct Judged {
 
 fn defect(what: &str) -> Rejection {
     Rejection::new(Code::Internal, "The request could not be judged.").because(what)
+}
+
+fn down(outage: Outage) -> Rejection {
+    Rejection::outage(Code::DependencyDown, &outage)
 }
 
 impl Assess {
@@ -88,6 +93,9 @@ impl Assess {
             offer(&sound.trail, &denial)
         })?;
         self.reported(&sound.trail, clearance.reports());
+        if !clearance.granted().is_empty() {
+            sound.trail.note_granted(clearance.granted());
+        }
         Ok(Judged { sound, clearance, reference, ticket })
     }
 
@@ -97,15 +105,14 @@ impl Assess {
         }
     }
 
-    /// Spends the result in one transaction with the claim, and finds out whose number it was.
+    /// Spends result and consent in one transaction with the claim, and finds out whose number it was.
     async fn spend(&self, judged: Judged) -> Result<Cleared, Rejection> {
         let Judged { sound, clearance, reference, ticket } = judged;
-        let ticket = ticket.ok_or_else(|| defect("a result is spent without a claim"))?;
-        let spends: Vec<String> = clearance.spends().map(str::to_owned).into_iter().collect();
+        let ticket = ticket.ok_or_else(|| defect("something is spent without a claim"))?;
+        let spends: Vec<String> = clearance.spends().iter().map(Spend::name).collect();
         let spent = self.0.claims.clear(&ticket, &spends, sound.received).await;
-        if !spent.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))? {
-            let detail = "This identity result was used before. Verify the payer again.";
-            return Err(Rejection::new(Code::VerificationFailed, detail));
+        if !spent.map_err(down)? {
+            return Err(self.used_up(&clearance, sound.received).await);
         }
         let payer = match clearance.verification() {
             Some(id) => {
@@ -115,6 +122,26 @@ impl Assess {
             None => None,
         };
         Ok(Cleared::judged(sound, clearance, reference, payer))
+    }
+
+    /// Tells which of the things was spent before: of a consent that is gone a new verification brings nothing back.
+    async fn used_up(&self, clearance: &Clearance, now: Timestamp) -> Rejection {
+        let consent = match (clearance.consent(), clearance.verification()) {
+            (Some(_), None) => Ok(true),
+            (Some(consent), Some(_)) => self.0.claims.spent(&Spend::Consent(consent.clone()).name(), now).await,
+            (None, _) => Ok(false),
+        };
+        match consent {
+            Err(outage) => down(outage),
+            Ok(true) => {
+                let detail = "The consent was used up by an earlier payment. A citizen has to agree to each payment.";
+                Rejection::new(Code::ConsentConsumed, detail)
+            }
+            Ok(false) => {
+                let detail = "This identity result was used before. Verify the payer again.";
+                Rejection::new(Code::VerificationFailed, detail)
+            }
+        }
     }
 
     fn identity(&self, sound: &Sound, client: Option<&ClientId>) -> Result<Option<IdentityResult>, Rejection> {

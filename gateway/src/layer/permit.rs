@@ -1,12 +1,15 @@
 //! `permit`: may this caller do this, as far as headers tell.
 
-use policies::code::Code;
-use policies::decide;
+use policies::decide::{self, Refusal};
 use spine::error::Rejection;
 use spine::refine::Refine;
 use spine::stage::{Metered, Permitted};
 
 use super::{noted, refused};
+
+/// What a client does that has no consent yet.
+const CONSENT_NEXT: &str = "Create a consent at /v1/account-access-consents or /v1/domestic-payment-consents with a token \
+    of your own, push an authorization request that names it to /oauth/par, and send the citizen to /oauth/authorize.";
 
 /// The stage.
 #[derive(Debug, Clone)]
@@ -27,12 +30,19 @@ fn permit(metered: Metered) -> Result<Permitted, Rejection> {
         // Only of organisations: who else calls may be a person.
         metered.trail.note_peer(peer);
     }
-    let permit = decide::permit(metered.policy(), metered.caller(), peer, metered.received).map_err(|denial| {
+    let account = metered.policy().consent.as_ref().and_then(|need| need.account.as_deref());
+    let account = account.and_then(|name| metered.matched().parameter(name));
+    let permit = decide::permit(metered.policy(), metered.caller(), account, peer, metered.received);
+    let permit = permit.map_err(|denial| {
         let rejection = refused(&metered.trail, &denial);
-        if denial.refusal.code() == Code::InsufficientScope {
-            return rejection.scope(metered.policy().scopes.to_string());
+        match denial.refusal {
+            Refusal::ScopeMissing { .. } => rejection.scope(metered.policy().scopes.to_string()),
+            Refusal::ConsentMissing { .. } => rejection.next(CONSENT_NEXT),
+            _ => rejection,
         }
-        rejection
     })?;
+    if !permit.granted().is_empty() {
+        metered.trail.note_granted(permit.granted());
+    }
     Ok(Permitted::granted(metered, permit))
 }

@@ -3,6 +3,7 @@
 //! A rule says yes by `Ok(())` or refuses with a [`Refusal`]; it must never know what other rules say.
 
 pub mod condition;
+pub mod consent;
 pub mod denial;
 pub mod fraud;
 pub mod licence;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::code::Code;
+use crate::consent::ConsentKind;
 use crate::facts::Security;
 use crate::id::OperationId;
 use crate::rulebook::{Role, ScopeSet};
@@ -32,6 +33,18 @@ pub enum Refusal {
     RoleMissing {
         /// Any one of these would do.
         needs: BTreeSet<Role>,
+    },
+    /// The token carries no consent of the kind that the operation needs, or one for less.
+    ConsentMissing {
+        /// The kind.
+        kind: ConsentKind,
+    },
+    /// No consent of the token's shares the account that the path names.
+    AccountNotShared,
+    /// A payment is not the one that the citizen has agreed to.
+    OrderDiffers {
+        /// The member of the body that differs; empty for the body as a whole.
+        at: &'static str,
     },
     /// The call comes from outside the networks of the organisation.
     NetworkOutside,
@@ -92,6 +105,8 @@ impl Refusal {
             Refusal::LicenceOver => Code::LicenceExpired,
             Refusal::ScopeMissing { .. } => Code::InsufficientScope,
             Refusal::RoleMissing { .. } => Code::RoleMissing,
+            Refusal::ConsentMissing { .. } | Refusal::AccountNotShared => Code::ConsentRequired,
+            Refusal::OrderDiffers { .. } => Code::ConsentMismatch,
             Refusal::NetworkOutside => Code::NetworkRefused,
             Refusal::ConditionUnmet => Code::PolicyDenied,
             Refusal::NotJudged { .. } => Code::PolicyNotJudged,
@@ -132,6 +147,14 @@ impl Refusal {
             Refusal::RoleMissing { needs } => {
                 let words: Vec<&str> = needs.iter().map(|role| role.word()).collect();
                 format!("The client's organisation needs one of the roles: {}.", words.join(", "))
+            }
+            Refusal::ConsentMissing { kind } => {
+                format!("The operation needs a token that carries a citizen's consent of the kind {}.", kind.word())
+            }
+            Refusal::AccountNotShared => "The citizen has not shared this account.".to_owned(),
+            Refusal::OrderDiffers { at: "" } => "The payment is not the one that the citizen has agreed to.".to_owned(),
+            Refusal::OrderDiffers { at } => {
+                format!("The payment is not the one that the citizen has agreed to: /{at} differs.")
             }
             Refusal::NetworkOutside => "The client's organisation does not call from this address.".to_owned(),
             Refusal::ConditionUnmet => "A rule for this operation does not allow the request.".to_owned(),
