@@ -54,7 +54,7 @@ pub fn compare(
         Stricter::More => within(before.unwrap_or_default(), after.unwrap_or_default()),
         Stricter::LaterWord | Stricter::True => both(before, after, |before, after| ordered(kind, before, after)),
         Stricter::NotFirstWord => both(before, after, |before, after| {
-            let Kind::Word(words) = kind else { return None };
+            let words = words(kind)?;
             let is_first = |word: &str| words.first().is_some_and(|first| *first == word);
             // Neither of two others is stricter.
             Some(is_first(after).cmp(&is_first(before))).filter(|order| order.is_ne())
@@ -94,6 +94,15 @@ fn both(
 ) -> Option<Ordering> {
     match (before, after) {
         (Some([before]), Some([after])) => order(before, after),
+        _ => None,
+    }
+}
+
+// The words of a kind, alone or among others.
+fn words(kind: &Kind) -> Option<&'static [&'static str]> {
+    match kind {
+        Kind::Word(words) => Some(words),
+        Kind::Either(kinds) => kinds.iter().find_map(words),
         _ => None,
     }
 }

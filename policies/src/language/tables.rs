@@ -6,14 +6,21 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::table::Need::{Default, Optional, Required};
-use super::table::Stricter::{EarlierWord, Fewer, LaterWord, More, Neither, NotFirstWord, Smaller, True};
+use super::table::Stricter::{EarlierWord, Fewer, LaterWord, More, Neither, Smaller, True};
 use super::table::{Field, Kind, Need, Stricter, Table};
-use crate::event::EventKind;
 use crate::limit::{Dimension, Mode};
 use crate::rulebook::Role;
 
 pub mod cases;
+pub mod clients;
+pub mod consents;
 pub mod fixtures;
+pub mod issuers;
+
+pub use self::clients::{CERTIFICATE, CLIENT, KEYS, TOKENS, WEBHOOK};
+pub use self::consents::CONSENTS;
+use self::consents::{API_CONSENT, CONSENT};
+pub use self::issuers::ISSUER;
 
 /// The longest body that can be allowed, in bytes: it is kept in memory while it is judged.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -46,9 +53,12 @@ const fn field(name: &'static str, kind: Kind, need: Need, stricter: Stricter, a
     Field { name, kind, need, stricter, about }
 }
 
-/// Keys at the top of a file that mean nothing yet, with what they will say.
+/// Keys at the top of a file that mean nothing there, or nothing yet, with what is told of them.
 pub const LATER: [(&str, &str); 2] = [
-    ("consent", "it will say which consents of account holders operations need; nothing reads it yet, so remove it"),
+    (
+        "consent",
+        "which consent an operation needs stands at the operation; how long consents last stands under `consents`",
+    ),
     ("sandbox", "it will say what the sandbox's backends answer; nothing reads it yet, so remove it"),
 ];
 
@@ -64,11 +74,6 @@ const LEVEL: Kind = Kind::Word(&["L1", "L2", "L3", "L4"]);
 const MODE: Kind = Kind::Word(&[Mode::Off.word(), Mode::Report.word(), Mode::Enforce.word()]);
 const DIMENSION: Kind =
     Kind::Word(&[Dimension::Client.word(), Dimension::Organisation.word(), Dimension::Operation.word()]);
-const EVENT: Kind = Kind::Word(&[
-    EventKind::PaymentUnknown.word(),
-    EventKind::PaymentSettled.word(),
-    EventKind::VerificationDecided.word(),
-]);
 const SCOPE_NAME: Kind = Kind::Contract("scope");
 
 /// A whole file.
@@ -92,6 +97,20 @@ pub static FILE: Table = Table {
             "The connected organisations.",
         ),
         field("clients", Kind::Named(&Kind::Mapping(&CLIENT)), Optional, Neither, "The OAuth clients."),
+        field(
+            "issuers",
+            Kind::Named(&Kind::Mapping(&ISSUER)),
+            Optional,
+            Neither,
+            "Other authorization servers whose tokens are taken; clients name them.",
+        ),
+        field(
+            "consents",
+            Kind::Mapping(&CONSENTS),
+            Optional,
+            Neither,
+            "What citizens agree to: for how long, and how they are known. In one file only.",
+        ),
         field(
             "plans",
             Kind::Named(&Kind::Mapping(&PLAN)),
@@ -186,90 +205,6 @@ pub static LICENCE: Table = Table {
             Required,
             Smaller,
             "Its last good day; from the next on, the clients are refused. A warning comes 30 days before.",
-        ),
-    ],
-};
-
-/// A client.
-pub static CLIENT: Table = Table {
-    name: "client",
-    about: "An OAuth client of an organisation.",
-    fields: &[
-        field("organisation", Kind::Name("organisations"), Required, Neither, "Whose it is."),
-        field("plan", Kind::Name("plans"), Required, Neither, "How much it may ask for."),
-        field(
-            "authentication",
-            Kind::Word(&["private_key_jwt", "tls_client_auth"]),
-            Required,
-            Neither,
-            "How it authenticates: `private_key_jwt` needs `keys`, `tls_client_auth` needs `certificate`.",
-        ),
-        field(
-            "keys",
-            Kind::List(&Kind::PublicKey),
-            Optional,
-            Neither,
-            "Its public keys as JWKs: ES256, EdDSA (Ed25519) or PS256 (2048 to 4096 bits); at most 16.",
-        ),
-        field("certificate", Kind::Mapping(&CERTIFICATE), Optional, Neither, "What its certificate has to say."),
-        field("tokens", Kind::Mapping(&TOKENS), Required, Neither, "How its tokens are."),
-        field(
-            "scopes",
-            Kind::List(&SCOPE_NAME),
-            Required,
-            Fewer,
-            "The scopes it may ask for: those of contracts and policies.",
-        ),
-        field("suspended", Kind::Boolean, Default("false"), True, "Whether it is stopped."),
-        field(
-            "webhook",
-            Kind::Mapping(&WEBHOOK),
-            Optional,
-            Neither,
-            "Where it is told of events; left out, it reads them itself.",
-        ),
-    ],
-};
-
-/// A certificate.
-pub static CERTIFICATE: Table = Table {
-    name: "certificate",
-    about: "What the certificate of a client has to say.",
-    fields: &[field("sanDns", Kind::Text, Required, Neither, "The DNS name in it: lower case, no wildcard.")],
-};
-
-/// How tokens are.
-pub static TOKENS: Table = Table {
-    name: "tokens",
-    about: "How the access tokens of a client are.",
-    fields: &[field(
-        "bind",
-        Kind::Word(&["either", "dpop", "mtls"]),
-        Required,
-        NotFirstWord,
-        "What they are bound to: a DPoP key, the client certificate, or either.",
-    )],
-};
-
-/// Where a client is told of events.
-pub static WEBHOOK: Table = Table {
-    name: "webhook",
-    about: "Where a client is told of events.",
-    fields: &[
-        field("url", Kind::Url, Required, Neither, "https to a public name or address, at most 2048 bytes."),
-        field(
-            "secret",
-            Kind::OneOrMore(&Kind::Secret),
-            Required,
-            Neither,
-            "Where the secret is: `whsec_` and base64 of 24 to 64 bytes; two during a rotation, the current one first.",
-        ),
-        field(
-            "events",
-            Kind::List(&EVENT),
-            Default("[kz.qaqpa.payment.unknown.v1, kz.qaqpa.payment.settled.v1, kz.qaqpa.verification.decided.v1]"),
-            Neither,
-            "What it is told of; left out, everything.",
         ),
     ],
 };
@@ -611,6 +546,7 @@ pub static API_DEFAULTS: Table = Table {
     about: "What holds for every operation of the API; an operation may be stricter, never looser.",
     fields: &[
         REQUIRES_FIELD,
+        API_CONSENT,
         MAX_BODY,
         TIMEOUT,
         AUDIT,
@@ -630,6 +566,7 @@ pub static OPERATION: Table = Table {
     about: "An exposed operation; what it does not say holds as the defaults have it.",
     fields: &[
         REQUIRES_FIELD,
+        CONSENT,
         MAX_BODY,
         TIMEOUT,
         AUDIT,

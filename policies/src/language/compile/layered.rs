@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::consent::Said;
 use super::layers::{Merge, Merged, Union};
 use super::masking::Masked;
-use super::rows::Rows;
+use super::rows::{Rows, shown};
 use super::rules::Defined;
 use super::terms::Terms;
 use crate::language::decode::Value;
@@ -14,6 +15,7 @@ use crate::language::effective::Layer;
 use crate::language::problem::Place;
 use crate::language::strict::default_items;
 use crate::language::table::{Field, Need};
+use crate::language::tables::consents::{ACCOUNT, CONSENT, ID, ITEMS};
 use crate::language::tables::{
     ALLOW, AUDIT, FRAUD_FIELD, LIMITS, MASK_FIELD, MAX_BODY, NOTE, RESPONSE, ROLES, SCOPES, STEP_UP_FIELD, TIMEOUT,
 };
@@ -29,6 +31,7 @@ pub(super) struct Layered<'t, 'n> {
     pub(super) timeout: Option<Merged<'t, Duration>>,
     pub(super) audit: Option<Merged<'t, AuditDuty>>,
     pub(super) responses: Option<Merged<'t, Mode>>,
+    pub(super) consent: Option<Merged<'t, Said<'n>>>,
     pub(super) scopes: Option<Union<'t, &'n str>>,
     pub(super) allow: Option<Union<'t, Value<'n>>>,
     pub(super) limits: Option<Union<'t, Arc<Limit>>>,
@@ -48,6 +51,7 @@ impl<'t, 'n> Layered<'t, 'n> {
             timeout: merge.single(&TIMEOUT, inherited.timeout, bounds.timeout.as_ref()),
             audit: merge.single(&AUDIT, inherited.audit, bounds.audit.as_ref()),
             responses: merge.single(&RESPONSE, inherited.responses, bounds.responses.as_ref()),
+            consent: merge.single(&CONSENT, inherited.consent, own.consent.as_ref()),
             scopes: merge.list(&SCOPES, inherited.scopes.as_ref(), own.scopes.as_ref()),
             allow: merge.list(&ALLOW, inherited.allow.as_ref(), own.allow.as_ref()),
             limits: merge.list(&LIMITS, inherited.limits.as_ref(), own.limits.as_ref()),
@@ -62,6 +66,7 @@ impl<'t, 'n> Layered<'t, 'n> {
     pub(super) fn asked_of(mut self, by_token: bool, by_client: bool, has_body: bool) -> Self {
         if !by_token {
             (self.roles, self.scopes, self.allow, self.step_ups, self.fraud) = (None, None, None, None, None);
+            self.consent = None;
         }
         retain(&mut self.limits, |limit| limit.counts(by_client));
         if !has_body {
@@ -84,6 +89,7 @@ impl<'t, 'n> Layered<'t, 'n> {
             }
         };
         told(&["requires", "roles"], &ROLES, single(self.roles));
+        self.consent_rows(&mut told);
         told(&["maxBody"], &MAX_BODY, single(self.body_bytes));
         told(&["timeout"], &TIMEOUT, single(self.timeout));
         told(&["audit"], &AUDIT, single(self.audit));
@@ -107,7 +113,23 @@ impl<'t, 'n> Layered<'t, 'n> {
             None => rows.merged(path, &SCOPES, scopes, None, Layer::Contract),
         }
     }
+
+    fn consent_rows(&self, told: &mut Told<'_>) {
+        told(&["consent"], &CONSENT, single(self.consent));
+        for (name, value) in self.consent.iter().flat_map(|found| found.given.value.places()) {
+            let (path, field): (&[&str], _) = match name {
+                "account" => (&["consent", "account"], &ACCOUNT),
+                "items" => (&["consent", "list", "items"], &ITEMS),
+                _ => (&["consent", "list", "id"], &ID),
+            };
+            let layer = self.consent.map_or(Layer::Own, |found| found.layer);
+            told(path, field, Some((vec![shown(&field.kind, value.node())], value.place(), layer)));
+        }
+    }
 }
+
+/// Takes in what applies at a path below an operation: items, place and layer, if anything was said.
+type Told<'a> = dyn FnMut(&[&str], &'static Field, Option<(Vec<String>, &Place, Layer)>) + 'a;
 
 // A list of which nothing is left was never said; one that an override has emptied was.
 fn retain<T>(union: &mut Option<Union<'_, T>>, keep: impl Fn(&T) -> bool) {

@@ -161,6 +161,7 @@ impl Merge<'_, '_> {
         let help = match name {
             "audit" => "remove this line, or move `audit: required` to the operations that need it".to_owned(),
             "response" => format!("write `{default}`, or loosen the default for all"),
+            "consent" => format!("need `{default}` here as well, or take it out of the defaults"),
             _ => format!("write at most {default}, or raise the default for all"),
         };
         self.owner.report(

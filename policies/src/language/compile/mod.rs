@@ -3,9 +3,14 @@
 //! All faults are told at once; names in scope make the suggestions. Must never read a file or a clock.
 
 mod cases;
+mod clients;
 mod conditions;
+mod consent;
+mod consents;
 mod contracts;
 mod fixtures;
+mod issuers;
+mod keys;
 mod layered;
 mod layers;
 mod limits;
@@ -24,11 +29,14 @@ mod streams;
 mod terms;
 mod webhook;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+pub use self::clients::REDIRECT_URIS_MAX;
 use self::conditions::Conditions;
+use self::consents::Consents;
 use self::contracts::Contracts;
+use self::keys::{KeyFiles, is_keys};
 use self::layered::Layered;
 use self::layers::Merge;
 use self::masking::Masked;
@@ -49,10 +57,12 @@ pub use super::tables::{
     BODY_BYTES_MAX, BURST_MAX, CONNECT_MAX, POINTER_BYTES_MAX, REQUESTS_MAX, RESPONSE_MAX, TIMEOUT_MAX,
 };
 use super::tables::{
-    CLIENT, DEFAULTS, FILE, FRAUD, LATER, LIMIT, MASK, ORGANISATION, PLAN, PROVIDER, SCOPE, STEP_UP, UPSTREAM,
+    CLIENT, CONSENTS, DEFAULTS, FILE, FRAUD, ISSUER, LATER, LIMIT, MASK, ORGANISATION, PLAN, PROVIDER, SCOPE, STEP_UP,
+    UPSTREAM,
 };
 use crate::case::{Case, Fixtures};
 use crate::facts::OperationFacts;
+use crate::issuer::Issuer;
 use crate::limit::Limit;
 use crate::rulebook::{Client, FraudRule, Organisation, Plan, Provider, Rulebook, StepUp, Upstream};
 use crate::time::Timestamp;
@@ -84,7 +94,8 @@ pub fn compile(files: &[Source], operations: &[OperationFacts], now: Timestamp) 
 
 /// Compiles a policy set for the operations of the contracts, where an operator has allowed more.
 ///
-/// `files` are read in this order: problems are told in it, and providers are tried in it. `now` only decides which
+/// `files` are read in this order: problems are told in it, and providers are tried in it; those that end in `.jwks` or
+/// `.json` hold keys that clients name. `now` only decides which
 /// licences are warned of. No file at all is a rulebook that exposes nothing.
 ///
 /// # Errors
@@ -96,8 +107,9 @@ pub fn compile_where(
     now: Timestamp,
 ) -> Result<Compiled, Vec<Problem>> {
     let faults = Faults::new();
-    let nodes: Vec<_> = files.iter().filter_map(|file| document::parse(file, &faults)).collect();
-    let mut sections = Sections { whole: nodes.len() == files.len(), ..Sections::default() };
+    let policies = || files.iter().filter(|file| !is_keys(&file.name));
+    let nodes: Vec<_> = policies().filter_map(|file| document::parse(file, &faults)).collect();
+    let mut sections = Sections { whole: nodes.len() == policies().count(), ..Sections::default() };
     for node in &nodes {
         sections.collect(Value::root(node, &faults));
     }
@@ -127,6 +139,8 @@ fn names<'n, const N: usize>(sections: [&Section<'n>; N]) -> BTreeSet<&'n str> {
 #[derive(Default)]
 struct Sections<'n> {
     defaults: Option<Value<'n>>,
+    consents: Option<Value<'n>>,
+    issuers: Section<'n>,
     organisations: Section<'n>,
     clients: Section<'n>,
     plans: Section<'n>,
@@ -154,6 +168,7 @@ impl<'n> Sections<'n> {
         };
         take("organisations", &mut self.organisations);
         take("clients", &mut self.clients);
+        take("issuers", &mut self.issuers);
         take("plans", &mut self.plans);
         take("upstreams", &mut self.upstreams);
         take("limits", &mut self.limits);
@@ -174,21 +189,16 @@ impl<'n> Sections<'n> {
             self.fixtures.collect(value);
         }
         if let Some(value) = fields.at("defaults") {
-            self.take_defaults(value);
+            let what = "what holds for every operation is said in one place: keep one of the two";
+            take_once(&mut self.defaults, value, what);
         }
-    }
-
-    fn take_defaults(&mut self, value: Value<'n>) {
-        let Some(first) = self.defaults else {
-            self.defaults = Some(value);
-            return;
-        };
-        value.report(
-            Problem::error("P0201", value.key_place(), "`defaults` stands in two files")
-                .label("second")
-                .related(first.key_place(), "first")
-                .help("what holds for every operation is said in one place: keep one of the two"),
-        );
+        if let Some(value) = fields.at("consents") {
+            take_once(
+                &mut self.consents,
+                value,
+                "what holds for every consent is said in one place: keep one of the two",
+            );
+        }
     }
 
     // Clients and operations by name: one whose definition is faulty is not unknown as well.
@@ -206,6 +216,7 @@ impl<'n> Sections<'n> {
         let named = [
             ("organisations", &self.organisations, &ORGANISATION),
             ("clients", &self.clients, &CLIENT),
+            ("issuers", &self.issuers, &ISSUER),
             ("plans", &self.plans, &PLAN),
             ("scopes", &self.scopes, &SCOPE),
             ("upstreams", &self.upstreams, &UPSTREAM),
@@ -219,10 +230,26 @@ impl<'n> Sections<'n> {
                 rows.definition(&[name, &key.text], table, value, &[]);
             }
         }
+        if let Some(value) = self.consents {
+            rows.definition(&["consents"], &CONSENTS, value, &[]);
+        }
         for (key, value) in self.providers.definitions() {
             rows.definition(&["identity", "providers", &key.text], &PROVIDER, value, &[]);
         }
     }
+}
+
+fn take_once<'n>(place: &mut Option<Value<'n>>, value: Value<'n>, help: &str) {
+    let Some(first) = place else {
+        *place = Some(value);
+        return;
+    };
+    value.report(
+        Problem::error("P0201", value.key_place(), format!("{} stands in two files", value.name()))
+            .label("second")
+            .related(first.key_place(), "first")
+            .help(help),
+    );
 }
 
 /// A policy set on its way.
@@ -239,6 +266,7 @@ struct Set<'a, 'n> {
 struct Parties<'n> {
     organisations: Names<'n, Arc<Organisation>>,
     plans: Names<'n, Arc<Plan>>,
+    issuers: Names<'n, Arc<Issuer>>,
     clients: Names<'n, Arc<Client>>,
 }
 
@@ -266,14 +294,15 @@ impl<'n> Set<'_, 'n> {
         known.extend(found.asked.iter().cloned());
         scopes.append(&mut found.asked);
         let parties = self.parties(&scopes, &named.limits);
+        let consents = self.consents(&found, &named.providers);
         let rulebook = Rulebook {
             organisations: parties.organisations.into_values().map(|found| (found.id.clone(), found)).collect(),
             clients: parties.clients.into_values().map(|found| (found.id.clone(), found)).collect(),
             upstreams: named.upstreams.into_values().map(|found| (found.id.clone(), found)).collect(),
             providers: named.providers.into_values().collect(),
-            issuers: BTreeMap::new(),
-            consents: BTreeMap::new(),
-            customer_accounts: None,
+            issuers: parties.issuers.into_values().map(|found| (found.id.clone(), found)).collect(),
+            consents: consents.terms,
+            customer_accounts: consents.customer_accounts,
             operations: found.exposed.into_iter().map(|(found, ..)| (found.operation.clone(), found)).collect(),
         };
         let mut rows = found.rows;
@@ -350,6 +379,13 @@ impl<'n> Set<'_, 'n> {
         found
     }
 
+    fn consents(&self, found: &Found<'_, 'n>, providers: &Names<'n, Provider>) -> Consents {
+        // What could not be read may be what is named.
+        let whole = self.sections.whole && !self.faults.has_errors();
+        let known = consents::Known { exposed: &found.exposed, providers, whole };
+        self.sections.consents.map(|value| consents::consents(value, &known)).unwrap_or_default()
+    }
+
     fn parties(&self, scopes: &BTreeSet<String>, limits: &Names<'n, Arc<Limit>>) -> Parties<'n> {
         let Sections { whole, .. } = *self.sections;
         let sections = self.sections;
@@ -357,15 +393,19 @@ impl<'n> Set<'_, 'n> {
         let organisations =
             sections.organisations.read(whole, |key, value| parties::organisation(&key.text, value, self.now));
         let plans = sections.plans.read(whole, |key, value| limits::plan(key, value, limits));
-        let known = parties::Known {
+        let issuers = sections.issuers.read(whole, |key, value| issuers::issuer(key, value, self.allowed));
+        issuers::refuse_twins(&issuers, |problem| self.faults.report(problem));
+        let known = clients::Known {
             organisations: &organisations,
             plans: &plans,
+            issuers: &issuers,
             scopes,
             scope_rules: &scope_rules,
+            files: &KeyFiles::of(self.files),
             allowed: self.allowed,
         };
-        let clients = sections.clients.read(whole, |key, value| parties::client(&key.text, value, &known));
-        Parties { organisations, plans, clients }
+        let clients = sections.clients.read(whole, |key, value| clients::client(&key.text, value, &known));
+        Parties { organisations, plans, issuers, clients }
     }
 }
 

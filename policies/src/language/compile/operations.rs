@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::consent::needed;
 use super::contracts::Contracts;
 use super::layered::Layered;
 use super::layers::{Merge, Union};
@@ -230,6 +231,7 @@ impl<'c, 'n> Context<'_, 'c, 'n> {
         let answerable = answerable(layered, facts, key, api.owner);
         let readable = streams::readable(layered, facts, key, api.owner);
         let masks = items(layered.masks.as_ref());
+        let consent = needed(layered.consent.as_ref(), facts, key, api.owner);
         let asked = layered.scopes.iter().flat_map(|scopes| scopes.items.iter().map(|(scope, ..)| *scope));
         let by_token = facts.security == Security::AccessToken;
         let contract = facts.scopes.iter().map(String::as_str).filter(|_| by_token);
@@ -252,7 +254,7 @@ impl<'c, 'n> Context<'_, 'c, 'n> {
             masks: masks.into_iter().map(|masked| masked.mask).collect(),
             noted: note.into_iter().map(|(path, _)| path).collect(),
             loosened: None,
-            consent: None,
+            consent: consent?,
             audit: layered.audit.map_or(AuditDuty::Standard, |found| found.given.value),
             origin: key.place.origin(),
         })
@@ -357,6 +359,7 @@ fn asked_of_some(terms: &Terms<'_>) -> Vec<(&'static str, Place)> {
         found.extend(place.map(|place| (name, place.clone())));
     };
     said("requires", terms.requires.as_ref());
+    said("consent", terms.consent.as_ref().filter(|given| given.value.is_needed()).map(|given| &given.place));
     said("allow", terms.allow.as_ref().map(|given| &given.place));
     said("fraud", terms.fraud.as_ref().map(|given| &given.place));
     said("stepUp", terms.step_ups.as_ref().map(|given| &given.place));

@@ -2,7 +2,7 @@
 //!
 //! Rows are made of sound sets only; a secret is never among them, for a file that holds one is refused.
 
-use super::parties::json;
+use super::keys::json;
 use crate::jose::VerifyingKey;
 use crate::language::decode::Value;
 use crate::language::document::{Content, Node};

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::conditions::Conditions;
+use super::consent::{Said, said};
 use super::layers::{Bounds, Given};
 use super::limits;
 use super::masking::Masked;
@@ -40,6 +41,8 @@ pub(super) struct Terms<'n> {
     pub(super) bounds: Bounds,
     /// Where `requires` stands.
     pub(super) requires: Option<Place>,
+    /// The consent that is needed.
+    pub(super) consent: Option<Given<Said<'n>>>,
     pub(super) scopes: Listed<&'n str>,
     pub(super) allow: Listed<Value<'n>>,
     pub(super) limits: Listed<Arc<Limit>>,
@@ -61,6 +64,10 @@ impl<'n> Terms<'n> {
                 Some(requires) => terms.requires(&requires, rules, asked),
                 None => terms.broken = true,
             }
+        }
+        if let Some(value) = fields.at("consent") {
+            terms.consent = said(value);
+            terms.broken |= terms.consent.is_none();
         }
         let bounds = &mut terms.bounds;
         let mut broken = false;

@@ -25,7 +25,8 @@ pub(super) fn webhook(value: Value<'_>, allowed: Allowed) -> Option<Webhook> {
     Some(Webhook { url: url?, secrets: secrets?, events: events?, origin: value.key_place().origin() })
 }
 
-fn endpoint(value: Value<'_>, allowed: Allowed) -> Option<Endpoint> {
+/// Reads a place that this gateway calls and others chose.
+pub(super) fn endpoint(value: Value<'_>, allowed: Allowed) -> Option<Endpoint> {
     let text = value.text()?;
     let told = |error: EndpointError| {
         let help = match error {

@@ -52,6 +52,13 @@ impl<'n> Value<'n> {
         match self.kind {
             Some(Kind::List(_)) => self.list(item),
             Some(Kind::OneOrMore(_)) => self.one_or_more(item),
+            // Of several kinds, the list.
+            Some(Kind::Either(kinds)) => {
+                match kinds.iter().find(|kind| matches!(kind, Kind::List(_) | Kind::OneOrMore(_))) {
+                    Some(kind) => Value { kind: Some(kind), ..self }.items(item),
+                    None => self.unfit(),
+                }
+            }
             _ => self.unfit(),
         }
     }
