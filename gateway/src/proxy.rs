@@ -1,5 +1,6 @@
 //! The deed of operations that a backend answers: our own headers go out, the answer streams back.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use http_body::Body as _;
 use policies::code::Code;
+use policies::details::Detail;
 use policies::id::{ClientId, InteractionId, OperationId, UpstreamId};
 use policies::rulebook::Rulebook;
 use policies::settle::{Undecided, shown};
@@ -35,6 +37,10 @@ const CLIENT: HeaderName = HeaderName::from_static("x-qaqpa-client");
 const REFERENCE: HeaderName = HeaderName::from_static("x-qaqpa-reference");
 /// The verified payer's number, to be compared with the account's owner.
 const PAYER: HeaderName = HeaderName::from_static("x-qaqpa-payer");
+/// The consents by which the call is made, with commas between; they take the place of the backend's own mandates.
+const CONSENT: HeaderName = HeaderName::from_static("x-qaqpa-consent");
+/// The accounts that these consents share, by the backend's ids with commas between; none where they are about a payment.
+const ACCOUNTS: HeaderName = HeaderName::from_static("x-qaqpa-accounts");
 
 /// What of the client's own headers goes on; tokens, proofs, cookies and addresses never do.
 static FROM_CLIENT: [HeaderName; 4] =
@@ -135,7 +141,7 @@ pub(crate) async fn ask_state(
 }
 
 /// Takes over the answer of a backend as it is; its body streams on.
-fn passed_on(reply: http::Response<PooledBody<Body>>) -> Reply {
+pub(crate) fn passed_on(reply: http::Response<PooledBody<Body>>) -> Reply {
     let (mut head, body) = reply.into_parts();
     head.version = http::Version::HTTP_11;
     Reply::from_parts(head, Body::stream(Box::pin(Answer(body))))
@@ -202,12 +208,33 @@ fn headers(cleared: &Cleared) -> Result<HeaderMap, http::header::InvalidHeaderVa
     if let Some(reference) = cleared.reference() {
         headers.insert(REFERENCE, HeaderValue::from_str(&reference.0)?);
     }
+    consented(cleared.clearance().granted(), &mut headers)?;
     if let Some(payer) = cleared.payer() {
         let mut value = HeaderValue::from_str(payer.0.expose())?;
         value.set_sensitive(true);
         headers.insert(PAYER, value);
     }
     Ok(headers)
+}
+
+/// Tells the backend what citizens have granted for this very call, so that it can keep to it as well.
+fn consented(granted: &[Detail], headers: &mut HeaderMap) -> Result<(), http::header::InvalidHeaderValue> {
+    if granted.is_empty() {
+        return Ok(());
+    }
+    let mut accounts = BTreeSet::new();
+    for detail in granted {
+        match detail {
+            Detail::AccountInformation { accounts: shared, .. } => accounts.extend(shared.iter().map(String::as_str)),
+            Detail::PaymentInitiation { .. } => {}
+        }
+    }
+    let consents: Vec<&str> = granted.iter().map(|detail| detail.consent().as_str()).collect();
+    headers.insert(CONSENT, HeaderValue::from_str(&consents.join(","))?);
+    if !accounts.is_empty() {
+        headers.insert(ACCOUNTS, HeaderValue::from_str(&accounts.into_iter().collect::<Vec<_>>().join(","))?);
+    }
+    Ok(())
 }
 
 // What hyper has parsed, if its path is the canonical one, as it always is: `CanonicalPath` refuses every other form.

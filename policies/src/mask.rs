@@ -10,8 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::party::Role;
 
+mod items;
 mod scan;
 
+pub use items::kept;
 use scan::{Kind, Members};
 
 /// How deep lists are followed in which a mask expects a member: beyond, a text is refused. Nobody nests as deep.

@@ -3,6 +3,7 @@
 //! Where nothing is masked and faults are only reported, the answer streams on while it is looked at; else it is read
 //! whole. Must never put a value of an answer into a log line, a count or a record.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,9 +16,10 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use openapi::{Operation, ResponseCheck, ResponseFault};
 use policies::audit::AnswerFaults;
 use policies::code::Code;
+use policies::details::Detail;
 use policies::limit::Mode;
 use policies::mask::{self, Mask};
-use policies::rulebook::{Client, OperationPolicy, Service};
+use policies::rulebook::{AccountList, Client, OperationPolicy, Service};
 use spine::Reply;
 use spine::body::{Body, BodyFailure};
 use spine::error::Rejection;
@@ -35,8 +37,55 @@ pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// What is looked for in the answer to one request.
 pub(crate) struct Look {
     judge: Option<Judge>,
-    masks: Vec<Arc<Mask>>,
+    cuts: Cuts,
     deadline: Instant,
+}
+
+/// What is taken out of an answer.
+struct Cuts {
+    shared: Option<Shared>,
+    masks: Vec<Arc<Mask>>,
+}
+
+/// The list of an answer that holds accounts, and those of them that a citizen shares.
+struct Shared {
+    list: AccountList,
+    accounts: BTreeSet<String>,
+}
+
+impl Cuts {
+    fn of(cleared: &Cleared) -> Self {
+        let policy = cleared.policy();
+        let list = policy.consent.as_ref().and_then(|need| need.list.clone());
+        let granted = cleared.clearance().granted();
+        // A client that is not asked for consents has none, and its backend's own mandates decide.
+        let shared = list.filter(|_| !granted.is_empty()).map(|list| Shared { list, accounts: shared(granted) });
+        Self { shared, masks: masks(policy, cleared.caller().client().map(AsRef::as_ref)) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.shared.is_none() && self.masks.is_empty()
+    }
+
+    /// Cuts the body of an answer; refuses what cannot be cut. Errors of a backend hold no list.
+    fn through(&self, status: StatusCode, body: &Bytes) -> Result<Bytes, Rejection> {
+        let left = match self.shared.as_ref().filter(|_| status.is_success()) {
+            None => body.clone(),
+            Some(Shared { list, accounts }) => {
+                let kept = mask::kept(body, &list.items, &list.id, accounts);
+                kept.map(Bytes::from).map_err(|fault| broken(fault.why()))?
+            }
+        };
+        masked(&left, &self.masks)
+    }
+}
+
+fn shared(granted: &[Detail]) -> BTreeSet<String> {
+    let accounts = granted.iter().filter_map(|detail| match detail {
+        Detail::AccountInformation { accounts, .. } => Some(accounts),
+        Detail::PaymentInitiation { .. } => None,
+    });
+    accounts.flatten().cloned().collect()
 }
 
 impl Look {
@@ -50,8 +99,8 @@ impl Look {
             house: Arc::clone(house),
             trail: cleared.trail.clone(),
         });
-        let masks = masks(policy, cleared.caller().client().map(AsRef::as_ref));
-        (judge.is_some() || !masks.is_empty()).then(|| Self { judge, masks, deadline: cleared.deadline })
+        let cuts = Cuts::of(cleared);
+        (judge.is_some() || !cuts.is_empty()).then(|| Self { judge, cuts, deadline: cleared.deadline })
     }
 
     /// Judges status and headers, as the backend gave them; what is left to do is done by [`Look::body`].
@@ -74,11 +123,11 @@ impl Look {
     pub(crate) fn body(self, reply: Reply, headers: Option<Headers>) -> Result<Reply, Box<Unread>> {
         let judge = self.judge.zip(headers);
         match judge {
-            None if self.masks.is_empty() => Ok(reply),
-            Some((judge, headers)) if self.masks.is_empty() && judge.policy.responses == Mode::Report => {
+            None if self.cuts.is_empty() => Ok(reply),
+            Some((judge, headers)) if self.cuts.is_empty() && judge.policy.responses == Mode::Report => {
                 Ok(judge.beside(headers, reply))
             }
-            judge => Err(Box::new(Unread { reply, judge, masks: self.masks, deadline: self.deadline })),
+            judge => Err(Box::new(Unread { reply, judge, cuts: self.cuts, deadline: self.deadline })),
         }
     }
 }
@@ -87,28 +136,28 @@ impl Look {
 pub(crate) struct Unread {
     reply: Reply,
     judge: Option<(Judge, Headers)>,
-    masks: Vec<Arc<Mask>>,
+    cuts: Cuts,
     deadline: Instant,
 }
 
 impl Unread {
-    /// Reads, judges and masks it.
+    /// Reads, judges and cuts it.
     pub(crate) async fn through(self) -> Result<Reply, Rejection> {
         let (mut head, bytes) = whole(self.reply, self.deadline, self.judge.as_ref()).await?;
         if let Some((judge, headers)) = &self.judge {
             judge.body(headers, &bytes)?;
         }
-        if self.masks.is_empty() {
+        if self.cuts.is_empty() {
             return Ok(Reply::from_parts(head, Body::whole(bytes)));
         }
-        // A tag may be made of what is masked, and would tell a guess at it from another; a length would tell its own.
+        // A tag may be made of what is cut out, and would tell a guess at it from another; a length would tell its own.
         head.headers.remove(ETAG);
         head.headers.remove(CONTENT_LENGTH);
         if bytes.is_empty() {
             return Ok(Reply::from_parts(head, Body::empty()));
         }
-        let masked = masked(&bytes, &self.masks)?;
-        Ok(Reply::from_parts(head, Body::whole(masked)))
+        let left = self.cuts.through(head.status, &bytes)?;
+        Ok(Reply::from_parts(head, Body::whole(left)))
     }
 }
 
