@@ -1,11 +1,14 @@
 //! Other authorization servers whose tokens are taken here, as policy names them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::id::{ClientId, IssuerId};
-use crate::jose::Algorithm;
+use crate::jose::{Algorithm, CompactJws, JwsError};
 use crate::language::decode::SecretReference;
 use crate::network::Endpoint;
+use crate::party::Client;
+use crate::token::{BearerToken, TOKEN_BYTES_MAX, TokenError};
 
 /// How it is known that a token is theirs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,3 +45,59 @@ pub struct Issuer {
     /// Where this stands, `file:line`.
     pub origin: String,
 }
+
+/// Who is to be asked what a token is worth.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// Our own keys.
+    Ours,
+    /// Another authorization server.
+    Theirs(&'a Arc<Issuer>),
+}
+
+impl Source<'_> {
+    /// Tells whether a client's tokens come from there: from the one place that policy names, and no other.
+    #[must_use]
+    pub fn serves(&self, client: &Client) -> bool {
+        match self {
+            Source::Ours => client.oauth.issuer.is_none(),
+            Source::Theirs(issuer) => client.oauth.issuer.as_ref() == Some(&issuer.id),
+        }
+    }
+}
+
+/// Tells by an unbelieved token who is to be asked about it; `ours` is our own issuer.
+///
+/// The `iss` of a signed token selects one of the configured issuers byte for byte and is nothing else. What is no signed
+/// object at all tells nothing of its issuer: the one issuer that is asked about tokens is asked, if there is exactly one.
+///
+/// # Errors
+/// [`TokenError::WrongIssuer`] if nobody here is meant, otherwise what is wrong with the token.
+pub fn source<'a>(
+    token: &BearerToken,
+    ours: &str,
+    issuers: &'a BTreeMap<IssuerId, Arc<Issuer>>,
+) -> Result<Source<'a>, TokenError> {
+    match CompactJws::parse(token.expose(), TOKEN_BYTES_MAX) {
+        Ok(jws) => {
+            let told = jws.peek().required_string("iss")?;
+            if told == ours {
+                return Ok(Source::Ours);
+            }
+            let found = issuers.values().find(|issuer| issuer.issuer == told);
+            found.map(Source::Theirs).ok_or(TokenError::WrongIssuer)
+        }
+        Err(error @ JwsError::NotCompact) => {
+            let mut asked = issuers.values().filter(|issuer| matches!(issuer.keys, IssuerKeys::Introspection { .. }));
+            match (asked.next(), asked.next()) {
+                (Some(issuer), None) => Ok(Source::Theirs(issuer)),
+                _ => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+#[path = "issuer_tests.rs"]
+mod tests;

@@ -301,6 +301,55 @@ pub fn verify(token: &BearerToken, expected: &Expected<'_>, now: Timestamp) -> R
         return Err(TokenError::WrongIssuer);
     }
     let claims = jws.verify_with_any(expected.keys)?;
+    claims.required_instant("iat")?;
+    let (subject, jti) = (claims.required_string("sub")?, claims.jti()?);
+    judge(&claims, token, expected, (subject, jti), now)
+}
+
+/// Takes the word of another authorization server for a token of its own (RFC 7662, section 2.2); none if it says that the
+/// token is worth nothing.
+///
+/// `answer` is what it said; the keys of `expected` are not used. `iss`, `aud`, `exp`, `client_id`, `cnf` and `token_type`
+/// have to be there although RFC 7662 leaves them open: without a type it may be a refresh token, and without the others
+/// it is a token of anybody, for anybody. A token without `sub` speaks for its client, one without `jti` is named by its
+/// hash.
+///
+/// # Errors
+/// As [`verify`]; [`TokenError::WrongType`] if the type is not the one of its binding.
+pub fn introspected(
+    answer: &Claims,
+    token: &BearerToken,
+    expected: &Expected<'_>,
+    now: Timestamp,
+) -> Result<Option<VerifiedToken>, TokenError> {
+    if !answer.required_boolean("active")? {
+        return Ok(None);
+    }
+    if answer.required_string("iss")? != expected.issuer {
+        return Err(TokenError::WrongIssuer);
+    }
+    let hash = base64url(&token.hash());
+    let jti = if answer.string("jti")?.is_some() { answer.jti()? } else { &hash };
+    let subject = answer.string("sub")?.map_or_else(|| answer.required_string("client_id"), Ok)?;
+    let verified = judge(answer, token, expected, (subject, jti), now)?;
+    let scheme = match verified.confirmation {
+        Confirmation::Jkt(_) => "DPoP",
+        Confirmation::X5tS256(_) => "Bearer",
+    };
+    if !answer.required_string("token_type")?.eq_ignore_ascii_case(scheme) {
+        return Err(TokenError::WrongType);
+    }
+    Ok(Some(verified))
+}
+
+// What its issuer vouches for; for whom it speaks and its name are found in different ways.
+fn judge(
+    claims: &Claims,
+    token: &BearerToken,
+    expected: &Expected<'_>,
+    (subject, jti): (&str, &str),
+    now: Timestamp,
+) -> Result<VerifiedToken, TokenError> {
     if !claims.audience_contains(expected.audience)? {
         return Err(TokenError::WrongAudience);
     }
@@ -308,14 +357,13 @@ pub fn verify(token: &BearerToken, expected: &Expected<'_>, now: Timestamp) -> R
     if now >= expires + LEEWAY {
         return Err(TokenError::Expired);
     }
-    let issued = claims.required_instant("iat")?;
-    let begins = claims.instant("nbf")?.unwrap_or(issued);
-    if issued > now + LEEWAY || begins > now + LEEWAY {
+    let issued = claims.instant("iat")?;
+    let begins = claims.instant("nbf")?;
+    if issued.into_iter().chain(begins).any(|begins| begins > now + LEEWAY) {
         return Err(TokenError::NotYet);
     }
     let client =
         ClientId::parse(claims.required_string("client_id")?).map_err(|_| ClaimError::OutOfRange("client_id"))?;
-    let subject = claims.required_string("sub")?;
     if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX {
         return Err(ClaimError::OutOfRange("sub").into());
     }
@@ -328,8 +376,8 @@ pub fn verify(token: &BearerToken, expected: &Expected<'_>, now: Timestamp) -> R
         subject: subject.to_owned(),
         scopes,
         expires,
-        jti: claims.jti()?.to_owned(),
-        confirmation: Confirmation::from_claims(&claims)?,
+        jti: jti.to_owned(),
+        confirmation: Confirmation::from_claims(claims)?,
         hash: token.hash(),
         citizen: None,
     })

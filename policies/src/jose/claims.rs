@@ -89,6 +89,18 @@ impl Claims {
         }
     }
 
+    /// Returns a truth value that has to be there.
+    ///
+    /// # Errors
+    /// [`ClaimError::Missing`], and [`ClaimError::WrongType`] for every other JSON type: `"true"` and `1` are not true.
+    pub fn required_boolean(&self, name: &'static str) -> Result<bool, ClaimError> {
+        match self.0.get(name) {
+            None => Err(ClaimError::Missing(name)),
+            Some(Value::Bool(value)) => Ok(*value),
+            Some(_) => Err(ClaimError::WrongType(name)),
+        }
+    }
+
     /// Returns a point in time in whole seconds since the epoch, if it is there.
     ///
     /// # Errors

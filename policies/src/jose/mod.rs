@@ -11,6 +11,7 @@ mod claims;
 mod json;
 mod jws;
 mod key;
+mod set;
 mod sign;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -23,4 +24,5 @@ pub use json::{DEPTH_MAX, JsonError};
 pub(crate) use jws::counted;
 pub use jws::{CompactJws, JwsError};
 pub use key::{KEYS_MAX, KID_BYTES_MAX, KeyError, KeySet, RSA_BITS_MAX, RSA_BITS_MIN, Thumbprint, VerifyingKey};
+pub use set::{SET_BYTES_MAX, SetError};
 pub use sign::{SignError, Signer, encode};

@@ -37,7 +37,7 @@ const PROOFS: [Proof; 26] = [
     proof("ValidBody", "openapi/src/validate.rs", &["check"]),
     proof("PeerCertificate", "policies/src/peer.rs", &["from_handshake"]),
     proof("BearerToken", "policies/src/token.rs", &["parse"]),
-    proof("VerifiedToken", "policies/src/token.rs", &["verify"]),
+    proof("VerifiedToken", "policies/src/token.rs", &["judge"]),
     proof("BoundToken", "policies/src/binding.rs", &["bind"]),
     once("CheckedProof", "policies/src/proof.rs", &["check"]),
     proof("VerifiedProof", "policies/src/proof.rs", &["accept"]),
@@ -62,7 +62,7 @@ const PROOFS: [Proof; 26] = [
 ];
 
 /// A check, as `module::function` or `Type::function`, the file that declares it, and the files that may call it.
-const CALLS: [(&str, &str, &[&str]); 26] = [
+const CALLS: [(&str, &str, &[&str]); 27] = [
     // A trial makes its callers: nothing that it makes ever meets a listener.
     (
         "PeerCertificate::from_handshake",
@@ -81,6 +81,7 @@ const CALLS: [(&str, &str, &[&str]); 26] = [
     ("BearerToken::parse", "policies/src/token.rs", &[]),
     ("token::parse_authorization", "policies/src/token.rs", &["gateway/src/layer/authenticate.rs"]),
     ("token::verify", "policies/src/token.rs", &["gateway/src/layer/authenticate.rs"]),
+    ("token::introspected", "policies/src/token.rs", &["adapters/src/oauth/introspection.rs"]),
     ("binding::bind", "policies/src/binding.rs", &["gateway/src/layer/authenticate.rs"]),
     ("proof::check", "policies/src/proof.rs", &["gateway/src/layer/authenticate.rs"]),
     ("TokenRequest::parse", "policies/src/grant.rs", &["gateway/src/layer/authenticate.rs"]),
