@@ -77,9 +77,11 @@ impl App {
         jwk["kid"] = json!(self.kid);
         jwk["alg"] = json!(self.key().algorithm());
         let more = if more.is_empty() { String::new() } else { format!("    {more}\n") };
+        // One that sends no citizen to us has their consents elsewhere.
+        let held = if more.contains("redirectUris") { "" } else { "    consents: organisation\n" };
         format!(
             "qaqpa: v1\nclients:\n  {id}:\n    organisation: {organisation}\n    plan: standard\n    \
-             authentication: private_key_jwt\n    keys: [{jwk}]\n    tokens: {{bind: dpop}}\n    scopes: {scopes}\n{more}",
+             authentication: private_key_jwt\n    keys: [{jwk}]\n    tokens: {{bind: dpop}}\n    scopes: {scopes}\n{held}{more}",
             id = self.id,
             scopes = json!(scopes),
         )

@@ -395,6 +395,10 @@ async fn begin(rest: &Rest, setup: &Setup) -> Result<Begun, AssemblyError> {
         text.push_str(&real::stores(state, setup));
     }
     std::fs::write(&place, text).unwrap();
+    if !setup.citizens {
+        let parties = state.join("policies/sandbox.yaml");
+        std::fs::write(&parties, holding(&std::fs::read_to_string(&parties).unwrap())).unwrap();
+    }
     for (name, text) in &setup.policies {
         std::fs::write(state.join("policies").join(name), text).unwrap();
     }
@@ -411,6 +415,22 @@ async fn begin(rest: &Rest, setup: &Setup) -> Result<Begun, AssemblyError> {
     let clock = Clock::manual(rest.now);
     let assembled = assemble(&config, clock.clone(), false)?;
     Ok((assembled, prepared, config, clock))
+}
+
+// Has each client's organisation hold the consents of citizens itself.
+fn holding(text: &str) -> String {
+    let Some((parties, clients)) = text.split_once("\nclients:\n") else { return text.to_owned() };
+    let mut lines = Vec::new();
+    for line in clients.lines() {
+        let names = line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':');
+        if !line.trim_start().starts_with("consents:") {
+            lines.push(line);
+        }
+        if names {
+            lines.push("    consents: organisation");
+        }
+    }
+    format!("{parties}\nclients:\n{}\n", lines.join("\n"))
 }
 
 fn configuration(text: &str, setup: &Setup) -> String {

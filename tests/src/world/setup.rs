@@ -23,6 +23,9 @@ pub struct Setup {
     pub configuration: String,
     /// Further policy files, by name.
     pub policies: Vec<(&'static str, String)>,
+    /// Whether citizens are asked for their consents. If not, the organisations of the sandbox hold them themselves: most
+    /// scenarios are about something else.
+    pub citizens: bool,
     /// Texts that are replaced in files of the state folder, before they are read: file, old, new.
     pub replaced: Vec<(&'static str, String, String)>,
     /// What is done to the state folder before it is read.
@@ -48,6 +51,12 @@ impl Setup {
     #[must_use]
     pub fn configured(lines: &str) -> Self {
         Self { configuration: lines.to_owned(), ..Self::default() }
+    }
+
+    /// Has citizens asked for their consents.
+    #[must_use]
+    pub fn citizens() -> Self {
+        Self { citizens: true, ..Self::default() }
     }
 
     /// Adds a policy file.
