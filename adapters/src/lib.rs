@@ -8,6 +8,7 @@ pub mod files;
 pub mod http;
 pub mod keys;
 pub mod limit;
+pub mod oauth;
 pub mod provider;
 pub mod store;
 pub mod upstream;

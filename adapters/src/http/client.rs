@@ -11,7 +11,6 @@ use http::{HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use policies::code::Outage;
-use policies::secret::Secret;
 use tokio::time::timeout;
 
 use super::dial::{Connection, Dialler};
@@ -60,27 +59,31 @@ impl Client {
         self.call(url, request, within).await
     }
 
-    /// Posts a JSON body, with a bearer token if one is given; all of it may take `within`. Never tried twice.
+    /// Posts a JSON body, with this `Authorization` header if one is given; all of it may take `within`. Never tried twice.
     ///
     /// # Errors
     /// An [`Outage`] if no whole answer came, in time and within the size.
     pub async fn post_json(
         &self,
         url: &AllowedUrl,
-        bearer: Option<&Secret<String>>,
+        authorization: Option<&HeaderValue>,
         body: Vec<u8>,
         within: Duration,
     ) -> Result<Reply, Outage> {
         let mut request = request(Method::POST, url, Bytes::from(body))?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(token) = bearer {
-            let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
-            // The error would quote the token.
-            let mut value = value.map_err(|_| Outage::new(url.authority(), "the bearer token is no header value"))?;
-            value.set_sensitive(true);
-            request.headers_mut().insert(AUTHORIZATION, value);
+        if let Some(value) = authorization {
+            request.headers_mut().insert(AUTHORIZATION, value.clone());
         }
         self.call(url, request, within).await
+    }
+
+    /// Posts a form; all of it may take `within`. Never tried twice.
+    ///
+    /// # Errors
+    /// An [`Outage`] if no whole answer came, in time and within the size.
+    pub async fn post_form(&self, url: &AllowedUrl, body: Vec<u8>, within: Duration) -> Result<Reply, Outage> {
+        self.call(url, form(url, body)?, within).await
     }
 
     async fn call(&self, url: &AllowedUrl, request: Request<Full<Bytes>>, within: Duration) -> Result<Reply, Outage> {
@@ -89,9 +92,9 @@ impl Client {
         let dialler = dialler.inside(self.inside.as_ref());
         let calling = async {
             match dialler.connect().await.map_err(|error| error.to_string())? {
-                Connection::Inside(io) => exchange(io, request).await,
-                Connection::Plain(io) => exchange(io, request).await,
-                Connection::Tls(io) => exchange(*io, request).await,
+                Connection::Inside(io) => exchange(io, request, ANSWER_BYTES_MAX).await,
+                Connection::Plain(io) => exchange(io, request, ANSWER_BYTES_MAX).await,
+                Connection::Tls(io) => exchange(*io, request, ANSWER_BYTES_MAX).await,
             }
         };
         let called = timeout(within, calling).await.map_err(|_| outage("no whole answer in time".to_owned()))?;
@@ -105,7 +108,16 @@ impl fmt::Debug for Client {
     }
 }
 
-fn request(method: Method, url: &AllowedUrl, body: Bytes) -> Result<Request<Full<Bytes>>, Outage> {
+/// Writes a request with a form; what it holds is for the other side alone.
+pub(super) fn form(url: &AllowedUrl, body: Vec<u8>) -> Result<Request<Full<Bytes>>, Outage> {
+    let mut request = request(Method::POST, url, Bytes::from(body))?;
+    let value = HeaderValue::from_static("application/x-www-form-urlencoded");
+    request.headers_mut().insert(CONTENT_TYPE, value);
+    Ok(request)
+}
+
+/// Writes a request for one answer over a connection of its own.
+pub(super) fn request(method: Method, url: &AllowedUrl, body: Bytes) -> Result<Request<Full<Bytes>>, Outage> {
     let host = HeaderValue::from_str(&url.authority()).map_err(|error| Outage::new(url.authority(), error))?;
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = method;
@@ -118,7 +130,7 @@ fn request(method: Method, url: &AllowedUrl, body: Bytes) -> Result<Request<Full
 }
 
 // Driven by the caller and not by a task, so that dropping the call closes the connection.
-async fn exchange<I>(io: I, request: Request<Full<Bytes>>) -> Result<Reply, String>
+pub(super) async fn exchange<I>(io: I, request: Request<Full<Bytes>>, bytes_max: usize) -> Result<Reply, String>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
@@ -126,8 +138,7 @@ where
     let answering = async {
         let answer = sender.send_request(request).await.map_err(|error| told(&error))?;
         let status = answer.status().as_u16();
-        let body =
-            Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| error.to_string())?;
+        let body = Limited::new(answer.into_body(), bytes_max).collect().await.map_err(|error| error.to_string())?;
         Ok(Reply { status, body: body.to_bytes() })
     };
     let mut answering = std::pin::pin!(answering);

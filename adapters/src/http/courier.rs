@@ -1,10 +1,7 @@
 //! Messages to endpoints that somebody else chose: one request each, to an address that was looked at first.
 //!
-//! The name is resolved once, every address it has is judged, and the connection goes to one of those that may be called:
-//! a name that changes its mind between check and call gains nothing. Redirections are not followed, and what an answer
-//! says beyond its head is read to a bound and dropped.
+//! Redirections are not followed, and what an answer says beyond its head is read to a bound and dropped.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,10 +11,10 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use policies::code::Outage;
 use policies::delivery::Signed;
-use policies::network::{Endpoint, Realm};
-use tokio::net::{TcpStream, lookup_host};
+use policies::network::Endpoint;
 use tokio::time::{timeout, timeout_at};
 
+use super::chosen::dial;
 use super::dial::{Connection, Dialler};
 use super::trust::Trust;
 use super::url::AllowedUrl;
@@ -37,9 +34,6 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// The most headers of an answer.
 const HEADERS_MAX: usize = 64;
-
-/// The most addresses of a name that are tried: one endpoint is not to take everybody's time.
-const ADDRESSES_MAX: usize = 3;
 
 const AGENT: &str = concat!("qaqpa/", env!("CARGO_PKG_VERSION"));
 
@@ -82,7 +76,7 @@ impl Courier {
         let request = request(&url, content_type, signed, body).map_err(|error| outage(error.to_string()))?;
         let dialler = Dialler::new(&url, &self.trust, b"http/1.1").map_err(|error| outage(error.to_string()))?;
         let calling = async {
-            let stream = self.dial(&url).await?;
+            let stream = dial(&url, self.private).await?;
             match dialler.secure(stream).await.map_err(|error| error.to_string())? {
                 Connection::Inside(io) => exchange(io, request).await,
                 Connection::Plain(io) => exchange(io, request).await,
@@ -91,27 +85,6 @@ impl Courier {
         };
         timeout(ATTEMPT_MAX, calling).await.map_err(|_| outage("no answer in time".to_owned()))?.map_err(outage)
     }
-
-    async fn dial(&self, url: &AllowedUrl) -> Result<TcpStream, String> {
-        let found = lookup_host((url.host(), url.port())).await.map_err(|error| error.to_string())?;
-        let mut failed = "the name has no address that may be called".to_owned();
-        for address in callable(found, url.is_tls(), self.private) {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-                    return Ok(stream);
-                }
-                Err(error) => failed = error.to_string(),
-            }
-        }
-        Err(failed)
-    }
-}
-
-// Clear text stays on this machine, whatever a resolver says of a name.
-fn callable(found: impl Iterator<Item = SocketAddr>, tls: bool, private: bool) -> Vec<SocketAddr> {
-    let open = |address: &IpAddr| Realm::of(*address).is_open(private) && (tls || address.is_loopback());
-    found.filter(|address| open(&address.ip())).take(ADDRESSES_MAX).collect()
 }
 
 fn request(

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use policies::delivery::{SigningSecret, sign};
@@ -9,6 +10,7 @@ use policies::time::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::super::chosen::{ADDRESSES_MAX, callable};
 use super::*;
 
 const CONTENT: &str = "application/cloudevents+json";

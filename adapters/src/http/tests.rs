@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::{BodyExt, Full};
 use policies::delivery::{SigningSecret, sign};
 use policies::id::UpstreamId;
@@ -88,7 +88,7 @@ async fn any_status_is_an_answer_and_the_request_says_what_it_must() {
     let (url, seen) = service(answer("503 Away", b"later"), None).await;
     let reply = Reply { status: 503, body: Bytes::from_static(b"later") };
     assert_eq!(plain().get(&url, WITHIN).await, Ok(reply.clone()));
-    let token = Secret::new("t0ken".to_owned());
+    let token = HeaderValue::from_static("Bearer t0ken");
     assert_eq!(plain().post_json(&url, Some(&token), b"{}".to_vec(), WITHIN).await, Ok(reply));
     let seen = seen.lock().unwrap();
     let [get, post] = &seen[..] else { unreachable!("there were two calls") };
@@ -99,14 +99,6 @@ async fn any_status_is_an_answer_and_the_request_says_what_it_must() {
     {
         assert!(post.contains(part), "{post}");
     }
-}
-
-#[tokio::test]
-async fn a_token_that_is_no_header_value_is_not_told() {
-    let (url, _) = service(answer("200 OK", b""), None).await;
-    let token = Secret::new("secret\r\nx: y".to_owned());
-    let outage = plain().post_json(&url, Some(&token), b"{}".to_vec(), WITHIN).await.unwrap_err();
-    assert!(!outage.to_string().contains("secret"), "{outage}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use policies::code::Outage;
 use policies::secret::Secret;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 
 /// The certificate authorities that servers are checked against.
@@ -41,6 +42,19 @@ impl Trust {
             roots.add(certificate).map_err(|error| Outage::new("trust", error))?;
         }
         Self::build(roots, identity)
+    }
+
+    /// Trusts the same authorities, and shows `identity` to servers that ask.
+    ///
+    /// # Errors
+    /// An [`Outage`] if the identity cannot be read, or its key is not that of its certificate.
+    pub fn showing(&self, identity: &Identity<'_>) -> Result<Self, Outage> {
+        let wrong = || Outage::new("trust", "the key of the client certificate cannot be read, or is of another one");
+        let key = PrivateKeyDer::from_pem_slice(identity.key.expose()).map_err(|_| wrong())?;
+        let mut config = ClientConfig::clone(&self.0);
+        let shown = CertifiedKey::from_der(certificates(identity.chain)?, key, config.crypto_provider());
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(shown.map_err(|_| wrong())?));
+        Ok(Self(Arc::new(config)))
     }
 
     /// Tells whether this is the same trust, read at the same time.

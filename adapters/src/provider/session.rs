@@ -4,16 +4,18 @@
 //! `{"session", "captureUrl"}`. What goes out and what comes back are pure functions; the call between them is a line.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use policies::code::Outage;
 use policies::id::ProviderId;
-use policies::secret::Secret;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::port::{IdentityProvider, StartSession, Started};
 use crate::http::client::{Client, Reply};
 use crate::http::url::AllowedUrl;
+use crate::oauth::Credentials;
 use crate::store::port::Answer;
 
 /// The longest name of a session that is believed, in bytes: it is a key of our store.
@@ -25,21 +27,38 @@ pub struct SessionProvider {
     id: ProviderId,
     client: Client,
     sessions: AllowedUrl,
-    token: Option<Secret<String>>,
+    credentials: Option<Arc<Credentials>>,
     timeout: Duration,
 }
 
 impl SessionProvider {
-    /// Makes the adapter of the provider whose sessions are made at `sessions`, with `token` as our bearer token there.
+    /// Makes the adapter of the provider whose sessions are made at `sessions`; `credentials` give our token there, if it
+    /// wants one.
     #[must_use]
     pub fn new(
         id: ProviderId,
         client: Client,
         sessions: AllowedUrl,
-        token: Option<Secret<String>>,
+        credentials: Option<Arc<Credentials>>,
         timeout: Duration,
     ) -> Self {
-        Self { id, client, sessions, token, timeout }
+        Self { id, client, sessions, credentials, timeout }
+    }
+
+    // The wait for a token and the call together have the provider's time.
+    async fn post(&self, body: Vec<u8>) -> Result<Reply, Outage> {
+        let Some(credentials) = &self.credentials else {
+            return self.client.post_json(&self.sessions, None, body, self.timeout).await;
+        };
+        let begun = Instant::now();
+        let late = |_| Outage::new(format!("provider {}", self.id), "no token for it in time");
+        let value = timeout(self.timeout, credentials.value()).await.map_err(late)??;
+        let left = self.timeout.saturating_sub(begun.elapsed());
+        let reply = self.client.post_json(&self.sessions, Some(&value), body, left).await?;
+        if reply.status == 401 {
+            credentials.refused(&value);
+        }
+        Ok(reply)
     }
 }
 
@@ -52,7 +71,7 @@ impl IdentityProvider for SessionProvider {
         Box::pin(async move {
             let outage = |cause: ReplyError| Outage::new(format!("provider {}", self.id), cause);
             let body = request(&session).ok_or_else(|| outage(ReplyError::Malformed))?;
-            let reply = self.client.post_json(&self.sessions, self.token.as_ref(), body, self.timeout).await?;
+            let reply = self.post(body).await?;
             process(&reply).map_err(outage)
         })
     }
@@ -117,6 +136,8 @@ fn process(reply: &Reply) -> Result<Started, ReplyError> {
 
 #[cfg(test)]
 mod tests {
+    use policies::secret::Secret;
+
     use super::*;
 
     fn reply(status: u16, body: &str) -> Reply {

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
@@ -21,6 +22,7 @@ use super::failure::SendError;
 use super::request::{OutgoingRequest, strip_hop_by_hop};
 use super::target::Target;
 use crate::http::trust::Trust;
+use crate::oauth::Credentials;
 
 /// How many idle connections may turn out to be closed before a new one is opened: more than that is a backend that
 /// closes all of them.
@@ -84,6 +86,7 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     fn new(target: Target, trust: &Trust) -> Self {
+        let trust = target.trust.as_ref().unwrap_or(trust);
         let endpoints = target.endpoints.iter().filter_map(|url| match Endpoint::new(&target, url, trust) {
             Ok(endpoint) => Some(Arc::new(endpoint)),
             Err(error) => {
@@ -96,6 +99,10 @@ where
 
     async fn send(&self, mut request: OutgoingRequest<B>) -> Result<Response<PooledBody<B>>, SendError> {
         let place = self.target.place().ok_or(SendError::Full)?;
+        let shown = match &self.target.credentials {
+            Some(credentials) => Some(self.authorize(credentials, &mut request).await?),
+            None => None,
+        };
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut failed = SendError::NotSent(Outage::new(format!("upstream {}", self.target.id), "it has no address"));
         // Each endpoint once, beginning with the one whose turn it is; on to the next only while nothing was sent.
@@ -108,6 +115,9 @@ where
             match sent {
                 Ok(Ok((answer, connection))) => {
                     let connection = connection.map(|connection| (connection, Arc::clone(endpoint)));
+                    if let (Some((credentials, value)), StatusCode::UNAUTHORIZED) = (&shown, answer.status()) {
+                        credentials.refused(value);
+                    }
                     let (mut head, body) = answer.into_parts();
                     strip_hop_by_hop(&mut head.headers);
                     let body = PooledBody::new(body, connection, place, self.target.response);
@@ -118,6 +128,24 @@ where
             }
         }
         Err(failed)
+    }
+
+    /// Writes a token of ours into a request.
+    async fn authorize<'a>(
+        &self,
+        credentials: &'a Credentials,
+        request: &mut OutgoingRequest<B>,
+    ) -> Result<(&'a Credentials, HeaderValue), SendError> {
+        let value = match credentials.at_hand() {
+            Some(value) => value,
+            // Boxed: it is rare, and every request would carry it.
+            None => {
+                let coming = timeout(self.target.connect, Box::pin(credentials.value())).await;
+                coming.map_err(|_| SendError::TimedOut { sent: false })?.map_err(SendError::NotSent)?
+            }
+        };
+        request.headers.insert(AUTHORIZATION, value.clone());
+        Ok((credentials, value))
     }
 
     async fn send_http1(

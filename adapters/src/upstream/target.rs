@@ -9,7 +9,9 @@ use policies::id::UpstreamId;
 use policies::rulebook::{Protocol, Upstream};
 
 use crate::http::inside::Inside;
+use crate::http::trust::Trust;
 use crate::http::url::AllowedUrl;
+use crate::oauth::Credentials;
 
 /// A backend: where it is and how long it may take. Clones share one count of requests under way.
 #[derive(Clone)]
@@ -22,6 +24,8 @@ pub struct Target {
     requests_max: u32,
     under_way: Arc<AtomicU32>,
     pub(super) inside: Option<Arc<dyn Inside>>,
+    pub(super) credentials: Option<Arc<Credentials>>,
+    pub(super) trust: Option<Trust>,
 }
 
 /// The place of one request among those under way; free again when dropped.
@@ -41,7 +45,23 @@ impl Target {
             requests_max: upstream.requests_max,
             under_way: Arc::default(),
             inside: None,
+            credentials: None,
+            trust: None,
         }
+    }
+
+    /// Has each request carry a token of ours; the wait for one counts as connecting.
+    #[must_use]
+    pub fn authorized(mut self, credentials: Arc<Credentials>) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// Has connections to the backend trust as `trust` does, and show the certificate that it shows.
+    #[must_use]
+    pub fn trusting(mut self, trust: Trust) -> Self {
+        self.trust = Some(trust);
+        self
     }
 
     /// Has every connection to the backend taken by a service inside this process.
