@@ -79,6 +79,7 @@ impl Batch {
     }
 
     /// Adds a value that is not there yet.
+    #[expect(clippy::should_implement_trait, reason = "what is added is no batch")]
     pub fn add<T: Kept>(mut self, value: &T) -> Self {
         self.steps.push(Step::Add(item(value)));
         self

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use policies::authorization::{AuthorizationCode, Grant, Pushed, RefreshToken};
-use policies::consent::{
-    AccountAccess, Consent, ConsentState, PaymentOrder, Permission, Person, SharedAccount, Terms,
-};
+use policies::consent::{AccountAccess, Consent, ConsentState, PaymentOrder, Permission, Person, SharedAccount, Terms};
 use policies::details::Detail;
 use policies::id::{ClientId, ConsentId, GrantId};
 use policies::jose::{Thumbprint, base64url, base64url_decode_strict, sha256};
@@ -374,7 +372,8 @@ impl Kept for Consent {
     }
 
     fn write(&self) -> Vec<u8> {
-        let person = |person: &Person| PersonForm { index: base64url(&person.index), sealed: base64url(&person.sealed) };
+        let person =
+            |person: &Person| PersonForm { index: base64url(&person.index), sealed: base64url(&person.sealed) };
         written(&ConsentForm {
             id: self.id.as_str().to_owned(),
             client: self.client.as_str().to_owned(),
@@ -445,15 +444,15 @@ impl SharedForm {
     }
 }
 
-fn written(form: &impl Serialize) -> Vec<u8> {
+pub(super) fn written(form: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(form).expect("texts, numbers and lists of them are JSON")
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     serde_json::from_slice(body).ok()
 }
 
-fn hash(text: &str) -> Option<[u8; 32]> {
+pub(super) fn hash(text: &str) -> Option<[u8; 32]> {
     base64url_decode_strict(text)?.try_into().ok()
 }
 

@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+pub(crate) mod authorizations;
 pub(crate) mod changes;
 pub(crate) mod claims;
 pub(crate) mod generations;
@@ -148,6 +149,23 @@ macro_rules! durable_promises {
             changes {
                 entries_come_one_after_the_other_and_are_given_back_whole
                 of_parallel_entries_with_one_number_one_is_made
+            }
+            authorizations {
+                an_item_is_kept_whole_under_its_kind_and_key
+                an_item_that_is_there_is_not_added_again
+                an_item_is_replaced_only_in_the_version_that_was_found
+                a_change_is_made_with_all_its_steps_or_not_at_all
+                of_fifty_parallel_replacements_one_is_made
+                changes_that_cross_each_other_all_end
+                an_owner_is_listed_what_is_theirs_the_last_added_first
+                an_owner_is_listed_so_many_and_not_one_more
+                a_body_of_the_longest_size_is_kept_and_none_beyond
+                what_is_revoked_is_read_on_from_a_position
+                what_is_revoked_twice_stands_once_unless_it_lasts_longer
+                what_is_over_is_not_read
+                so_many_revocations_are_read_at_once_and_the_rest_after_them
+                who_reads_on_while_others_revoke_misses_nothing
+                a_thing_is_known_as_spent_for_as_long_as_it_is
             }
         }
     };

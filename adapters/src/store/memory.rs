@@ -462,7 +462,7 @@ mod tests {
     use super::*;
     use crate::store::conformance::verifications::verification;
     use crate::store::conformance::{KEEP, NOW, TICK, event, reply, taken, things, wish};
-    use crate::store::port::EVENTS_KEPT;
+    use crate::store::port::{EVENTS_KEPT, ITEM_BYTES_MAX, ITEM_SEAL_MAX};
 
     #[tokio::test]
     async fn a_full_memory_refuses_and_never_forgets_what_is_valid() {
@@ -475,6 +475,30 @@ mod tests {
 
         store.insert(verification("v-1", "s-1")).await.unwrap();
         assert!(store.insert(verification("v-2", "s-2")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_full_memory_refuses_items_and_revocations_until_others_are_over() {
+        let store = MemoryStore::with_limits(1, 1);
+        let item =
+            |key| Item { kind: ItemKind::Code, key: [key; 32], owner: None, keep_until: NOW + KEEP, body: vec![] };
+        let revoked = |name| Revoked { name: [name; 32], until: NOW + KEEP };
+        assert!(store.change_items(&[Step::Add(item(1))], &[revoked(1)], NOW).await.unwrap());
+        assert!(store.change_items(&[Step::Add(item(2))], &[], NOW + KEEP - TICK).await.is_err());
+        assert!(store.change_items(&[], &[revoked(2)], NOW + KEEP - TICK).await.is_err());
+        assert!(store.change_items(&[Step::Add(item(2))], &[revoked(2)], NOW + KEEP).await.unwrap());
+        assert_eq!(store.item(ItemKind::Code, &[1; 32]).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_body_may_be_longer_by_its_seal_and_not_by_a_byte_more() {
+        let store = MemoryStore::new();
+        let sized = |size| {
+            let body = vec![7; ITEM_BYTES_MAX + ITEM_SEAL_MAX + size];
+            Step::Add(Item { kind: ItemKind::Code, key: [1; 32], owner: None, keep_until: NOW + KEEP, body })
+        };
+        assert!(store.change_items(&[sized(1)], &[], NOW).await.is_err());
+        assert!(store.change_items(&[sized(0)], &[], NOW).await.unwrap());
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! A store before the durable one: what clients sent and were answered rests in it sealed.
 //!
 //! An answer may name a person or an account, and whoever has a body's plain hash can try numbers until one fits: so
-//! answers are encrypted, and hashes are keyed. This module must not know what an answer says.
+//! answers are encrypted, and hashes are keyed. What is authorized names accounts and amounts, and is encrypted too. This module must not know what an answer says.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,15 +12,17 @@ use policies::change::Entry;
 use policies::code::Outage;
 use policies::event::{Event, NewEvent};
 use policies::id::{ClientId, OperationId, ProviderId, VerificationId};
+use policies::jose::digest_of_parts;
 use policies::once::{ClaimState, EarlierClaim, StoredReply};
 use policies::revocation::Revoked;
 use policies::settle::{Fate, Settlement, Undecided};
 use policies::time::Timestamp;
 use policies::verification::{State, Verification};
+use zeroize::Zeroizing;
 
 use super::port::{
-    Answer, Authorizations, Changes, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, Item, ItemKind,
-    NewClaim, Outbox, Step, SubjectKey, SubjectKeys, Telling, Verifications,
+    Answer, Authorizations, Changes, ClaimAnswer, ClaimTicket, Claims, Durable, Finish, Generations, ITEM_BYTES_MAX,
+    Item, ItemKind, NewClaim, Outbox, Step, SubjectKey, SubjectKeys, Telling, Verifications,
 };
 use crate::entropy;
 use crate::keys::Sealer;
@@ -92,6 +94,27 @@ impl SealedStore {
         StoredReply { body: self.sealer.seal(&reply.body), ..reply }
     }
 
+    fn sealed_step(&self, step: &Step) -> Result<Step, Outage> {
+        let item = step.item();
+        if item.body.len() > ITEM_BYTES_MAX {
+            return Err(Outage::new("authorizations", "an item is longer than may be"));
+        }
+        let mut plain = Zeroizing::new(place(item.kind, item.key).to_vec());
+        plain.extend_from_slice(&item.body);
+        let item = Item { body: self.sealer.seal(&plain), ..item.clone() };
+        Ok(match step {
+            Step::Add(_) => Step::Add(item),
+            Step::Replace(_, version) => Step::Replace(item, *version),
+        })
+    }
+
+    fn opened_item(&self, item: Item) -> Result<Item, Outage> {
+        let plain = self.sealer.open(&item.body)?;
+        let misplaced = || Outage::new("authorizations", "an item rests where another belongs");
+        let body = plain.expose().strip_prefix(place(item.kind, item.key).as_slice()).ok_or_else(misplaced)?.to_vec();
+        Ok(Item { body, ..item })
+    }
+
     fn opened(&self, state: ClaimState) -> Result<ClaimState, Outage> {
         match state {
             // What version 0.1 stored is JSON or nothing, which is never taken for something sealed.
@@ -102,6 +125,11 @@ impl SealedStore {
             other => Ok(other),
         }
     }
+}
+
+/// Stands before the body of an item, so that it cannot be put in another's place by whoever writes to the store.
+fn place(kind: ItemKind, key: [u8; 32]) -> [u8; 32] {
+    digest_of_parts(&[b"item", kind.word().as_bytes(), &key])
 }
 
 impl fmt::Debug for SealedStore {
@@ -329,21 +357,23 @@ impl Authorizations for SealedStore {
     fn item<'a>(&'a self, kind: ItemKind, key: &'a [u8; 32]) -> Answer<'a, Option<(Item, u64)>> {
         Box::pin(async move {
             self.is_ours().await?;
-            self.inner.item(kind, key).await
+            self.inner.item(kind, key).await?.map(|(item, version)| Ok((self.opened_item(item)?, version))).transpose()
         })
     }
 
     fn change_items<'a>(&'a self, steps: &'a [Step], revoked: &'a [Revoked], now: Timestamp) -> Answer<'a, bool> {
         Box::pin(async move {
             self.is_ours().await?;
-            self.inner.change_items(steps, revoked, now).await
+            let steps = steps.iter().map(|step| self.sealed_step(step)).collect::<Result<Vec<_>, _>>()?;
+            self.inner.change_items(&steps, revoked, now).await
         })
     }
 
     fn of_owner<'a>(&'a self, kind: ItemKind, owner: &'a [u8; 32]) -> Answer<'a, Vec<(Item, u64)>> {
         Box::pin(async move {
             self.is_ours().await?;
-            self.inner.of_owner(kind, owner).await
+            let found = self.inner.of_owner(kind, owner).await?;
+            found.into_iter().map(|(item, version)| Ok((self.opened_item(item)?, version))).collect()
         })
     }
 
@@ -375,6 +405,7 @@ mod tests {
     use crate::files::testing::Scratch;
     use crate::keys::{WrapSource, open_wrapping};
     use crate::store::memory::MemoryStore;
+    use crate::store::port::ITEM_SEAL_MAX;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
     const LEASE: Duration = Duration::from_secs(30);
@@ -440,6 +471,45 @@ mod tests {
         assert_eq!(judge(other, &[2; 32]), Repeat::Mismatch);
         let same = earlier(sealed.claim(claim([1; 32]), NOW).await.unwrap());
         assert_eq!(judge(same, &[1; 32]), Repeat::Replay(reply()));
+    }
+
+    fn item(key: u8, body: &[u8]) -> Item {
+        Item { kind: ItemKind::Consent, key: [key; 32], owner: None, keep_until: NOW + LEASE, body: body.to_vec() }
+    }
+
+    #[tokio::test]
+    async fn what_is_authorized_rests_sealed_and_only_in_its_own_place() {
+        let (inner, sealed, _scratch) = stores();
+        let added = [Step::Add(item(1, b"Aisulu")), Step::Add(item(2, b"Bolat"))];
+        assert!(sealed.change_items(&added, &[], NOW).await.unwrap());
+        let (rests, _) = inner.item(ItemKind::Consent, &[1; 32]).await.unwrap().unwrap();
+        assert!(!rests.body.windows(6).any(|window| window == b"Aisulu"));
+        assert_eq!(sealed.item(ItemKind::Consent, &[1; 32]).await.unwrap(), Some((item(1, b"Aisulu"), 1)));
+        // Whoever writes to the store can neither put one in another's place nor make one.
+        let forged = [
+            Item { key: [2; 32], ..rests.clone() },
+            Item { kind: ItemKind::Grant, key: [2; 32], ..rests.clone() },
+            Item { body: b"Bolat".to_vec(), ..item(2, b"") },
+            Item { body: Vec::new(), ..item(2, b"") },
+        ];
+        for forgery in forged {
+            let inner: Arc<dyn Durable> = Arc::new(MemoryStore::new());
+            let sealed = SealedStore::new(Arc::clone(&inner), Arc::clone(&sealed.sealer), NOW);
+            let forgery = Item { owner: Some([3; 32]), ..forgery };
+            assert!(inner.change_items(&[Step::Add(forgery.clone())], &[], NOW).await.unwrap());
+            assert!(sealed.item(forgery.kind, &[2; 32]).await.is_err(), "{forgery:?}");
+            assert!(sealed.of_owner(forgery.kind, &[3; 32]).await.is_err(), "{forgery:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_sealed_up_to_its_size_and_not_a_byte_beyond() {
+        let (inner, sealed, _scratch) = stores();
+        let beyond = item(1, &vec![7; ITEM_BYTES_MAX + 1]);
+        assert!(sealed.change_items(&[Step::Add(beyond)], &[], NOW).await.is_err());
+        assert!(sealed.change_items(&[Step::Add(item(1, &vec![7; ITEM_BYTES_MAX]))], &[], NOW).await.unwrap());
+        let (rests, _) = inner.item(ItemKind::Consent, &[1; 32]).await.unwrap().unwrap();
+        assert!(rests.body.len() <= ITEM_BYTES_MAX + ITEM_SEAL_MAX);
     }
 
     #[tokio::test]

@@ -52,6 +52,8 @@ const SPEND: &str = "INSERT INTO spends (name, client, operation, key, digest, u
     WHERE spends.until <= $7 OR
         (spends.client = $2 AND spends.operation = $3 AND spends.key = $4 AND spends.digest = $5)";
 
+const SPENT: &str = "SELECT name FROM spends WHERE name = $1 AND until > $2";
+
 /// How often a claim whose row comes and goes under our hands is looked at again.
 const LOOKS_MAX: u32 = 4;
 
@@ -104,6 +106,11 @@ pub(super) async fn clear(
     }
     session.undo().await?;
     Ok(false)
+}
+
+/// Tells whether a thing was spent.
+pub(super) async fn spent(session: &Session, thing: &str, now: Timestamp) -> Result<bool, Fault> {
+    Ok(session.row(SPENT, &[&thing, &now.millis()]).await?.is_some())
 }
 
 /// Keeps the answer of a deed.

@@ -10,7 +10,7 @@ use policies::jose::sha256;
 use super::session::{Fault, Session, bytes, column, step_aside};
 
 /// The steps, the first being version 1; each statement by itself.
-const STEPS: [&[&str]; 2] = [&FIRST, &CHANGES];
+const STEPS: [&[&str]; 3] = [&FIRST, &CHANGES, &AUTHORIZATIONS];
 
 /// How often the start is tried again when others are at it.
 const TRIES_MAX: u32 = 16;
@@ -58,6 +58,18 @@ const FIRST: [&str; 18] = [
 const CHANGES: [&str; 1] = ["CREATE TABLE IF NOT EXISTS changes (
         number BIGINT PRIMARY KEY, by_whom TEXT NOT NULL, at BIGINT NOT NULL, act TEXT NOT NULL, proposal BIGINT,
         applies BOOLEAN, digest BYTEA, note TEXT, base BIGINT, restores BIGINT, texts BYTEA NOT NULL)"];
+
+const AUTHORIZATIONS: [&str; 6] = [
+    "CREATE TABLE IF NOT EXISTS items (
+        kind TEXT NOT NULL, key BYTEA NOT NULL, number BIGSERIAL, owner BYTEA, keep_until BIGINT NOT NULL,
+        version BIGINT NOT NULL, body BYTEA NOT NULL, PRIMARY KEY (kind, key))",
+    "CREATE INDEX IF NOT EXISTS items_owner ON items (kind, owner, number)",
+    "CREATE INDEX IF NOT EXISTS items_keep_until ON items (keep_until)",
+    "CREATE TABLE IF NOT EXISTS revocations (
+        position BIGINT PRIMARY KEY, name BYTEA NOT NULL, until BIGINT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS revocations_name ON revocations (name)",
+    "CREATE INDEX IF NOT EXISTS revocations_until ON revocations (until)",
+];
 
 /// Brings a schema to the newest version, and makes it if it is not there.
 ///
@@ -143,4 +155,20 @@ async fn version(session: &Session, steps: &[&[&str]]) -> Result<usize, Fault> {
 
 fn checksum(step: &[&str]) -> [u8; 32] {
     sha256(step.join(";\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_released_steps_have_not_changed() {
+        let hex = |step: &[&str]| checksum(step).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let released = [
+            "ca438481df8c95fe6a759dfc3bdfaea55180e9d6f72c01949b5a812ada482d1b",
+            "2d49f856c87d39645d7e6a96cac3a4ad02ed236205d9ea023aca2623dd38cb78",
+            "2f74e3ab14795e871fe65caee218aa3968f80fba5865e4cd1830cf8b951d762b",
+        ];
+        assert_eq!(STEPS.map(hex).as_slice(), released);
+    }
 }

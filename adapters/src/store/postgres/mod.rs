@@ -4,6 +4,7 @@
 //! gateway knows of another. Of PostgreSQL only what CockroachDB and YugabyteDB have as well is used.
 
 mod claims;
+mod items;
 mod lasting;
 mod migrate;
 mod outbox;
@@ -17,8 +18,6 @@ mod verifications;
 mod worker;
 
 use std::time::Duration;
-
-use std::future::ready;
 
 use policies::change::Entry;
 use policies::code::Outage;
@@ -80,8 +79,9 @@ impl Claims for PostgresStore {
         self.0.ask_at("claims", now, async move |session: &Session| claims::clear(session, &ticket, &spends, now).await)
     }
 
-    fn spent<'a>(&'a self, _: &'a str, _: Timestamp) -> Answer<'a, bool> {
-        Box::pin(ready(Err(Outage::new("claims", "not kept yet"))))
+    fn spent<'a>(&'a self, thing: &'a str, now: Timestamp) -> Answer<'a, bool> {
+        let thing = thing.to_owned();
+        self.0.look("claims", async move |session: &Session| claims::spent(session, &thing, now).await)
     }
 
     fn finish<'a>(&'a self, ticket: &'a ClaimTicket, finish: Finish, now: Timestamp) -> Answer<'a, ()> {
@@ -238,20 +238,25 @@ impl Changes for PostgresStore {
 }
 
 impl Authorizations for PostgresStore {
-    fn item<'a>(&'a self, _: ItemKind, _: &'a [u8; 32]) -> Answer<'a, Option<(Item, u64)>> {
-        Box::pin(ready(Err(Outage::new("authorizations", "not kept yet"))))
+    fn item<'a>(&'a self, kind: ItemKind, key: &'a [u8; 32]) -> Answer<'a, Option<(Item, u64)>> {
+        let key = *key;
+        self.0.look("authorizations", async move |session: &Session| items::find(session, kind, key).await)
     }
 
-    fn change_items<'a>(&'a self, _: &'a [Step], _: &'a [Revoked], _: Timestamp) -> Answer<'a, bool> {
-        Box::pin(ready(Err(Outage::new("authorizations", "not kept yet"))))
+    fn change_items<'a>(&'a self, steps: &'a [Step], revoked: &'a [Revoked], now: Timestamp) -> Answer<'a, bool> {
+        let (steps, revoked) = (steps.to_vec(), revoked.to_vec());
+        self.0.ask_at("authorizations", now, async move |session: &Session| {
+            items::change(session, &steps, &revoked, now).await
+        })
     }
 
-    fn of_owner<'a>(&'a self, _: ItemKind, _: &'a [u8; 32]) -> Answer<'a, Vec<(Item, u64)>> {
-        Box::pin(ready(Err(Outage::new("authorizations", "not kept yet"))))
+    fn of_owner<'a>(&'a self, kind: ItemKind, owner: &'a [u8; 32]) -> Answer<'a, Vec<(Item, u64)>> {
+        let owner = *owner;
+        self.0.look("authorizations", async move |session: &Session| items::of_owner(session, kind, owner).await)
     }
 
-    fn revoked_after(&self, _: u64, _: Timestamp) -> Answer<'_, Vec<(u64, Revoked)>> {
-        Box::pin(ready(Ok(Vec::new())))
+    fn revoked_after(&self, position: u64, now: Timestamp) -> Answer<'_, Vec<(u64, Revoked)>> {
+        self.0.look("authorizations", async move |session: &Session| items::revoked_after(session, position, now).await)
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) async fn sweep(session: &Session, retention: Retention, now: Timestam
         (REPLAYS, now),
         (CLAIMS, now),
         (SPENDS, now),
+        (ITEMS, now),
+        (REVOCATIONS, now),
         (VERIFICATIONS, now - retention.verifications),
         (EVENTS, now - retention.events),
         (GENERATIONS, now - retention.generations),
@@ -34,6 +36,12 @@ const CLAIMS: &str = "DELETE FROM claims WHERE (client, operation, key) IN
 
 const SPENDS: &str = "DELETE FROM spends WHERE name IN
     (SELECT name FROM spends WHERE until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)";
+
+const ITEMS: &str = "DELETE FROM items WHERE (kind, key) IN
+    (SELECT kind, key FROM items WHERE keep_until <= $1 ORDER BY keep_until LIMIT $2 FOR UPDATE SKIP LOCKED)";
+
+const REVOCATIONS: &str = "DELETE FROM revocations WHERE position IN
+    (SELECT position FROM revocations WHERE until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 const VERIFICATIONS: &str = "DELETE FROM verifications WHERE id IN
     (SELECT id FROM verifications WHERE expires <= $1 ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED)";

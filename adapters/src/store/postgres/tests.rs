@@ -1,15 +1,18 @@
 //! What of this store the suite of all stores does not ask for, and that suite.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use policies::id::{ClientId, IdempotencyKey, OperationId, OrganisationId};
+use policies::revocation::Revoked;
 use policies::secret::Secret;
 use policies::time::Timestamp;
 
-use super::super::port::{ClaimAnswer, Claims, Durable, Generations, NewClaim, Outbox, Replays};
+use super::super::port::{
+    Authorizations, ClaimAnswer, Claims, Durable, Generations, Item, ItemKind, NewClaim, Outbox, Replays, Step,
+};
 use super::super::retention::Retention;
 use super::migrate::migrate_by;
 use super::session::{Session, column};
@@ -35,7 +38,7 @@ static DONE_WITH: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 const EMPTY: &str = "DELETE FROM replays; DELETE FROM claims; DELETE FROM spends; DELETE FROM verifications;
     DELETE FROM positions; DELETE FROM events; DELETE FROM subject_keys; DELETE FROM generations;
-    DELETE FROM changes";
+    DELETE FROM changes; DELETE FROM items; DELETE FROM revocations";
 
 fn name() -> String {
     let dice: String = entropy::random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -209,7 +212,7 @@ async fn four_gateways_that_start_at_once_make_one_schema() {
     let looker = worker(&schema.name);
     let made = looker
         .ask("test", async |session: &Session| Ok(session.rows("SELECT version FROM migrations", &[]).await?.len()));
-    assert_eq!(made.await, Ok(2));
+    assert_eq!(made.await, Ok(3));
 }
 
 #[tokio::test]
@@ -343,20 +346,28 @@ async fn what_is_over_is_swept_out_and_nothing_else() {
         store.enter([digest; 32], b"policies", NOW + DAY * days).await.unwrap();
     }
     let tick = Duration::from_millis(1);
+    let item = Item { kind: ItemKind::Code, key: [1; 32], owner: None, keep_until: NOW + DAY, body: vec![1] };
+    let revoked = Revoked { name: [1; 32], until: NOW + DAY };
+    assert_eq!(store.change_items(&[Step::Add(item.clone())], &[revoked], NOW).await, Ok(true));
+    let [(position, _)] = store.revoked_after(0, NOW).await.unwrap()[..] else { panic!("one is revoked") };
     for (now, claims, replays, generations) in
         [(NOW + DAY - tick, 2, 1, 3), (NOW + DAY, 1, 0, 3), (NOW + DAY * 2 - tick, 1, 0, 3), (NOW + DAY * 2, 1, 0, 1)]
     {
         let counted = store.0.ask("test", async move |session: &Session| {
             sweep::sweep(session, retention, now).await?;
             let mut counts = Vec::new();
-            for table in ["claims", "replays", "generations"] {
+            for table in ["claims", "replays", "items", "revocations", "generations"] {
                 let row = session.row(&format!("SELECT count(*) AS rows FROM {table}"), &[]).await?.unwrap();
                 counts.push(column::<i64>(&row, "rows")?);
             }
             Ok(counts)
         });
-        assert_eq!(counted.await, Ok(vec![claims, replays, generations]));
+        assert_eq!(counted.await, Ok(vec![claims, replays, replays, replays, generations]));
     }
+    // Whoever had read so far goes on from there: a position is never given twice.
+    let again = Revoked { until: NOW + DAY * 9, ..revoked };
+    assert_eq!(store.change_items(&[Step::Add(item)], &[again], NOW).await, Ok(true));
+    assert_eq!(store.revoked_after(position, NOW).await.unwrap().len(), 1);
     assert_eq!(store.enter([3; 32], b"policies", NOW).await, Ok(3));
     assert_eq!(store.bundle(1).await, Ok(None));
     assert_eq!(store.waiting(&[]).await, Ok(0));

@@ -9,9 +9,8 @@ use super::fault::{Fault, rows};
 
 /// Finds an item.
 pub(super) fn find(connection: &Connection, kind: ItemKind, key: [u8; 32]) -> Result<Option<(Item, u64)>, Fault> {
-    let mut find = connection.prepare_cached(
-        "SELECT kind, key, owner, keep_until, version, body FROM items WHERE kind = ?1 AND key = ?2",
-    )?;
+    let mut find = connection
+        .prepare_cached("SELECT kind, key, owner, keep_until, version, body FROM items WHERE kind = ?1 AND key = ?2")?;
     find.query_row(params![kind.word(), key], |row| Ok(read(row))).optional()?.transpose()
 }
 

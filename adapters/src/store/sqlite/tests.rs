@@ -44,8 +44,13 @@ async fn what_it_was_told_survives_the_process() {
     let key = SubjectKey { id: [1; 16], wrapped: vec![2; 60] };
     store.obtain([9; 32], key.clone(), NOW).await.unwrap();
     store.enter([1; 32], b"one", NOW).await.unwrap();
+    let item = Item { kind: ItemKind::Grant, key: [3; 32], owner: None, keep_until: NOW + KEEP, body: vec![4] };
+    let revoked = Revoked { name: [5; 32], until: NOW + KEEP };
+    assert!(store.change_items(&[Step::Add(item.clone())], &[revoked], NOW).await.unwrap());
     drop(store);
     let store = opened(&folder);
+    assert_eq!(store.item(ItemKind::Grant, &[3; 32]).await.unwrap(), Some((item, 1)));
+    assert_eq!(store.revoked_after(0, NOW).await.unwrap(), [(1, revoked)]);
     let again = taken(&store, wish("k", 1, "ref-2"), NOW + LEASE).await;
     assert_eq!(again.reference(), "ref-1");
     let other = taken(&store, wish("k2", 1, "ref-3"), NOW).await;
@@ -317,6 +322,9 @@ async fn what_is_over_is_swept_out_and_nothing_else() {
         let unknown = StoredReply { status: 202, headers: vec![], body: vec![] };
         store.finish(&ticket, Finish::Unknown(unknown, told), now).await.unwrap();
         store.enter([number; 32], b"set", end - retention.generations).await.unwrap();
+        let item = Item { kind: ItemKind::Code, key: [number; 32], owner: None, keep_until: end, body: vec![] };
+        let revoked = Revoked { name: [number; 32], until: end };
+        assert!(store.change_items(&[Step::Add(item)], &[revoked], end - day).await.unwrap());
     }
     // Whatever happened, a sweep comes with the next so many jobs.
     for _ in 0..worker::JOBS_PER_SWEEP {
@@ -330,6 +338,26 @@ async fn what_is_over_is_swept_out_and_nothing_else() {
     assert_eq!(numbers(&folder, "SELECT substr(name, 2) + 0 FROM spends"), [3]);
     assert_eq!(numbers(&folder, "SELECT substr(id, 2) + 0 FROM verifications"), [3]);
     assert_eq!(numbers(&folder, "SELECT position FROM events"), [3]);
+    assert_eq!(numbers(&folder, "SELECT substr(hex(key), 2, 1) + 0 FROM items"), [3]);
+    assert_eq!(numbers(&folder, "SELECT substr(hex(name), 2, 1) + 0 FROM revocations"), [3]);
     // A set is over once the next one has been there as long; the last one is in force.
     assert_eq!(numbers(&folder, "SELECT number FROM generations ORDER BY number"), [2, 3]);
+}
+
+/// Whoever had read so far goes on from there, also when nothing of it is left.
+#[tokio::test]
+async fn a_position_of_what_was_revoked_is_never_given_twice() {
+    let folder = Folder::new();
+    let store = opened(&folder);
+    let revoked = |name: u8| Revoked { name: [name; 32], until: NOW + KEEP };
+    assert!(store.change_items(&[], &[revoked(1), revoked(2)], NOW).await.unwrap());
+    let last = store.revoked_after(0, NOW).await.unwrap().last().unwrap().0;
+    for _ in 0..worker::JOBS_PER_SWEEP {
+        store.revoked_after(0, NOW + KEEP).await.unwrap();
+    }
+    assert_eq!(numbers(&folder, "SELECT count(*) FROM revocations"), [0]);
+    drop(store);
+    let store = opened(&folder);
+    assert!(store.change_items(&[], &[revoked(3)], NOW).await.unwrap());
+    assert_eq!(store.revoked_after(last, NOW).await.unwrap(), [(last + 1, revoked(3))]);
 }
