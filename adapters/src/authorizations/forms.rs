@@ -475,3 +475,7 @@ fn words(permissions: &BTreeSet<Permission>) -> Vec<String> {
 fn permitted(words: &[String]) -> Option<BTreeSet<Permission>> {
     words.iter().map(|word| Permission::from_word(word)).collect()
 }
+
+#[cfg(test)]
+#[path = "forms_tests.rs"]
+mod tests;
