@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::id::{ClientId, OrganisationId, PlanId};
 use crate::jose::testing::{TestSigner, sign_raw};
 use crate::jose::{KeySet, Thumbprint};
+use crate::nonce::Nonces;
 use crate::rulebook::{
     Client, ClientAuthentication, KeySource, OauthTerms, Organisation, Plan, ScopeSet, TokenBinding,
 };
@@ -64,11 +65,12 @@ fn takers(raw: &str, keys: &KeySet) -> Vec<&'static str> {
         ("client_assertion", raw),
     ];
     let form: Vec<(String, String)> = form.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let request = grant::TokenRequest::parse(&form).unwrap();
+    let form = grant::ClientForm::parse(&form).unwrap();
+    let nonces = Nonces::free();
     let taken = [
         token::verify(&bearer, &token::Expected { issuer: NAME, audience: NAME, keys }, NOW).is_ok(),
-        proof::check(raw, &proof::Expected { method: "GET", target: TARGET, token: None }, NOW).is_ok(),
-        grant::check_assertion(&request, &client, NAME, NOW).is_ok(),
+        proof::check(raw, &proof::Expected { method: "GET", target: TARGET, token: None, nonces }, NOW).is_ok(),
+        grant::check_assertion(&form, &client, keys, NAME, NOW).is_ok(),
         result::check(raw, keys, NAME, &client.id, NOW).is_ok(),
     ];
     USES.into_iter().zip(taken).filter(|(_, taken)| *taken).map(|(name, _)| name).collect()

@@ -9,7 +9,7 @@ use crate::admin::{self, AdminEntry, AdminRole};
 use crate::binding;
 use crate::code::Code;
 use crate::facts::BodyFacts;
-use crate::grant::{self, TokenRequest};
+use crate::grant::{self, ClientForm};
 use crate::id::{AdminId, ApiId, OrganisationId, PlanId};
 use crate::jose::testing::TestSigner;
 use crate::jose::{KeySet, encode, sha256};
@@ -227,8 +227,8 @@ fn at_the_token_endpoint(client: Client) -> Caller {
     );
     let form =
         [("grant_type", "client_credentials"), ("client_id", "demo-web")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-    let request = TokenRequest::parse(&form).unwrap();
-    Caller::Client(grant::check_certificate(&request, &Arc::new(client), Some(&certificate)).unwrap())
+    let form = ClientForm::parse(&form).unwrap();
+    Caller::Client(grant::check_certificate(&form, &Arc::new(client), Some(&certificate)).unwrap())
 }
 
 #[test]

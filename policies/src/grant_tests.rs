@@ -1,16 +1,26 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use crate::peer::CertificateNames;
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::id::{OrganisationId, PlanId};
+use crate::code::Code;
+use crate::id::{ClientId, OrganisationId, PlanId};
 use crate::jose::testing::{TestSigner, sign_raw};
-use crate::jose::{Algorithm, KeySet, Thumbprint, base64url, counted, encode};
-use crate::proof;
-use crate::rulebook::{CertificateName, KeySource, OauthTerms, Organisation, Plan};
+use crate::jose::{Algorithm, ClaimError, JwsError, KeySet, Thumbprint, base64url, counted, encode};
+use crate::nonce::Nonces;
+use crate::party::{
+    CertificateName, Client, ClientAuthentication, KeySource, OauthTerms, Organisation, Plan, ScopeSet, TokenBinding,
+};
+use crate::peer::{CertificateNames, ChainVerdict, PeerCertificate};
+use crate::proof::{self, VerifiedProof};
+use crate::time::Timestamp;
+use crate::token::{ACCESS_TOKEN_TTL, AccessGrant, Confirmation, LEEWAY};
+
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 const ISSUER: &str = "https://gate.example";
 const RESOURCE: &str = "https://gate.example/api";
@@ -56,7 +66,7 @@ impl Fixture {
     }
 
     fn check(&self, assertion: &str, now: Timestamp) -> Result<CheckedAssertion, GrantError> {
-        check_assertion(&request(&[("client_assertion", assertion)]), &Arc::new(self.client()), ISSUER, now)
+        check(&request(&[("client_assertion", assertion)]), &Arc::new(self.client()), now)
     }
 
     fn with(&self, name: &str, value: Option<Value>) -> Result<CheckedAssertion, GrantError> {
@@ -67,7 +77,7 @@ impl Fixture {
         let assertion = self.assertion(&good());
         let mut form = vec![("client_assertion", assertion.as_str())];
         form.extend(scope.map(|scope| ("scope", scope)));
-        check_assertion(&request(&form), &Arc::new(client), ISSUER, NOW).unwrap().accept(true).unwrap()
+        check(&request(&form), &Arc::new(client), NOW).unwrap().accept(true).unwrap()
     }
 }
 
@@ -91,17 +101,26 @@ fn form(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 // A token request with these parameters; the two that never vary are added.
-fn request(pairs: &[(&str, &str)]) -> TokenRequest {
+fn request(pairs: &[(&str, &str)]) -> ClientForm {
     let mut all = form(pairs);
     all.push(("grant_type".to_owned(), "client_credentials".to_owned()));
     if pairs.iter().any(|(name, _)| *name == "client_assertion") {
         all.push(("client_assertion_type".to_owned(), ASSERTION_TYPE.to_owned()));
     }
-    TokenRequest::parse(&all).unwrap()
+    ClientForm::parse(&all).unwrap()
+}
+
+// Under the keys that the client has in the policy.
+fn check(form: &ClientForm, client: &Arc<Client>, now: Timestamp) -> Result<CheckedAssertion, GrantError> {
+    let keys = match &client.authentication {
+        ClientAuthentication::PrivateKeyJwt(KeySource::Given(keys)) => keys.clone(),
+        _ => KeySet::default(),
+    };
+    check_assertion(form, client, &keys, ISSUER, now)
 }
 
 fn refusal(pairs: &[(&str, &str)]) -> GrantError {
-    TokenRequest::parse(&form(pairs)).unwrap_err()
+    ClientForm::parse(&form(pairs)).and_then(|form| TokenRequest::parse(&form)).unwrap_err()
 }
 
 fn certificate(names: &[&str], verified: bool) -> PeerCertificate {
@@ -114,7 +133,8 @@ fn proof() -> (VerifiedProof, Thumbprint) {
     let holder = TestSigner::es256("holder");
     let claims = json!({"jti": "p", "htm": "POST", "htu": "https://gate.example/token", "iat": NOW.seconds()});
     let raw = encode(proof::PROOF_TYPE, &claims, Some(holder.bare_jwk()), &holder).unwrap();
-    let expected = proof::Expected { method: "POST", target: "https://gate.example/token", token: None };
+    let nonces = Nonces::free();
+    let expected = proof::Expected { method: "POST", target: "https://gate.example/token", token: None, nonces };
     let verified = proof::check(&raw, &expected, NOW).unwrap().accept(true).unwrap();
     (verified, holder.verifying_key().thumbprint().clone())
 }
@@ -133,7 +153,7 @@ fn a_parameter_twice_is_refused_even_an_unknown_one() {
 #[test]
 fn as2_other_grants_are_not_offered() {
     for grant in
-        ["password", "authorization_code", "refresh_token", "implicit", "Client_Credentials", "client_credentials "]
+        ["password", "implicit", "Client_Credentials", "client_credentials ", "token", "urn:ietf:params:oauth:grant-type:jwt-bearer"]
     {
         assert_eq!(refusal(&[("grant_type", grant)]), GrantError::UnsupportedGrantType, "{grant}");
     }
@@ -164,7 +184,7 @@ fn an_assertion_comes_with_its_type_and_within_its_size() {
     assert_eq!(refusal(&[base, ("client_assertion", "x"), saml]), GrantError::Malformed("client_assertion_type"));
     let sized = |bytes: usize| {
         let text = "x".repeat(bytes);
-        TokenRequest::parse(&form(&[base, ("client_assertion", &text), ("client_assertion_type", ASSERTION_TYPE)]))
+        ClientForm::parse(&form(&[base, ("client_assertion", &text), ("client_assertion_type", ASSERTION_TYPE)]))
     };
     assert_eq!(sized(ASSERTION_BYTES_MAX + 1).unwrap_err(), GrantError::TooLarge);
     assert!(sized(ASSERTION_BYTES_MAX).is_ok());
@@ -175,12 +195,12 @@ fn a_form_is_bounded_on_both_sides() {
     let many = |count: usize| {
         let mut all = form(&[("grant_type", "client_credentials")]);
         all.extend((1..count).map(|index| (format!("p{index}"), "v".to_owned())));
-        TokenRequest::parse(&all).map(|_| ())
+        ClientForm::parse(&all).map(|_| ())
     };
     assert_eq!(many(PARAMETERS_MAX + 1), Err(GrantError::TooLarge));
     assert_eq!(many(PARAMETERS_MAX), Ok(()));
     let scoped = |bytes: usize| {
-        TokenRequest::parse(&form(&[("grant_type", "client_credentials"), ("scope", &"s".repeat(bytes))]))
+        ClientForm::parse(&form(&[("grant_type", "client_credentials"), ("scope", &"s".repeat(bytes))]))
     };
     assert_eq!(scoped(SCOPE_BYTES_MAX + 1).unwrap_err(), GrantError::TooLarge);
     assert!(scoped(SCOPE_BYTES_MAX).is_ok());
@@ -202,7 +222,7 @@ fn as7_the_parts_of_a_request_name_one_client() {
     assert_eq!(client_id_of(&request(&[])), Err(GrantError::Missing("client_id")));
     let differing = request(&[("client_assertion", &assertion), ("client_id", "somebody")]);
     assert_eq!(client_id_of(&differing), Err(GrantError::WrongClient));
-    let checked = check_assertion(&differing, &Arc::new(fixture.client()), ISSUER, NOW);
+    let checked = check(&differing, &Arc::new(fixture.client()), NOW);
     assert_eq!(checked.unwrap_err(), GrantError::WrongClient);
     let told = |pairs: &[(&str, &str)]| client_id_of(&request(pairs)).unwrap().to_string();
     assert_eq!(told(&[("client_id", "fintech")]), "fintech");
@@ -358,7 +378,7 @@ fn as6_an_assertion_is_used_once_and_remembered_longer_than_it_lives() {
     let mut claims = with("iss", Some(json!("namesake")));
     claims.as_object_mut().unwrap().insert("sub".to_owned(), json!("namesake"));
     let asked = request(&[("client_assertion", &fixture.assertion(&claims))]);
-    let other = check_assertion(&asked, &namesake, ISSUER, NOW).unwrap();
+    let other = check(&asked, &namesake, NOW).unwrap();
     assert_ne!(checked.replay_key(), other.replay_key());
     let replayed = checked.accept(false).unwrap_err();
     assert_eq!((replayed.code(), replayed), (Code::OauthInvalidClient, GrantError::Replayed));
@@ -383,7 +403,7 @@ fn as11_every_refused_assertion_costs_one_signature_check() {
         let asked = request(&[("client_assertion", &raw)]);
         let unknown = refusal_cost(|| Err::<(), _>(refuse_unknown(&asked, ISSUER, NOW)));
         assert_eq!(unknown, (GrantError::UnknownClient, 1, 1), "{algorithm}");
-        let method = refusal_cost(|| check_assertion(&asked, &by_certificate, ISSUER, NOW));
+        let method = refusal_cost(|| check(&asked, &by_certificate, NOW));
         assert_eq!(method, (GrantError::WrongMethod, 1, 1), "{algorithm}");
         let method = refusal_cost(|| check_certificate(&asked, &by_certificate, None));
         assert_eq!(method, (GrantError::WrongMethod, 1, 1), "{algorithm}");
@@ -391,10 +411,10 @@ fn as11_every_refused_assertion_costs_one_signature_check() {
         assert_eq!(method, (GrantError::WrongMethod, 1, 1), "{algorithm}");
         let both = refusal_cost(|| check_certificate(&asked, &by_certificate, Some(&shown)));
         assert_eq!(both, (GrantError::TwoMethods, 1, 1), "{algorithm}");
-        let key = refusal_cost(|| check_assertion(&asked, &client, ISSUER, NOW));
+        let key = refusal_cost(|| check(&asked, &client, NOW));
         assert_eq!(key, (GrantError::Jws(JwsError::UnknownKey), 1, 1), "{algorithm}");
         let differing = request(&[("client_assertion", &raw), ("client_id", "somebody")]);
-        let other = refusal_cost(|| check_assertion(&differing, &client, ISSUER, NOW));
+        let other = refusal_cost(|| check(&differing, &client, NOW));
         assert_eq!(other, (GrantError::WrongClient, 1, 1), "{algorithm}");
     }
     let refused = |raw: &str| refusal_cost(|| fixture.check(raw, NOW));
@@ -442,8 +462,8 @@ fn as11_what_is_no_jws_is_cheap_for_everybody_and_a_right_assertion_is_checked_o
     for asked in forms.iter().chain([&request(&[("client_id", "fintech")])]) {
         let ((), counts) = counted::during(|| {
             drop(refuse_unknown(asked, ISSUER, NOW));
-            drop(check_assertion(asked, &client, ISSUER, NOW).unwrap_err());
-            drop(check_assertion(asked, &by_certificate, ISSUER, NOW).unwrap_err());
+            drop(check(asked, &client, NOW).unwrap_err());
+            drop(check(asked, &by_certificate, NOW).unwrap_err());
             drop(check_certificate(asked, &by_certificate, None).unwrap_err());
         });
         assert_eq!((counts.checks, counts.stand_ins), (0, 0));
@@ -481,7 +501,7 @@ fn as11_an_unknown_client_is_refused_like_a_wrong_one() {
     }
     assert_eq!(refuse_unknown(&request(&[("client_id", "nobody")]), ISSUER, NOW), GrantError::UnknownClient);
     // Nor does leaving the assertion out tell anything.
-    let found = check_assertion(&request(&[("client_id", "fintech")]), &Arc::new(fixture.client()), ISSUER, NOW);
+    let found = check(&request(&[("client_id", "fintech")]), &Arc::new(fixture.client()), NOW);
     assert_eq!(found.unwrap_err(), GrantError::WrongMethod);
 }
 
@@ -531,7 +551,7 @@ fn a_client_authenticates_the_way_it_is_registered_for() {
         let authentication = ClientAuthentication::TlsClientAuth(CertificateName::SanDns(san_dns.to_owned()));
         let client = Arc::new(Client { authentication, ..fixture.client() });
         let asked = request(&[("client_assertion", &fixture.assertion(&good()))]);
-        assert_eq!(check_assertion(&asked, &client, ISSUER, NOW).unwrap_err(), GrantError::WrongMethod);
+        assert_eq!(check(&asked, &client, NOW).unwrap_err(), GrantError::WrongMethod);
         let nameless =
             check_certificate(&request(&[("client_id", "fintech")]), &client, Some(&certificate(&[""], true)));
         assert_eq!(nameless.unwrap_err(), GrantError::WrongCertificate);
@@ -544,7 +564,8 @@ fn grant(
     shown: Option<&PeerCertificate>,
     now: Timestamp,
 ) -> Result<AccessGrant, GrantError> {
-    client_credentials(authenticated, proof, shown, ISSUER, RESOURCE, "token-1".to_owned(), now)
+    let at = Exchange { client: authenticated, proof, certificate: shown, issuer: ISSUER, audience: RESOURCE, now };
+    client_credentials(&at, authenticated.form().get("scope"), "token-1".to_owned())
 }
 
 #[test]

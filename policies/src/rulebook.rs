@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::condition::Condition;
 use crate::consent::ConsentKind;
+pub use crate::consent::ConsentTerms;
 use crate::facts::Security;
 use crate::id::{ApiId, ClientId, IssuerId, OperationId, OrganisationId, ProviderId, UpstreamId};
 use crate::issuer::Issuer;
@@ -170,35 +171,10 @@ pub struct ConsentNeed {
 /// Where an answer has a list of accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountList {
-    /// The JSON pointer of the list.
-    pub items: String,
-    /// The JSON pointer of the account's id within an item.
-    pub id: String,
-}
-
-/// How long consents of one kind may last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConsentTerms {
-    /// How long one may wait for the citizen.
-    pub awaits: Duration,
-    /// How long one may last once it is authorised.
-    pub longest: Duration,
-    /// The context that the citizen has to be authenticated in, for example `L2`.
-    pub level: &'static str,
-}
-
-impl ConsentTerms {
-    /// Returns what holds where no policy says otherwise: an hour to authorise (Open Finance Brasil: 60 minutes), then 90
-    /// days for accounts and a day for a payment.
-    #[must_use]
-    pub const fn usual(kind: ConsentKind) -> Self {
-        const HOUR: Duration = Duration::from_secs(3600);
-        let longest = match kind {
-            ConsentKind::AccountAccess => Duration::from_secs(90 * 86_400),
-            ConsentKind::DomesticPayment => Duration::from_secs(86_400),
-        };
-        Self { awaits: HOUR, longest, level: "L2" }
-    }
+    /// The list.
+    pub items: FieldPath,
+    /// The account's id within an item.
+    pub id: FieldPath,
 }
 
 /// Everything policy says of one exposed operation.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
+use crate::authorization::CITIZEN_PREFIX;
 use crate::code::Code;
-use crate::details::Detail;
+use crate::details::{self, Detail};
 use crate::id::{ClientId, GrantId};
 use crate::jose::{
     ClaimError, Claims, CompactJws, JwsError, KeySet, Thumbprint, base64url, base64url_decode_strict, sha256,
@@ -30,6 +31,9 @@ pub const ACCESS_TOKEN_TTL: Duration = Duration::from_secs(300);
 
 /// The longest `sub`, in bytes (OpenID Connect Core, section 2).
 pub const SUBJECT_BYTES_MAX: usize = 255;
+
+/// The longest `acr`, in bytes: ours are short URNs.
+pub const ACR_BYTES_MAX: usize = 64;
 
 /// The `typ` of an access token (RFC 9068, section 2.1).
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
@@ -195,7 +199,9 @@ impl Confirmation {
         by_key().or_else(by_certificate).ok_or(TokenError::Unbound)
     }
 
-    fn to_claim(&self) -> Value {
+    /// Writes it as the claim `cnf`.
+    #[must_use]
+    pub fn to_claim(&self) -> Value {
         match self {
             Confirmation::Jkt(thumbprint) => json!({ "jkt": thumbprint.as_str() }),
             Confirmation::X5tS256(thumbprint) => json!({ "x5t#S256": base64url(thumbprint) }),
@@ -227,6 +233,32 @@ pub struct Citizen {
     pub acr: String,
     /// When.
     pub authenticated: Timestamp,
+}
+
+impl Citizen {
+    // All four claims, or none: half of them would be a condition that nobody checks.
+    fn from_claims(claims: &Claims, now: Timestamp) -> Result<Option<Self>, TokenError> {
+        const CLAIMS: [&str; 4] = ["grant_id", "authorization_details", "acr", "auth_time"];
+        if !CLAIMS.into_iter().any(|name| claims.has(name)) {
+            return Ok(None);
+        }
+        let grant = GrantId::parse(claims.required_string("grant_id")?);
+        let details = details::from_claim(claims.required("authorization_details")?);
+        let acr = claims.required_string("acr")?;
+        if acr.is_empty() || acr.len() > ACR_BYTES_MAX {
+            return Err(ClaimError::OutOfRange("acr").into());
+        }
+        let authenticated = claims.required_instant("auth_time")?;
+        if authenticated > now + LEEWAY {
+            return Err(TokenError::NotYet);
+        }
+        Ok(Some(Self {
+            grant: grant.map_err(|_| ClaimError::OutOfRange("grant_id"))?,
+            details: details.ok_or(ClaimError::OutOfRange("authorization_details"))?,
+            acr: acr.to_owned(),
+            authenticated,
+        }))
+    }
 }
 
 impl VerifiedToken {
@@ -284,14 +316,39 @@ impl VerifiedToken {
     }
 }
 
-/// Checks an access token against RFC 9068, section 4.
+/// Checks an access token of ours against RFC 9068, section 4.
 ///
-/// Does not check who holds it: see [`bind`]. Does not check scope, client or revocation.
+/// A token that speaks for a citizen says what it came of, what was granted, and when and how well the citizen was
+/// authenticated: all of that, and its subject begins with [`CITIZEN_PREFIX`], or nothing of it, and its subject is its
+/// client. Does not check who holds it: see [`bind`](crate::binding::bind). Does not check scope, client or revocation.
 ///
 /// # Errors
 /// [`TokenError::Expired`] from `exp` + [`LEEWAY`] on, [`TokenError::NotYet`] if `iat` or `nbf` lies more than
 /// [`LEEWAY`] ahead, [`TokenError::WrongType`] unless `typ` is `at+jwt`, and the others as they say.
 pub fn verify(token: &BearerToken, expected: &Expected<'_>, now: Timestamp) -> Result<VerifiedToken, TokenError> {
+    let claims = signed(token, expected)?;
+    let mut verified = judge(&claims, token, expected, (claims.required_string("sub")?, claims.jti()?), now)?;
+    verified.citizen = Citizen::from_claims(&claims, now)?;
+    let fits = match &verified.citizen {
+        Some(_) => verified.subject.starts_with(CITIZEN_PREFIX),
+        None => verified.subject == verified.client.as_str(),
+    };
+    if fits { Ok(verified) } else { Err(ClaimError::OutOfRange("sub").into()) }
+}
+
+/// Checks an access token of another authorization server against RFC 9068, section 4.
+///
+/// It never speaks for a citizen of ours, whatever it says: grants and consents are named by us alone.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_other(token: &BearerToken, expected: &Expected<'_>, now: Timestamp) -> Result<VerifiedToken, TokenError> {
+    let claims = signed(token, expected)?;
+    judge(&claims, token, expected, (claims.required_string("sub")?, claims.jti()?), now)
+}
+
+// Type, issuer and signature; gives the claims.
+fn signed(token: &BearerToken, expected: &Expected<'_>) -> Result<Claims, TokenError> {
     let jws = CompactJws::parse(token.expose(), TOKEN_BYTES_MAX)?;
     if !matches!(jws.typ(), Some(ACCESS_TOKEN_TYPE | "application/at+jwt")) {
         return Err(TokenError::WrongType);
@@ -302,8 +359,7 @@ pub fn verify(token: &BearerToken, expected: &Expected<'_>, now: Timestamp) -> R
     }
     let claims = jws.verify_with_any(expected.keys)?;
     claims.required_instant("iat")?;
-    let (subject, jti) = (claims.required_string("sub")?, claims.jti()?);
-    judge(&claims, token, expected, (subject, jti), now)
+    Ok(claims)
 }
 
 /// Takes the word of another authorization server for a token of its own (RFC 7662, section 2.2); none if it says that the
@@ -422,6 +478,12 @@ pub fn claims(grant: &AccessGrant) -> Value {
     put("iat", Value::from(grant.issued.seconds()));
     put("exp", Value::from(grant.expires.seconds()));
     put("cnf", grant.confirmation.to_claim());
+    if let Some(citizen) = &grant.citizen {
+        put("grant_id", Value::from(citizen.grant.as_str()));
+        put("authorization_details", details::to_claim(&citizen.details));
+        put("acr", Value::from(citizen.acr.as_str()));
+        put("auth_time", Value::from(citizen.authenticated.seconds()));
+    }
     Value::Object(claims)
 }
 

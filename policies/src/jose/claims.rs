@@ -42,6 +42,20 @@ impl Claims {
         parse_object(text).map(Self)
     }
 
+    /// Tells whether a member is there, of whatever type.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Returns a member that has to be there, of whatever type: for who reads its shape strictly.
+    ///
+    /// # Errors
+    /// [`ClaimError::Missing`].
+    pub fn required(&self, name: &'static str) -> Result<&Value, ClaimError> {
+        self.0.get(name).ok_or(ClaimError::Missing(name))
+    }
+
     /// Returns a member that has to be a string, if it is there.
     ///
     /// # Errors

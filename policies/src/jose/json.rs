@@ -22,13 +22,21 @@ pub struct JsonError;
 /// # Errors
 /// [`JsonError`] for everything that is not exactly one such object.
 pub(super) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = Strict { depth_left: DEPTH_MAX }.deserialize(&mut deserializer).map_err(|_| JsonError)?;
-    deserializer.end().map_err(|_| JsonError)?;
-    match value {
+    match parse_value(text)? {
         Value::Object(members) => Ok(members),
         _ => Err(JsonError),
     }
+}
+
+/// Reads one JSON value, as strictly as [`parse_object`].
+///
+/// # Errors
+/// [`JsonError`].
+pub(crate) fn parse_value(text: &[u8]) -> Result<Value, JsonError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = Strict { depth_left: DEPTH_MAX }.deserialize(&mut deserializer).map_err(|_| JsonError)?;
+    deserializer.end().map_err(|_| JsonError)?;
+    Ok(value)
 }
 
 // One value, with so many levels of nesting still allowed.

@@ -19,6 +19,7 @@ pub(crate) mod testing;
 pub use algorithm::Algorithm;
 pub use bytes::{base64url, base64url_decode_strict, constant_time_eq, digest_of_parts, hmac_sha256, sha256};
 pub use claims::{ClaimError, Claims, INSTANT_SECONDS_MAX, JTI_CHARACTERS_MAX};
+pub(crate) use json::parse_value;
 pub use json::{DEPTH_MAX, JsonError};
 #[cfg(test)]
 pub(crate) use jws::counted;

@@ -32,7 +32,7 @@ const TUPLES: [&str; 4] = ["BearerToken", "BoundToken", "CanonicalPath", "Receiv
 
 const STAGE: &str = "gateway/spine/src/stage.rs";
 
-const PROOFS: [Proof; 26] = [
+const PROOFS: [Proof; 29] = [
     proof("CanonicalPath", "openapi/src/path.rs", &["parse"]),
     proof("ValidBody", "openapi/src/validate.rs", &["check"]),
     proof("PeerCertificate", "policies/src/peer.rs", &["from_handshake"]),
@@ -41,9 +41,12 @@ const PROOFS: [Proof; 26] = [
     proof("BoundToken", "policies/src/binding.rs", &["bind"]),
     once("CheckedProof", "policies/src/proof.rs", &["check"]),
     proof("VerifiedProof", "policies/src/proof.rs", &["accept"]),
-    proof("TokenRequest", "policies/src/grant.rs", &["parse"]),
-    once("CheckedAssertion", "policies/src/grant.rs", &["check_assertion"]),
-    proof("AuthenticatedClient", "policies/src/grant.rs", &["accept", "check_certificate"]),
+    proof("ClientForm", "policies/src/grant/form.rs", &["parse"]),
+    once("CheckedAssertion", "policies/src/grant/client.rs", &["check_assertion"]),
+    proof("AuthenticatedClient", "policies/src/grant/client.rs", &["accept", "check_certificate"]),
+    once("AuthorizationRequest", "policies/src/authorization/request.rs", &["parse"]),
+    proof("Redeemed", "policies/src/grant/redeem.rs", &["redeem"]),
+    proof("Choice", "policies/src/consent.rs", &["choose"]),
     proof("VerifiedCallback", "policies/src/callback.rs", &["verify"]),
     proof("Administrator", "policies/src/admin.rs", &["identify"]),
     proof("IdentityResult", "policies/src/result.rs", &["check"]),
@@ -84,10 +87,10 @@ const CALLS: [(&str, &str, &[&str]); 27] = [
     ("token::introspected", "policies/src/token.rs", &["adapters/src/oauth/introspection.rs"]),
     ("binding::bind", "policies/src/binding.rs", &["gateway/src/layer/authenticate.rs"]),
     ("proof::check", "policies/src/proof.rs", &["gateway/src/layer/authenticate.rs"]),
-    ("TokenRequest::parse", "policies/src/grant.rs", &["gateway/src/layer/authenticate.rs"]),
-    ("grant::check_assertion", "policies/src/grant.rs", &["gateway/src/layer/authenticate.rs"]),
-    ("grant::check_certificate", "policies/src/grant.rs", &["gateway/src/layer/authenticate.rs"]),
-    ("grant::client_credentials", "policies/src/grant.rs", &["gateway/oauth/src/token.rs"]),
+    ("ClientForm::parse", "policies/src/grant/form.rs", &["gateway/src/layer/authenticate/form.rs"]),
+    ("grant::check_assertion", "policies/src/grant/client.rs", &["gateway/src/layer/authenticate/form.rs"]),
+    ("grant::check_certificate", "policies/src/grant/client.rs", &["gateway/src/layer/authenticate/form.rs"]),
+    ("grant::client_credentials", "policies/src/grant/exchange.rs", &["gateway/oauth/src/token.rs"]),
     ("callback::verify", "policies/src/callback.rs", &["gateway/src/layer/authenticate.rs"]),
     ("admin::identify", "policies/src/admin.rs", &["gateway/src/layer/authenticate.rs"]),
     ("decide::permit", "policies/src/decide.rs", &["gateway/src/layer/permit.rs"]),
