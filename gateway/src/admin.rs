@@ -1,5 +1,6 @@
 //! What the administrators' listener answers.
 
+mod keys;
 mod reloads;
 mod role;
 mod sets;
@@ -78,6 +79,14 @@ pub(crate) async fn reply(
         Question::Reload => {
             allow(cleared, &[AdminRole::Editor])?;
             reloads::reload(house, cleared).await
+        }
+        Question::Keys => {
+            allow(cleared, &READERS)?;
+            Ok(json_reply(StatusCode::OK, &keys::told(house, cleared.received)))
+        }
+        Question::RotateKeys => {
+            allow(cleared, &[AdminRole::Editor])?;
+            keys::rotate(house, cleared).await
         }
         Question::Sets(what) => match what {
             Sets::List => sets::list(house, cleared).await,

@@ -10,9 +10,11 @@ use adapters::clock::Clock;
 use adapters::entropy::Namer;
 use adapters::files::private_directory;
 use adapters::http::courier::Courier;
-use adapters::keys::{Keyring, LiveKeyring, Sealer, TokenKey, WrapSource, open_wrapping};
+use adapters::http::scout::Scout;
+use adapters::keys::{LiveKeyring, Sealer, TokenKey, WrapSource, open_wrapping};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
+use adapters::oauth::Jwks;
 use adapters::store::backup::whole;
 use adapters::store::port::{Claims, Durable, Outbox, SubjectKeys, Verifications};
 use adapters::store::sealed::SealedStore;
@@ -26,9 +28,11 @@ use crate::chore::deliver::Deliver;
 use crate::chore::enter::Enter;
 use crate::chore::follow::Follow;
 use crate::chore::prune::Prune;
+use crate::chore::rotate::Rotate;
 use crate::chore::revoked::FollowRevocations;
 use crate::chore::settle::Settle;
 use crate::chore::ship::{Place, Ship};
+use crate::chore::warm::Warm;
 use crate::chore::{Chore, Chores};
 use crate::config::{Config, ListenerConfig, WrapConfig};
 use crate::desk::{Cause, Desk};
@@ -96,7 +100,10 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
     whole(&config.state).map_err(|outage| machine(&outage))?;
     let doors = doors(config, workers, now)?;
     let issuer = config.issuer.clone().unwrap_or_else(|| doors.api.1.external.clone());
-    let house = Arc::new(house(config, clock, issuer, &doors)?);
+    let (upstreams, webhooks) =
+        (trusted(config.trust.as_deref(), now)?, trusted(config.webhooks.trust.as_deref(), now)?);
+    let scout = Scout::new(webhooks.trust(), config.webhooks.private);
+    let house = Arc::new(house(config, clock, issuer, (&doors, scout))?);
     let approved = house.changes.as_ref().map(|changes| approved(changes, config, now)).transpose();
     let approved = approved.map_err(|error| match error {
         NotKnown::Faulty(findings) => wrong(findings),
@@ -118,10 +125,8 @@ pub fn assemble(config: &Config, clock: Clock, colour: bool) -> Result<Assembled
         }
     };
     let given = house.changes.as_ref().map(|_| Policies::Given(generation.texts.policies.clone()));
-    let (upstreams, webhooks) =
-        (trusted(config.trust.as_deref(), now)?, trusted(config.webhooks.trust.as_deref(), now)?);
-    let reach = Reach::prepare(config, &generation.rulebook, upstreams.trust().clone(), workers)
-        .map_err(|error| AssemblyError::Configuration(format!("error: an identity provider: {error}\n")))?;
+    let reach = Reach::prepare(config, &generation.rulebook, upstreams.trust().clone(), (workers, &house))
+        .map_err(|error| AssemblyError::Configuration(format!("error: {error}\n")))?;
     let stack = Arc::new(ArcSwap::from_pointee(Stack::build(&house, Arc::new(generation), Arc::new(reach))));
     let listeners = doors.into_listeners(&house, &stack, config.connection);
     let courier = Arc::new(ArcSwap::from_pointee(Courier::new(webhooks.trust(), config.webhooks.private)));
@@ -188,6 +193,8 @@ fn chores(
             Box::new(FollowRevocations::new(&house)),
             Box::new(Settle::new(&house, &stack)),
             Box::new(Deliver::new(&house, &stack, Arc::clone(&courier))),
+            Box::new(Rotate::new(&house)),
+            Box::new(Warm::new(&house, &stack)),
             Box::new(Prune::new(&house, &places, keep)),
         ];
         chores.extend(places.iter().map(|place| -> Box<dyn Chore> { Box::new(Ship::new(&house, place)) }));
@@ -271,7 +278,12 @@ fn hosts(external: &str, port: u16, loopback: bool) -> Vec<String> {
     hosts
 }
 
-fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result<House, AssemblyError> {
+fn house(
+    config: &Config,
+    clock: Clock,
+    issuer: String,
+    (doors, scout): (&Doors, Scout),
+) -> Result<House, AssemblyError> {
     let keys = config.state.join("keys");
     let sealer = Arc::new(sealer(config)?);
     let durable: Arc<dyn Durable> = {
@@ -279,7 +291,7 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
         Arc::new(SealedStore::new(store, Arc::clone(&sealer), clock.now()))
     };
     let remembrance = stores::remembrance(config)?;
-    let keyring = Keyring::load_or_create(&keys).map_err(|outage| machine(&outage))?;
+    let keyring = LiveKeyring::open(&keys, &sealer, clock.now()).map(Arc::new).map_err(|outage| machine(&outage))?;
     let trail = Options::of(&keyring, &sealer, clock.clone());
     let secrets = Secrets::read(config).map_err(|faults| {
         let lines: Vec<String> = faults.into_iter().map(|fault| format!("error: {}\n", fault.cause)).collect();
@@ -290,8 +302,10 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
     Ok(House {
         changes,
         issuer,
+        external: doors.api.1.external.clone(),
         mtls_external: doors.mtls_api.as_ref().map(|(_, entrance, _)| entrance.external.clone()),
-        keyring: Arc::new(LiveKeyring::new(keyring)),
+        keyring,
+        rotate_every: config.rotate_every,
         sealer,
         replays: Arc::clone(&remembrance.replays),
         remembrance,
@@ -303,6 +317,8 @@ fn house(config: &Config, clock: Clock, issuer: String, doors: &Doors) -> Result
         revocations,
         durable,
         secrets: ArcSwap::from_pointee(secrets),
+        jwks: Jwks::new(scout.clone()),
+        scout,
         limiter: LocalLimiter::new(),
         peers: PeerGuard::new(config.per_peer.0, config.per_peer.1),
         audit: Audit::open(&config.state.join("audit"), trail).map_err(|outage| machine(&outage))?,

@@ -4,9 +4,11 @@ pub mod deliver;
 pub mod enter;
 pub mod follow;
 pub mod prune;
+pub mod rotate;
 pub mod revoked;
 pub mod settle;
 pub mod ship;
+pub mod warm;
 
 use std::fmt;
 use std::future::Future;

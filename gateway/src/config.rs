@@ -1,6 +1,7 @@
 //! `qaqpa.yaml`: what an operator sets for one process. What is allowed stands in policies, never here.
 
 mod keeping;
+mod oauth;
 mod optional;
 
 use std::collections::BTreeSet;
@@ -16,11 +17,13 @@ use policies::id::{AdminId, ProviderId, UpstreamId};
 use policies::language::decode::{SecretReference, Value};
 use policies::language::{Faults, Problem, Source, document};
 use policies::limit::Rate;
+use policies::rotation::ROTATE_EVERY;
 
 pub use self::keeping::{
     Pkcs11Config, PostgresConfig, RedisConfig, RedisKind, RetentionConfig, ShipConfig, SinkConfig, StoresConfig,
     WebhooksConfig, WrapConfig,
 };
+pub use self::oauth::{OauthConfig, Purpose, Showing};
 use self::optional::optional;
 use crate::findings::Findings;
 use crate::listen::limits::ConnectionLimits;
@@ -138,6 +141,8 @@ pub struct Config {
     pub contracts: Vec<PathBuf>,
     /// Where backends are.
     pub upstreams: Vec<(UpstreamId, Vec<AllowedUrl>)>,
+    /// The authorization servers that give us tokens for backends and providers.
+    pub oauth: Vec<OauthConfig>,
     /// The PEM bundle that backends and providers are trusted by.
     pub trust: Option<PathBuf>,
     /// Identity providers.
@@ -156,6 +161,8 @@ pub struct Config {
     pub stores: StoresConfig,
     /// What wraps the key that seals personal data.
     pub wrap: WrapConfig,
+    /// How often the keys that sign are rotated; never without it.
+    pub rotate_every: Option<Duration>,
     /// Where the audit trail is sent on to.
     pub ships: Vec<ShipConfig>,
     /// How long things are kept.
@@ -232,9 +239,11 @@ impl Reader<'_> {
         let folders =
             |name: &str| fields.optional(name).map_or(Some(Vec::new()), |v| v.one_or_more(|item| self.path(item)));
         let (policies, contracts) = (folders("policies"), folders("contracts"));
-        let upstreams = fields.optional("upstreams").map_or(Some(Vec::new()), upstreams);
+        let mut oauth = Vec::new();
+        let upstreams =
+            fields.optional("upstreams").map_or(Some(Vec::new()), |value| self.upstreams(value, &mut oauth));
         let trust = optional(&fields, "trust", |value| self.path(value));
-        let providers = fields.optional("identity").map_or(Some(Vec::new()), providers);
+        let providers = fields.optional("identity").map_or(Some(Vec::new()), |value| self.providers(value, &mut oauth));
         let administrators =
             fields.optional("administrators").map_or(Some(Vec::new()), |value| self.administrators(value));
         let limits = fields.optional("limits").map_or(Some(default_limits()), limits);
@@ -243,8 +252,9 @@ impl Reader<'_> {
         let stores = fields
             .optional("stores")
             .map_or(Some(StoresConfig::default()), |value| keeping::stores(value, self.folder));
-        let wrap =
-            fields.optional("keys").map_or(Some(WrapConfig::default()), |value| keeping::wrap(value, self.folder));
+        let keys = fields
+            .optional("keys")
+            .map_or(Some((WrapConfig::default(), Some(ROTATE_EVERY))), |value| keeping::keys(value, self.folder));
         let ships = fields.optional("audit").map_or(Some(Vec::new()), |value| keeping::audit(value, self.folder));
         let retention = fields.optional("retention").map_or(Some(RetentionConfig::default()), keeping::retention);
         let webhooks = fields
@@ -254,6 +264,7 @@ impl Reader<'_> {
         let reload = fields.optional("reload").map_or(Some(ReloadConfig::default()), reload);
         let (api, mtls_api, admin) = listeners?;
         let (requests_in_flight_max, per_peer) = limits?;
+        let (wrap, rotate_every) = keys?;
         Some(Config {
             file: self.file.to_owned(),
             state: state?,
@@ -265,6 +276,7 @@ impl Reader<'_> {
             policies: policies?,
             contracts: contracts?,
             upstreams: upstreams?,
+            oauth,
             trust: trust?,
             providers: providers?,
             administrators: administrators?,
@@ -273,7 +285,8 @@ impl Reader<'_> {
             connection: connection?,
             log: log?,
             stores: stores?,
-            wrap: wrap?,
+            wrap,
+            rotate_every,
             ships: ships?,
             retention: retention?,
             webhooks: webhooks?,
@@ -355,6 +368,40 @@ impl Reader<'_> {
         }
         Some(found)
     }
+
+    fn upstreams(&self, value: Value<'_>, oauth: &mut Vec<OauthConfig>) -> Option<Vec<(UpstreamId, Vec<AllowedUrl>)>> {
+        let mut found = Vec::new();
+        for (key, value) in value.entries()? {
+            let id = key_id(&key.text, value, UpstreamId::parse);
+            let Some(fields) = value.fields(&["endpoints", "oauth"]) else { continue };
+            let endpoints = fields
+                .required("endpoints")
+                .and_then(|value| value.one_or_more(|item| item.read("P0123", AllowedUrl::configured)));
+            let purpose = id.clone().map(Purpose::Upstream);
+            oauth.extend(fields.optional("oauth").and_then(|value| oauth::oauth(value, purpose, self.folder)));
+            if let (Some(id), Some(endpoints)) = (id, endpoints) {
+                found.push((id, endpoints));
+            }
+        }
+        Some(found)
+    }
+
+    fn providers(&self, value: Value<'_>, oauth: &mut Vec<OauthConfig>) -> Option<Vec<ProviderConfig>> {
+        let fields = value.fields(&["providers"])?;
+        let mut found = Vec::new();
+        for (key, value) in fields.required("providers")?.entries()? {
+            let id = key_id(&key.text, value, ProviderId::parse);
+            let Some(fields) = value.fields(&["url", "webhookSecret", "oauth"]) else { continue };
+            let url = fields.required("url").and_then(|value| value.read("P0123", AllowedUrl::configured));
+            let secret = fields.required("webhookSecret").and_then(Value::secret_reference);
+            let purpose = id.clone().map(Purpose::Provider);
+            oauth.extend(fields.optional("oauth").and_then(|value| oauth::oauth(value, purpose, self.folder)));
+            if let (Some(id), Some(url), Some(webhook_secret)) = (id, url, secret) {
+                found.push(ProviderConfig { id, url, webhook_secret });
+            }
+        }
+        Some(found)
+    }
 }
 
 fn key_id<T, E: std::fmt::Display>(
@@ -378,36 +425,6 @@ fn external(value: Value<'_>) -> Option<String> {
         plain.then(|| text.to_ascii_lowercase())
     };
     value.parsed("a base URL without a path", "`https://api.example.kz`", read)
-}
-
-fn upstreams(value: Value<'_>) -> Option<Vec<(UpstreamId, Vec<AllowedUrl>)>> {
-    let mut found = Vec::new();
-    for (key, value) in value.entries()? {
-        let id = key_id(&key.text, value, UpstreamId::parse);
-        let Some(fields) = value.fields(&["endpoints"]) else { continue };
-        let endpoints = fields
-            .required("endpoints")
-            .and_then(|value| value.one_or_more(|item| item.read("P0123", AllowedUrl::configured)));
-        if let (Some(id), Some(endpoints)) = (id, endpoints) {
-            found.push((id, endpoints));
-        }
-    }
-    Some(found)
-}
-
-fn providers(value: Value<'_>) -> Option<Vec<ProviderConfig>> {
-    let fields = value.fields(&["providers"])?;
-    let mut found = Vec::new();
-    for (key, value) in fields.required("providers")?.entries()? {
-        let id = key_id(&key.text, value, ProviderId::parse);
-        let Some(fields) = value.fields(&["url", "webhookSecret"]) else { continue };
-        let url = fields.required("url").and_then(|value| value.read("P0123", AllowedUrl::configured));
-        let secret = fields.required("webhookSecret").and_then(Value::secret_reference);
-        if let (Some(id), Some(url), Some(webhook_secret)) = (id, url, secret) {
-            found.push(ProviderConfig { id, url, webhook_secret });
-        }
-    }
-    Some(found)
 }
 
 fn default_limits() -> (usize, (Rate, NonZeroU32)) {

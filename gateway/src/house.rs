@@ -3,13 +3,16 @@
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use adapters::audit::Audit;
 use adapters::clock::Clock;
 use adapters::entropy::{self, Namer};
+use adapters::http::scout::Scout;
 use adapters::keys::{LiveKeyring, Sealer};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
+use adapters::oauth::Jwks;
 use adapters::store::port::{Authorizations, Claims, Durable, Outbox, Replays, SubjectKeys, Verifications};
 use arc_swap::ArcSwap;
 use policies::id::InteractionId;
@@ -35,10 +38,14 @@ pub struct House {
     pub clock: Clock,
     /// The issuer of tokens and results, byte for byte the same everywhere.
     pub issuer: String,
+    /// The external URL of the listener that asks for no certificate.
+    pub external: String,
     /// The external URL of the listener that asks for certificates, if there is one.
     pub mtls_external: Option<String>,
     /// Keys that sign tokens and results, and verify them; they may be exchanged while requests are under way.
     pub keyring: Arc<LiveKeyring>,
+    /// How often they are rotated by themselves; never without it.
+    pub rotate_every: Option<Duration>,
     /// Seals what names a person.
     pub sealer: Arc<Sealer>,
     /// Proofs and assertions that were shown.
@@ -57,6 +64,10 @@ pub struct House {
     pub authorizations: Arc<dyn Authorizations>,
     /// What was taken back, here and elsewhere.
     pub revocations: Arc<Revocations>,
+    /// Who asks places that policies name.
+    pub scout: Scout,
+    /// The keys that clients and other authorization servers publish.
+    pub jwks: Jwks,
     /// The store behind all that must last.
     pub durable: Arc<dyn Durable>,
     /// The secrets of the configuration, as they were read last.

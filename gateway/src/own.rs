@@ -86,6 +86,10 @@ pub enum Question {
     EraseSubject,
     /// Are the files of now fit to be in force?
     Reload,
+    /// Which keys sign?
+    Keys,
+    /// May the next key sign?
+    RotateKeys,
     /// About changes of the policy set.
     Sets(Sets),
 }
@@ -108,7 +112,7 @@ pub enum Sets {
 }
 
 /// Every operation that is ours, by its `operationId`.
-const OWN: [(&str, Own); 42] = [
+const OWN: [(&str, Own); 44] = [
     ("issueToken", Own::IssueToken),
     ("pushAuthorizationRequest", Own::Push),
     ("introspectToken", Own::Introspect),
@@ -144,6 +148,8 @@ const OWN: [(&str, Own); 42] = [
     ("getGeneration", Own::Admin(Question::Generation)),
     ("listAuditRecords", Own::Admin(Question::AuditRecords)),
     ("eraseSubject", Own::Admin(Question::EraseSubject)),
+    ("listSigningKeys", Own::Admin(Question::Keys)),
+    ("rotateSigningKeys", Own::Admin(Question::RotateKeys)),
     ("reloadPolicies", Own::Admin(Question::Reload)),
     ("listPolicySets", Own::Admin(Question::Sets(Sets::List))),
     ("getPolicySet", Own::Admin(Question::Sets(Sets::Show))),

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::folder::{append_to, broken, place, sync_dir};
 use super::frame::{Link, TrailId, hex};
-use crate::keys::{Keyring, SigningKey};
+use crate::keys::{LiveKeyring, SigningKey};
 
 /// The `typ` of a head.
 pub const HEAD_TYPE: &str = "qaqpa-tree-head+jwt";
@@ -38,42 +38,34 @@ pub(super) const KEYS: &str = "keys.json";
 
 /// Who signs tree heads.
 pub trait HeadSigner: Send + Sync {
-    /// Signs claims as a compact JWS with this `typ`.
+    /// Signs claims as a compact JWS with this `typ`; returns with it the public key of what it was signed with.
     ///
     /// # Errors
     /// [`SignError`] if the key is out of reach.
-    fn sign(&self, typ: &str, claims: &Value) -> Result<String, SignError>;
-
-    /// Returns the public key, named by the `kid` of what is signed.
-    fn public(&self) -> VerifyingKey;
+    fn sign(&self, typ: &str, claims: &Value) -> Result<(String, VerifyingKey), SignError>;
 
     /// Returns all keys of ours that the last head of a trail may be signed with when it is taken up.
-    fn ours(&self) -> Vec<VerifyingKey> {
-        vec![self.public()]
-    }
+    fn ours(&self) -> Vec<VerifyingKey>;
 }
 
 impl HeadSigner for SigningKey {
-    fn sign(&self, typ: &str, claims: &Value) -> Result<String, SignError> {
-        encode(typ, claims, None, self)
-    }
-
-    fn public(&self) -> VerifyingKey {
-        self.verifying_key().clone()
-    }
-}
-
-impl HeadSigner for Keyring {
-    fn sign(&self, typ: &str, claims: &Value) -> Result<String, SignError> {
-        HeadSigner::sign(self.signer(), typ, claims)
-    }
-
-    fn public(&self) -> VerifyingKey {
-        self.signer().verifying_key().clone()
+    fn sign(&self, typ: &str, claims: &Value) -> Result<(String, VerifyingKey), SignError> {
+        Ok((encode(typ, claims, None, self)?, self.verifying_key().clone()))
     }
 
     fn ours(&self) -> Vec<VerifyingKey> {
-        self.published().iter().cloned().collect()
+        vec![self.verifying_key().clone()]
+    }
+}
+
+impl HeadSigner for LiveKeyring {
+    fn sign(&self, typ: &str, claims: &Value) -> Result<(String, VerifyingKey), SignError> {
+        HeadSigner::sign(self.now().signer(), typ, claims)
+    }
+
+    // Not only those that are published: a trail may have rested for long when it is taken up.
+    fn ours(&self) -> Vec<VerifyingKey> {
+        self.now().known().iter().map(|known| known.key.clone()).collect()
     }
 }
 
@@ -192,13 +184,6 @@ impl Heads {
 
     fn signed(&mut self, trail: TrailId, link: &Link, now: Timestamp) -> Result<Head, io::Error> {
         let signer = self.signer.as_ref().ok_or_else(|| io::Error::other("nobody signs heads of this trail"))?;
-        let key = signer.public();
-        let kid = key.kid().unwrap_or_default().to_owned();
-        if self.known.as_ref() != Some(&kid) {
-            begin(&self.dir)?;
-            keep_key(&self.dir, &key)?;
-            self.known = Some(kid);
-        }
         let (number, previous) = self.last.as_ref().map_or((1, [0; 32]), |last| (last.number + 1, last.hash()));
         let claims = json!({
             "iss": trail.to_string(),
@@ -209,7 +194,14 @@ impl Heads {
             "previous": hex(&previous),
             "iat": now.seconds(),
         });
-        let signed = signer.sign(HEAD_TYPE, &claims).map_err(io::Error::other)?;
+        let (signed, key) = signer.sign(HEAD_TYPE, &claims).map_err(io::Error::other)?;
+        let kid = key.kid().unwrap_or_default().to_owned();
+        // Before the head is written: none stands there whose key nobody knows.
+        if self.known.as_ref() != Some(&kid) {
+            begin(&self.dir)?;
+            keep_key(&self.dir, &key)?;
+            self.known = Some(kid);
+        }
         let head = Head::parse(&signed).ok_or_else(|| io::Error::other("a head of our own cannot be read"))?;
         self.write_line(&line(&head))?;
         (self.last, self.size) = (Some(head.clone()), head.size);

@@ -57,7 +57,7 @@ use self::record::{Note, Scribe};
 pub use self::verify::{Report, Trust, inspect, verify};
 use self::writer::{SYNC_WAIT, Writer};
 use crate::clock::Clock;
-use crate::keys::{Keyring, Sealer};
+use crate::keys::{LiveKeyring, Sealer};
 use crate::store::port::Answer;
 
 /// What a trail needs besides its folder.
@@ -80,12 +80,12 @@ impl Options {
         Self { clock, signer: None, limit_hash: None, segment_bytes_max: SEGMENT_BYTES_MAX }
     }
 
-    /// Signs heads with the current key of a ring, and hashes limits under a key that is derived from the sealing key.
+    /// Signs heads with the key of a ring that is current then, and hashes limits under a key that is derived from the sealing key.
     #[must_use]
-    pub fn of(keyring: &Keyring, sealer: &Sealer, clock: Clock) -> Self {
+    pub fn of(keyring: &Arc<LiveKeyring>, sealer: &Sealer, clock: Clock) -> Self {
         let key = Secret::new(sealer.keyed_hash("audit", b"keys of limits"));
         let hash = move |limit: &[u8]| hmac_sha256(key.expose(), limit);
-        Self::plain(clock).signed_by(Arc::new(keyring.clone())).hashing(Arc::new(hash))
+        Self::plain(clock).signed_by(Arc::clone(keyring) as Arc<dyn HeadSigner>).hashing(Arc::new(hash))
     }
 
     /// Has heads signed by this signer.

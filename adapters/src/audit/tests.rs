@@ -333,16 +333,12 @@ struct Ring {
 }
 
 impl HeadSigner for Ring {
-    fn sign(&self, typ: &str, claims: &Value) -> Result<String, SignError> {
+    fn sign(&self, typ: &str, claims: &Value) -> Result<(String, VerifyingKey), SignError> {
         HeadSigner::sign(&*self.new, typ, claims)
     }
 
-    fn public(&self) -> VerifyingKey {
-        self.new.public()
-    }
-
     fn ours(&self) -> Vec<VerifyingKey> {
-        vec![self.new.public(), self.old.clone()]
+        vec![self.new.verifying_key().clone(), self.old.clone()]
     }
 }
 

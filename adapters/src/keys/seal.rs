@@ -19,6 +19,9 @@ const FORM: u8 = 1;
 // The first byte of what is sealed under a person's key.
 const FORM_OF_A_SUBJECT: u8 = 2;
 
+// The first byte of what a key of this process is sealed into.
+const FORM_OF_A_KEY: u8 = 3;
+
 /// The length of the id of a person's key, in bytes.
 const ID_LEN: usize = 16;
 
@@ -29,6 +32,7 @@ const SUBJECT_KEY: &[u8] = b"subject key 1";
 pub struct Sealer {
     sealing: RandomizedNonceKey,
     wrapping: RandomizedNonceKey,
+    keeping: RandomizedNonceKey,
     hashing: Secret<[u8; 32]>,
 }
 
@@ -59,7 +63,8 @@ impl Sealer {
         let hashing = derived(b"qaqpa hashing key 1");
         let sealing = cipher(&derived(b"qaqpa sealing key 1"))?;
         let wrapping = cipher(&derived(b"qaqpa subject wrapping key 1"))?;
-        Ok(Self { sealing, wrapping, hashing })
+        let keeping = cipher(&derived(b"qaqpa signing keys key 1"))?;
+        Ok(Self { sealing, wrapping, keeping, hashing })
     }
 
     /// Encrypts and authenticates; the same text gives another result each time.
@@ -85,6 +90,21 @@ impl Sealer {
     /// [`Outage`] if it was sealed with another key, cut or changed.
     pub fn open(&self, sealed: &[u8]) -> Result<Secret<Vec<u8>>, Outage> {
         sealed.strip_prefix(&[FORM]).and_then(|body| opened(&self.sealing, &[FORM], body)).ok_or_else(wrong)
+    }
+
+    /// Seals a private key of this process under its public name: it is not opened under another.
+    pub(super) fn seal_key(&self, name: &str, key: &Secret<Vec<u8>>) -> Vec<u8> {
+        sealed(&self.keeping, &[FORM_OF_A_KEY], &bound(&[&[FORM_OF_A_KEY], name.as_bytes()]), key.expose())
+    }
+
+    /// Opens a private key that was sealed under this name.
+    ///
+    /// # Errors
+    /// [`Outage`] if it was sealed under another name or data key, cut or changed.
+    pub(super) fn open_key(&self, name: &str, sealed: &[u8]) -> Result<Secret<Vec<u8>>, Outage> {
+        let body = sealed.strip_prefix(&[FORM_OF_A_KEY]);
+        let key = body.and_then(|body| opened(&self.keeping, &bound(&[&[FORM_OF_A_KEY], name.as_bytes()]), body));
+        key.ok_or_else(wrong)
     }
 
     /// Draws a key for one person, wrapped under the data key.

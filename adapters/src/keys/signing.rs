@@ -1,21 +1,19 @@
-//! Keys to sign with, and the set of public keys that goes with them.
+//! Keys to sign with.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use arc_swap::ArcSwap;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use policies::code::Outage;
-use policies::jose::{Algorithm, KeySet, SignError, Signer, VerifyingKey, base64url};
+use policies::jose::{Algorithm, SignError, Signer, VerifyingKey, base64url};
 use policies::secret::Secret;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use super::PORT;
-use crate::files::{private_directory, read_private, write_private};
+use crate::files::{read_private, write_private};
 
 enum Pair {
     Es256(EcdsaKeyPair),
@@ -109,13 +107,18 @@ impl SigningKey {
         Ok(Self { pair, public })
     }
 
-    fn to_pem(&self) -> Result<Secret<String>, Outage> {
+    /// Writes the key as a PKCS#8 document.
+    pub(super) fn to_der(&self) -> Result<Secret<Vec<u8>>, Outage> {
         let document = match &self.pair {
             Pair::Es256(pair) => pair.to_pkcs8v1(),
             Pair::EdDsa(pair) => pair.to_pkcs8v1(),
         };
         let document = document.map_err(|_| Outage::new(PORT, "a key could not be written"))?;
-        Ok(pem("PRIVATE KEY", document.as_ref()))
+        Ok(Secret::new(document.as_ref().to_vec()))
+    }
+
+    fn to_pem(&self) -> Result<Secret<String>, Outage> {
+        Ok(pem("PRIVATE KEY", self.to_der()?.expose()))
     }
 }
 
@@ -146,110 +149,6 @@ impl Signer for SigningKey {
     }
 }
 
-/// The key that signs now, and all keys that are published: the next, the current and the previous one.
-///
-/// A key is published before it signs and after it has signed, so that no verifier meets a signature of a key that it
-/// could not know, and none loses one under which tokens still live.
-#[derive(Debug, Clone)]
-pub struct Keyring {
-    /// None for keys that live in memory only.
-    directory: Option<PathBuf>,
-    current: Arc<SigningKey>,
-    next: Arc<SigningKey>,
-    published: KeySet,
-}
-
-impl Keyring {
-    /// Loads the keys of a directory; makes the directory and ES256 keys where there are none.
-    ///
-    /// # Errors
-    /// [`Outage`] if a file cannot be read or written, or holds no key: a broken key is never replaced by itself.
-    pub fn load_or_create(directory: &Path) -> Result<Self, Outage> {
-        private_directory(directory)?;
-        let current = load_or_generate(&current_path(directory))?;
-        let mut next = load_or_generate(&next_path(directory))?;
-        if next.verifying_key() == current.verifying_key() {
-            // A rotation was cut off between its second and third step.
-            next = generate_into(&next_path(directory))?;
-        }
-        let previous = SigningKey::load(&previous_path(directory))?;
-        let mut keys = vec![current.verifying_key().clone(), next.verifying_key().clone()];
-        keys.extend(previous.map(|key| key.verifying_key().clone()).filter(|key| key != current.verifying_key()));
-        let published = KeySet::new(keys).map_err(|error| Outage::new(PORT, error))?;
-        Ok(Self { directory: Some(directory.to_owned()), current: Arc::new(current), next: Arc::new(next), published })
-    }
-
-    /// Makes ES256 keys that live in memory only, for what is only tried.
-    ///
-    /// # Errors
-    /// [`Outage`] if the system gives no randomness.
-    pub fn in_memory() -> Result<Self, Outage> {
-        let (current, next) = (SigningKey::generate(Algorithm::Es256)?, SigningKey::generate(Algorithm::Es256)?);
-        let keys = vec![current.verifying_key().clone(), next.verifying_key().clone()];
-        let published = KeySet::new(keys).map_err(|error| Outage::new(PORT, error))?;
-        Ok(Self { directory: None, current: Arc::new(current), next: Arc::new(next), published })
-    }
-
-    /// Returns the key that signs now.
-    #[must_use]
-    pub fn signer(&self) -> &SigningKey {
-        &self.current
-    }
-
-    /// Returns a number that is another one whenever the published keys of this process are others.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        1
-    }
-
-    /// Returns the public keys: current first, then next, then previous.
-    #[must_use]
-    pub fn published(&self) -> &KeySet {
-        &self.published
-    }
-
-    /// Makes the next key the current one, keeps the current one as the previous, and makes a new next one.
-    ///
-    /// What the key before the previous one signed is no longer accepted: rotate no more often than tokens live.
-    ///
-    /// # Errors
-    /// [`Outage`] if a file cannot be written; loading again then goes on from wherever it stopped. Keys in memory are not
-    /// rotated.
-    pub fn rotate(&self) -> Result<Self, Outage> {
-        let directory = self.directory.as_deref().ok_or_else(|| Outage::new(PORT, "keys in memory are not rotated"))?;
-        self.current.save(&previous_path(directory))?;
-        self.next.save(&current_path(directory))?;
-        generate_into(&next_path(directory))?;
-        Self::load_or_create(directory)
-    }
-}
-
-/// The keyring of a serving process: whoever uses it takes one snapshot and ends on it.
-#[derive(Debug)]
-pub struct LiveKeyring {
-    now: ArcSwap<Keyring>,
-}
-
-impl LiveKeyring {
-    /// Begins with this keyring.
-    #[must_use]
-    pub fn new(keyring: Keyring) -> Self {
-        Self { now: ArcSwap::from_pointee(keyring) }
-    }
-
-    /// Returns the keyring of now: take it once for a request, so that what signs and what verifies belong together.
-    #[must_use]
-    pub fn now(&self) -> Arc<Keyring> {
-        self.now.load_full()
-    }
-
-    /// Returns a number that is another one whenever the published keys are others.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.now.load().epoch()
-    }
-}
-
 /// Writes a PEM document (RFC 7468).
 pub(super) fn pem(label: &str, der: &[u8]) -> Secret<String> {
     use base64::Engine;
@@ -266,31 +165,6 @@ pub(super) fn pem(label: &str, der: &[u8]) -> Secret<String> {
     drop(Secret::new(text));
     pem.push_str(&format!("\n-----END {label}-----\n"));
     Secret::new(pem)
-}
-
-fn current_path(directory: &Path) -> PathBuf {
-    directory.join("signing.pem")
-}
-
-fn next_path(directory: &Path) -> PathBuf {
-    directory.join("signing-next.pem")
-}
-
-fn previous_path(directory: &Path) -> PathBuf {
-    directory.join("signing-previous.pem")
-}
-
-fn load_or_generate(path: &Path) -> Result<SigningKey, Outage> {
-    match SigningKey::load(path)? {
-        Some(key) => Ok(key),
-        None => generate_into(path),
-    }
-}
-
-fn generate_into(path: &Path) -> Result<SigningKey, Outage> {
-    let key = SigningKey::generate(Algorithm::Es256)?;
-    key.save(path)?;
-    Ok(key)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use policies::jose::{CompactJws, encode};
 use serde_json::json;
 
 use super::*;
+use crate::files::private_directory;
 use crate::files::testing::{Scratch, mode};
 
 #[test]
@@ -61,66 +62,4 @@ fn a_key_is_named_by_its_thumbprint_and_shows_nothing_private() {
     assert_eq!(key.verifying_key().kid(), Some(key.kid()));
     let shown = format!("{key:?}");
     assert!(shown.contains(key.kid()) && !shown.contains("pair"), "{shown}");
-}
-
-#[test]
-fn a_broken_key_file_stops_the_start_and_is_left_alone() {
-    let scratch = Scratch::new();
-    drop(Keyring::load_or_create(&scratch.0).unwrap());
-    let path = current_path(&scratch.0);
-    write_private(&path, b"broken").unwrap();
-    let outage = Keyring::load_or_create(&scratch.0).unwrap_err();
-    assert!(outage.cause.contains("signing.pem"), "{outage}");
-    assert_eq!(fs::read(&path).unwrap(), b"broken");
-}
-
-fn names(keyring: &Keyring) -> Vec<String> {
-    keyring.published().iter().filter_map(|key| key.kid().map(str::to_owned)).collect()
-}
-
-#[test]
-fn a_keyring_survives_restarts() {
-    let scratch = Scratch::new();
-    let first = Keyring::load_or_create(&scratch.0).unwrap();
-    let second = Keyring::load_or_create(&scratch.0).unwrap();
-    assert_eq!(names(&first), names(&second));
-    assert_eq!(first.signer().kid(), second.signer().kid());
-    assert_eq!(mode(&scratch.0), 0o700);
-    for entry in fs::read_dir(&scratch.0).unwrap() {
-        assert_eq!(mode(&entry.unwrap().path()), 0o600);
-    }
-}
-
-#[test]
-fn c13_a_key_is_published_before_it_signs_and_after() {
-    let scratch = Scratch::new();
-    let first = Keyring::load_or_create(&scratch.0).unwrap();
-    let [current, next] = names(&first).try_into().unwrap();
-    assert_eq!(first.signer().kid(), current);
-    let second = first.rotate().unwrap();
-    assert_eq!(second.signer().kid(), next);
-    let [signing, coming, previous] = names(&second).try_into().unwrap();
-    assert_eq!((&signing, &previous), (&next, &current));
-    assert!(coming != current && coming != next);
-    let third = second.rotate().unwrap();
-    assert_eq!(third.signer().kid(), coming);
-    assert!(!names(&third).contains(&current));
-    assert_eq!(names(&Keyring::load_or_create(&scratch.0).unwrap()), names(&third));
-}
-
-#[test]
-fn a_rotation_that_was_cut_off_is_gone_on_with() {
-    let scratch = Scratch::new();
-    let first = Keyring::load_or_create(&scratch.0).unwrap();
-    let [current, next] = names(&first).try_into().unwrap();
-    // After the first step.
-    first.current.save(&previous_path(&scratch.0)).unwrap();
-    let after = Keyring::load_or_create(&scratch.0).unwrap();
-    assert_eq!(names(&after), vec![current.clone(), next.clone()]);
-    // After the second.
-    first.next.save(&current_path(&scratch.0)).unwrap();
-    let after = Keyring::load_or_create(&scratch.0).unwrap();
-    let [signing, coming, previous] = names(&after).try_into().unwrap();
-    assert_eq!((&signing, &previous), (&next, &current));
-    assert!(coming != current && coming != next);
 }

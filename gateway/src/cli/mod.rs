@@ -11,6 +11,7 @@ mod diff;
 mod explain;
 mod fmt;
 mod import;
+mod keys;
 mod lint;
 mod policies;
 mod process;
@@ -95,6 +96,9 @@ enum Command {
     /// Change the policies of a running gateway: propose, approve, roll back, read the history.
     #[command(subcommand)]
     Policies(policies::PoliciesCommand),
+    /// Look at the keys that a running gateway signs with, and rotate them.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Look at contracts alone.
     #[command(subcommand)]
     Contract(contract::ContractCommand),
@@ -156,6 +160,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Policies(command) => policies::run(&command),
+        Command::Keys(command) => keys::run(&command),
         Command::Contract(command) => contract::run(&command),
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

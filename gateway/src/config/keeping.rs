@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use policies::language::decode::{Fields, SecretReference, Value};
+use policies::language::units;
+use policies::rotation::{ROTATE_EVERY, ROTATE_EVERY_MAX, ROTATE_EVERY_MIN};
 
 use super::optional::optional;
 
@@ -236,10 +238,25 @@ fn redis_node(value: Value<'_>) -> Option<String> {
     )
 }
 
-pub(super) fn wrap(value: Value<'_>, folder: &Path) -> Option<WrapConfig> {
-    let fields = value.fields(&["wrap", "pkcs11"])?;
-    let secret = optional(&fields, "wrap", Value::secret_reference);
-    let token = optional(&fields, "pkcs11", |value| pkcs11(value, folder));
+/// Reads what wraps the data key, and how often the keys that sign are rotated.
+pub(super) fn keys(value: Value<'_>, folder: &Path) -> Option<(WrapConfig, Option<Duration>)> {
+    let fields = value.fields(&["wrap", "pkcs11", "rotateEvery"])?;
+    let rotate_every = fields.optional("rotateEvery").map_or(Some(Some(ROTATE_EVERY)), rotate_every);
+    let wrap = wrap(value, &fields, folder);
+    Some((wrap?, rotate_every?))
+}
+
+// The bounds stand in the text of the refusal, as a time that is none is refused by the same words.
+fn rotate_every(value: Value<'_>) -> Option<Option<Duration>> {
+    value.parsed("a time from 1h to 3653d, or `never`", "`30d` or `never`", |text| match text {
+        "never" => Some(None),
+        _ => units::duration(text).filter(|span| (ROTATE_EVERY_MIN..=ROTATE_EVERY_MAX).contains(span)).map(Some),
+    })
+}
+
+fn wrap(value: Value<'_>, fields: &Fields<'_>, folder: &Path) -> Option<WrapConfig> {
+    let secret = optional(fields, "wrap", Value::secret_reference);
+    let token = optional(fields, "pkcs11", |value| pkcs11(value, folder));
     match (secret?, token?) {
         (Some(_), Some(_)) => {
             let problem = value.fault("P0125", "one key wraps the other: `wrap` or `pkcs11`, not both");

@@ -10,9 +10,11 @@ use adapters::audit::Audit;
 use adapters::clock::Clock;
 use adapters::entropy::Namer;
 use adapters::http::trust::Trust;
+use adapters::http::scout::Scout;
 use adapters::keys::{LiveKeyring, Sealer};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
+use adapters::oauth::Jwks;
 use adapters::store::memory::MemoryStore;
 use adapters::store::port::{Claims, Durable, Outbox, SubjectKeys, Verifications};
 use adapters::store::sealed::SealedStore;
@@ -121,8 +123,10 @@ impl<'t> Scene<'t> {
         let house = House {
             changes: None,
             issuer: ISSUER.to_owned(),
+            external: ISSUER.to_owned(),
             mtls_external: Some(MTLS.to_owned()),
             keyring: Arc::clone(&stage.keyring),
+            rotate_every: None,
             sealer: Arc::clone(&stage.sealer),
             replays: Arc::clone(&remembrance.replays),
             remembrance,
@@ -134,6 +138,9 @@ impl<'t> Scene<'t> {
             revocations,
             durable,
             secrets: ArcSwap::from_pointee(secrets),
+            // A trial asks nobody.
+            scout: Scout::nowhere(),
+            jwks: Jwks::new(Scout::nowhere()),
             limiter: LocalLimiter::new(),
             peers: PeerGuard::new(rate, rate.count),
             strangers: Strangers::default(),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use adapters::entropy;
 use adapters::http::trust::Trust;
-use adapters::keys::{Keyring, LiveKeyring, Sealer};
+use adapters::keys::{LiveKeyring, Sealer};
 use policies::admin::{AdminEntry, AdminRole};
 use policies::case::Fixtures;
 use policies::id::{AdminId, ClientId};
 use policies::jose::{KeySet, sha256};
 use policies::rulebook::{Client, ClientAuthentication, KeySource, Rulebook};
+use policies::time::Timestamp;
 
 use super::caller::Keys;
 use super::error::TrialError;
@@ -44,7 +45,7 @@ impl Trial {
         let stage = Stage {
             first: joined(first),
             later: later.into_iter().map(joined).collect(),
-            keyring: Arc::new(LiveKeyring::new(Keyring::in_memory()?)),
+            keyring: Arc::new(LiveKeyring::in_memory(Timestamp::from_seconds(0))?),
             sealer: Arc::new(Sealer::in_memory()?),
             webhooks,
             administrators: entries,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use adapters::audit::{Report, Trust, inspect};
-use adapters::keys::SigningKey;
+use adapters::keys::known_public;
 use clap::Args;
 use policies::jose::VerifyingKey;
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &VerifyArguments) -> Result<u8, Failed> {
     let dir = arguments.place.trail()?;
     let keys = match &arguments.keys {
         Some(path) => key_set(path)?,
-        None => own_keys(&arguments.place.state()?.join("keys")),
+        None => known_public(&arguments.place.state()?.join("keys")),
     };
     if keys.is_empty() && !arguments.json {
         complain("warning: no published keys were found; whoever has signed the heads is believed (--keys FILE)");
@@ -105,13 +105,6 @@ fn key_set(path: &Path) -> Result<Vec<VerifyingKey>, String> {
     let keys = keys.ok_or_else(|| format!("error: {}: no JWK set", path.display()))?;
     let read = |jwk| VerifyingKey::from_jwk(jwk).map_err(|error| format!("error: {}: {error}", path.display()));
     keys.iter().map(read).collect()
-}
-
-/// The public parts of the keys that a state folder signs with; none if they are not for us to read.
-fn own_keys(dir: &Path) -> Vec<VerifyingKey> {
-    let names = ["signing.pem", "signing-next.pem", "signing-previous.pem"];
-    let key = |name: &str| SigningKey::load(&dir.join(name)).ok().flatten();
-    names.into_iter().filter_map(key).map(|key| key.verifying_key().clone()).collect()
 }
 
 fn read(path: &Path) -> Result<String, String> {
