@@ -3,11 +3,14 @@
 pub mod accounts;
 pub mod admin;
 pub mod assemble;
+mod asked;
+mod authority;
 mod bounded;
 mod changes;
 pub mod chore;
 pub mod cli;
 pub mod config;
+mod credentials;
 pub mod deed;
 pub mod desk;
 mod events;

@@ -13,7 +13,7 @@ use http_body::Body as _;
 use policies::code::Code;
 use policies::details::Detail;
 use policies::id::{ClientId, InteractionId, OperationId, UpstreamId};
-use policies::rulebook::Rulebook;
+use policies::rulebook::{Rulebook, Upstream};
 use policies::settle::{Undecided, shown};
 use policies::time::Timestamp;
 use spine::Reply;
@@ -70,7 +70,9 @@ pub async fn forward(
         return Err(Rejection::new(Code::DeadlineExceeded, "The request took too long, and was not sent on."));
     }
     let mut sending = std::pin::pin!(pools.send(upstream, OutgoingRequest::new(method, target, headers, body)));
-    let backend_may = rulebook.upstreams.get(upstream).map_or(Duration::ZERO, |known| known.connect + known.response);
+    // Of time for connecting twice: for the connection, and for a token of ours that may be needed before.
+    let may = |known: &Upstream| known.connect * 2 + known.response;
+    let backend_may = rulebook.upstreams.get(upstream).map_or(Duration::ZERO, may);
     let sent = if deadline.saturating_duration_since(Instant::now()) > backend_may {
         // The backend's own bounds come first: a second timer would only cost.
         sending.as_mut().await

@@ -1,4 +1,5 @@
-//! What can be reached from here: the connections to backends and the adapters of identity providers.
+//! What can be reached from here: the connections to backends, the adapters of identity providers, and other authorization
+//! servers.
 //!
 //! Which there are and how long they may take is policy, where they are is configuration. A reload that changes neither
 //! keeps them, with every open connection; one that does gets new ones, while requests under way end on the old.
@@ -11,14 +12,19 @@ use adapters::http::client::Client;
 use adapters::http::inside::Inside;
 use adapters::http::trust::Trust;
 use adapters::http::url::{AllowedUrl, UrlError};
+use adapters::oauth::Introspection;
 use adapters::provider::port::IdentityProvider;
 use adapters::provider::session::SessionProvider;
 use adapters::upstream::{Pools, Target};
-use policies::id::{ProviderId, UpstreamId};
+use policies::id::{IssuerId, ProviderId, UpstreamId};
+use policies::issuer::Issuer;
 use policies::rulebook::{Protocol, Provider, Rulebook, Upstream};
 use spine::body::Body;
+use thiserror::Error;
 
-use crate::config::Config;
+use crate::config::{Config, Purpose};
+use crate::credentials::Shown;
+use crate::house::House;
 
 /// Backends and providers of one or more policy generations.
 pub struct Reach {
@@ -26,10 +32,26 @@ pub struct Reach {
     pub pools: Vec<Arc<Pools<Body>>>,
     /// Identity providers, by id.
     pub providers: HashMap<ProviderId, Arc<dyn IdentityProvider>>,
+    /// Other authorization servers that are asked about their tokens, by id.
+    pub introspections: HashMap<IssuerId, Arc<Introspection>>,
     targets: Vec<Target>,
     upstreams: BTreeMap<UpstreamId, Upstream>,
     offered: Vec<Provider>,
+    issuers: BTreeMap<IssuerId, Arc<Issuer>>,
+    // Of what other authorization servers are shown.
+    shown: [u8; 32],
     trust: Trust,
+}
+
+/// Why something cannot be reached as it is configured.
+#[derive(Debug, Error)]
+pub enum ReachError {
+    /// The address of a provider.
+    #[error("an identity provider cannot be called: {0}")]
+    Provider(#[from] UrlError),
+    /// What an authorization server is to be shown.
+    #[error("{0}")]
+    Credentials(String),
 }
 
 impl std::fmt::Debug for Reach {
@@ -45,23 +67,53 @@ impl Reach {
     /// Prepares what `rulebook` names at the addresses of `config`; connects to nobody yet.
     ///
     /// # Errors
-    /// An address of a provider that cannot be called.
-    pub fn prepare(config: &Config, rulebook: &Rulebook, trust: Trust, workers: usize) -> Result<Self, UrlError> {
+    /// An address of a provider that cannot be called, or something for an authorization server that cannot be used.
+    pub fn prepare(
+        config: &Config,
+        rulebook: &Rulebook,
+        trust: Trust,
+        (workers, house): (usize, &House),
+    ) -> Result<Self, ReachError> {
+        let shown = Shown::read(config, rulebook).map_err(ReachError::Credentials)?;
+        Self::showing(config, rulebook, trust, (workers, house), &shown)
+    }
+
+    fn showing(
+        config: &Config,
+        rulebook: &Rulebook,
+        trust: Trust,
+        (workers, house): (usize, &House),
+        shown: &Shown,
+    ) -> Result<Self, ReachError> {
+        let entitle = |purpose: Purpose| shown.entitle(&purpose, &trust, house).map_err(ReachError::Credentials);
         let mut providers: HashMap<ProviderId, Arc<dyn IdentityProvider>> = HashMap::new();
         for provider in &config.providers {
             let Some(offered) = rulebook.providers.iter().find(|offered| offered.id == provider.id) else { continue };
             let sessions = provider.url.at("/sessions")?;
-            let client = Client::new(&trust);
-            let adapter = SessionProvider::new(provider.id.clone(), client, sessions, None, offered.timeout);
+            let entitled = entitle(Purpose::Provider(provider.id.clone()))?;
+            let own = entitled.as_ref().and_then(|entitled| entitled.trust.as_ref());
+            let client = Client::new(own.unwrap_or(&trust));
+            let credentials = entitled.map(|entitled| entitled.credentials);
+            let adapter = SessionProvider::new(provider.id.clone(), client, sessions, credentials, offered.timeout);
             providers.insert(provider.id.clone(), Arc::new(adapter));
         }
         let address =
             |id: &UpstreamId| config.upstreams.iter().find(|(known, _)| known == id).map(|(_, urls)| urls.clone());
-        let target = |upstream: &Upstream| Some(Target::new(upstream, address(&upstream.id)?));
-        let targets: Vec<Target> = rulebook.upstreams.values().filter_map(target).collect();
+        let mut targets: Vec<Target> = Vec::new();
+        for upstream in rulebook.upstreams.values() {
+            let Some(endpoints) = address(&upstream.id) else { continue };
+            let mut target = Target::new(upstream, endpoints);
+            if let Some(entitled) = entitle(Purpose::Upstream(upstream.id.clone()))? {
+                target = target.authorized(entitled.credentials);
+                target = entitled.trust.into_iter().fold(target, Target::trusting);
+            }
+            targets.push(target);
+        }
         let pools = (0..workers).map(|_| Arc::new(Pools::new(targets.clone(), &trust))).collect();
+        let introspections = shown.introspections(rulebook, house).map_err(ReachError::Credentials)?;
         let (upstreams, offered) = (rulebook.upstreams.clone(), rulebook.providers.clone());
-        Ok(Self { pools, providers, targets, upstreams, offered, trust })
+        let (issuers, shown) = (rulebook.issuers.clone(), shown.digest());
+        Ok(Self { pools, providers, introspections, targets, upstreams, offered, issuers, shown, trust })
     }
 
     /// Prepares what `rulebook` names with a service inside this process in the place of each; nobody waits longer for it
@@ -91,7 +143,9 @@ impl Reach {
         let targets: Vec<Target> = rulebook.upstreams.values().map(target).collect();
         let pools = vec![Arc::new(Pools::new(targets.clone(), trust))];
         let (upstreams, offered) = (rulebook.upstreams.clone(), rulebook.providers.clone());
-        Ok(Self { pools, providers, targets, upstreams, offered, trust: trust.clone() })
+        let (introspections, issuers) = (HashMap::new(), BTreeMap::new());
+        let (shown, trust) = ([0; 32], trust.clone());
+        Ok(Self { pools, providers, introspections, targets, upstreams, offered, issuers, shown, trust })
     }
 
     /// Makes connections to the same backends for a thread that does not serve; what is under way counts together.
@@ -104,10 +158,21 @@ impl Reach {
     ///
     /// # Errors
     /// As of [`Reach::prepare`].
-    pub fn renew(self: &Arc<Self>, config: &Config, rulebook: &Rulebook, trust: &Trust) -> Result<Arc<Self>, UrlError> {
-        if self.upstreams == rulebook.upstreams && self.offered == rulebook.providers && self.trust.is(trust) {
+    pub fn renew(
+        self: &Arc<Self>,
+        config: &Config,
+        rulebook: &Rulebook,
+        trust: &Trust,
+        house: &House,
+    ) -> Result<Arc<Self>, ReachError> {
+        let shown = Shown::read(config, rulebook).map_err(ReachError::Credentials)?;
+        let same = self.upstreams == rulebook.upstreams
+            && self.offered == rulebook.providers
+            && self.issuers == rulebook.issuers
+            && self.shown == shown.digest();
+        if same && self.trust.is(trust) {
             return Ok(Arc::clone(self));
         }
-        Self::prepare(config, rulebook, trust.clone(), self.pools.len()).map(Arc::new)
+        Self::showing(config, rulebook, trust.clone(), (self.pools.len(), house), &shown).map(Arc::new)
     }
 }

@@ -22,6 +22,7 @@ use policies::time::Timestamp;
 pub use self::trusted::Trusted;
 pub use self::watch::{Signature, Watch};
 use crate::config::Config;
+use crate::credentials;
 use crate::desk::{Call, Cause, Desk, Outcome, Refused, Wish};
 use crate::generation::{Birth, Bundle, Generation};
 use crate::house::House;
@@ -217,6 +218,7 @@ impl Reloader {
             Ok(true) => {
                 let courier = Courier::new(self.parts.webhooks.trust(), self.parts.config.webhooks.private);
                 self.parts.courier.store(Arc::new(courier));
+                self.parts.house.scout.believe(self.parts.webhooks.trust());
                 renewed.push("authorities of webhooks".to_owned());
             }
             Ok(false) => {}
@@ -290,9 +292,8 @@ impl Reloader {
             None => (Arc::clone(running.generation()), Findings::default(), false),
         };
         let (config, trust) = (&self.parts.config, self.parts.upstreams.trust());
-        let reach = running.reach().renew(config, &generation.rulebook, trust).map_err(|error| {
-            Findings::of_file(UNUSABLE, &config.file, format!("an identity provider cannot be called: {error}"), None)
-        })?;
+        let reach = running.reach().renew(config, &generation.rulebook, trust, &self.parts.house);
+        let reach = reach.map_err(|error| Findings::of_file(UNUSABLE, &config.file, error.to_string(), None))?;
         if changed || !Arc::ptr_eq(&reach, running.reach()) {
             self.retired.push(Arc::clone(running.generation()));
             self.parts.stack.store(Arc::new(Stack::build(&self.parts.house, generation, reach)));
@@ -448,6 +449,7 @@ pub fn places(config: &Config, source: &PolicySource) -> Vec<PathBuf> {
     }
     places.extend(config.trust.iter().chain(&config.webhooks.trust).cloned());
     places.extend(Secrets::places(config));
+    places.extend(credentials::places(config));
     places
 }
 

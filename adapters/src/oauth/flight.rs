@@ -171,7 +171,11 @@ impl<T: Clone + Send + 'static> Flight<T> {
         match came {
             Ok(fetched) => (state.held, state.failed) = (Some(fetched), None),
             Err(outage) => {
-                tracing::warn!("{outage}");
+                // Told once, and not at each try.
+                match &state.failed {
+                    Some(known) if known.cause == outage.cause => tracing::debug!("{outage}"),
+                    _ => tracing::warn!("{outage}"),
+                }
                 state.failed = Some(outage);
             }
         }

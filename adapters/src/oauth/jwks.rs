@@ -11,7 +11,6 @@ use policies::time::Timestamp;
 
 use super::flight::{Fetched, Flight, Rests};
 use crate::http::scout::{Bounds, Scout};
-use crate::http::trust::Trust;
 
 /// How long a set is used before it is fetched again beside its use: often enough that a key which was published a few
 /// minutes before its first use is known by then.
@@ -53,11 +52,6 @@ impl Jwks {
     #[must_use]
     pub fn new(scout: Scout) -> Self {
         Self(Arc::new(Inner { scout, sets: Mutex::default() }))
-    }
-
-    /// Has the servers be trusted by somebody else's word from now on.
-    pub fn believe(&self, trust: &Trust) {
-        self.0.scout.believe(trust);
     }
 
     /// Returns the set that is published at a place, at most [`USABLE_FOR`] old.

@@ -74,6 +74,12 @@ pub const CODES: &[Explanation] = &[
     code("P0125", "two keys", "One key wraps the key of personal data: `wrap` or `pkcs11`, not both."),
     code("P0126", "too many places", "The audit trail is sent on to at most eight places."),
     code("P0127", "no place", "A place that the audit trail is sent on to is one of `file`, `postgres` or `nats`."),
+    code(
+        "P0128",
+        "two ways to show who we are",
+        "An authorization server is shown who we are in one way: `privateKeyJwt` or `tls`.",
+    ),
+    code("P0129", "issuer missing", "An assertion is for one issuer: name it beside `privateKeyJwt`."),
 ];
 
 #[cfg(test)]
