@@ -28,6 +28,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(10);
 /// The list, shared by all serving threads.
 pub struct Revocations {
     store: Arc<dyn Authorizations>,
+    names_max: usize,
     names: RwLock<HashMap<[u8; 32], Timestamp>>,
     /// How many names are in the list: mostly none, and then nobody needs to lock it.
     count: AtomicUsize,
@@ -49,9 +50,14 @@ impl Revocations {
     /// Makes a list that knows nothing yet: the first who asks reads it.
     #[must_use]
     pub fn new(store: Arc<dyn Authorizations>) -> Self {
+        Self::with_room(store, FOLLOWED_MAX)
+    }
+
+    fn with_room(store: Arc<dyn Authorizations>, names_max: usize) -> Self {
         let never = Timestamp::from_millis(i64::MIN);
         Self {
             store,
+            names_max,
             names: RwLock::default(),
             count: AtomicUsize::new(0),
             read_at: AtomicI64::new(i64::MIN),
@@ -139,7 +145,7 @@ impl Revocations {
         loop {
             let found = self.store.revoked_after(reading.position, now).await?;
             let Some((last, _)) = found.last() else { return Ok(()) };
-            if self.count() + found.len() > FOLLOWED_MAX {
+            if self.count() + found.len() > self.names_max {
                 return Err(Outage::new("authorizations", "more is revoked than may be followed"));
             }
             let revoked: Vec<Revoked> = found.iter().map(|(_, revoked)| *revoked).collect();
@@ -209,3 +215,7 @@ impl Authorizations for Watched {
         self.store.revoked_after(position, now)
     }
 }
+
+#[cfg(test)]
+#[path = "revocations_tests.rs"]
+mod tests;
