@@ -5,7 +5,6 @@ use std::sync::Arc;
 use adapters::keys::{Keyring, Subjects};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
-use oauth::metadata::Endpoints;
 use policies::caller::Caller;
 use policies::code::Code;
 use policies::rulebook::{AuditDuty, Service};
@@ -14,8 +13,10 @@ use spine::Reply;
 use spine::body::Body;
 use spine::error::Rejection;
 use spine::refine::Refine;
-use spine::stage::{Cleared, SoundBody};
+use spine::stage::Cleared;
 
+use crate::asked::{checked, no_client};
+use crate::authority::Authority;
 use crate::generation::Generation;
 use crate::house::House;
 use crate::layer::noted;
@@ -78,25 +79,35 @@ impl Deed {
             );
         };
         match own {
-            Own::IssueToken => self.issue(&cleared),
-            Own::Push | Own::Introspect | Own::Revoke | Own::Page(_) | Own::Consent(..) => {
+            Own::IssueToken => self.authority().issue(&cleared).await,
+            Own::Push => self.authority().push(&cleared).await,
+            Own::Introspect => self.authority().introspect(&cleared).await,
+            Own::Revoke => self.authority().revoke(&cleared).await,
+            Own::Consent(kind, deed) => self.authority().consent(kind, deed, &cleared).await,
+            Own::Page(_) => {
                 Err(Rejection::new(Code::Internal, "This is not served yet.").because("the flow is not built"))
             }
             Own::Keys => Ok(public(house.keyring.now().published().to_jwks())),
-            Own::ServerMetadata => Ok(public(oauth::metadata::authorization_server(&self.endpoints()))),
-            Own::ResourceMetadata => Ok(public(oauth::metadata::protected_resource(&self.endpoints()))),
+            Own::ServerMetadata => {
+                self.authority().metadata(&cleared, oauth::metadata::authorization_server).map(public)
+            }
+            Own::ResourceMetadata => {
+                self.authority().metadata(&cleared, oauth::metadata::protected_resource).map(public)
+            }
             Own::Status => Ok(json_reply(StatusCode::OK, &json!({"status": "ok", "at": cleared.received.to_string()}))),
             Own::CreateVerification => {
                 let body = checked(&cleared)?;
                 let client = cleared.caller().client().ok_or_else(no_client)?;
                 let (status, body) =
-                    broker::create(&self.broker(&house.keyring.now()), client, body, &cleared.trail, cleared.received).await?;
+                    broker::create(&self.broker(&house.keyring.now()), client, body, &cleared.trail, cleared.received)
+                        .await?;
                 Ok(json_reply(status, &body))
             }
             Own::GetVerification => {
                 let client = cleared.caller().client().ok_or_else(no_client)?;
                 let id = cleared.matched().parameter("verificationId").unwrap_or_default();
-                let (status, body) = broker::read(&self.broker(&house.keyring.now()), client, id, cleared.received).await?;
+                let (status, body) =
+                    broker::read(&self.broker(&house.keyring.now()), client, id, cleared.received).await?;
                 Ok(json_reply(status, &body))
             }
             Own::ReceiveCallback => {
@@ -122,28 +133,8 @@ impl Deed {
         }
     }
 
-    fn issue(&self, cleared: &Cleared) -> Result<Reply, Rejection> {
-        let Caller::Client(authenticated) = cleared.caller() else { return Err(no_client()) };
-        let certificate = cleared.peer.certificate.as_deref();
-        let keyring = self.house.keyring.now();
-        let server = oauth::token::Server { issuer: &self.house.issuer, signer: keyring.signer() };
-        let issued = oauth::token::issue(
-            &server,
-            authenticated,
-            cleared.proof(),
-            certificate,
-            self.house.new_reference(),
-            cleared.received,
-        )?;
-        Ok(json_reply(StatusCode::OK, &issued))
-    }
-
-    fn endpoints(&self) -> Endpoints<'_> {
-        Endpoints {
-            issuer: &self.house.issuer,
-            mtls: self.house.mtls_external.as_deref(),
-            scopes: self.generation.rulebook.clients.values().flat_map(|client| client.scopes.iter()).collect(),
-        }
+    fn authority(&self) -> Authority<'_> {
+        Authority::new(&self.house, &self.generation)
     }
 
     fn broker<'a>(&'a self, keyring: &'a Keyring) -> broker::Broker<'a> {
@@ -155,21 +146,6 @@ impl Deed {
             subjects: Subjects::new(&self.house.sealer, &*self.house.subject_keys),
             signer: keyring.signer(),
             issuer: &self.house.issuer,
-        }
-    }
-}
-
-fn no_client() -> Rejection {
-    Rejection::new(Code::Internal, "The request could not be answered.")
-        .because("the caller is of another kind than its operation")
-}
-
-fn checked(cleared: &Cleared) -> Result<&Value, Rejection> {
-    match cleared.sound_body() {
-        SoundBody::Checked { value, .. } => Ok(value.value()),
-        SoundBody::None | SoundBody::Streamed => {
-            Err(Rejection::new(Code::Internal, "The request could not be answered.")
-                .because("an operation has no body rule"))
         }
     }
 }

@@ -39,6 +39,15 @@ impl Caller {
         }
     }
 
+    /// Returns the client if it asks for itself; none if it speaks for a citizen.
+    #[must_use]
+    pub fn client_itself(&self) -> Option<&Arc<Client>> {
+        match self {
+            Caller::Bound { token, .. } if token.token().citizen().is_some() => None,
+            caller => caller.client(),
+        }
+    }
+
     /// Returns the scopes of the access token, if the caller came with one.
     #[must_use]
     pub fn scopes(&self) -> Option<&ScopeSet> {
