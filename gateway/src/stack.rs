@@ -20,6 +20,7 @@ use crate::house::House;
 use crate::layer::assess::Assess;
 use crate::layer::audit::AuditLayer;
 use crate::layer::authenticate::Authenticate;
+use crate::layer::challenge::ChallengeLayer;
 use crate::layer::guard::GuardLayer;
 use crate::layer::meter::Meter;
 use crate::layer::once::OnceLayer;
@@ -46,10 +47,11 @@ fn way(house: &Arc<House>, generation: &Arc<Generation>, reach: &Arc<Reach>) -> 
         .layer(AuditLayer { house: Arc::clone(house), generation: number, policies: Arc::clone(&generation.bundle.name) })
         .service(
             then(Route(Arc::clone(generation)),
-            then(Authenticate { house: Arc::clone(house), generation: Arc::clone(generation) },
+            then(Authenticate::new(Arc::clone(house), Arc::clone(generation), Arc::clone(reach)),
+            ChallengeLayer.layer(
             then(Meter(Arc::clone(house)),
             then(Permit,
-            then(Validate, judged_once))))),
+            then(Validate, judged_once)))))),
         )
 }
 

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::code::Code;
 use crate::jose::{ClaimError, Claims, CompactJws, JwsError, Thumbprint, base64url, constant_time_eq, digest_of_parts};
+use crate::nonce::{Judged, Nonces};
 use crate::time::Timestamp;
 use crate::token::{BearerToken, LEEWAY};
 
@@ -53,6 +54,9 @@ pub enum ProofError {
     /// It was made too long ago or too far ahead, or its own `exp` and `nbf` say so.
     #[error("the DPoP proof is not from now")]
     NotNow,
+    /// It names no nonce of ours that is of now; one with this nonce would do.
+    #[error("the DPoP proof needs the nonce that comes with this answer")]
+    NonceNeeded(String),
     /// It was used before.
     #[error("the DPoP proof was used before")]
     Replayed,
@@ -62,7 +66,20 @@ impl ProofError {
     /// Returns the stable code.
     #[must_use]
     pub fn code(&self) -> Code {
-        if matches!(self, ProofError::Replayed) { Code::ProofReplayed } else { Code::ProofInvalid }
+        match self {
+            ProofError::Replayed => Code::ProofReplayed,
+            ProofError::NonceNeeded(_) => Code::ProofNonceNeeded,
+            _ => Code::ProofInvalid,
+        }
+    }
+
+    /// Returns the nonce that the next proof has to name, if that is what is missing.
+    #[must_use]
+    pub fn nonce(&self) -> Option<&str> {
+        match self {
+            ProofError::NonceNeeded(nonce) => Some(nonce),
+            _ => None,
+        }
     }
 }
 
@@ -75,6 +92,8 @@ pub struct Expected<'a> {
     pub target: &'a str,
     /// The access token that came with it; `None` at the token endpoint.
     pub token: Option<&'a BearerToken>,
+    /// The nonces of the client that sends it.
+    pub nonces: Nonces<'a>,
 }
 
 /// A proof with everything checked but its replay; made only by [`check`].
@@ -85,6 +104,7 @@ pub struct CheckedProof {
     replay_key: [u8; 32],
     keep_until: Timestamp,
     token_hash: Option<[u8; 32]>,
+    next_nonce: Option<String>,
 }
 
 impl CheckedProof {
@@ -114,7 +134,8 @@ impl CheckedProof {
         if !fresh {
             return Err(ProofError::Replayed);
         }
-        Ok(VerifiedProof { thumbprint: self.thumbprint, token_hash: self.token_hash })
+        let Self { thumbprint, token_hash, next_nonce, .. } = self;
+        Ok(VerifiedProof { thumbprint, token_hash, next_nonce })
     }
 }
 
@@ -123,6 +144,7 @@ impl CheckedProof {
 pub struct VerifiedProof {
     thumbprint: Thumbprint,
     token_hash: Option<[u8; 32]>,
+    next_nonce: Option<String>,
 }
 
 impl VerifiedProof {
@@ -136,6 +158,12 @@ impl VerifiedProof {
     #[must_use]
     pub fn token_hash(&self) -> Option<&[u8; 32]> {
         self.token_hash.as_ref()
+    }
+
+    /// Returns the nonce that the next proof should name, if that of this one is about to end.
+    #[must_use]
+    pub fn next_nonce(&self) -> Option<&str> {
+        self.next_nonce.as_deref()
     }
 }
 
@@ -151,6 +179,7 @@ pub fn check(raw: &str, expected: &Expected<'_>, now: Timestamp) -> Result<Check
     }
     let token_hash = expected.token.map(BearerToken::hash);
     let issued = check_claims(jws.peek(), expected, token_hash.as_ref(), now)?;
+    let next_nonce = check_nonce(jws.peek(), expected, now)?;
     let (key, claims) = jws.verify_with_embedded()?;
     let thumbprint = key.thumbprint().clone();
     let parts = [b"dpop", thumbprint.as_str().as_bytes(), expected.target.as_bytes(), claims.jti()?.as_bytes()];
@@ -160,7 +189,17 @@ pub fn check(raw: &str, expected: &Expected<'_>, now: Timestamp) -> Result<Check
         // Longer than the window by the skew between replicas: forgotten earlier, it could be used twice.
         keep_until: issued + PROOF_AGE_MAX + LEEWAY,
         token_hash,
+        next_nonce,
     })
+}
+
+// Last of what needs no cryptography: who has to come again should not find out one fault after the other.
+fn check_nonce(claims: &Claims, expected: &Expected<'_>, now: Timestamp) -> Result<Option<String>, ProofError> {
+    match expected.nonces.judge(claims.string("nonce")?, now) {
+        Judged::Fine => Ok(None),
+        Judged::Ending(next) => Ok(Some(next)),
+        Judged::Refused(nonce) => Err(ProofError::NonceNeeded(nonce)),
+    }
 }
 
 // What needs no cryptography beyond the token's hash; gives `iat`.

@@ -3,12 +3,26 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::id::ClientId;
 use crate::jose::testing::{TestSigner, sign_raw};
-use crate::jose::{Algorithm, KeyError, encode};
+use crate::jose::{Algorithm, KeyError, encode, hmac_sha256};
+use crate::nonce::{NONCE_SLOT, Realm};
 
 const TARGET: &str = "https://gate.example/v1/accounts";
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const TICK: Duration = Duration::from_millis(1);
+
+fn keyed(message: &[u8]) -> [u8; 32] {
+    hmac_sha256(b"a key of all replicas", message)
+}
+
+fn nonces(client: &ClientId, required: bool) -> Nonces<'_> {
+    Nonces { keyed: &keyed, realm: Realm::Resources, client, required }
+}
+
+fn app() -> ClientId {
+    ClientId::parse("demo-app").unwrap()
+}
 
 fn token() -> BearerToken {
     BearerToken::parse("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU").unwrap()
@@ -38,7 +52,7 @@ fn raw(claims: &Value) -> String {
 
 fn check_at(raw: &str, now: Timestamp) -> Result<CheckedProof, ProofError> {
     let token = token();
-    check(raw, &Expected { method: "GET", target: TARGET, token: Some(&token) }, now)
+    check(raw, &Expected { method: "GET", target: TARGET, token: Some(&token), nonces: Nonces::free() }, now)
 }
 
 fn of(claims: &Value) -> Result<CheckedProof, ProofError> {
@@ -277,7 +291,7 @@ fn rs29_ath_is_the_hash_of_this_very_token() {
         assert_eq!(of(&with("ath", Some(json!(ath)))).unwrap_err(), ProofError::WrongToken, "{ath}");
     }
     // At the token endpoint there is no token yet, and nothing is asked for.
-    let expected = Expected { method: "GET", target: TARGET, token: None };
+    let expected = Expected { method: "GET", target: TARGET, token: None, nonces: Nonces::free() };
     assert!(check(&raw(&with("ath", None)), &expected, NOW).is_ok());
 }
 
@@ -297,7 +311,8 @@ fn rs31_a_proof_is_used_once_per_key_url_and_jti() {
     assert_ne!(first, key_of(&other, &good()));
     let at = |proof: &str, target| {
         let token = token();
-        check(proof, &Expected { method: "GET", target, token: Some(&token) }, NOW).unwrap().replay_key()
+        let nonces = Nonces::free();
+        check(proof, &Expected { method: "GET", target, token: Some(&token), nonces }, NOW).unwrap().replay_key()
     };
     let signed = TestSigner::es256("");
     let here = encode(PROOF_TYPE, &good(), Some(signed.bare_jwk()), &signed).unwrap();
@@ -331,6 +346,38 @@ fn rs33_cheap_checks_come_before_the_signature() {
     assert_eq!(check_at(&proof, NOW).unwrap_err(), ProofError::WrongToken);
 }
 
+#[test]
+fn rs32_a_proof_names_a_nonce_of_now_where_one_is_needed() {
+    let (token, client) = (token(), app());
+    let needed = nonces(&client, true);
+    let judged = |nonce: Option<Value>, nonces: Nonces<'_>, now: Timestamp| {
+        let mut claims = with("nonce", nonce);
+        claims.as_object_mut().unwrap().insert("iat".to_owned(), json!(now.seconds()));
+        check(&raw(&claims), &Expected { method: "GET", target: TARGET, token: Some(&token), nonces }, now)
+    };
+    let current = needed.current(NOW);
+    let refused = ProofError::NonceNeeded(current.clone());
+    assert_eq!((refused.code(), refused.nonce()), (Code::ProofNonceNeeded, Some(current.as_str())));
+    assert_eq!(judged(None, needed, NOW).unwrap_err(), refused);
+    for nonce in ["", "x", &needed.current(NOW + NONCE_SLOT)] {
+        assert_eq!(judged(Some(json!(nonce)), needed, NOW).unwrap_err(), refused, "{nonce}");
+        assert_eq!(judged(Some(json!(nonce)), nonces(&client, false), NOW).unwrap_err(), refused, "{nonce}: not asked for");
+    }
+    for nonce in [json!(1), json!(null), json!([current]), json!({})] {
+        let found = judged(Some(nonce.clone()), needed, NOW);
+        assert!(matches!(found, Err(ProofError::Claim(_))), "{nonce}");
+    }
+    let next = |now| judged(Some(json!(current)), needed, now).unwrap().accept(true).unwrap().next_nonce().map(str::to_owned);
+    assert_eq!(next(NOW), None);
+    assert_eq!(next(NOW + NONCE_SLOT), Some(needed.current(NOW + NONCE_SLOT)), "the next one rides on the answer");
+    assert!(judged(Some(json!(current)), needed, NOW + NONCE_SLOT * 2).is_err());
+    // Whatever else is wrong is told first: a nonce mends nothing of it.
+    let mut wrong = with("nonce", None);
+    wrong.as_object_mut().unwrap().insert("htm".to_owned(), json!("POST"));
+    let expected = Expected { method: "GET", target: TARGET, token: Some(&token), nonces: needed };
+    assert_eq!(check(&raw(&wrong), &expected, NOW).unwrap_err(), ProofError::WrongMethod);
+}
+
 const RFC_9449_HEADER: &str = concat!(
     "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyV",
     "VFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19",
@@ -338,7 +385,7 @@ const RFC_9449_HEADER: &str = concat!(
 
 // RFC 9449, section 4.1 (figure 2).
 #[test]
-fn the_token_request_proof_of_rfc_9449_is_accepted() {
+fn as40_the_token_request_proof_of_rfc_9449_is_accepted() {
     let proof = format!(
         "{RFC_9449_HEADER}.{}.{}",
         concat!(
@@ -347,14 +394,15 @@ fn the_token_request_proof_of_rfc_9449_is_accepted() {
         ),
         "2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg",
     );
-    let expected = Expected { method: "POST", target: "https://server.example.com/token", token: None };
+    let nonces = Nonces::free();
+    let expected = Expected { method: "POST", target: "https://server.example.com/token", token: None, nonces };
     let checked = check(&proof, &expected, Timestamp::from_seconds(1_562_262_616)).unwrap();
     assert_eq!(checked.thumbprint().as_str(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
 }
 
 // RFC 9449, section 7.1 (figure 12): the same key, with the hash of the access token.
 #[test]
-fn the_resource_request_proof_of_rfc_9449_is_accepted() {
+fn rs24_the_resource_request_proof_of_rfc_9449_is_accepted() {
     let proof = format!(
         "{RFC_9449_HEADER}.{}.{}",
         concat!(
@@ -363,9 +411,9 @@ fn the_resource_request_proof_of_rfc_9449_is_accepted() {
         ),
         "2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA",
     );
-    let token = token();
-    let expected =
-        Expected { method: "GET", target: "https://resource.example.org/protectedresource", token: Some(&token) };
+    let (token, nonces) = (token(), Nonces::free());
+    let target = "https://resource.example.org/protectedresource";
+    let expected = Expected { method: "GET", target, token: Some(&token), nonces };
     let checked = check(&proof, &expected, Timestamp::from_seconds(1_562_262_618)).unwrap();
     let verified = checked.accept(true).unwrap();
     assert_eq!(verified.thumbprint().as_str(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");

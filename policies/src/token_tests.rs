@@ -4,6 +4,7 @@ use super::*;
 use crate::binding::bind;
 use crate::jose::testing::{TestSigner, sign_raw};
 use crate::jose::{Algorithm, encode};
+use crate::nonce::Nonces;
 use crate::peer::{CertificateNames, ChainVerdict, PeerCertificate};
 use crate::proof::{self, VerifiedProof};
 
@@ -70,7 +71,7 @@ impl Fixture {
             "jti": "proof-1", "htm": "GET", "htu": AUDIENCE, "iat": NOW.seconds(), "ath": base64url(&token.hash()),
         });
         let raw = encode(proof::PROOF_TYPE, &told, Some(holder.bare_jwk()), holder).unwrap();
-        let expected = proof::Expected { method: "GET", target: AUDIENCE, token: Some(token) };
+        let expected = proof::Expected { method: "GET", target: AUDIENCE, token: Some(token), nonces: Nonces::free() };
         proof::check(&raw, &expected, NOW).unwrap().accept(true).unwrap()
     }
 }
@@ -329,7 +330,7 @@ fn rs29_a_proof_for_another_token_binds_nothing() {
     // Nor does one that was checked without any token, as at the token endpoint.
     let told = json!({"jti": "proof-1", "htm": "GET", "htu": AUDIENCE, "iat": NOW.seconds()});
     let raw = encode(proof::PROOF_TYPE, &told, Some(fixture.holder.bare_jwk()), &fixture.holder).unwrap();
-    let expected = proof::Expected { method: "GET", target: AUDIENCE, token: None };
+    let expected = proof::Expected { method: "GET", target: AUDIENCE, token: None, nonces: Nonces::free() };
     let proof = proof::check(&raw, &expected, NOW).unwrap().accept(true).unwrap();
     assert_eq!(bind(verified, Scheme::Dpop, Some(&proof), None).unwrap_err(), TokenError::ProofMissing);
 }

@@ -8,6 +8,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
 use http::{HeaderName, StatusCode};
 use policies::code::{Code, Outage};
 use policies::id::InteractionId;
+use policies::token::Scheme;
 use serde_json::{Map, Value, json};
 
 use crate::Reply;
@@ -15,6 +16,9 @@ use crate::body::Body;
 
 /// The algorithms that DPoP proofs may use, as challenges name them.
 pub const DPOP_ALGORITHMS: &str = "ES256 EdDSA Ed25519 PS256";
+
+/// The header that brings a nonce (RFC 9449, section 8.1).
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Whose fault a refusal is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,6 +203,8 @@ struct More {
     step_up: Option<StepUpOffer>,
     accepted: Vec<String>,
     next: Option<String>,
+    nonce: Option<String>,
+    bearer: bool,
     members: Vec<(&'static str, Value)>,
 }
 
@@ -211,6 +217,8 @@ pub struct Rendering<'a> {
     pub external: &'a str,
     /// Whether it is one of OAuth's own endpoints.
     pub oauth: bool,
+    /// Whether the listener asks for certificates, so that tokens may be bound to them.
+    pub certificates: bool,
 }
 
 impl Rejection {
@@ -297,6 +305,23 @@ impl Rejection {
         self
     }
 
+    /// Adds the nonce that the next DPoP proof has to name (RFC 9449, section 8).
+    #[must_use]
+    pub fn nonce(mut self, nonce: &str) -> Self {
+        self.more().nonce = Some(nonce.to_owned());
+        self
+    }
+
+    /// Says under which scheme the token came, so that the challenge is made in it.
+    #[must_use]
+    pub fn under(mut self, scheme: Scheme) -> Self {
+        // DPoP is what is meant where nothing is said.
+        if scheme == Scheme::Bearer {
+            self.more().bearer = true;
+        }
+        self
+    }
+
     /// Adds a member of the problem document that its kind has alone (RFC 9457, 3.2).
     #[must_use]
     pub fn member(mut self, name: &'static str, value: Value) -> Self {
@@ -339,10 +364,13 @@ impl Rejection {
         let headers = reply.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(challenge) = self.challenge(answer, at) {
-            headers.insert(WWW_AUTHENTICATE, challenge);
+        for challenge in self.challenges(answer, at).iter().filter_map(|text| HeaderValue::from_str(text).ok()) {
+            headers.append(WWW_AUTHENTICATE, challenge);
         }
         if let Some(more) = &self.more {
+            if let Some(nonce) = more.nonce.as_deref().and_then(|nonce| HeaderValue::from_str(nonce).ok()) {
+                headers.insert(DPOP_NONCE, nonce);
+            }
             if let Some(after) = more.retry_after {
                 headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
             }
@@ -393,34 +421,59 @@ impl Rejection {
         Value::Object(body)
     }
 
-    fn challenge(&self, answer: Answer, at: Rendering<'_>) -> Option<HeaderValue> {
-        let more = self.more.as_deref();
-        let scoped = self.code == Code::InsufficientScope;
+    /// Writes the challenges (RFC 9110, section 11.6.1; RFC 9449, section 7.1): the first one tells what was wrong.
+    fn challenges(&self, answer: Answer, at: Rendering<'_>) -> Vec<String> {
         // At OAuth's own endpoints a challenge would ask for a token where there is none to be had (RFC 6749, 5.2).
-        if at.oauth {
-            return None;
-        }
-        if (answer.status != StatusCode::UNAUTHORIZED && !scoped) || self.code == Code::SignatureInvalid {
-            return None;
+        if at.oauth || !self.is_about_a_token(answer) {
+            return Vec::new();
         }
         if self.code == Code::ClientUnauthenticated {
             // Only administrators come with a plain bearer token, over a listener of their own.
-            return Some(HeaderValue::from_static("Bearer realm=\"qaqpa administrators\""));
+            return vec!["Bearer realm=\"qaqpa administrators\"".to_owned()];
         }
-        let mut text = format!("DPoP algs=\"{DPOP_ALGORITHMS}\"");
+        let metadata = ("resource_metadata", format!("{}/.well-known/oauth-protected-resource", at.external));
+        let algorithms = ("algs", DPOP_ALGORITHMS.to_owned());
+        let more = self.more.as_deref();
+        let mut told = Vec::new();
         if !answer.oauth.is_empty() {
-            text.push_str(&format!(", error=\"{}\"", answer.oauth));
+            told.push(("error", answer.oauth.to_owned()));
         }
         if let Some(scope) = more.and_then(|more| more.scope.as_deref()) {
-            text.push_str(&format!(", scope=\"{scope}\""));
+            told.push(("scope", scope.to_owned()));
         }
         if let Some(offer) = more.and_then(|more| more.step_up.as_ref()) {
-            text.push_str(&format!(", acr_values=\"{}\"", offer.acr));
+            told.push(("acr_values", offer.acr.clone()));
         }
-        let resource = "/.well-known/oauth-protected-resource";
-        text.push_str(&format!(", resource_metadata=\"{}{resource}\"", at.external));
-        HeaderValue::from_str(&text).ok()
+        let bearer = more.is_some_and(|more| more.bearer);
+        let dpop = |told: Vec<_>| challenge("DPoP", [vec![algorithms], told, vec![metadata.clone()]].concat());
+        match (bearer, at.certificates) {
+            (true, _) => {
+                let first = challenge("Bearer", [told, vec![metadata.clone()]].concat());
+                vec![first, dpop(Vec::new())]
+            }
+            // Without any token both ways are open.
+            (false, true) => vec![dpop(told), challenge("Bearer", vec![metadata.clone()])],
+            (false, false) => vec![dpop(told)],
+        }
     }
+
+    fn is_about_a_token(&self, answer: Answer) -> bool {
+        match self.code {
+            Code::SignatureInvalid => false,
+            Code::TokenMalformed => true,
+            _ => answer.status == StatusCode::UNAUTHORIZED || answer.oauth == "insufficient_scope",
+        }
+    }
+}
+
+// Parameters in quotes, whatever they hold: nothing in them can end one and begin another (RFC 9110, section 5.6.4).
+fn challenge(scheme: &str, parameters: Vec<(&str, String)>) -> String {
+    let quoted = |(name, value): (&str, String)| {
+        let value: String = value.chars().filter(|c| matches!(c, ' '..='~')).collect();
+        format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+    };
+    let parameters: Vec<String> = parameters.into_iter().map(quoted).collect();
+    format!("{scheme} {}", parameters.join(", "))
 }
 
 fn insert_list(headers: &mut http::HeaderMap, name: HeaderName, items: &[String]) {
@@ -443,37 +496,5 @@ fn whole_seconds(span: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn render(rejection: &Rejection, oauth: bool) -> Option<Reply> {
-        let interaction = InteractionId::parse("0193-5").ok()?;
-        Some(rejection.render(Rendering { interaction: &interaction, external: "https://gate.example", oauth }))
-    }
-
-    #[test]
-    fn rs3_without_a_token_the_challenge_has_no_error() {
-        let reply = render(&Rejection::new(Code::TokenMissing, "no token"), false);
-        let challenge =
-            reply.as_ref().and_then(|reply| reply.headers().get(WWW_AUTHENTICATE)).and_then(|v| v.to_str().ok());
-        assert_eq!(
-            challenge,
-            Some(concat!(
-                "DPoP algs=\"ES256 EdDSA Ed25519 PS256\", ",
-                "resource_metadata=\"https://gate.example/.well-known/oauth-protected-resource\""
-            ))
-        );
-    }
-
-    #[test]
-    fn a_wait_is_told_in_whole_seconds_rounded_up() {
-        let rejection = Rejection::new(Code::RateLimited, "wait").retry_after(Duration::from_millis(1001));
-        let reply = render(&rejection, false);
-        assert_eq!(reply.as_ref().and_then(|reply| reply.headers().get(RETRY_AFTER)), Some(&HeaderValue::from(2)));
-    }
-
-    #[test]
-    fn oauth_descriptions_keep_to_the_characters_of_rfc_6749() {
-        assert_eq!(ascii("a \"b\" қ \\"), "a 'b' ' '");
-    }
-}
+#[path = "error_tests.rs"]
+mod tests;

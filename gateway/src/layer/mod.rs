@@ -6,6 +6,7 @@ pub(crate) mod answer;
 pub mod assess;
 pub mod audit;
 pub mod authenticate;
+pub mod challenge;
 pub mod guard;
 mod hygiene;
 pub mod meter;

@@ -9,7 +9,7 @@ use policies::id::InteractionId;
 use spine::Reply;
 use spine::error::{Origin, Rejection, Rendering, answer};
 use spine::refine::Refine;
-use spine::stage::{Arrived, Traced};
+use spine::stage::{Arrived, Door, Traced};
 use tower::Layer;
 
 use crate::house::House;
@@ -48,7 +48,12 @@ impl<S: Refine<Traced, Out = Reply>> Refine<Box<Arrived>> for Trace<S> {
         let mut reply = result.unwrap_or_else(|rejection| {
             log(&rejection, &interaction);
             self.house.metrics.refused(rejection.name());
-            rejection.render(Rendering { interaction: &interaction, external: &entrance.external, oauth })
+            rejection.render(Rendering {
+                interaction: &interaction,
+                external: &entrance.external,
+                oauth,
+                certificates: entrance.door == Door::MtlsApi,
+            })
         });
         if let Ok(value) = HeaderValue::from_str(interaction.as_str()) {
             reply.headers_mut().insert(INTERACTION, value);

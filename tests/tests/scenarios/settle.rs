@@ -549,7 +549,7 @@ async fn on_a_way_with(world: &World, ask: &Ask, last: impl Refine<Claimed, Out 
     let way = then(
         Route(Arc::clone(&generation)),
         then(
-            Authenticate { house: Arc::clone(&house), generation },
+            Authenticate::new(Arc::clone(&house), generation, Arc::clone(world.assembled().stack.load().reach())),
             then(Meter(Arc::clone(&house)), then(Permit, then(Validate, OnceLayer(Arc::clone(&house)).layer(last)))),
         ),
     );
