@@ -125,12 +125,27 @@ pub const CODES: &[Explanation] = &[
     code(
         "P0204",
         "authentication does not fit",
-        "`private_key_jwt` needs `keys`, `tls_client_auth` needs `certificate`, and neither has a use for the other's.",
+        "`private_key_jwt` needs `keys`, `self_signed_tls_client_auth` needs `keys` with a certificate under `x5c`, `tls_client_auth` needs `certificate`, and none has a use for what another needs. Keys stand here, in a file, or at a URL of the client: in one place, so that nobody wonders which count.",
     ),
     code(
         "P0205",
         "endpoint not usable",
-        "Events are sent over https to a public name or address, so that whoever chose the endpoint cannot make the gateway call into networks that trust it. Private addresses need the operator's `webhooks: {privateAddresses: allow}`.",
+        "What others choose is called over https and at a public name or address, be it where events are sent, where keys are published, or where tokens are asked about: so nobody can make the gateway call into networks that trust it. Private addresses need the operator's `webhooks: {privateAddresses: allow}`.",
+    ),
+    code(
+        "P0206",
+        "nobody is sent back there",
+        "A citizen's browser is sent back, with a code, to an address that equals one of `redirectUris` byte for byte. So it is written in full: https, or http to `127.0.0.1` or `[::1]` where an app listens on the citizen's own machine; without a fragment, and without parameters that the answer itself is told by. A client whose tokens come from another server has none here.",
+    ),
+    code(
+        "P0207",
+        "certificate names nobody",
+        "A client that authenticates by certificate is known by exactly one name in it (RFC 8705, 2.1.2): a DNS name, URI, address or mail address among its alternative names, or its whole subject as RFC 4514 writes it, `CN=app,O=Example,C=KZ`.",
+    ),
+    code(
+        "P0208",
+        "no such keys",
+        "`keys: {file: ...}` names a JWK set `{\"keys\": [...]}` (RFC 7517) that lies in the folder of the policy, or below it, and ends in `.jwks` or `.json`. It is a part of the set as the policies are: read, compared, approved and rolled back with them. It holds public keys only.",
     ),
     code(
         "P0301",
@@ -140,7 +155,7 @@ pub const CODES: &[Explanation] = &[
     code(
         "P0302",
         "step-up cannot work",
-        "The step-up rule could never be met or never be judged: the operation has no body with an amount, or no provider reaches the level.",
+        "The step-up rule could never be met or never be judged: the operation has no body with an amount, or no provider reaches the level. Nor could a citizen ever agree to a consent at a level that no provider reaches.",
     ),
     code(
         "P0303",
@@ -155,7 +170,7 @@ pub const CODES: &[Explanation] = &[
     code(
         "P0305",
         "no such place in the body",
-        "The contract of an operation that uses this describes nothing at this place, so that the rule would never see it, or the mask never hide it. Bodies that a contract leaves open are not judged.",
+        "The contract of an operation that uses this describes nothing at this place, so that the rule would never see it, or the mask never hide it. Bodies that a contract leaves open are not judged. A list of accounts that is filtered by consent has to be described in any case.",
     ),
     code(
         "P0306",
@@ -185,7 +200,7 @@ pub const CODES: &[Explanation] = &[
     code(
         "P0313",
         "no effect",
-        "Roles, scopes, conditions, fraud rules and step-ups are asked of who comes with an access token, limits of clients; this operation's contract asks for something else, so that the line would protect nothing.",
+        "Roles, scopes, consents, conditions, fraud rules and step-ups are asked of who comes with an access token, limits of clients; this operation's contract asks for something else, so that the line would protect nothing.",
     ),
     code(
         "P0314",
@@ -200,7 +215,17 @@ pub const CODES: &[Explanation] = &[
     code(
         "P0316",
         "body is not read",
-        "The contract describes a body or an answer here that is no JSON: it streams through, and only its size counts. A mask could hide nothing in it, and nothing of it could be noted.",
+        "The contract describes a body or an answer here that is no JSON: it streams through, and only its size counts. A mask could hide nothing in it, nothing of it could be noted, and no account be left out of it.",
+    ),
+    code(
+        "P0317",
+        "consent cannot be asked for",
+        "`consent` says which consent of a citizen a token has to carry. One to accounts names the path parameter that is the account (`account`), or where the answer lists accounts (`list`): those that are not shared are refused, or left out. One to a payment is used up by an operation that has a body and is done once per `x-idempotency-key`; the whole payment is compared, so that it names no places. `customerAccounts` names an exposed GET of an upstream whose `consent` has a `list`.",
+    ),
+    code(
+        "P0318",
+        "issuer not usable",
+        "Another authorization server is known by its `iss`, byte for byte, and its tokens in one of two ways: by keys that it publishes (`jwks`), or by asking it (`introspection`). No two definitions have the same `iss`: a token would fit both.",
     ),
     code(
         "P0401",
@@ -252,6 +277,11 @@ pub const CODES: &[Explanation] = &[
         "P0411",
         "place not described",
         "The contract leaves the body open and describes nothing at this place, so that it may be there or be misspelt: what is misspelt is not hidden, not noted, and an amount that is not there denies. Take a place that is described, or have the contract describe this one. A mask of which no field is described is refused.",
+    ),
+    code(
+        "P0412",
+        "any account will do",
+        "The operation needs a consent to accounts and does not say which account a call is about, so that a consent to one account opens all of them. Name the path parameter (`account`), or where the answer lists accounts (`list`).",
     ),
 ];
 

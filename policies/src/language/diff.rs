@@ -76,8 +76,8 @@ pub struct Side {
 }
 
 /// Keys whose values only describe, or say how and not whether; another value of any other key may let more through.
-const DESCRIPTIVE: [&str; 10] =
-    ["title", "authority", "id", "reason", "approvedBy", "replaces", "note", "settledBy", "events", "protocol"];
+const DESCRIPTIVE: [&str; 11] =
+    ["title", "authority", "id", "reason", "approvedBy", "replaces", "note", "settledBy", "events", "file", "protocol"];
 
 /// Tells what is different, sorted by path; nothing if the same applies.
 #[must_use]
@@ -146,7 +146,7 @@ fn whole(path: &[String], before: Option<&Definition<'_>>, after: Option<&Defini
     let words: Vec<&str> = path.iter().map(String::as_str).collect();
     let direction = match words.as_slice() {
         // What can be called, who can call, and who is believed.
-        ["apis", _, "operations", _] | ["clients", _] | ["identity", "providers", _] => {
+        ["apis", _, "operations", _] | ["clients" | "issuers", _] | ["identity", "providers", _] => {
             if came {
                 Direction::Loosens
             } else {
@@ -193,7 +193,7 @@ fn one(before: Option<&Row>, after: Option<&Row>) -> Option<Change> {
 fn otherwise(row: &Row, before: &[String], after: &[String]) -> Direction {
     let wider = |wide: &[String], narrow: &[String]| match row.kind {
         Kind::List(Kind::Network) => narrow.iter().all(|range| wide.iter().any(|other| holds(other, range))),
-        Kind::List(Kind::PublicKey) => narrow.iter().all(|key| wide.contains(key)),
+        kind if is_keys(kind) => narrow.iter().all(|key| wide.contains(key)),
         Kind::OneOrMore(Kind::Condition) if wide.iter().all(|condition| condition == "true") => true,
         _ => false,
     };
@@ -204,6 +204,14 @@ fn otherwise(row: &Row, before: &[String], after: &[String]) -> Direction {
         _ if descriptive => Direction::Changes,
         _ if row.stricter == Stricter::More && after.len() < before.len() => Direction::Loosens,
         _ => Direction::MayLoosen,
+    }
+}
+
+fn is_keys(kind: &Kind) -> bool {
+    match kind {
+        Kind::List(item) => **item == Kind::PublicKey,
+        Kind::Either(kinds) => kinds.iter().any(is_keys),
+        _ => false,
     }
 }
 

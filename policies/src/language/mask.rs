@@ -28,7 +28,10 @@ fn star_keyed(characters: &mut [char]) {
         let rest = characters.get(at..).unwrap_or_default();
         let blanks = rest.iter().take_while(|c| c.is_whitespace()).count();
         let value = rest.get(blanks..).unwrap_or_default();
-        let holds = holds_secret(&last_word(characters.get(..colon).unwrap_or_default()));
+        let word = last_word(characters.get(..colon).unwrap_or_default());
+        // Where a key is kept is no secret, and what a diagnostic is about.
+        let path = value.iter().find(|c| !matches!(c, '"' | '\'')).is_some_and(|c| matches!(c, '/' | '.'));
+        let holds = holds_secret(&word) || (word == "key" && !path);
         let opens = value.first().is_some_and(|c| matches!(c, '{' | '[' | '|' | '>' | '*' | '&'));
         let length = if holds { value_length(value, in_flow) } else { 0 };
         let refers = holds && refers_to_secret(value);

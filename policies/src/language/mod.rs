@@ -28,7 +28,7 @@ mod render;
 mod shipped;
 mod syntax;
 
-pub use compile::{Allowed, Compiled, compile, compile_where};
+pub use compile::{Allowed, Compiled, compile, compile_where, is_key_set};
 pub use mask::visible;
 pub use problem::{Faults, Place, Problem, Severity, Source, tally};
 pub use render::{LINE_CHARACTERS_MAX, render};

@@ -17,6 +17,7 @@ macro_rules! files {
 const FILES: &[(&str, &str)] = files! {
     "apis/accounts.yaml"
     "apis/admin.yaml"
+    "apis/consents.yaml"
     "apis/discovery.yaml"
     "apis/events.yaml"
     "apis/identity.yaml"

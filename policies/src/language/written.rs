@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::compile::is_key_set;
 use super::document::{self, Content, Node};
 use super::outline::{inside, section};
 use super::problem::{Faults, Place, Source};
@@ -31,7 +32,7 @@ impl Written {
     pub fn of(sources: &[Source]) -> Self {
         let faults = Faults::new();
         let mut written = Self::default();
-        for source in sources {
+        for source in sources.iter().filter(|source| !is_key_set(&source.name, source.body())) {
             if let Some(node) = document::parse(source, &faults) {
                 written.keys_of(&mut Vec::new(), &node);
                 written.names_of(&FILE, &node);

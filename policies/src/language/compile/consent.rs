@@ -95,8 +95,10 @@ fn payment(said: &Said<'_>, place: &Place, facts: &OperationFacts, key: &Key, ow
         );
         sound = false;
     }
-    if !facts.has_body || !facts.idempotent {
-        let (what, why) = if facts.has_body {
+    if !facts.has_body || !facts.idempotent || facts.body_streams {
+        let (what, why) = if facts.body_streams {
+            ("describes a body that streams through unread", "the payment in it is compared with what was agreed to")
+        } else if facts.has_body {
             ("does not require `x-idempotency-key`", "the consent is used up together with that key")
         } else {
             ("describes no body", "the payment in it is compared with what was agreed to")

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json};
 
 use super::webhook::{Allowed, endpoint};
-use crate::jose::{KEYS_MAX, KeyError, KeySet, VerifyingKey, sha256};
+use crate::jose::{KEYS_MAX, KeyError, KeySet, SetError, VerifyingKey, sha256};
 use crate::language::decode::Value;
 use crate::language::document::{Content, Entry, Node, Style};
 use crate::language::problem::{Place, Problem, Source, quoted};
@@ -20,9 +20,16 @@ const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
 /// How the name of a file with keys may end.
 const ENDINGS: [&str; 2] = [".jwks", ".json"];
 
-/// Tells whether a text of a set holds keys, by its name; the others are policies.
-pub(super) fn is_keys(name: &str) -> bool {
-    ENDINGS.iter().any(|end| name.ends_with(end))
+/// Tells whether a text of a set holds keys; the others are policies.
+///
+/// A file `*.jwks` does, and a file `*.json` that is a JWK set: contracts and other things may be JSON as well.
+#[must_use]
+pub fn is_key_set(name: &str, text: &str) -> bool {
+    let holds_keys = || {
+        let found: Option<Map<String, Json>> = serde_json::from_str(text).ok();
+        found.is_some_and(|members| members.contains_key("keys") && !members.contains_key("openapi"))
+    };
+    name.ends_with(".jwks") || (name.ends_with(".json") && holds_keys())
 }
 
 /// The files with keys that stand beside policies, by their names.
@@ -30,14 +37,14 @@ pub(super) struct KeyFiles<'a>(HashMap<&'a str, &'a Source>);
 
 impl<'a> KeyFiles<'a> {
     pub(super) fn of(files: &'a [Source]) -> Self {
-        Self(files.iter().filter(|file| is_keys(&file.name)).map(|file| (&*file.name, file)).collect())
+        Self(files.iter().filter(|file| is_key_set(&file.name, file.body())).map(|file| (&*file.name, file)).collect())
     }
 
     /// Finds the file that a policy names, and reports if there is none.
     pub(super) fn named(&self, value: Value<'_>) -> Option<&'a Source> {
         let text = value.text()?;
         let part = |part: &str| !part.is_empty() && part != "." && part != "..";
-        if !is_keys(text) || !text.split('/').all(part) {
+        if !ENDINGS.iter().any(|end| text.ends_with(end)) || !text.split('/').all(part) {
             value.report(
                 value
                     .fault("P0208", format!("{} is no file of keys beside this policy", quoted(text)))
@@ -46,17 +53,20 @@ impl<'a> KeyFiles<'a> {
             );
             return None;
         }
-        let folder = value.place().file.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
+        let file = &*value.place().file;
+        // A file of a revision is called `REV:PATH`.
+        let end = file.rfind('/').or_else(|| file.rfind(':')).map_or(0, |at| at + 1);
+        let folder = file.get(..end).unwrap_or_default();
         if let Some(found) = self.0.get(format!("{folder}{text}").as_str()) {
             return Some(found);
         }
-        let mut beside: Vec<&str> = self.0.keys().filter_map(|name| name.strip_prefix(folder.as_str())).collect();
+        let mut beside: Vec<&str> = self.0.keys().filter_map(|name| name.strip_prefix(folder)).collect();
         beside.sort_unstable();
         let help = match did_you_mean(text, beside.iter().copied()) {
             Some(name) => format!("did you mean `{name}`?"),
-            None if beside.is_empty() => {
-                format!("no file of keys is in the folder of `{}`, or below it", value.place().file)
-            }
+            None if beside.is_empty() => format!(
+                "no file of keys is in the folder of `{file}`, or below it; one in JSON has to be `{{\"keys\": [...]}}`"
+            ),
             None => format!("found: {}", listed(beside.iter().copied())),
         };
         value.report(value.fault("P0208", format!("there is no file {}", quoted(text))).label("not found").help(help));
@@ -126,6 +136,12 @@ fn in_file(value: Value<'_>, file: &Source) -> Option<KeySet> {
     match KeySet::read(file.body().as_bytes()) {
         Ok(keys) if keys.is_empty() => refused("none of them can verify anything here".to_owned()),
         Ok(keys) => return Some(keys),
+        Err(SetError::Key(KeyError::Private(member))) => value.report(
+            value
+                .fault("P0109", format!("{} holds `{member}`, the private part of a key", quoted(&file.name)))
+                .label("named here")
+                .help("keep the public members only, and replace the key pair: whoever could read the file could sign with it"),
+        ),
         Err(error) => refused(error.to_string()),
     }
     None

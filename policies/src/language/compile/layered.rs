@@ -45,13 +45,17 @@ impl<'t, 'n> Layered<'t, 'n> {
     /// Adds a layer to what is inherited.
     pub(super) fn merge(inherited: &Layered<'t, 'n>, own: &'t Terms<'n>, merge: &mut Merge<'_, 'n>) -> Self {
         let bounds = &own.bounds;
+        let sound = std::mem::replace(&mut merge.sound, true);
+        // What was refused is not held against the contract as well.
+        let consent = merge.single(&CONSENT, inherited.consent, own.consent.as_ref()).filter(|_| merge.sound);
+        merge.sound &= sound;
         Self {
             roles: merge.single(&ROLES, inherited.roles, bounds.roles.as_ref()),
             body_bytes: merge.single(&MAX_BODY, inherited.body_bytes, bounds.body_bytes.as_ref()),
             timeout: merge.single(&TIMEOUT, inherited.timeout, bounds.timeout.as_ref()),
             audit: merge.single(&AUDIT, inherited.audit, bounds.audit.as_ref()),
             responses: merge.single(&RESPONSE, inherited.responses, bounds.responses.as_ref()),
-            consent: merge.single(&CONSENT, inherited.consent, own.consent.as_ref()),
+            consent,
             scopes: merge.list(&SCOPES, inherited.scopes.as_ref(), own.scopes.as_ref()),
             allow: merge.list(&ALLOW, inherited.allow.as_ref(), own.allow.as_ref()),
             limits: merge.list(&LIMITS, inherited.limits.as_ref(), own.limits.as_ref()),

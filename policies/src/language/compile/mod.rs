@@ -36,7 +36,8 @@ pub use self::clients::REDIRECT_URIS_MAX;
 use self::conditions::Conditions;
 use self::consents::Consents;
 use self::contracts::Contracts;
-use self::keys::{KeyFiles, is_keys};
+use self::keys::KeyFiles;
+pub use self::keys::is_key_set;
 use self::layered::Layered;
 use self::layers::Merge;
 use self::masking::Masked;
@@ -53,6 +54,7 @@ use super::decode::Value;
 use super::document::{self, Content};
 use super::effective::{Effective, Layer};
 use super::problem::{Faults, Problem, Source};
+use super::tables::consents::{ACCOUNT_ACCESS, DOMESTIC_PAYMENT};
 pub use super::tables::{
     BODY_BYTES_MAX, BURST_MAX, CONNECT_MAX, POINTER_BYTES_MAX, REQUESTS_MAX, RESPONSE_MAX, TIMEOUT_MAX,
 };
@@ -64,7 +66,9 @@ use crate::case::{Case, Fixtures};
 use crate::facts::OperationFacts;
 use crate::issuer::Issuer;
 use crate::limit::Limit;
-use crate::rulebook::{Client, FraudRule, Organisation, Plan, Provider, Rulebook, StepUp, Upstream};
+use crate::rulebook::{
+    Client, ClientAuthentication, FraudRule, KeySource, Organisation, Plan, Provider, Rulebook, StepUp, Upstream,
+};
 use crate::time::Timestamp;
 
 /// What came of a policy set without errors.
@@ -107,7 +111,7 @@ pub fn compile_where(
     now: Timestamp,
 ) -> Result<Compiled, Vec<Problem>> {
     let faults = Faults::new();
-    let policies = || files.iter().filter(|file| !is_keys(&file.name));
+    let policies = || files.iter().filter(|file| !is_key_set(&file.name, file.body()));
     let nodes: Vec<_> = policies().filter_map(|file| document::parse(file, &faults)).collect();
     let mut sections = Sections { whole: nodes.len() == policies().count(), ..Sections::default() };
     for node in &nodes {
@@ -230,11 +234,38 @@ impl<'n> Sections<'n> {
                 rows.definition(&[name, &key.text], table, value, &[]);
             }
         }
+        self.consent_rows(rows);
+        for (key, value) in self.providers.definitions() {
+            rows.definition(&["identity", "providers", &key.text], &PROVIDER, value, &[]);
+        }
+    }
+}
+
+impl<'n> Sections<'n> {
+    // Without a word of consents those of the language hold, so that two sets can be compared.
+    fn consent_rows(&self, rows: &mut Rows) {
         if let Some(value) = self.consents {
             rows.definition(&["consents"], &CONSENTS, value, &[]);
         }
-        for (key, value) in self.providers.definitions() {
-            rows.definition(&["identity", "providers", &key.text], &PROVIDER, value, &[]);
+        for (name, table) in [("account-access", &ACCOUNT_ACCESS), ("domestic-payment", &DOMESTIC_PAYMENT)] {
+            if self.consents.is_none_or(|value| entry(value.node(), name).is_none()) {
+                rows.defaults(&["consents", name], table);
+            }
+        }
+    }
+
+    // Keys of a file are told as if they stood in the policy: what is another when only the file is another.
+    fn key_rows(&self, rows: &mut Rows, clients: &Names<'n, Arc<Client>>) {
+        for (key, value) in self.clients.definitions() {
+            let file = entry(value.node(), "keys").and_then(|keys| entry(keys, "file"));
+            let client = clients.get(&key.text);
+            if let (Some(file), Some(client)) = (file, client)
+                && let ClientAuthentication::PrivateKeyJwt(KeySource::Given(keys)) = &client.authentication
+                && let Some(field) = CLIENT.field("keys")
+            {
+                let path = vec!["clients".to_owned(), key.text.clone(), "keys".to_owned()];
+                rows.keys(path, field, keys, &file.place);
+            }
         }
     }
 }
@@ -295,6 +326,9 @@ impl<'n> Set<'_, 'n> {
         scopes.append(&mut found.asked);
         let parties = self.parties(&scopes, &named.limits);
         let consents = self.consents(&found, &named.providers);
+        let mut rows = std::mem::take(&mut found.rows);
+        sections.rows(&mut rows);
+        sections.key_rows(&mut rows, &parties.clients);
         let rulebook = Rulebook {
             organisations: parties.organisations.into_values().map(|found| (found.id.clone(), found)).collect(),
             clients: parties.clients.into_values().map(|found| (found.id.clone(), found)).collect(),
@@ -305,8 +339,6 @@ impl<'n> Set<'_, 'n> {
             customer_accounts: consents.customer_accounts,
             operations: found.exposed.into_iter().map(|(found, ..)| (found.operation.clone(), found)).collect(),
         };
-        let mut rows = found.rows;
-        sections.rows(&mut rows);
         let fixtures = sections.fixtures.read(&rulebook, &parties.plans, &known, sections.whole);
         let compiled = Compiled {
             rulebook,

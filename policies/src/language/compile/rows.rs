@@ -3,7 +3,7 @@
 //! Rows are made of sound sets only; a secret is never among them, for a file that holds one is refused.
 
 use super::keys::json;
-use crate::jose::VerifyingKey;
+use crate::jose::{KeySet, VerifyingKey};
 use crate::language::decode::Value;
 use crate::language::document::{Content, Node};
 use crate::language::effective::{Layer, Row};
@@ -39,6 +39,22 @@ impl Rows {
         }
         let (kind, stricter, need) = (&field.kind, field.stricter, field.need);
         self.found.push(Row { path, value, place: place.cloned(), layer, kind, stricter, need });
+    }
+
+    /// Takes in what the language says of a definition that nobody has written.
+    pub(super) fn defaults(&mut self, path: &[&str], table: &'static Table) {
+        for field in table.fields {
+            if let Need::Default(text) = field.need {
+                let path = path.iter().copied().chain([field.name]).map(str::to_owned).collect();
+                self.merged(path, field, default_items(text), None, Layer::Language);
+            }
+        }
+    }
+
+    /// Takes in keys that stand in a file of their own, as if they stood in the policy.
+    pub(super) fn keys(&mut self, path: Vec<String>, field: &'static Field, keys: &KeySet, place: &Place) {
+        let shown = keys.iter().map(|key| format!("{} {}", key.kid().unwrap_or("-"), key.thumbprint().as_str()));
+        self.merged(path, field, shown.collect(), Some(place), Layer::Own);
     }
 
     /// Takes in a definition as it stands in the file; keys in `except` are left to others.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::*;
 
+#[path = "consent_tests.rs"]
+mod consent_tests;
 #[path = "layers_tests.rs"]
 mod layers_tests;
 
@@ -30,8 +32,8 @@ fn today() -> Timestamp {
 /// `upload` or `download` for what is no JSON.
 const CONTRACTS: &str = "
 accounts listAccounts GET /v1/accounts token accounts:read
-accounts getAccountBalances GET /v1/accounts/{id}/balances token balances:read
-accounts listAccountTransactions GET /v1/accounts/{id}/transactions token transactions:read
+accounts getAccountBalances GET /v1/accounts/{accountId}/balances token balances:read
+accounts listAccountTransactions GET /v1/accounts/{accountId}/transactions token transactions:read
 accounts pingAccounts GET /v1/accounts/ping token -
 payments createDomesticPayment POST /v1/domestic-payments token payments:write body idempotent
 payments getDomesticPayment GET /v1/domestic-payments/{id} token payments:read
@@ -41,10 +43,27 @@ identity createIdentityVerification POST /v1/identity-verifications token identi
 identity getIdentityVerification GET /v1/identity-verifications/{id} token identity:verify
 identity receiveIdentityCallback POST /v1/identity-callbacks/{provider} signature - body
 oauth issueToken POST /oauth/token client - body
+oauth pushAuthorizationRequest POST /oauth/par client - body
+oauth introspectToken POST /oauth/introspect client - body
+oauth revokeToken POST /oauth/revoke client - body
+oauth showAuthorization GET /oauth/authorize nobody -
+oauth decideAuthorization POST /oauth/authorize nobody - body
+oauth returnToAuthorization GET /oauth/authorize/return nobody -
+oauth showCitizenConsents GET /oauth/consents nobody -
+oauth changeCitizenConsents POST /oauth/consents nobody - body
 oauth getKeys GET /oauth/keys nobody -
 oauth getAuthorizationServerMetadata GET /.well-known/oauth-authorization-server nobody -
 oauth getOpenidConfiguration GET /.well-known/openid-configuration nobody -
 oauth getProtectedResourceMetadata GET /.well-known/oauth-protected-resource nobody -
+oauth getAuthorizationServerMetadataOfPath GET /.well-known/oauth-authorization-server/{issuerPath} nobody -
+oauth getOpenidConfigurationOfPath GET /.well-known/openid-configuration/{issuerPath} nobody -
+oauth getProtectedResourceMetadataOfPath GET /.well-known/oauth-protected-resource/{issuerPath} nobody -
+consents createAccountAccessConsent POST /v1/account-access-consents token consents:write body idempotent
+consents getAccountAccessConsent GET /v1/account-access-consents/{consentId} token consents:write
+consents deleteAccountAccessConsent DELETE /v1/account-access-consents/{consentId} token consents:write
+consents createDomesticPaymentConsent POST /v1/domestic-payment-consents token consents:write body idempotent
+consents getDomesticPaymentConsent GET /v1/domestic-payment-consents/{consentId} token consents:write
+consents deleteDomesticPaymentConsent DELETE /v1/domestic-payment-consents/{consentId} token consents:write
 discovery getStatus GET /v1/discovery/status nobody -
 odd readByNumber GET /v1/odd/{number} token odd:read
 odd readByName GET /v1/odd/{name} token odd:read
@@ -57,6 +76,8 @@ admin getMetrics GET /metrics administrator -
 admin listRoutes GET /v1/admin/routes administrator -
 admin getGeneration GET /v1/admin/generation administrator -
 admin listAuditRecords GET /v1/admin/audit-records administrator -
+admin listSigningKeys GET /v1/admin/keys administrator -
+admin rotateSigningKeys POST /v1/admin/keys/rotations administrator -
 admin reloadPolicies POST /v1/admin/reload administrator -
 admin eraseSubject POST /v1/admin/erasures administrator - body
 admin listPolicySets GET /v1/admin/policy-sets administrator -
@@ -143,6 +164,7 @@ const ANSWERS: &[(&str, &[(&str, FieldKind)])] = &[
         &[
             ("/accounts", FieldKind::Array),
             ("/accounts/*", FieldKind::Object),
+            ("/accounts/*/accountId", FieldKind::Text),
             ("/accounts/*/iban", FieldKind::Text),
             ("/accounts/*/owner", FieldKind::Text),
         ],

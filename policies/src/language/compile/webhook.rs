@@ -30,8 +30,10 @@ pub(super) fn endpoint(value: Value<'_>, allowed: Allowed) -> Option<Endpoint> {
     let text = value.text()?;
     let told = |error: EndpointError| {
         let help = match error {
-            EndpointError::Scheme => "events are sent over TLS only: write `https://`",
-            EndpointError::Userinfo => "a signature tells the endpoint who sends; it needs no password in its URL",
+            EndpointError::Scheme => "it is called over TLS only: write `https://`",
+            EndpointError::Userinfo => {
+                "who calls is told by a signature, and what is asked for is public: it needs no password in its URL"
+            }
             EndpointError::Fragment => "leave out `#` and what follows: it is never sent",
             EndpointError::Private => {
                 "who chose this address is not to reach into networks that trust each other; for a sandbox an operator \

@@ -6,7 +6,7 @@ use jsonschema::{Draft, Validator};
 
 use super::*;
 use crate::language::decode::Value as Tree;
-use crate::language::{Faults, Source, any, document, shipped};
+use crate::language::{Faults, Source, any, document, is_key_set, shipped};
 
 fn folder(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -86,6 +86,9 @@ fn what_the_language_takes_the_schema_takes() {
         let (given, told) = golden.split_once("=== told\n").unwrap_or((&golden, ""));
         for part in given.split("=== ").skip(1) {
             let (name, body) = part.split_once('\n').unwrap();
+            if is_key_set(name, body) {
+                continue;
+            }
             let Some(value) = tree(&Source::new(name, body)) else { continue };
             let fits = validator.is_valid(&value);
             let told_of = told.split("\n\n").filter(|one| one.contains(&format!("--> {name}:")));

@@ -21,8 +21,8 @@ pub const AWAITS_MAX: Duration = DAY;
 /// The longest that a consent to accounts may last: a year, then the citizen is asked again.
 pub const ACCESS_MAX: Duration = Duration::from_secs(366 * DAY.as_secs());
 
-/// The longest that a consent to one payment may last: a month, then nobody remembers it.
-pub const PAYMENT_MAX: Duration = Duration::from_secs(31 * DAY.as_secs());
+/// The longest that a consent to one payment may last: that it is used up is remembered for a week.
+pub const PAYMENT_MAX: Duration = Duration::from_secs(6 * DAY.as_secs());
 
 const AWAITS: Field = field(
     "awaits",
