@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use adapters::files::read_regular;
-use policies::language::{self, Source};
+use policies::language::{self, Source, is_key_set};
 
 use crate::findings::Findings;
 use crate::folder::walk;
@@ -67,7 +67,10 @@ impl PolicySource {
             Policies::Given(sources) => sources.clone(),
             Policies::Folders(folders) => match texts(folders, is_policy, ".yaml or .yml")? {
                 None => language::shipped(),
-                Some(found) => found.into_iter().map(|(name, text)| Source::new(name, text)).collect(),
+                Some(found) => {
+                    let keys = found_keys(folders)?;
+                    found.into_iter().chain(keys).map(|(name, text)| Source::new(name, text)).collect()
+                }
             },
         };
         Ok(Texts { contracts, policies })
@@ -90,10 +93,35 @@ pub fn is_policy(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
 
+/// Tells whether a file below a folder of policies may hold keys that they name; of those in JSON its text tells.
+#[must_use]
+pub fn may_be_keys(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "jwks" || end == "json")
+}
+
 /// Tells whether a file below a folder of contracts is one: other tools write them in JSON, people their policies in YAML.
 #[must_use]
 pub fn is_contract(path: &Path) -> bool {
     is_policy(path) || path.extension().is_some_and(|end| end == "json")
+}
+
+/// Reads every file below folders that holds keys; what is none of the set's is passed over, readable or not.
+fn found_keys(folders: &[PathBuf]) -> Result<Vec<(String, String)>, Findings> {
+    let (mut found, mut left) = (Vec::new(), TEXTS_BYTES_MAX);
+    for entry in folders.iter().flat_map(|folder| walk(folder, may_be_keys)) {
+        let is_policy_itself = folders.contains(&entry.path);
+        if entry.found.is_err() || is_policy_itself || !may_be_keys(&entry.path) {
+            continue;
+        }
+        let name = entry.path.display().to_string();
+        match text(&entry.path, &mut left) {
+            Ok(text) if is_key_set(&name, &text) => found.push((name, text)),
+            Ok(_) => {}
+            Err(_) if !name.ends_with(".jwks") => {}
+            Err(cause) => return Err(Findings::of_file(UNREADABLE, &entry.path, cause, None)),
+        }
+    }
+    Ok(found)
 }
 
 /// Reads every file below folders that is one of them, in the order of their names; none if no folder is named.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use policies::language::{Source, fmt};
+use policies::language::{Source, fmt, is_key_set};
 
 use super::process::{CONFIGURATION, FAILED, FINE};
 use super::terminal::{colour, complain, complain_if, say};
@@ -34,7 +34,8 @@ pub(super) fn run(arguments: &FmtArguments) -> u8 {
     // Contracts are not read: those that ship are always there.
     let source = PolicySource { policies: Policies::Folders(arguments.paths.clone()), contracts: Vec::new() };
     let files = match source.read() {
-        Ok(texts) => texts.policies,
+        // Keys are as whoever made them wrote them.
+        Ok(texts) => texts.policies.into_iter().filter(|file| !is_key_set(&file.name, file.body())),
         Err(findings) => {
             complain(&findings.render(colour()));
             return CONFIGURATION;

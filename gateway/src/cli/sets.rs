@@ -12,7 +12,7 @@ use policies::time::Timestamp;
 use crate::findings::Findings;
 use crate::generation;
 use crate::load::faulty;
-use crate::texts::{Policies, PolicySource};
+use crate::texts::{Policies, PolicySource, is_policy, may_be_keys};
 
 /// The word that names the policies and contracts that ship.
 pub(super) const SHIPPED: &str = "shipped";
@@ -91,14 +91,19 @@ pub(super) fn named(text: &str) -> Result<Policies, String> {
     }
     let listed = git(&["ls-tree", "-r", "--name-only", "-z", "--full-tree", revision, "--", &whole(path)?])?;
     let mut sources = Vec::new();
-    for name in listed.split('\0').filter(|name| crate::texts::is_policy(Path::new(name))) {
-        if name.split('/').any(|part| part.starts_with('.')) {
+    let mut policies = 0;
+    for name in listed.split('\0') {
+        let (is_policy, may_be_keys) = (is_policy(Path::new(name)), may_be_keys(Path::new(name)));
+        if !(is_policy || may_be_keys) || name.split('/').any(|part| part.starts_with('.')) {
             continue;
         }
         let text = git(&["show", &format!("{revision}:{name}")])?;
-        sources.push(Source::new(format!("{revision}:{name}"), text));
+        if is_policy || language::is_key_set(name, &text) {
+            sources.push(Source::new(format!("{revision}:{name}"), text));
+        }
+        policies += usize::from(is_policy);
     }
-    if sources.is_empty() {
+    if policies == 0 {
         return Err(format!("`{path}` holds no .yaml or .yml file at {revision}"));
     }
     Ok(Policies::Given(sources))

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use crate::folder::walk;
-use crate::texts::is_contract;
+use crate::texts::{is_contract, may_be_keys};
 
 /// What the system says of files and folders at one moment; equal if nothing has changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,8 +28,8 @@ impl Signature {
     /// Looks at files, and at every text below folders; what is away, or in the way, is noted as such.
     #[must_use]
     pub fn of(places: &[PathBuf]) -> Self {
-        // A contract in JSON below policies is none of theirs: it is read again in vain, and nothing changes.
-        let entries = places.iter().flat_map(|place| walk(place, is_contract));
+        // What is JSON and none of the set's is looked at in vain: it is read again, and nothing changes.
+        let entries = places.iter().flat_map(|place| walk(place, |path| is_contract(path) || may_be_keys(path)));
         Self(entries.map(|entry| (entry.path, entry.found.ok().as_ref().map(stat))).collect())
     }
 }
