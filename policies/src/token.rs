@@ -4,6 +4,7 @@
 //! by us, a [`BoundToken`](crate::binding::BoundToken) is in the hands of the one it was issued to. This module must not
 //! know what a token allows: scopes and roles are judged in [`decide`](crate::decide).
 
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -107,8 +108,18 @@ impl TokenError {
 }
 
 /// What came as an access token; believed by nobody.
-#[derive(Debug, Clone)]
-pub struct BearerToken(Secret<String>);
+#[derive(Clone)]
+pub struct BearerToken {
+    text: Secret<String>,
+    // Asked for by the cache of tokens and by the proof: reckoned once.
+    hash: [u8; 32],
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
+}
 
 impl BearerToken {
     /// Takes a text for a token: 1 to [`TOKEN_BYTES_MAX`] characters of `b64token` (RFC 6750, section 2.1).
@@ -122,19 +133,25 @@ impl BearerToken {
         if body.is_empty() || text.len() > TOKEN_BYTES_MAX || !body.bytes().all(allowed) {
             return Err(TokenError::Malformed);
         }
-        Ok(Self(Secret::new(text.to_owned())))
+        Ok(Self { text: Secret::new(text.to_owned()), hash: sha256(text.as_bytes()) })
     }
 
     /// Shows the text; each call is a place to look at in review.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.0.expose()
+        self.text.expose()
     }
 
     /// Returns SHA-256 of the text: what a proof's `ath` tells and what a cache may be keyed by.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
-        sha256(self.expose().as_bytes())
+        self.hash
+    }
+
+    /// Returns the `kid` of its header, unbelieved: which of an issuer's keys to look for.
+    #[must_use]
+    pub fn key_id(&self) -> Option<String> {
+        CompactJws::parse(self.expose(), TOKEN_BYTES_MAX).ok()?.kid().map(str::to_owned)
     }
 }
 

@@ -5,7 +5,6 @@ use http::header::AUTHORIZATION;
 use policies::binding;
 use policies::code::Code;
 use policies::grant::{self, AuthenticatedClient, ClientForm, GrantError};
-use policies::jose::KeySet;
 use policies::proof::VerifiedProof;
 use policies::rulebook::{ClientAuthentication, KeySource};
 use spine::error::Rejection;
@@ -36,7 +35,10 @@ pub(super) async fn identify(
         ClientAuthentication::PrivateKeyJwt(source) => {
             let keys = match source {
                 KeySource::Given(keys) => keys.clone(),
-                KeySource::Url(_) => KeySet::default(),
+                KeySource::Url(url) => {
+                    let keys = house.jwks.keys(url, form.key_id().as_deref(), routed.received).await;
+                    keys.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?
+                }
             };
             let checked = grant::check_assertion(&form, client, &keys, &house.issuer, routed.received);
             let checked = checked.map_err(|error| refuse(&error))?;

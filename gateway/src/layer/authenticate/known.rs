@@ -29,8 +29,7 @@ impl Entry {
     /// Joins a token with the names under which it may be taken back, and the key set that it was verified under.
     #[must_use]
     pub fn of(issuer: &str, token: VerifiedToken, epoch: u64) -> Self {
-        let mut names = vec![revocation::token(issuer, token.jti())];
-        names.extend(token.citizen().map(|citizen| revocation::grant(&citizen.grant)));
+        let names = revocation::names(issuer, &token).collect();
         Self(Arc::new(Verified { token: Arc::new(token), names, epoch }))
     }
 

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use adapters::oauth::AskError;
 use http::header::AUTHORIZATION;
 use policies::binding;
 use policies::caller::Caller;
-use policies::code::Code;
+use policies::code::{Code, Outage};
+use policies::issuer::{self, Issuer, IssuerKeys, Source};
 use policies::proof::VerifiedProof;
-use policies::token::{self, BearerToken, Expected, Scheme, TokenError};
+use policies::time::Timestamp;
+use policies::token::{self, BearerToken, Expected, Scheme, TokenError, VerifiedToken};
 use spine::error::Rejection;
 use spine::stage::Routed;
 
@@ -20,16 +23,25 @@ pub(super) async fn identify(
     routed: &Routed,
 ) -> Result<(Caller, Option<VerifiedProof>), Rejection> {
     let (scheme, bearer) = presented(routed)?;
-    let entry = verified(stage, routed, &bearer)?;
+    held(stage, routed, scheme, &bearer).await.map_err(|rejection| rejection.under(scheme))
+}
+
+async fn held(
+    stage: &Authenticate,
+    routed: &Routed,
+    scheme: Scheme,
+    bearer: &BearerToken,
+) -> Result<(Caller, Option<VerifiedProof>), Rejection> {
+    let (source, entry) = verified(stage, routed, bearer).await?;
     let revoked = stage.house.revocations.is_revoked(entry.names(), routed.received);
-    if revoked.await.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))? {
+    if revoked.await.map_err(down)? {
         return Err(refuse(Code::TokenInvalid).because("it was taken back"));
     }
     let verified = entry.token();
-    let client = stage.generation.rulebook.clients.get(verified.client()).cloned();
-    let client = client.ok_or_else(|| refuse(Code::TokenInvalid).because("its client is gone"))?;
+    let client = stage.generation.rulebook.clients.get(verified.client()).filter(|client| source.serves(client));
+    let client = client.ok_or_else(|| refuse(Code::TokenInvalid).because("its client is gone, or has it from elsewhere"))?;
     let proof = match scheme {
-        Scheme::Dpop => Some(proof::prove(&stage.house, routed, &client, Some(&bearer)).await?),
+        Scheme::Dpop => Some(proof::prove(&stage.house, routed, client, Some(bearer)).await?),
         Scheme::Bearer => None,
     };
     let certificate = routed.peer.certificate.as_deref();
@@ -39,24 +51,74 @@ pub(super) async fn identify(
     binding::vouched(&client.authentication, certificate).map_err(|error| {
         Rejection::new(error.code(), "The certificate that was shown is not accepted any more.").because(&error)
     })?;
-    Ok((Caller::Bound { client, token }, proof))
+    Ok((Caller::Bound { client: Arc::clone(client), token }, proof))
 }
 
-/// Gives the token as it was verified, now or a little while ago under the same keys.
-fn verified(stage: &Authenticate, routed: &Routed, bearer: &BearerToken) -> Result<Entry, Rejection> {
+/// Gives the token as it was verified, now or a little while ago under the same keys, and who vouches for it.
+async fn verified<'s>(
+    stage: &'s Authenticate,
+    routed: &Routed,
+    bearer: &BearerToken,
+) -> Result<(Source<'s>, Entry), Rejection> {
     let (house, now) = (&stage.house, routed.received);
-    let refuse = |error: &TokenError| refuse(error.code()).because(error);
-    let keyring = house.keyring.now();
-    let hash = bearer.hash();
-    if let Some(known) = stage.known.find(routed.worker, &hash, keyring.epoch()) {
+    let (epoch, hash) = (house.keyring.epoch(), bearer.hash());
+    if let Some(known) = stage.known.find(routed.worker, &hash, epoch) {
         // Time goes on for what is known, too.
-        return if known.token().is_over(now) { Err(refuse(&TokenError::Expired)) } else { Ok(known) };
+        return if known.token().is_over(now) { Err(wrong(&TokenError::Expired)) } else { Ok((Source::Ours, known)) };
     }
-    let expected = Expected { issuer: &house.issuer, audience: &house.issuer, keys: keyring.published() };
-    let verified = token::verify(bearer, &expected, now).map_err(|error| refuse(&error))?;
-    let entry = Entry::of(&house.issuer, verified, keyring.epoch());
-    stage.known.keep(routed.worker, hash, entry.clone());
-    Ok(entry)
+    let issuers = &stage.generation.rulebook.issuers;
+    let source = if issuers.is_empty() { Ok(Source::Ours) } else { issuer::source(bearer, &house.issuer, issuers) };
+    match source.map_err(|error| wrong(&error))? {
+        Source::Ours => {
+            let keyring = house.keyring.now();
+            let (issuer, keys) = (house.issuer.as_str(), keyring.published());
+            let verified = token::verify(bearer, &Expected { issuer, audience: issuer, keys }, now);
+            let entry = Entry::of(issuer, verified.map_err(|error| wrong(&error))?, keyring.epoch());
+            stage.known.keep(routed.worker, hash, entry.clone());
+            Ok((Source::Ours, entry))
+        }
+        // What others vouch for ends with their keys, of which no epoch tells: it is never kept here.
+        Source::Theirs(theirs) => {
+            let verified = Box::pin(by_other(stage, theirs, bearer, now)).await?;
+            Ok((Source::Theirs(theirs), Entry::of(&theirs.issuer, verified, epoch)))
+        }
+    }
+}
+
+/// Asks another authorization server, or its keys, about a token that names it.
+async fn by_other(
+    stage: &Authenticate,
+    issuer: &Issuer,
+    bearer: &BearerToken,
+    now: Timestamp,
+) -> Result<VerifiedToken, Rejection> {
+    match &issuer.keys {
+        IssuerKeys::Jwks { url, algorithms } => {
+            let kid = bearer.key_id();
+            let keys = stage.house.jwks.keys(url, kid.as_deref(), now).await.map_err(down)?.only(algorithms);
+            let audience = issuer.audience.as_deref().unwrap_or(&stage.house.issuer);
+            let expected = Expected { issuer: &issuer.issuer, audience, keys: &keys };
+            token::verify_other(bearer, &expected, now).map_err(|error| wrong(&error))
+        }
+        IssuerKeys::Introspection { .. } => {
+            let asked = stage.reach.introspections.get(&issuer.id);
+            let asked = asked.ok_or_else(|| down(Outage::new("introspection", "nobody is configured to be asked")))?;
+            match asked.introspect(bearer, now).await {
+                Ok(Some(verified)) => Ok(verified),
+                Ok(None) => Err(refuse(Code::TokenInvalid).because("its issuer says that it is worth nothing")),
+                Err(AskError::Token(error)) => Err(wrong(&error)),
+                Err(AskError::Outage(outage)) => Err(down(outage)),
+            }
+        }
+    }
+}
+
+fn down(outage: Outage) -> Rejection {
+    Rejection::outage(Code::DependencyDown, &outage)
+}
+
+fn wrong(error: &TokenError) -> Rejection {
+    refuse(error.code()).because(error)
 }
 
 // One text for whatever is wrong with a token: who found one learns nothing of it.
