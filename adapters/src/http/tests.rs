@@ -159,7 +159,7 @@ fn certificates(name: &str, asks: bool, protocol: &[u8]) -> Certificates {
 }
 
 #[tokio::test]
-async fn an_endpoint_is_told_nothing_before_it_is_believed() {
+async fn c3_an_endpoint_is_told_nothing_before_it_is_believed() {
     let good = certificates("localhost", false, b"http/1.1");
     let (url, seen) = service(answer("200 OK", b"ok"), Some(good.acceptor.clone())).await;
     let endpoint = Endpoint::parse(&format!("https://{}/in", url.authority()), true).unwrap();
@@ -180,7 +180,7 @@ async fn an_endpoint_is_told_nothing_before_it_is_believed() {
 }
 
 #[tokio::test]
-async fn a_server_is_believed_only_by_a_known_authority_and_its_name() {
+async fn c3_a_server_is_believed_only_by_a_known_authority_and_its_name() {
     let good = certificates("localhost", false, b"http/1.1");
     let (url, _) = service(answer("200 OK", b"ok"), Some(good.acceptor.clone())).await;
     assert!(plain().get(&url, WITHIN).await.is_err());
@@ -194,7 +194,7 @@ async fn a_server_is_believed_only_by_a_known_authority_and_its_name() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_shown_to_servers_that_ask() {
+async fn c3_a_certificate_is_shown_to_servers_that_ask() {
     let asking = certificates("localhost", true, b"http/1.1");
     let (url, _) = service(answer("200 OK", b"ok"), Some(asking.acceptor.clone())).await;
     let nameless = Trust::from_pem(&asking.ca, None).unwrap();
@@ -212,7 +212,7 @@ fn a_bundle_that_holds_nothing_is_refused() {
 }
 
 #[tokio::test]
-async fn a_backend_over_tls_is_checked_and_speaks_what_was_agreed() {
+async fn c3_a_backend_over_tls_is_checked_and_speaks_what_was_agreed() {
     let good = certificates("localhost", false, b"http/1.1");
     let (url, seen) = service(answer("200 OK", b"ok"), Some(good.acceptor.clone())).await;
     let id = UpstreamId::parse("bank").unwrap();

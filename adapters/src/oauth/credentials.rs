@@ -190,3 +190,7 @@ fn bearer(token: &str) -> Option<HeaderValue> {
     value.set_sensitive(true);
     Some(value)
 }
+
+#[cfg(test)]
+#[path = "credentials_tests.rs"]
+mod tests;

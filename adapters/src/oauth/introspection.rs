@@ -171,3 +171,7 @@ impl Server {
         Outage::new(format!("introspection at {}", self.issuer), cause)
     }
 }
+
+#[cfg(test)]
+#[path = "introspection_tests.rs"]
+mod tests;

@@ -101,3 +101,7 @@ async fn fetch(scout: Scout, url: Endpoint, now: Timestamp) -> Result<Fetched<Ke
     let value = KeySet::read(&reply.body).map_err(|error| outage(error.to_string()))?;
     Ok(Fetched { value, fresh_until: now + FRESH_FOR, usable_until: now + USABLE_FOR })
 }
+
+#[cfg(test)]
+#[path = "jwks_tests.rs"]
+mod tests;

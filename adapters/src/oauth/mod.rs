@@ -5,6 +5,8 @@
 
 mod assertion;
 mod credentials;
+#[cfg(test)]
+mod fake;
 mod flight;
 mod introspection;
 mod jwks;
