@@ -7,13 +7,13 @@ use super::keys::{KeyFiles, Written, certificates, source, written};
 use super::names::Names;
 use super::parties::{ScopeRule, scopes};
 use super::webhook::{Allowed, webhook};
+use crate::authorization::redirect::{self, RedirectError};
 use crate::id::{ClientId, IssuerId};
 use crate::issuer::Issuer;
 use crate::language::decode::{Fields, Value};
 use crate::language::problem::{Problem, quoted};
 use crate::language::suggest::listed;
 use crate::language::tables::CLIENT;
-use crate::network::{Endpoint, EndpointError};
 use crate::party::DistinguishedName;
 use crate::rulebook::{
     CertificateName, Client, ClientAuthentication, ConsentHolder, OauthTerms, Organisation, Plan, ScopeSet,
@@ -121,50 +121,30 @@ fn redirect_uris(value: Value<'_>) -> Option<BTreeSet<String>> {
     if found.is_empty() { Some(BTreeSet::new()) } else { super::lists::distinct(value, found, "address") }
 }
 
-// Exact addresses of https pages, or of the very device (RFC 8252, 7.3): whoever else gets a code could redeem nothing, but
-// would know that somebody has agreed to something.
 fn redirect_uri(value: Value<'_>) -> Option<String> {
     let text = value.text()?;
-    let refuse = |what: String, help: &str| {
-        value.report(value.fault("P0206", format!("nobody is sent back to {}: {what}", quoted(text))).help(help));
-        None
+    let error = match redirect::check(text) {
+        Ok(()) => return Some(text.to_owned()),
+        Err(error) => error,
     };
-    if let Err(error) = Endpoint::parse(text, true) {
-        let help = match error {
-            EndpointError::Scheme => {
-                "write `https://`; a native app may have `http://127.0.0.1:8080/...` or an https link that it claims"
-            }
-            EndpointError::Fragment => "leave out `#` and what follows (RFC 6749, 3.1.2)",
-            EndpointError::Userinfo | EndpointError::Private | EndpointError::Malformed => {
-                "write the address in full and plainly, for example `https://app.example.kz/back`"
-            }
-        };
-        return refuse(error.to_string(), help);
-    }
-    let rest = text.strip_prefix("http://");
-    let address = |rest: &str| ["127.0.0.1", "[::1]"].iter().any(|host| names_host(rest, host));
-    if rest.is_some_and(|rest| !address(rest)) {
-        return refuse(
-            "it is a name, which may come to stand for another machine".to_owned(),
-            "write `http://127.0.0.1:8080/...` or `http://[::1]:8080/...` (RFC 8252, 8.3)",
-        );
-    }
-    let query = text.split_once('?').map(|(_, query)| query).unwrap_or_default();
-    let name = |pair: &'_ str| pair.split('=').next().unwrap_or_default().to_owned();
-    if let Some(taken) = query.split('&').map(name).find(|name| ANSWERS.contains(&name.as_str())) {
-        return refuse(
-            format!("{} is what the answer is told by", quoted(&taken)),
-            "leave that parameter out of the query: the app could not tell whose it is",
-        );
-    }
-    Some(text.to_owned())
-}
-
-// The parameters that an authorization answer is told by (RFC 6749, 4.1.2, and RFC 9207).
-const ANSWERS: [&str; 6] = ["code", "state", "iss", "error", "error_description", "response"];
-
-fn names_host(rest: &str, host: &str) -> bool {
-    rest.strip_prefix(host).is_some_and(|after| after.is_empty() || after.starts_with([':', '/', '?']))
+    let help = match error {
+        RedirectError::Scheme => {
+            "write `https://`; a native app may have `http://127.0.0.1:8080/...` (RFC 8252, 7.3), or an https link that it claims"
+        }
+        RedirectError::Fragment => "leave out `#` and what follows (RFC 6749, 3.1.2)",
+        RedirectError::Query => "leave that parameter out of the query: the app could not tell whose it is",
+        RedirectError::TooLong
+        | RedirectError::BadCharacter
+        | RedirectError::UserInformation
+        | RedirectError::Host
+        | RedirectError::Path => {
+            "it is compared byte for byte: write it in full and plainly, for example `https://app.example.kz/back`"
+        }
+    };
+    value.report(
+        value.fault("P0206", format!("nobody is sent back to {}", quoted(text))).label(error.to_string()).help(help),
+    );
+    None
 }
 
 fn binding(word: &str) -> Option<TokenBinding> {

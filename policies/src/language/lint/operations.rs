@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::report::Report;
 use super::rules::{
-    ALWAYS_REFUSES, AUDIT_NOT_REQUIRED, BODY_LARGE, LIMITS_NOT_ENFORCED, LOOSENED, NEVER_REFUSES, NO_CASE, NO_LIMIT,
-    NO_ROLE, NO_STEP_UP, RESPONSES_OFF, RESPONSES_REPORTED, Rule, TIMEOUT_LONG, TIMEOUT_SHORT,
+    ALWAYS_REFUSES, AUDIT_NOT_REQUIRED, BODY_LARGE, LIMITS_NOT_ENFORCED, LOOSENED, NEVER_REFUSES, NO_CASE, NO_CONSENT,
+    NO_LIMIT, NO_ROLE, NO_STEP_UP, RESPONSES_OFF, RESPONSES_REPORTED, Rule, TIMEOUT_LONG, TIMEOUT_SHORT,
 };
 use crate::condition::Condition;
 use crate::facts::{FieldKind, OperationFacts, Security};
@@ -142,6 +142,9 @@ impl One<'_, '_> {
         if policy.step_ups.is_empty() && !policy.fraud.iter().any(|rule| asked(&rule.then)) {
             self.tell(&NO_STEP_UP, &[], "no amount needs a verified payer at", "name a rule of `stepUp`");
         }
+        if policy.consent.is_none() {
+            self.tell(&NO_CONSENT, &[], "no citizen has to agree to", "say `consent: domestic-payment`");
+        }
     }
 }
 
@@ -157,12 +160,13 @@ fn constant(condition: &Condition, open: &str) -> (Option<&'static Rule>, &'stat
     }
 }
 
-/// Tells whether an operation moves money: it is no reading, and its body holds an amount with a currency.
+/// Tells whether an operation moves money: a backend does more than reading, and its body holds an amount with a currency.
 fn moves_money(facts: &OperationFacts) -> bool {
     let body = &facts.body;
     let amounts = body.fields.iter().filter(|(_, kind)| *kind == FieldKind::Object);
     let is_amount = |at: &str| ["amount", "currency"].iter().all(|part| body.kind(&format!("{at}/{part}")).is_some());
     facts.method != "GET"
+        && !facts.own
         && facts.security == Security::AccessToken
         && facts.idempotent
         && amounts.map(|(pointer, _)| pointer.as_str()).chain([""]).any(is_amount)

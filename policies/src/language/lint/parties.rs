@@ -6,12 +6,16 @@ use std::num::NonZeroU32;
 
 use super::report::Report;
 use super::rules::{
-    BURST_LARGE, KEY_SHARED, NETWORK_OPEN, NETWORK_WIDE, PLAN_UNUSED, RULE_OFF, RULE_REPORTED, SCOPE_UNUSABLE, UNUSED,
+    BURST_LARGE, KEY_SHARED, NETWORK_OPEN, NETWORK_WIDE, NONCE_OPTIONAL, NOT_A_BANK, NOTHING_TO_GRANT, NOTHING_TO_SHOW,
+    PLAN_UNUSED, RULE_OFF, RULE_REPORTED, SCOPE_UNUSABLE, UNUSED,
 };
+use crate::consent::ConsentKind;
 use crate::language::compile::Compiled;
 use crate::language::suggest::listed;
 use crate::language::units;
-use crate::rulebook::{Client, ClientAuthentication, KeySource, Rulebook};
+use crate::rulebook::{
+    Client, ClientAuthentication, ConsentHolder, KeySource, OperationPolicy, Role, Rulebook, TokenBinding,
+};
 
 /// Looks at who is connected and what is defined.
 pub(super) fn look(report: &mut Report<'_>, compiled: &Compiled) {
@@ -57,6 +61,7 @@ fn clients(report: &mut Report<'_>, rulebook: &Rulebook) {
             let help = "no exposed operation asks for it of an organisation with these roles";
             report.tell(&SCOPE_UNUSABLE, &["clients", id, "scopes"], message, help);
         }
+        consents(report, rulebook, client);
         let ClientAuthentication::PrivateKeyJwt(KeySource::Given(set)) = &client.authentication else { continue };
         for key in set.iter() {
             if let Some(other) = keys.insert(key.thumbprint().as_str().to_owned(), client) {
@@ -67,6 +72,40 @@ fn clients(report: &mut Report<'_>, rulebook: &Rulebook) {
     }
 }
 
+fn consents(report: &mut Report<'_>, rulebook: &Rulebook, client: &Client) {
+    let id = client.id.as_str();
+    let roles = &client.organisation.roles;
+    let callable = |policy: &&OperationPolicy| {
+        policy.scopes.iter().all(|scope| client.scopes.contains(scope))
+            && (policy.roles.is_empty() || !policy.roles.is_disjoint(roles))
+    };
+    let needing = || rulebook.operations.values().map(AsRef::as_ref).filter(|policy| policy.consent.is_some());
+    let terms = &client.oauth;
+    if terms.consents == ConsentHolder::Organisation && !roles.contains(&Role::Bank) {
+        let message = format!("no citizen is asked what `{id}` may do");
+        let help = "write `consents: gateway`, or have the organisation licensed as a bank";
+        report.tell(&NOT_A_BANK, &["clients", id, "consents"], message, help);
+    }
+    let needs = needing().find(callable);
+    if needs.is_none() && !terms.redirect_uris.is_empty() {
+        let message = format!("no citizen can grant `{id}` anything");
+        let help = "take the addresses away, or give it a scope of an operation with a `consent`";
+        report.tell(&NOTHING_TO_GRANT, &["clients", id, "redirectUris"], message, help);
+    }
+    let asks = terms.consents == ConsentHolder::Gateway && terms.issuer.is_none();
+    if let Some(policy) = needs.filter(|_| asks && terms.redirect_uris.is_empty()) {
+        let message = format!("no citizen can ever agree that `{id}` calls `{}`", policy.operation);
+        report.tell(&NOTHING_TO_SHOW, &["clients", id], message, "add `redirectUris`, or take the scope away");
+    }
+    let pays = needing()
+        .filter(callable)
+        .any(|policy| policy.consent.as_ref().is_some_and(|need| need.kind == ConsentKind::DomesticPayment));
+    if pays && !terms.nonce && client.binding != TokenBinding::Mtls {
+        let message = format!("proofs of `{id}` for payments need no nonce");
+        report.tell(&NONCE_OPTIONAL, &["clients", id, "tokens", "nonce"], message, "say `nonce: required`");
+    }
+}
+
 fn unused(report: &mut Report<'_>, rulebook: &Rulebook) {
     let kinds = [
         ("limits", "limit"),
@@ -74,6 +113,7 @@ fn unused(report: &mut Report<'_>, rulebook: &Rulebook) {
         ("stepUp", "step-up rule"),
         ("masking", "mask"),
         ("upstreams", "upstream"),
+        ("issuers", "issuer"),
         ("plans", "plan"),
     ];
     for (section, what) in kinds {

@@ -78,6 +78,16 @@ rules! {
         "Two clients authenticate by the same key: each can take the other's place, and the audit trail cannot tell them apart.";
     BURST_LARGE = "L0023", Info, "burst is larger than a minute's worth",
         "The burst of a limit lets more calls come at once than its rate gives in a minute: the rate hardly matters then.";
+    NOTHING_TO_GRANT = "L0024", Warning, "citizens can grant it nothing",
+        "Citizens may be sent back to the client (`redirectUris`), and none of its scopes is one that they grant: no operation that it may call needs a consent. An address that nobody needs is one that can be misused: take it away, or give the client the scope.";
+    NOT_A_BANK = "L0025", Warning, "consents left to who is no bank",
+        "`consents: organisation` has operations not ask for the consent of a citizen, because a bank answers for its own customers. This organisation is licensed for something else: its citizens would never be asked.";
+    NONCE_OPTIONAL = "L0026", Info, "payments by proofs made in advance",
+        "The client may pay, its tokens are bound to a DPoP key, and its proofs need no nonce of ours: who can use its key for a moment can make proofs for later. Say `tokens: {bind: dpop, nonce: required}`; the client then repeats a first call with the nonce that it is told.";
+    NO_CONSENT = "L0027", Info, "money moves without a consent",
+        "The body holds an amount, and no consent of a citizen is asked for, so that the client's word is enough. Say `consent: domestic-payment` where citizens' money is moved.";
+    NOTHING_TO_SHOW = "L0028", Warning, "consents are needed that nobody can give",
+        "Operations that the client may call need the consent of a citizen, and it has no `redirectUris`, so that no citizen is ever sent back to it. Name its addresses, or take the scope away; a bank for its own customers has `consents: organisation`.";
 }
 
 #[cfg(test)]

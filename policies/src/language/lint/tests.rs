@@ -78,7 +78,7 @@ fn told(text: &str) -> Vec<String> {
 fn a_sound_set_is_told_infos_only() {
     let found = found(SOUND);
     assert!(is_clean(&found), "{found:#?}");
-    assert_eq!(told(SOUND), ["L0003 14:7", "L0021 14:7", "L0003 15:7", "L0021 15:7"]);
+    assert_eq!(told(SOUND), ["L0003 14:7", "L0021 14:7", "L0027 14:7", "L0003 15:7", "L0021 15:7"]);
 }
 
 /// What is changed, and what is told of it beyond what is told of the sound set: code and line.
@@ -98,6 +98,8 @@ const CASES: &[(&str, &str, &str)] = &[
     ("getPay: {}", "getPay: {allow: '1 == 1'}", "L0011 15:16"),
     ("above: 250000 KZT, amount: /sum", "when: 'false'", "L0010 8:11"),
     ("stepUp:\n", "scopes: {'none': {title: None}}\nstepUp:\n", "L0013 7:10"),
+    ("getPay: {}", "getPay: {consent: {kind: account-access, account: id}}", ""),
+    ("stepUp:\n", "issuers: {idle: {issuer: 'https://a.kz', jwks: {url: 'https://a.kz/j'}}}\nstepUp:\n", "L0013 7:11"),
     ("stepUp:\n", "masking: {idle: {fields: [/sum], show: stars}}\nstepUp:\n", "L0013 7:11"),
 ];
 
@@ -167,4 +169,35 @@ fn networks_and_scopes_of_parties_are_looked_at() {
     for everything in ["0.0.0.0/0", "'::/0'"] {
         assert_eq!(codes(&licensed.replace("10.0.0.0/8", everything)), ["L0006"]);
     }
+}
+
+#[test]
+fn what_clients_may_have_of_citizens_is_looked_at() {
+    let licensed = |roles: &str| {
+        let set = format!("{SOUND}{PARTIES}").replace("roles: [AISP]", &format!("roles: [{roles}]"));
+        set.replace("getPay: {}", "getPay: {consent: {kind: account-access, account: id}}")
+    };
+    let back = |set: String| {
+        set.replace("    tokens: {bind: mtls}", "    tokens: {bind: mtls}\n    redirectUris: [https://a.kz/back]")
+    };
+    let holds =
+        |set: String| set.replace("    tokens: {bind: mtls}", "    tokens: {bind: mtls}\n    consents: organisation");
+    let pays = |set: String| {
+        set.replace("pay: {stepUp", "pay: {consent: domestic-payment, stepUp")
+            .replace("scopes: [pay:read]", "scopes: [pay:write]")
+    };
+    let codes = |text: &str| {
+        let mut found: Vec<&str> = found(text).iter().map(|p| p.code).filter(|code| *code >= "L0024").collect();
+        found.retain(|code| *code != "L0027");
+        found
+    };
+    assert_eq!(codes(&licensed("PISP")), ["L0028"]);
+    assert!(codes(&back(licensed("PISP"))).is_empty());
+    assert_eq!(codes(&back(licensed("PISP")).replace("[pay:read]", "[pay:write]")), ["L0024"]);
+    assert_eq!(codes(&holds(licensed("PISP"))), ["L0025"]);
+    assert!(codes(&holds(licensed("PISP, BANK"))).is_empty());
+    let paying = pays(back(licensed("PISP")));
+    assert!(codes(&paying).is_empty());
+    assert_eq!(codes(&paying.replace("bind: mtls", "bind: either")), ["L0026"]);
+    assert!(codes(&paying.replace("bind: mtls", "bind: either, nonce: required")).is_empty());
 }

@@ -50,7 +50,7 @@ pub static CLIENT: Table = Table {
             Kind::List(&Kind::Url),
             Default("[]"),
             Fewer,
-            "Where citizens may be sent back to, byte for byte: https, or http to `127.0.0.1` or `[::1]` for native apps; at most 16. Without, no citizen authorizes it.",
+            "Where citizens may be sent back to, byte for byte: https, or http to a port of `127.0.0.1` or `[::1]` for native apps; at most 16. Without, no citizen authorizes it.",
         ),
         field(
             "consents",
