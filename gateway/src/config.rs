@@ -530,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn clear_text_to_other_machines_has_to_be_said() {
+    fn c1_clear_text_to_other_machines_has_to_be_said() {
         let text = |api: &str| format!("qaqpa: v1\nlisteners:\n  api: {api}\n  admin: {{address: 127.0.0.1:8444}}\n");
         assert_eq!(problems(&text("{address: 0.0.0.0:8443}")).len(), 1);
         assert!(problems(&text("{address: 0.0.0.0:8443, plaintext: trusted}")).is_empty());

@@ -111,9 +111,29 @@ impl DevelopmentAuthority {
         self.issue(&format!("client-{}", checked_dns(dns)?), &[dns], ExtendedKeyUsagePurpose::ClientAuth)
     }
 
+    /// Gives a client certificate (`own-<dns>.pem`, `own-<dns>.key`) with this one DNS name that nobody vouches for: it is
+    /// signed with its own key. The one that is there is given as above.
+    ///
+    /// # Errors
+    /// As [`DevelopmentAuthority::issue_server`].
+    pub fn self_signed_client(&self, dns: &str) -> Result<CertificateFiles, Outage> {
+        let files = files(&self.directory, &format!("own-{}", checked_dns(dns)?));
+        if let Some((_, found)) = load(&files)?
+            && found.lives(self.now)
+            && found.lives(self.now + RENEW_BEFORE)
+        {
+            return Ok(files);
+        }
+        let mut params = leaf_params([dns.to_owned()].into(), ExtendedKeyUsagePurpose::ClientAuth, self.now)?;
+        params.use_authority_key_identifier_extension = false;
+        let key = KeyPair::generate().map_err(refused)?;
+        let certificate = params.self_signed(&key).map_err(refused)?;
+        store(&files, &key, &certificate.pem())?;
+        Ok(files)
+    }
+
     fn issue(&self, stem: &str, names: &[&str], usage: ExtendedKeyUsagePurpose) -> Result<CertificateFiles, Outage> {
         let wanted = names.iter().map(|name| normal_name(name)).collect::<Result<BTreeSet<String>, Outage>>()?;
-        let first = wanted.first().ok_or_else(|| Outage::new(PORT, "a certificate needs a name"))?;
         let files = files(&self.directory, stem);
         if let Some((_, found)) = load(&files)?
             && found.names == wanted
@@ -123,14 +143,7 @@ impl DevelopmentAuthority {
         {
             return Ok(files);
         }
-        let mut params = CertificateParams::new(wanted.iter().cloned().collect::<Vec<_>>()).map_err(refused)?;
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, first.as_str());
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![usage];
-        params.use_authority_key_identifier_extension = true;
-        set_life(&mut params, self.now, LEAF_LIFE)?;
+        let params = leaf_params(wanted, usage, self.now)?;
         let key = KeyPair::generate().map_err(refused)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(refused)?;
         store(&files, &key, &certificate.pem())?;
@@ -205,6 +218,23 @@ fn authority_params(now: Timestamp) -> Result<CertificateParams, Outage> {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     set_life(&mut params, now, AUTHORITY_LIFE)?;
+    Ok(params)
+}
+
+fn leaf_params(
+    names: BTreeSet<String>,
+    usage: ExtendedKeyUsagePurpose,
+    now: Timestamp,
+) -> Result<CertificateParams, Outage> {
+    let first = names.first().cloned().ok_or_else(|| Outage::new(PORT, "a certificate needs a name"))?;
+    let mut params = CertificateParams::new(names.into_iter().collect::<Vec<_>>()).map_err(refused)?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, first);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![usage];
+    params.use_authority_key_identifier_extension = true;
+    set_life(&mut params, now, LEAF_LIFE)?;
     Ok(params)
 }
 

@@ -52,7 +52,7 @@ impl Actor {
     /// # Errors
     /// A sentence for people if a key or certificate is missing or cannot be read.
     pub fn new(sandbox: &SandboxFile, record: &SandboxClient, binding: Option<Binding>) -> Result<Self, String> {
-        let by_certificate = record.auth == "tls_client_auth";
+        let by_certificate = record.auth != "private_key_jwt";
         let binding = binding.unwrap_or(if by_certificate { Binding::Mtls } else { Binding::Dpop });
         let line = if by_certificate || binding == Binding::Mtls {
             Client::with_certificate(sandbox, record)?

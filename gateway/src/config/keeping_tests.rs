@@ -53,6 +53,19 @@ fn one_key_wraps_the_other() {
 }
 
 #[test]
+fn keys_are_rotated_no_more_often_than_every_hour_and_only_then_never_if_that_is_said() {
+    let every = |text: &str| read(&format!("keys: {{rotateEvery: {text}}}")).map(|config| config.rotate_every);
+    for wrong in ["59m", "3654d", "often", "30", "''"] {
+        assert!(refused(&format!("keys: {{rotateEvery: {wrong}}}")), "{wrong}");
+    }
+    assert_eq!(every("1h"), Ok(Some(ROTATE_EVERY_MIN)));
+    assert_eq!(every("3653d"), Ok(Some(ROTATE_EVERY_MAX)));
+    assert_eq!(every("never"), Ok(None));
+    assert_eq!(read("").map(|config| config.rotate_every).ok(), Some(Some(ROTATE_EVERY)));
+    assert_eq!(read("keys: {wrap: 'secret:env:K'}").map(|config| config.rotate_every).ok(), Some(Some(ROTATE_EVERY)));
+}
+
+#[test]
 fn a_place_is_one_thing() {
     assert!(refused("audit: {ship: {both: {file: a, nats: {url: 'nats://10.0.0.6:4222'}}}}"));
     assert!(refused("audit: {ship: {none: {}}}"));

@@ -1,12 +1,14 @@
-//! Keys that sign, by `aws-lc-rs` alone.
+//! Keys that sign, by `aws-lc-rs` alone; and those of the gateway, for what only it could forge.
 
+use std::sync::Arc;
+
+use adapters::keys::Keyring;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use rustls_pki_types::pem::PemObject as _;
+use policies::jose::Signer as _;
 use serde_json::{Value, json};
 
 /// A private key.
@@ -16,6 +18,8 @@ pub enum Key {
     Es256(EcdsaKeyPair),
     /// Ed25519.
     Ed25519(Ed25519KeyPair),
+    /// The one that a gateway signs with: on the disk it is sealed.
+    Gateway(Arc<Keyring>),
 }
 
 /// Writes bytes in base64url without padding.
@@ -55,16 +59,6 @@ impl Key {
         Key::Es256(EcdsaKeyPair::from_private_key_and_public_key(algorithm, &part("d"), &point).unwrap())
     }
 
-    /// Reads a private key in PKCS#8, PEM.
-    #[must_use]
-    pub fn from_pem(pem: &str) -> Self {
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).unwrap();
-        let der = der.secret_pkcs8_der();
-        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
-            .map(Key::Es256)
-            .unwrap_or_else(|_| Key::Ed25519(Ed25519KeyPair::from_pkcs8(der).unwrap()))
-    }
-
     /// Returns the same key once more.
     #[must_use]
     pub fn copy(&self) -> Self {
@@ -76,6 +70,7 @@ impl Key {
             Key::Ed25519(pair) => {
                 Key::Ed25519(Ed25519KeyPair::from_pkcs8(pair.to_pkcs8v1().unwrap().as_ref()).unwrap())
             }
+            Key::Gateway(keyring) => Key::Gateway(Arc::clone(keyring)),
         }
     }
 
@@ -83,7 +78,7 @@ impl Key {
     #[must_use]
     pub fn algorithm(&self) -> &'static str {
         match self {
-            Key::Es256(_) => "ES256",
+            Key::Es256(_) | Key::Gateway(_) => "ES256",
             Key::Ed25519(_) => "EdDSA",
         }
     }
@@ -96,6 +91,10 @@ impl Key {
                 let (x, y) = pair.public_key().as_ref().strip_prefix(&[4]).unwrap().split_at(32);
                 json!({"kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y)})
             }
+            Key::Gateway(keyring) => {
+                let jwk = keyring.signer().verifying_key().to_jwk();
+                json!({"kty": jwk["kty"], "crv": jwk["crv"], "x": jwk["x"], "y": jwk["y"]})
+            }
             Key::Ed25519(pair) => json!({"kty": "OKP", "crv": "Ed25519", "x": base64url(pair.public_key().as_ref())}),
         }
     }
@@ -105,7 +104,9 @@ impl Key {
     pub fn thumbprint(&self) -> String {
         let jwk = self.public_jwk();
         let text = match self {
-            Key::Es256(_) => format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, jwk["x"], jwk["y"]),
+            Key::Es256(_) | Key::Gateway(_) => {
+                format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, jwk["x"], jwk["y"])
+            }
             Key::Ed25519(_) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":{}}}"#, jwk["x"]),
         };
         base64url(&sha256(text.as_bytes()))
@@ -116,6 +117,7 @@ impl Key {
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Key::Es256(pair) => pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
+            Key::Gateway(keyring) => keyring.signer().sign(message).unwrap(),
             Key::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
         }
     }

@@ -314,7 +314,7 @@ fn open_to_others(more: &str) -> Setup {
 }
 
 #[tokio::test]
-async fn administrators_off_loopback_need_tls() {
+async fn c1_administrators_off_loopback_need_tls() {
     let plain = World::attempt(Kind::Memory, open_to_others("")).await;
     assert!(refused_to_start(plain).contains("clear text"));
     // What an operator may decide for the public listeners, nobody may for this one.

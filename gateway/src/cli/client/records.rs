@@ -66,7 +66,7 @@ pub struct SandboxClient {
     pub roles: Vec<String>,
     /// What it may be granted.
     pub scopes: Vec<String>,
-    /// `private_key_jwt` or `tls_client_auth`.
+    /// `private_key_jwt`, `tls_client_auth` or `self_signed_tls_client_auth`.
     pub auth: String,
     /// Its private key as a JWK with `kid` and `alg`, if it signs assertions.
     pub jwk_private: Option<Value>,

@@ -26,6 +26,8 @@ enum Credential {
     Key(Value),
     /// A certificate of the development authority with this DNS name.
     Certificate { dns: String, files: CertificateFiles },
+    /// A certificate that it signed itself, as base64 of its DER form.
+    OwnCertificate { x5c: String, files: CertificateFiles },
 }
 
 /// A client of the sandbox.
@@ -39,10 +41,23 @@ struct Plan {
     organisation: &'static str,
     plan: &'static str,
     scopes: &'static [&'static str],
-    algorithm: Option<Algorithm>,
+    shows: Shows,
+    /// Where browsers may be sent back to.
+    redirects: &'static [&'static str],
+    /// What else its policy says, a line each.
+    more: &'static [&'static str],
+}
+
+/// How a client shows who it is.
+#[derive(Clone, Copy)]
+enum Shows {
+    Key(Algorithm),
+    Certificate,
+    OwnCertificate,
 }
 
 const AISP_AND_PISP: &[&str] = &[
+    "consents:write",
     "accounts:read",
     "balances:read",
     "transactions:read",
@@ -52,39 +67,79 @@ const AISP_AND_PISP: &[&str] = &[
     "events:read",
     "events:write",
 ];
-const AISP: &[&str] = &["accounts:read", "balances:read", "transactions:read"];
+const AISP: &[&str] = &["consents:write", "accounts:read", "balances:read", "transactions:read"];
+const BANK: &[&str] = &["identity:verify", "events:read", "events:write"];
+const ES256: Shows = Shows::Key(Algorithm::Es256);
 
-static PLANS: [Plan; 5] = [
+static PLANS: [Plan; 7] = [
     Plan {
         id: "demo-app",
         organisation: "demo-fintech",
         plan: "standard",
         scopes: AISP_AND_PISP,
-        algorithm: Some(Algorithm::Es256),
+        shows: ES256,
+        // The second is of an app on the citizen's own machine (RFC 8252, section 7.3).
+        redirects: &["https://demo-app.example/callback", "http://127.0.0.1/callback"],
+        more: &[],
     },
-    Plan { id: "demo-mtls-app", organisation: "demo-fintech", plan: "standard", scopes: AISP, algorithm: None },
+    Plan {
+        id: "demo-mtls-app",
+        organisation: "demo-fintech",
+        plan: "standard",
+        scopes: AISP,
+        shows: Shows::Certificate,
+        redirects: &["https://demo-mtls-app.example/callback"],
+        more: &[],
+    },
     Plan {
         id: "trial-app",
         organisation: "demo-fintech",
         plan: "trial",
         scopes: AISP,
-        algorithm: Some(Algorithm::Es256),
+        shows: ES256,
+        redirects: &["https://trial-app.example/callback"],
+        more: &[],
+    },
+    Plan {
+        id: "demo-nonce-app",
+        organisation: "demo-fintech",
+        plan: "standard",
+        scopes: AISP,
+        shows: ES256,
+        redirects: &["https://demo-nonce-app.example/callback"],
+        more: &[],
+    },
+    Plan {
+        id: "demo-own-certificate-app",
+        organisation: "demo-fintech",
+        plan: "standard",
+        scopes: AISP,
+        shows: Shows::OwnCertificate,
+        redirects: &["https://demo-own-certificate-app.example/callback"],
+        more: &[],
     },
     Plan {
         id: "demo-bank-app",
         organisation: "demo-bank",
         plan: "standard",
-        scopes: &["identity:verify", "events:read", "events:write"],
-        algorithm: Some(Algorithm::EdDsa),
+        scopes: BANK,
+        shows: Shows::Key(Algorithm::EdDsa),
+        redirects: &[],
+        more: &["introspects: true", "consents: organisation"],
     },
     Plan {
         id: "demo-mfo-app",
         organisation: "demo-mfo",
         plan: "standard",
-        scopes: &["identity:verify", "events:read", "events:write"],
-        algorithm: Some(Algorithm::EdDsa),
+        scopes: BANK,
+        shows: Shows::Key(Algorithm::EdDsa),
+        redirects: &[],
+        more: &[],
     },
 ];
+
+/// The one client that has to put a nonce of the gateway into its proofs.
+const NONCE: &str = "demo-nonce-app";
 
 /// What an organisation of this kind is licensed to do.
 fn roles(organisation: &personas::Organisation) -> &'static [&'static str] {
@@ -110,14 +165,23 @@ pub(super) fn clients(state: &Path, authority: &DevelopmentAuthority) -> Result<
 }
 
 fn client(state: &Path, authority: &DevelopmentAuthority, plan: &'static Plan) -> Result<SandboxClient, String> {
-    let credential = match plan.algorithm {
-        Some(algorithm) => {
+    let dns = format!("{}.sandbox.qaqpa", plan.id);
+    let told = |outage: policies::code::Outage| outage.to_string();
+    let credential = match plan.shows {
+        Shows::Key(algorithm) => {
             Credential::Key(key(&state.join("clients").join(format!("{}.jwk", plan.id)), algorithm, plan.id)?)
         }
-        None => {
-            let dns = format!("{}.sandbox.qaqpa", plan.id);
-            let files = authority.issue_client(&dns).map_err(|outage| outage.to_string())?;
+        Shows::Certificate => {
+            let files = authority.issue_client(&dns).map_err(told)?;
             Credential::Certificate { dns, files }
+        }
+        Shows::OwnCertificate => {
+            let files = authority.self_signed_client(&dns).map_err(told)?;
+            let pem = std::fs::read_to_string(&files.certificate)
+                .map_err(|error| format!("error: {}: {error}", files.certificate.display()))?;
+            // What stands between the lines of PEM is base64 of the DER form.
+            let x5c = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+            Credential::OwnCertificate { x5c, files }
         }
     };
     Ok(SandboxClient { plan, credential })
@@ -143,6 +207,9 @@ impl SandboxClient {
             Credential::Certificate { files, .. } => {
                 ("tls_client_auth", None, Some(absolute(&files.certificate)), Some(absolute(&files.key)))
             }
+            Credential::OwnCertificate { files, .. } => {
+                ("self_signed_tls_client_auth", None, Some(absolute(&files.certificate)), Some(absolute(&files.key)))
+            }
         };
         Told {
             client_id: self.plan.id.to_owned(),
@@ -153,7 +220,7 @@ impl SandboxClient {
             jwk_private,
             mtls_cert,
             mtls_key,
-            redirect_uris: Vec::new(),
+            redirect_uris: self.plan.redirects.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -185,17 +252,26 @@ fn unformed(clients: &[SandboxClient]) -> String {
         text.push_str(&format!("  {}:\n    organisation: {}\n    plan: {}\n", plan.id, plan.organisation, plan.plan));
         match &client.credential {
             Credential::Key(jwk) => text.push_str(&format!(
-                "    authentication: private_key_jwt\n    keys:\n      - {}\n    tokens: {{bind: dpop}}\n",
-                public_part(jwk)
+                "    authentication: private_key_jwt\n    keys:\n      - {}\n    tokens: {{bind: dpop{}}}\n",
+                public_part(jwk),
+                if plan.id == NONCE { ", nonce: required" } else { "" }
+            )),
+            Credential::OwnCertificate { x5c, .. } => text.push_str(&format!(
+                "    authentication: self_signed_tls_client_auth\n    keys:\n      - {{\"x5c\": [\"{x5c}\"]}}\n    \
+                 tokens: {{bind: mtls}}\n"
             )),
             Credential::Certificate { dns, .. } => text.push_str(&format!(
                 "    authentication: tls_client_auth\n    certificate: {{sanDns: {dns}}}\n    tokens: {{bind: mtls}}\n"
             )),
         }
-        text.push_str(&format!(
-            "    scopes: [{}]\n",
-            plan.scopes.iter().map(|scope| format!("\"{scope}\"")).collect::<Vec<_>>().join(", ")
-        ));
+        let quoted = |texts: &[&str]| texts.iter().map(|text| format!("\"{text}\"")).collect::<Vec<_>>().join(", ");
+        text.push_str(&format!("    scopes: [{}]\n", quoted(plan.scopes)));
+        if !plan.redirects.is_empty() {
+            text.push_str(&format!("    redirectUris: [{}]\n", quoted(plan.redirects)));
+        }
+        for line in plan.more {
+            text.push_str(&format!("    {line}\n"));
+        }
     }
     text
 }

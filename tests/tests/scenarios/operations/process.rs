@@ -128,7 +128,7 @@ fn clients_are_whole(clients: &[Value]) {
                 );
                 assert!(certificate.is_null() && client["mtls_key"].is_null());
             }
-            "tls_client_auth" => {
+            "tls_client_auth" | "self_signed_tls_client_auth" => {
                 assert!(jwk.is_null());
                 for file in [certificate, &client["mtls_key"]] {
                     assert!(Path::new(file.as_str().unwrap()).is_absolute());

@@ -107,7 +107,7 @@ fn old_hello(version: [u8; 2]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn older_versions_are_refused() {
+async fn c2_older_versions_are_refused() {
     let world = World::start(Kind::Http1).await;
     for door in DOORS {
         // SSL 3, TLS 1.0, TLS 1.1; and TLS 1.2 with only the suites that are out of use.
@@ -118,6 +118,66 @@ async fn older_versions_are_refused() {
             // An alert, never a hello of ours.
             assert!(said.first().is_none_or(|kind| *kind == 0x15), "{version:?}: {said:?}");
         }
+    }
+}
+
+/// The suites of TLS 1.2 that BCP 195 (RFC 9325, section 4.2) recommends, and those of ChaCha20 that it allows.
+const SUITES: [u16; 6] = [0xc02b, 0xc02c, 0xc02f, 0xc030, 0xcca8, 0xcca9];
+
+/// Words the hello of a client of TLS 1.2 that offers these suites, and all else that a server of today asks for.
+fn hello(suites: &[u16]) -> Vec<u8> {
+    let counted = |body: &[u8]| [&u16::try_from(body.len()).unwrap().to_be_bytes(), body].concat();
+    let extension = |kind: u16, body: &[u8]| [kind.to_be_bytes().as_slice(), &counted(body)].concat();
+    let extensions = [
+        // Groups X25519 and P-256, uncompressed points, ECDSA, RSA-PSS and RSA with SHA-256, no renegotiation.
+        extension(0x000a, &[0, 4, 0, 0x1d, 0, 0x17]),
+        extension(0x000b, &[1, 0]),
+        extension(0x000d, &[0, 6, 4, 3, 8, 4, 4, 1]),
+        extension(0x0017, &[]),
+        extension(0xff01, &[0]),
+    ];
+    let suites: Vec<u8> = suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
+    let body = [&[3, 3], [7; 32].as_slice(), &[0], &counted(&suites), &[1, 0], &counted(&extensions.concat())].concat();
+    let message = [&[1, 0], counted(&body).as_slice()].concat();
+    [&[0x16, 3, 1], counted(&message).as_slice()].concat()
+}
+
+/// Offers suites, and gives the one that is taken.
+async fn taken(world: &World, door: Door, suites: &[u16]) -> Option<u16> {
+    let mut stream = TcpStream::connect(world.address(door)).await.unwrap();
+    write(&mut stream, &hello(suites)).await;
+    let mut head = [0; 9];
+    stream.read_exact(&mut head[..5]).await.unwrap();
+    // An alert.
+    if head[0] == 0x15 {
+        return None;
+    }
+    let mut said = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+    stream.read_exact(&mut said).await.unwrap();
+    // Behind the kind, three bytes of length, the version and 32 random bytes stand the session's id and the suite.
+    let at = 39 + usize::from(said[38]);
+    Some(u16::from_be_bytes([said[at], said[at + 1]]))
+}
+
+#[tokio::test]
+async fn c2_no_suite_is_taken_but_those_that_are_recommended() {
+    let world = World::start(Kind::Http1).await;
+    // Every number that was ever given to a suite of TLS 1.2 or before, but for the signals that are none.
+    let all =
+        (0x0000..=0x01ff).chain(0xc000..=0xc1ff).chain(0xcc00..=0xccff).chain(0xd000..=0xd0ff).chain(0xfe00..=0xffff);
+    let other: Vec<u16> = all.filter(|suite| !SUITES.contains(suite) && ![0x00ff, 0x5600].contains(suite)).collect();
+    for door in DOORS {
+        assert_eq!(taken(&world, door, &other).await, None, "{door:?}");
+        let mut found = 0;
+        for suite in SUITES {
+            let one = taken(&world, door, &[suite]).await;
+            assert!(one.is_none_or(|one| one == suite), "{door:?} {suite:04x}: {one:?}");
+            found += usize::from(one.is_some());
+            // One that is recommended is taken whatever stands before it.
+            assert_eq!(taken(&world, door, &[other.as_slice(), &[suite]].concat()).await, one);
+        }
+        // Half of them are for keys of another kind than ours.
+        assert_eq!(found, 3, "{door:?}");
     }
 }
 
@@ -216,7 +276,7 @@ async fn no_session_is_taken_up_again_where_certificates_count() {
 }
 
 #[tokio::test]
-async fn early_data_is_never_offered() {
+async fn c4_early_data_is_never_offered() {
     let world = World::start(Kind::Http1).await;
     let mut config = client(&world, &[&TLS13], &Arc::new(Asked::default()));
     config.enable_early_data = true;
@@ -250,7 +310,7 @@ async fn authorities_that_cannot_be_read_stop_the_start() {
 }
 
 #[tokio::test]
-async fn a_door_with_tls_takes_no_clear_text() {
+async fn c1_a_door_with_tls_takes_no_clear_text() {
     let world = World::start(Kind::Http1).await;
     for door in DOORS {
         let mut stream = TcpStream::connect(world.address(door)).await.unwrap();
