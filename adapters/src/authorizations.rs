@@ -9,8 +9,10 @@ use policies::time::Timestamp;
 use crate::store::port::{Authorizations, Item, ItemKind, Step};
 
 mod forms;
+mod login;
 
 pub use self::forms::{CONSENTS_KEPT, consent_key, grant_key};
+pub use self::login::{asked_key, holder_key};
 
 /// A value that rests as an item.
 pub trait Kept: Sized {

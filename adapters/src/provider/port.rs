@@ -18,6 +18,8 @@ pub struct StartSession<'a> {
     pub level: &'a str,
     /// Where the provider tells the outcome.
     pub callback_url: &'a str,
+    /// Where its page leads the person back to in the end; none if the person came by another way.
+    pub return_url: Option<&'a str>,
 }
 
 /// What a provider answers to that.

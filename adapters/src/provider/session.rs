@@ -1,7 +1,7 @@
 //! Providers where a session is made, the person is sent to a page, and a signed webhook tells the outcome.
 //!
-//! `POST {sessions}` with `{"reference", "subject": {"iin"}, "purpose", "callbackUrl"}` answers 201 with
-//! `{"session", "captureUrl"}`. What goes out and what comes back are pure functions; the call between them is a line.
+//! `POST {sessions}` with `{"reference", "subject": {"iin"}, "purpose", "callbackUrl"}`, and `"returnUrl"` where the page
+//! is to lead the person back, answers 201 with `{"session", "captureUrl"}`. What goes out and what comes back are pure functions; the call between them is a line.
 
 use std::fmt;
 use std::sync::Arc;
@@ -100,6 +100,8 @@ struct WireRequest<'a> {
     subject: WireSubject<'a>,
     purpose: &'a str,
     callback_url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_url: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -115,9 +117,9 @@ struct WireReply {
 }
 
 fn request(session: &StartSession<'_>) -> Option<Vec<u8>> {
-    let StartSession { reference, subject, purpose, callback_url, level: _ } = *session;
+    let StartSession { reference, subject, purpose, callback_url, return_url, level: _ } = *session;
     let subject = WireSubject { iin: subject.expose() };
-    serde_json::to_vec(&WireRequest { reference, subject, purpose, callback_url }).ok()
+    serde_json::to_vec(&WireRequest { reference, subject, purpose, callback_url, return_url }).ok()
 }
 
 fn process(reply: &Reply) -> Result<Started, ReplyError> {
@@ -179,9 +181,13 @@ mod tests {
             purpose: "payment",
             level: "L2",
             callback_url: "https://gw.example/cb",
+            return_url: None,
         };
         let body = r#"{"reference":"ver-1","subject":{"iin":"810202200109"},"purpose":"payment","callbackUrl":"https://gw.example/cb"}"#;
         assert_eq!(request(&session).as_deref(), Some(body.as_bytes()));
+        let back = r#"{"reference":"ver-1","subject":{"iin":"810202200109"},"purpose":"payment","callbackUrl":"https://gw.example/cb","returnUrl":"https://gw.example/back"}"#;
+        let session = StartSession { return_url: Some("https://gw.example/back"), ..session };
+        assert_eq!(request(&session).as_deref(), Some(back.as_bytes()));
         assert!(!format!("{session:?}").contains("810202200109"));
     }
 }

@@ -25,6 +25,8 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; ma
 dt { font-weight: 600; }
 dd { margin: 0; overflow-wrap: anywhere; }
 footer { font-size: .9375rem; }
+.back { display: block; margin-top: 1rem; padding: .75rem 1rem; border-radius: .5rem; background: var(--accent); color: var(--card);
+  font-weight: 600; text-align: center; text-decoration: none; }
 ";
 
 /// The capture page of a session: what happens to this citizen, and that no camera is used.
@@ -32,6 +34,10 @@ pub(super) fn capture(provider: &str, session: &Session) -> Reply {
     let (provider, purpose) = (escaped(provider), escaped(&session.purpose));
     let (scenario, story) = (session.scenario, story(session.scenario));
     let challenges = session.challenges;
+    let (end, back) = match session.return_url.as_deref() {
+        None => ("You can close this page.", String::new()),
+        Some(url) => ("", format!("<p><a class=\"back\" id=\"return\" href=\"{}\">Go on</a></p>\n", escaped(url))),
+    };
     let page = format!(
         "<!doctype html>
 <html lang=\"en\">
@@ -52,8 +58,8 @@ pub(super) fn capture(provider: &str, session: &Session) -> Reply {
 <dt>Scenario</dt><dd><code>{scenario}</code></dd>
 </dl>
 <footer>This is a rehearsal with an invented citizen. No camera is used and nothing biometric is recorded.
-You can close this page.</footer>
-</main>
+{end}</footer>
+{back}</main>
 </body>
 </html>
 "

@@ -14,6 +14,8 @@ const SESSION_SECONDS: i64 = 30 * 60;
 const SESSIONS_MAX: usize = 10_000;
 /// Characters of the reference and of the purpose.
 const TEXT_CHARS_MAX: usize = 200;
+/// Characters of the address that the page leads back to.
+const RETURN_URL_CHARS_MAX: usize = 2048;
 /// Challenges that a citizen can be asked to follow; the law asks for three.
 const CHALLENGES_MAX: u32 = 10;
 const CHALLENGES_DEFAULT: u32 = 3;
@@ -26,6 +28,8 @@ pub(super) struct Asked {
     pub(super) subject: AskedSubject,
     pub(super) purpose: String,
     pub(super) callback_url: String,
+    /// Where the page leads the citizen in the end.
+    pub(super) return_url: Option<String>,
     pub(super) challenge_count: Option<u32>,
 }
 
@@ -43,6 +47,9 @@ impl Asked {
         if !fits(&self.reference) || !fits(&self.purpose) {
             return Err(Problem::shape("Reference and purpose have 1 to 200 characters."));
         }
+        if self.return_url.as_deref().is_some_and(|url| !leads_back(url)) {
+            return Err(Problem::shape("The return URL is a web page over TLS, or on this machine."));
+        }
         match self.challenge_count {
             Some(count) if !(1..=CHALLENGES_MAX).contains(&count) => {
                 Err(Problem::shape("The number of challenges is 1 to 10."))
@@ -50,6 +57,12 @@ impl Asked {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a citizen may be led there: never to anything that a browser runs.
+fn leads_back(url: &str) -> bool {
+    let known = ["https://", "http://127.0.0.1:", "http://localhost:"].into_iter().any(|start| url.starts_with(start));
+    known && url.len() <= RETURN_URL_CHARS_MAX && url.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// How a session ends.
@@ -70,6 +83,7 @@ pub(super) struct Session {
     pub(super) purpose: String,
     pub(super) challenges: u32,
     pub(super) scenario: Scenario,
+    pub(super) return_url: Option<String>,
     began: i64,
 }
 
@@ -125,6 +139,7 @@ impl Session {
             purpose: asked.purpose,
             challenges: asked.challenge_count.unwrap_or(CHALLENGES_DEFAULT),
             scenario,
+            return_url: asked.return_url,
             began: now,
         })
     }
@@ -243,6 +258,7 @@ mod tests {
             subject: AskedSubject { iin: String::new() },
             purpose: purpose.to_owned(),
             callback_url: String::new(),
+            return_url: None,
             challenge_count,
         }
     }
@@ -256,6 +272,19 @@ mod tests {
         assert!(asked(None, " ").check().is_err());
         assert!(asked(None, &"я".repeat(200)).check().is_ok());
         assert!(asked(None, &"я".repeat(201)).check().is_err());
+    }
+
+    #[test]
+    fn a_citizen_is_led_back_to_web_pages_only() {
+        let asked = |url: String| Asked { return_url: Some(url), ..asked(None, "p") };
+        let long = |length: usize| format!("https://{}", "a".repeat(length - 8));
+        for url in ["", "javascript:alert(1)", "data:text/html,x", "//x", "/x", "http://example.com/", "https://a b/"] {
+            assert!(asked(url.to_owned()).check().is_err(), "{url}");
+        }
+        assert!(asked(long(RETURN_URL_CHARS_MAX + 1)).check().is_err());
+        for url in [long(RETURN_URL_CHARS_MAX), "http://127.0.0.1:1/x".to_owned(), "https://a/".to_owned()] {
+            assert!(asked(url.clone()).check().is_ok(), "{url}");
+        }
     }
 
     #[test]

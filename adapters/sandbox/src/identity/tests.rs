@@ -201,6 +201,24 @@ async fn a_stranger_looks_like_a_failure() {
 }
 
 #[tokio::test]
+async fn the_page_leads_back_where_the_asker_wants_and_nowhere_without() {
+    let provider = provider(None).await;
+    let receiver = Receiver::new(0, None).await;
+    let mut asked = asked(&iin(Scenario::Late), &receiver.url);
+    assert!(!page(&provider, &asked).await.contains("href="));
+    asked["returnUrl"] = json!("https://gate.example/back?a=1&b=2");
+    assert!(page(&provider, &asked).await.contains(r#"href="https://gate.example/back?a=1&amp;b=2""#));
+    asked["returnUrl"] = json!("javascript:alert(1)");
+    assert_eq!(open(&provider, &asked).await.problem(), "schema_violation");
+}
+
+async fn page(provider: &Running, asked: &Value) -> String {
+    let begun = open(provider, asked).await.json();
+    let path = format!("/sessions/{}/capture", begun["session"].as_str().unwrap());
+    String::from_utf8(get(provider, &path).await.bytes.to_vec()).unwrap()
+}
+
+#[tokio::test]
 async fn a_duplicate_comes_twice_with_one_id() {
     let provider = provider(None).await;
     let mut receiver = Receiver::new(0, None).await;
