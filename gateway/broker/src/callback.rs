@@ -14,6 +14,7 @@ use spine::error::Rejection;
 
 use crate::Broker;
 use crate::create::pending_session;
+use crate::login::is_login;
 
 /// Takes a provider's word; a late or doubled one changes nothing and is not an error.
 ///
@@ -42,8 +43,9 @@ pub async fn receive(
     let finding = assure(&evidence, offered, &verification.level, now);
     let Some(mut decided) = verification.decide(finding, now) else { return Ok(()) };
     decided.session = evidence.session;
-    let event = decision(&decided, now);
-    let replaced = broker.verifications.replace(&decided, State::CapturePending, Some(event)).await;
+    // Nobody but the pages asks for a login, and they look for themselves.
+    let event = (!is_login(&decided)).then(|| decision(&decided, now));
+    let replaced = broker.verifications.replace(&decided, State::CapturePending, event).await;
     // `false`: another callback was quicker, and the first word is final.
     replaced.map(|_| ()).map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))
 }

@@ -6,7 +6,7 @@ use adapters::entropy;
 use adapters::provider::port::StartSession;
 use http::StatusCode;
 use policies::code::{Code, Outage};
-use policies::id::VerificationId;
+use policies::id::{ClientId, VerificationId};
 use policies::jose::base64url;
 use policies::national::iin::Iin;
 use policies::rulebook::{Client, Provider};
@@ -46,18 +46,46 @@ pub async fn create(
     })?;
     let subject = Secret::new(iin.as_str().to_owned());
     let binding = binding(body)?;
-    let level = text("/level");
-    let reason = text("/purpose");
+    let (level, reason) = (text("/level"), text("/purpose"));
+    let wish = Wish { client: &client.id, subject: &subject, binding, level, reason, return_url: None };
+    let verification = begin(broker, wish, trail, now).await?;
+    Ok((StatusCode::CREATED, reply(&verification, now)))
+}
+
+/// What a verification is begun with.
+pub(crate) struct Wish<'a> {
+    /// Who asks.
+    pub(crate) client: &'a ClientId,
+    /// The number of the person.
+    pub(crate) subject: &'a Secret<String>,
+    /// What the result is to be good for.
+    pub(crate) binding: Binding,
+    /// The level that is asked for.
+    pub(crate) level: &'a str,
+    /// Why.
+    pub(crate) reason: &'a str,
+    /// Where the provider's page leads back to, if anywhere.
+    pub(crate) return_url: Option<&'a str>,
+}
+
+/// Begins a verification at the first provider that answers.
+pub(crate) async fn begin(
+    broker: &Broker<'_>,
+    wish: Wish<'_>,
+    trail: &Trail,
+    now: Timestamp,
+) -> Result<Verification, Rejection> {
+    let Wish { client, subject, binding, level, reason, return_url } = wish;
     let mut last_outage = Outage::new("identity providers", "none is offered for this level");
     let down = |outage: Outage| Rejection::outage(Code::DependencyDown, &outage);
-    let key = broker.subjects.key(&subject, now).await.map_err(down)?;
-    note(broker.subjects, &key, &subject, trail).map_err(down)?;
+    let key = broker.subjects.key(subject, now).await.map_err(down)?;
+    note(broker.subjects, &key, subject, trail).map_err(down)?;
     for offered in broker.offered.iter().filter(|provider| policies::evidence::may_serve(provider, level)) {
         let id = VerificationId::parse(&entropy::uuid_v7(now)).map_err(|error| defect(&error))?;
         let begun = Verification {
-            subject: pairwise(broker, client, &subject),
+            subject: pairwise(broker, client, subject),
             sealed_subject: broker.subjects.seal(&key, &purpose(&id), subject.expose().as_bytes()).map_err(down)?,
-            client: client.id.clone(),
+            client: client.clone(),
             purpose: reason.to_owned(),
             level: level.to_owned(),
             binding: binding.clone(),
@@ -73,8 +101,8 @@ pub async fn create(
             acr: None,
             id,
         };
-        match start(broker, offered, begun, &subject).await? {
-            Ok(verification) => return Ok((StatusCode::CREATED, reply(&verification, now))),
+        match start(broker, offered, begun, subject, return_url).await? {
+            Ok(verification) => return Ok(verification),
             Err(outage) => last_outage = outage,
         }
     }
@@ -92,6 +120,7 @@ async fn start(
     offered: &Provider,
     begun: Verification,
     subject: &Secret<String>,
+    return_url: Option<&str>,
 ) -> Result<Result<Verification, Outage>, Rejection> {
     let Some(provider) = broker.providers.get(&offered.id) else {
         return Ok(Err(Outage::new(format!("provider {}", offered.id), "it has no address in the configuration")));
@@ -105,6 +134,7 @@ async fn start(
         purpose: &begun.purpose,
         level: &begun.level,
         callback_url: &callback_url,
+        return_url,
     };
     let started = match provider.start(request).await {
         Ok(started) => started,
@@ -151,8 +181,8 @@ fn binding(body: &Value) -> Result<Binding, Rejection> {
 }
 
 // One person has another name towards each client, and nobody can try numbers without the key.
-fn pairwise(broker: &Broker<'_>, client: &Client, subject: &Secret<String>) -> String {
-    let joined = Secret::new(format!("{}|{}", client.id, subject.expose()));
+fn pairwise(broker: &Broker<'_>, client: &ClientId, subject: &Secret<String>) -> String {
+    let joined = Secret::new(format!("{client}|{}", subject.expose()));
     base64url(&broker.sealer.keyed_hash("pairwise subject", joined.expose().as_bytes()))
 }
 

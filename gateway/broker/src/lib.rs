@@ -12,11 +12,13 @@ use policies::rulebook::Provider;
 
 mod callback;
 mod create;
+mod login;
 mod payer;
 mod read;
 
 pub use callback::receive;
 pub use create::{CAPTURE_TIME, create};
+pub use login::{Login, begin_login, find_login};
 pub use payer::payer;
 pub use read::{RESULT_TTL, read};
 

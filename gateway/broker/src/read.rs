@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use spine::error::Rejection;
 
 use crate::Broker;
+use crate::login::is_login;
 
 /// How long a result may be spent after the person was verified.
 pub const RESULT_TTL: Duration = Duration::from_secs(300);
@@ -33,7 +34,8 @@ pub async fn read(
     let id = VerificationId::parse(id).map_err(|_| unknown())?;
     let found = broker.verifications.get(&id).await;
     let found = found.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
-    let verification = found.filter(|verification| verification.client == client.id).ok_or_else(unknown)?;
+    let own = |verification: &Verification| verification.client == client.id && !is_login(verification);
+    let verification = found.filter(own).ok_or_else(unknown)?;
     let state = verification.state_at(now);
     let mut body = Map::new();
     body.insert("id".into(), json!(verification.id.as_str()));
