@@ -23,7 +23,7 @@ use crate::layer::noted;
 pub use crate::own::{Own, own};
 use crate::reach::Reach;
 use crate::reply::json_reply;
-use crate::{admin, events, proxy};
+use crate::{admin, events, pages, proxy};
 
 /// What the trail calls it.
 const DEED: &str = "deed";
@@ -84,9 +84,7 @@ impl Deed {
             Own::Introspect => self.authority().introspect(&cleared).await,
             Own::Revoke => self.authority().revoke(&cleared).await,
             Own::Consent(kind, deed) => self.authority().consent(kind, deed, &cleared).await,
-            Own::Page(_) => {
-                Err(Rejection::new(Code::Internal, "This is not served yet.").because("the flow is not built"))
-            }
+            Own::Page(page) => pages::show(self, page, &cleared).await,
             Own::Keys => Ok(public(house.keyring.now().published().to_jwks())),
             Own::ServerMetadata => {
                 self.authority().metadata(&cleared, oauth::metadata::authorization_server).map(public)
@@ -137,7 +135,7 @@ impl Deed {
         Authority::new(&self.house, &self.generation)
     }
 
-    fn broker<'a>(&'a self, keyring: &'a Keyring) -> broker::Broker<'a> {
+    pub(crate) fn broker<'a>(&'a self, keyring: &'a Keyring) -> broker::Broker<'a> {
         broker::Broker {
             offered: &self.generation.rulebook.providers,
             providers: &self.reach.providers,

@@ -23,6 +23,7 @@ pub mod listen;
 pub mod load;
 pub mod metrics;
 mod own;
+mod pages;
 pub mod proxy;
 pub mod reach;
 pub mod reload;

@@ -13,6 +13,7 @@ use spine::stage::{Arrived, Door, Traced};
 use tower::Layer;
 
 use crate::house::House;
+use crate::pages::Reader;
 
 /// The header that names an interaction; a UUID, or it is ignored (FAPI).
 pub const INTERACTION: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
@@ -43,11 +44,16 @@ impl<S: Refine<Traced, Out = Reply>> Refine<Box<Arrived>> for Trace<S> {
         let begun = Instant::now();
         let interaction = self.interaction(&arrived);
         let entrance = Arc::clone(&arrived.entrance);
-        let oauth = arrived.request.uri().path().starts_with("/oauth/");
+        let (method, uri) = (arrived.request.method(), arrived.request.uri());
+        let oauth = uri.path().starts_with("/oauth/");
+        let reader = oauth.then(|| Reader::of(method, uri.path(), arrived.request.headers())).flatten();
         let result = self.inner.refine(Traced { arrived, interaction: interaction.clone() }).await;
         let mut reply = result.unwrap_or_else(|rejection| {
             log(&rejection, &interaction);
             self.house.metrics.refused(rejection.name());
+            if let Some(reader) = reader {
+                return reader.page(&rejection, &interaction);
+            }
             rejection.render(Rendering {
                 interaction: &interaction,
                 external: &entrance.external,
