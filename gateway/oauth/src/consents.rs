@@ -29,7 +29,7 @@ pub async fn create(
     let terms = NewTerms::parse(kind, body).map_err(faulty)?;
     let rule = server.rulebook.consents.get(&kind).copied().unwrap_or_else(|| ConsentTerms::usual(kind));
     let consent = Consent::create(id.clone(), client.clone(), terms.terms, terms.lasts_until, &rule, now);
-    let consent = consent.map_err(|error| Rejection::new(Code::ConsentInvalid, error.to_string()).because(&error))?;
+    let consent = consent.map_err(|error| Rejection::new(Code::ConsentInvalid, error.to_string()).because(error))?;
     if Batch::new().add(&consent).commit(server.store, now).await.map_err(|outage| away(&outage))? {
         return Ok(told(&consent, consent.state_at(now, false)));
     }

@@ -43,7 +43,7 @@ pub async fn push(
                 let rule = server.rulebook.consents.get(&kind).copied().unwrap_or_else(|| ConsentTerms::usual(kind));
                 let consent = Consent::create(id, client.client().id.clone(), terms.terms.clone(), terms.lasts_until, &rule, now);
                 let consent = consent.map_err(|error| {
-                    Rejection::new(Code::OauthInvalidAuthorizationDetails, error.to_string()).because(&error)
+                    Rejection::new(Code::OauthInvalidAuthorizationDetails, error.to_string()).because(error)
                 })?;
                 batch = batch.add(&consent);
                 consent

@@ -27,7 +27,7 @@ store_scenarios! {
 }
 
 /// Runs requests side by side.
-async fn together<'a>(
+pub async fn together<'a>(
     requests: impl IntoIterator<Item = std::pin::Pin<Box<dyn Future<Output = Answer> + 'a>>>,
 ) -> Vec<Answer> {
     let mut waiting: Vec<_> = requests.into_iter().map(|request| (request, None)).collect();
