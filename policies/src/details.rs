@@ -82,9 +82,7 @@ impl Narrowed {
     #[must_use]
     pub fn leave(&self, granted: &[Detail]) -> Option<Vec<Detail>> {
         let find = |(kind, id): (&ConsentKind, &Option<ConsentId>)| {
-            let fits = |detail: &&Detail| {
-                detail.kind() == *kind && id.as_ref().is_none_or(|id| id == detail.consent())
-            };
+            let fits = |detail: &&Detail| detail.kind() == *kind && id.as_ref().is_none_or(|id| id == detail.consent());
             granted.iter().find(fits).cloned()
         };
         self.0.iter().map(find).collect()

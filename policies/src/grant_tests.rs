@@ -152,9 +152,14 @@ fn a_parameter_twice_is_refused_even_an_unknown_one() {
 
 #[test]
 fn as2_other_grants_are_not_offered() {
-    for grant in
-        ["password", "implicit", "Client_Credentials", "client_credentials ", "token", "urn:ietf:params:oauth:grant-type:jwt-bearer"]
-    {
+    for grant in [
+        "password",
+        "implicit",
+        "Client_Credentials",
+        "client_credentials ",
+        "token",
+        "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    ] {
         assert_eq!(refusal(&[("grant_type", grant)]), GrantError::UnsupportedGrantType, "{grant}");
     }
     assert_eq!(refusal(&[]), GrantError::Missing("grant_type"));
@@ -199,9 +204,8 @@ fn a_form_is_bounded_on_both_sides() {
     };
     assert_eq!(many(PARAMETERS_MAX + 1), Err(GrantError::TooLarge));
     assert_eq!(many(PARAMETERS_MAX), Ok(()));
-    let scoped = |bytes: usize| {
-        ClientForm::parse(&form(&[("grant_type", "client_credentials"), ("scope", &"s".repeat(bytes))]))
-    };
+    let scoped =
+        |bytes: usize| ClientForm::parse(&form(&[("grant_type", "client_credentials"), ("scope", &"s".repeat(bytes))]));
     assert_eq!(scoped(SCOPE_BYTES_MAX + 1).unwrap_err(), GrantError::TooLarge);
     assert!(scoped(SCOPE_BYTES_MAX).is_ok());
     assert_eq!(

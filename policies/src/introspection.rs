@@ -54,10 +54,13 @@ fn worth(asker: &Client, token: &VerifiedToken, holder: &Client, issuer: &str) -
     put("jti", Value::from(token.jti()));
     put("exp", Value::from(token.expires().seconds()));
     put("cnf", token.confirmation().to_claim());
-    put("token_type", Value::from(match token.confirmation() {
-        Confirmation::Jkt(_) => "DPoP",
-        Confirmation::X5tS256(_) => "Bearer",
-    }));
+    put(
+        "token_type",
+        Value::from(match token.confirmation() {
+            Confirmation::Jkt(_) => "DPoP",
+            Confirmation::X5tS256(_) => "Bearer",
+        }),
+    );
     if let Some(citizen) = token.citizen() {
         let theirs = citizen.details.iter().filter(|detail| detail.scopes().iter().any(|scope| scopes.contains(scope)));
         let theirs: Vec<_> = theirs.cloned().collect();

@@ -505,5 +505,12 @@ pub fn claims(grant: &AccessGrant) -> Value {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+
+#[cfg(test)]
+#[path = "token_citizen_tests.rs"]
+mod citizen_tests;
+
+#[cfg(test)]
 #[path = "token_tests.rs"]
 mod tests;

@@ -70,7 +70,9 @@ pub fn check(uri: &str) -> Result<(), RedirectError> {
     check_path(path)?;
     let told = |pair: &str| ANSWER_PARAMETERS.contains(&pair.split('=').next().unwrap_or(pair));
     // An encoded name could be one of them after all.
-    if query.contains('?') || query.split('&').any(|pair| told(pair) || pair.split('=').next() != Some(&plain_name(pair))) {
+    if query.contains('?')
+        || query.split('&').any(|pair| told(pair) || pair.split('=').next() != Some(&plain_name(pair)))
+    {
         return Err(RedirectError::Query);
     }
     Ok(())
@@ -141,7 +143,11 @@ fn check_authority(scheme: &str, authority: &str) -> Result<bool, RedirectError>
     if let Some(inner) = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
         let address: IpAddr = inner.parse().map_err(|_| RedirectError::Host)?;
         // One form only: what the address is written as.
-        return if address.to_string() == inner { Ok(inner == "::1" && port.is_some()) } else { Err(RedirectError::Host) };
+        return if address.to_string() == inner {
+            Ok(inner == "::1" && port.is_some())
+        } else {
+            Err(RedirectError::Host)
+        };
     }
     let label = |label: &str| {
         let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';

@@ -61,10 +61,9 @@ impl RequestError {
         match self {
             RequestError::Grant(error) => error.code(),
             RequestError::ResponseType => Code::OauthUnsupportedResponseType,
-            RequestError::NotAccepted(_)
-            | RequestError::RedirectUri
-            | RequestError::Challenge
-            | RequestError::Key => Code::OauthInvalidRequest,
+            RequestError::NotAccepted(_) | RequestError::RedirectUri | RequestError::Challenge | RequestError::Key => {
+                Code::OauthInvalidRequest
+            }
             RequestError::Details(_) | RequestError::TypeNotAllowed | RequestError::Consent => {
                 Code::OauthInvalidAuthorizationDetails
             }
@@ -166,8 +165,7 @@ impl AuthorizationRequest {
                 Asked::Terms(new) => consent.terms == new.terms,
             };
             // Of another client and unknown read alike.
-            same && consent.client == self.client
-                && consent.state_at(now, false) == ConsentState::AwaitingAuthorisation
+            same && consent.client == self.client && consent.state_at(now, false) == ConsentState::AwaitingAuthorisation
         };
         if consents.len() != self.asked.len() || !self.asked.iter().zip(consents).all(fits) {
             return Err(RequestError::Consent);

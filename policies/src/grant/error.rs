@@ -105,9 +105,7 @@ impl GrantError {
             | GrantError::NotNow
             | GrantError::Replayed
             | GrantError::WrongCertificate => Code::OauthInvalidClient,
-            GrantError::Suspended | GrantError::WrongBinding | GrantError::NotOffered => {
-                Code::OauthUnauthorizedClient
-            }
+            GrantError::Suspended | GrantError::WrongBinding | GrantError::NotOffered => Code::OauthUnauthorizedClient,
             GrantError::InvalidScope => Code::OauthInvalidScope,
             GrantError::InvalidDetails => Code::OauthInvalidAuthorizationDetails,
             GrantError::ProofMissing => Code::OauthInvalidDpopProof,

@@ -122,6 +122,11 @@ impl fmt::Debug for ClientForm {
 
 // A name is told back to who sent it, so only a name that could be one: never a token that stands in the wrong place.
 fn told(name: &str) -> String {
-    let plain = name.len() <= TOLD_NAME_BYTES_MAX && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    let plain = !name.is_empty() && name.len() <= TOLD_NAME_BYTES_MAX && name.bytes().all(letter);
     if plain { name.to_owned() } else { "?".to_owned() }
 }
+
+#[cfg(test)]
+#[path = "form_tests.rs"]
+mod tests;

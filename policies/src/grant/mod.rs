@@ -11,6 +11,8 @@ mod form;
 pub mod pkce;
 mod redeem;
 mod request;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use client::{
     ASSERTION_AHEAD_MAX, ASSERTION_TTL_MAX, AuthenticatedClient, CheckedAssertion, check_assertion, check_certificate,

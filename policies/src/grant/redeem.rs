@@ -218,3 +218,7 @@ fn access(
         }),
     })
 }
+
+#[cfg(test)]
+#[path = "redeem_tests.rs"]
+mod tests;
