@@ -22,7 +22,7 @@ use crate::layer::audit::AuditLayer;
 use crate::layer::authenticate::Authenticate;
 use crate::layer::challenge::ChallengeLayer;
 use crate::layer::guard::GuardLayer;
-use crate::layer::meter::Meter;
+use crate::layer::meter::MeterLayer;
 use crate::layer::once::OnceLayer;
 use crate::layer::permit::Permit;
 use crate::layer::redact::RedactLayer;
@@ -49,7 +49,7 @@ fn way(house: &Arc<House>, generation: &Arc<Generation>, reach: &Arc<Reach>) -> 
             then(Route(Arc::clone(generation)),
             then(Authenticate::new(Arc::clone(house), Arc::clone(generation), Arc::clone(reach)),
             ChallengeLayer.layer(
-            then(Meter(Arc::clone(house)),
+            MeterLayer(Arc::clone(house)).layer(
             then(Permit,
             then(Validate, judged_once)))))),
         )

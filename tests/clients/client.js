@@ -52,7 +52,8 @@ async function problem(response, status, type) {
   const body = await response.json()
   assert.equal(response.status, status, `${response.status} ${JSON.stringify(body)}`)
   assert.match(response.headers.get('content-type'), /^application\/problem\+json/)
-  assert.equal(body.type, `urn:qaqpa:problem:${type}`)
+  const shared = { rate_limited: 'quota-exceeded', capacity: 'temporary-reduced-capacity' }[type]
+  assert.equal(body.type, shared ? `https://iana.org/assignments/http-problem-types#${shared}` : `urn:qaqpa:problem:${type}`)
   assert.ok(response.headers.get('x-fapi-interaction-id'), 'every answer has an interaction id')
   return body
 }

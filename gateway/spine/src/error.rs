@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Reply;
 use crate::body::Body;
+use crate::rate_limit::{QUOTA_EXCEEDED, REDUCED_CAPACITY, Room, whole_seconds};
 
 /// The algorithms that DPoP proofs may use, as challenges name them.
 pub const DPOP_ALGORITHMS: &str = "ES256 EdDSA Ed25519 PS256";
@@ -48,7 +49,7 @@ impl Origin {
 pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The stable name: the problem type is `urn:qaqpa:problem:<name>`.
+    /// The stable name; [`problem_type`] is made of it.
     pub name: &'static str,
     /// The short sentence for people.
     pub title: &'static str,
@@ -154,6 +155,26 @@ pub fn answer(code: Code) -> Answer {
     ANSWERS.iter().find(|(known, _)| *known == code).map_or(INTERNAL, |(_, answer)| *answer)
 }
 
+/// How the types of our own problems begin.
+const OURS: &str = "urn:qaqpa:problem:";
+
+/// Problems that others have given a type: the same one everywhere, so that any client knows it.
+const OF_OTHERS: [(Code, &str); 2] = [(Code::RateLimited, QUOTA_EXCEEDED), (Code::Capacity, REDUCED_CAPACITY)];
+
+/// Returns the type of a problem (RFC 9457, section 3.1.1).
+#[must_use]
+pub fn problem_type(code: Code) -> String {
+    let others = OF_OTHERS.iter().find(|(known, _)| *known == code);
+    others.map_or_else(|| format!("{OURS}{}", answer(code).name), |(_, known)| (*known).to_owned())
+}
+
+/// Returns the name of the problem of a type; none if it is none that is answered here.
+#[must_use]
+pub fn name_of(problem_type: &str) -> Option<&str> {
+    let others = OF_OTHERS.iter().find(|(_, known)| *known == problem_type);
+    others.map_or_else(|| problem_type.strip_prefix(OURS), |(code, _)| Some(answer(*code).name))
+}
+
 /// Goes through the names of problems, and the errors that OAuth's own endpoints answer instead; some stand there twice.
 pub fn names() -> impl Iterator<Item = &'static str> {
     let all = ANSWERS.iter().map(|(_, answer)| answer).chain([&INTERNAL]);
@@ -199,7 +220,8 @@ struct More {
     retry_after: Option<Duration>,
     allow: Vec<String>,
     scope: Option<String>,
-    violated: Vec<String>,
+    room: Option<Room>,
+    exhausted: bool,
     step_up: Option<StepUpOffer>,
     accepted: Vec<String>,
     next: Option<String>,
@@ -284,10 +306,17 @@ impl Rejection {
         self
     }
 
-    /// Adds the limits that had no room.
+    /// Adds the limit that had no room.
     #[must_use]
-    pub fn violated(mut self, limits: Vec<String>) -> Self {
-        self.more().violated = limits;
+    pub fn violated(mut self, room: Room) -> Self {
+        self.more().exhausted = true;
+        self.room(room)
+    }
+
+    /// Adds how much room a limit has left that this is not about.
+    #[must_use]
+    pub fn room(mut self, room: Room) -> Self {
+        self.more().room = Some(room);
         self
     }
 
@@ -374,6 +403,9 @@ impl Rejection {
             if let Some(after) = more.retry_after {
                 headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
             }
+            if let Some(room) = &more.room {
+                room.write(headers);
+            }
             insert_list(headers, ALLOW, &more.allow);
             insert_list(headers, http::header::ACCEPT, &more.accepted);
         }
@@ -387,7 +419,7 @@ impl Rejection {
 
     fn problem_body(&self, answer: Answer, interaction: &InteractionId) -> Value {
         let mut body = Map::new();
-        body.insert("type".into(), json!(format!("urn:qaqpa:problem:{}", answer.name)));
+        body.insert("type".into(), json!(problem_type(self.code)));
         body.insert("title".into(), json!(answer.title));
         body.insert("status".into(), json!(answer.status.as_u16()));
         body.insert("detail".into(), json!(self.detail));
@@ -402,8 +434,8 @@ impl Rejection {
                     .map(|fault| json!({"pointer": fault.pointer, "keyword": fault.keyword, "message": fault.message}));
                 body.insert("errors".into(), faults.collect());
             }
-            if !more.violated.is_empty() {
-                body.insert("violated_policies".into(), json!(more.violated));
+            if let Some(room) = more.room.as_ref().filter(|_| more.exhausted) {
+                body.insert("violated-policies".into(), json!([room.name()]));
             }
             if let Some(offer) = &more.step_up {
                 body.insert(
@@ -488,11 +520,6 @@ fn insert_list(headers: &mut http::HeaderMap, name: HeaderName, items: &[String]
 // RFC 6749, 5.2 allows few characters in `error_description`.
 fn ascii(text: &str) -> String {
     text.chars().map(|c| if matches!(c, ' '..='~') && c != '"' && c != '\\' { c } else { '\'' }).collect()
-}
-
-// Rounded up, so that who waits as told finds room.
-fn whole_seconds(span: Duration) -> u64 {
-    span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
 #[cfg(test)]

@@ -77,7 +77,10 @@ fn rs4_a_nonce_comes_once_with_the_refusal_that_asks_for_it() {
     let nonces: Vec<_> = reply.headers().get_all(DPOP_NONCE).iter().collect();
     assert_eq!(nonces, ["second"]);
     let reply = render(&refused(Code::OauthUseDpopNonce).nonce("one"), true, false);
-    assert_eq!((reply.status().as_u16(), reply.headers().get(DPOP_NONCE).unwrap()), (400, &HeaderValue::from_static("one")));
+    assert_eq!(
+        (reply.status().as_u16(), reply.headers().get(DPOP_NONCE).unwrap()),
+        (400, &HeaderValue::from_static("one"))
+    );
     assert!(!reply.headers().contains_key(WWW_AUTHENTICATE));
 }
 
@@ -104,7 +107,10 @@ fn refusals_that_are_not_about_a_token_challenge_nobody() {
 fn rs5_nothing_ends_a_parameter_and_begins_another() {
     let short = refused(Code::InsufficientScope).scope("a\", error=\"x\\\r\n\u{49b}".to_owned());
     let text = challenges(&short, false);
-    assert_eq!(text, [format!(r#"DPoP {ALGORITHMS}, error="insufficient_scope", scope="a\", error=\"x\\", {METADATA}"#)]);
+    assert_eq!(
+        text,
+        [format!(r#"DPoP {ALGORITHMS}, error="insufficient_scope", scope="a\", error=\"x\\", {METADATA}"#)]
+    );
 }
 
 #[test]

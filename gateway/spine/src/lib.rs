@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod error;
+pub mod rate_limit;
 pub mod refine;
 pub mod stage;
 pub mod trail;

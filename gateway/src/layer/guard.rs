@@ -13,6 +13,7 @@ use policies::limit::Metering;
 use spine::Reply;
 use spine::body::Held;
 use spine::error::Rejection;
+use spine::rate_limit::Room;
 use spine::refine::Refine;
 use spine::stage::{Door, Guarded, Traced};
 use tower::Layer;
@@ -73,7 +74,7 @@ impl<S> Guard<S> {
             self.house.metrics.shed("peer");
             let detail = "Too many requests come from this address.";
             return Err(Rejection::new(Code::RateLimited, detail)
-                .violated(vec!["peer".to_owned()])
+                .violated(Room::none_of("peer", retry_after))
                 .retry_after(retry_after));
         }
         Place::take(&self.house.in_flight, self.house.limits.requests_in_flight_max).ok_or_else(|| {

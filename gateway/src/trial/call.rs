@@ -14,11 +14,14 @@ use policies::facts::Security;
 use policies::peer::{Peer, PeerCertificate};
 use policies::rulebook::{Client, ScopeSet, TokenBinding};
 use policies::time::Timestamp;
+use policies::token::Citizen;
 use serde_json::{Value, json};
+use spine::error::name_of;
 use spine::stage::{Arrived, Door};
 
 use super::called::Called;
 use super::caller::{self, Credentials};
+use super::consented::Asked;
 use super::error::TrialError;
 use super::request::Draft;
 use super::scene::Scene;
@@ -26,9 +29,6 @@ use super::script::Play;
 use super::trial::Trial;
 use crate::layer::assess::IDENTITY_RESULT;
 use crate::own::Own;
-
-/// How the type of a problem of ours begins.
-const PROBLEM: &str = "urn:qaqpa:problem:";
 
 /// The decisions of stages that are no refusal.
 const PASSES: [&str; 2] = ["pass", "replay"];
@@ -61,7 +61,7 @@ impl Outcome {
     #[must_use]
     pub fn problem(&self) -> Option<&str> {
         let body = self.json.as_ref().filter(|_| self.status >= 400)?;
-        let told = body.get("type").and_then(Value::as_str).and_then(|told| told.strip_prefix(PROBLEM));
+        let told = body.get("type").and_then(Value::as_str).and_then(name_of);
         told.or_else(|| body.get("error").and_then(Value::as_str))
     }
 
@@ -145,7 +145,15 @@ impl Trial {
         let mut draft = Draft::of(called, given, before, &scene.house.new_reference())?;
         let door = self.door(given, called);
         let entrance = scene.stage.door(door);
-        let credentials = self.credentials(scene, given, called, &entrance.external, &mut draft)?;
+        let citizen = match self.client(given).filter(|_| called.security() == Security::AccessToken) {
+            Some(client) => {
+                let (need, operation) = (called.consent(), called.operation);
+                let asked = Asked { need, operation, draft: &draft, scripted: &scripted };
+                asked.citizen(scene, client, given.consent).await?
+            }
+            None => None,
+        };
+        let credentials = self.credentials(scene, (given, citizen), called, &entrance.external, &mut draft)?;
         if let (Some(level), Some(client)) = (&given.verified, self.client(given)) {
             let keyring = scene.house.keyring.now();
             let broker = broker::Broker {
@@ -156,6 +164,7 @@ impl Trial {
                 subjects: Subjects::new(&scene.house.sealer, &*scene.house.subject_keys),
                 signer: keyring.signer(),
                 issuer: &scene.house.issuer,
+                external: &scene.house.external,
             };
             draft.set(IDENTITY_RESULT, &caller::identity(scene, &broker, client, level, binding).await?);
         }
@@ -228,7 +237,7 @@ impl Trial {
     fn credentials(
         &self,
         scene: &Scene<'_>,
-        given: &Given,
+        (given, citizen): (&Given, Option<Citizen>),
         called: Called<'_>,
         external: &str,
         draft: &mut Draft,
@@ -256,7 +265,7 @@ impl Trial {
                 };
                 let named = given.scopes.as_ref().map(|scopes| ScopeSet::of(scopes.iter().map(String::as_str)));
                 let scopes = named.unwrap_or_else(|| called.scopes(client));
-                self.keys.token(scene, client, &scopes, given.token, (&method, &target))
+                self.keys.token(scene, client, (&scopes, citizen), given.token, (&method, &target))
             }
         }
     }

@@ -15,6 +15,16 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// Returns the type of the problem of a name.
+#[must_use]
+pub(super) fn problem_type(name: &str) -> String {
+    match name {
+        "rate_limited" => "https://iana.org/assignments/http-problem-types#quota-exceeded".to_owned(),
+        "capacity" => "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity".to_owned(),
+        ours => format!("urn:qaqpa:problem:{ours}"),
+    }
+}
+
 impl Answer {
     /// Returns a header that comes once.
     #[must_use]
@@ -67,7 +77,7 @@ impl Answer {
         assert_eq!(self.status, status, "{} {:?}", self.text(), self.headers);
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text());
         let problem = self.json();
-        assert_eq!(problem["type"], format!("urn:qaqpa:problem:{name}"), "{problem}");
+        assert_eq!(problem["type"], problem_type(name), "{problem}");
         assert_eq!(problem["status"], status, "{problem}");
         assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{problem}");
         assert_eq!(self.header("cache-control"), Some("no-store"));
@@ -97,9 +107,15 @@ impl Answer {
         id
     }
 
-    /// Returns the challenge of a 401 or 403.
+    /// Returns the challenges of a 401 or 403; the first one tells what was wrong.
+    #[must_use]
+    pub fn challenges(&self) -> Vec<&str> {
+        self.headers.get_all("www-authenticate").iter().map(|value| value.to_str().unwrap()).collect()
+    }
+
+    /// Returns the first challenge of a 401 or 403.
     #[track_caller]
     pub fn challenge(&self) -> &str {
-        self.header("www-authenticate").unwrap_or_else(|| panic!("no challenge: {self:?}"))
+        self.challenges().first().unwrap_or_else(|| panic!("no challenge: {self:?}"))
     }
 }

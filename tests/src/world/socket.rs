@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::answer::Answer;
+use super::answer::{Answer, problem_type};
 use crate::actors::certificate::Certificate;
 
 /// How long a scenario waits for what must happen: long enough for a busy machine, never reached when all is well.
@@ -166,7 +166,7 @@ impl Said {
     /// Tells whether an answer is the problem of this name.
     #[must_use]
     pub fn is_problem(&self, name: &str) -> bool {
-        self.text().contains(&format!("urn:qaqpa:problem:{name}\""))
+        self.text().contains(&format!("{}\"", problem_type(name)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use super::answer::problem_type;
 use super::socket::PATIENCE;
 use super::{Ask, World};
 
@@ -116,7 +117,7 @@ impl Heard {
     /// Tells whether it is the problem of this name.
     #[must_use]
     pub fn is_problem(&self, name: &str) -> bool {
-        self.text.contains(&format!("urn:qaqpa:problem:{name}\""))
+        self.text.contains(&format!("{}\"", problem_type(name)))
     }
 
     /// Tells whether the request was refused: by a 4xx, or by closing.

@@ -9,8 +9,8 @@ use scenarios::actors::bank::payment;
 use scenarios::world::{Ask, Kind, Setup, World};
 
 scenarios! {
-    headers_that_would_speak_for_us_are_refused_or_dropped,
-    headers_of_a_backend_stay_here,
+    rs15_headers_that_would_speak_for_us_are_refused_or_dropped,
+    rs61_headers_of_a_backend_stay_here,
     a_backend_that_redirects_is_broken,
     a_backend_that_answers_something_else_is_broken,
     a_broken_answer_to_a_payment_leaves_its_outcome_unknown,
@@ -24,7 +24,7 @@ async fn behind(kind: Kind, backend: &Backend) -> World {
     World::with(kind, Setup { backend: Some(backend.address), ..Setup::default() }).await
 }
 
-async fn headers_that_would_speak_for_us_are_refused_or_dropped(kind: Kind) {
+async fn rs15_headers_that_would_speak_for_us_are_refused_or_dropped(kind: Kind) {
     let backend = Backend::json(r#"{"accounts":[]}"#, "").await;
     let world = World::with(kind, Setup { backend: Some(backend.address), ..Setup::default() }).await;
     let app = Session::of(&world, "demo-app").await;
@@ -73,7 +73,7 @@ async fn headers_that_would_speak_for_us_are_refused_or_dropped(kind: Kind) {
     }
 }
 
-async fn headers_of_a_backend_stay_here(kind: Kind) {
+async fn rs61_headers_of_a_backend_stay_here(kind: Kind) {
     let headers = "server: core/1.0\r\nx-powered-by: canary\r\nset-cookie: a=b\r\nx-qaqpa-organisation: demo-bank\r\n\
                    www-authenticate: Basic\r\nx-next-cursor: abc\r\netag: \"1\"\r\naccess-control-allow-origin: *\r\n\
                    x-fapi-interaction-id: 018f3c1e-9d84-7e4f-8a31-5c7d9e0f2a31\r\nvia: 1.1 core\r\n";

@@ -6,7 +6,7 @@ use scenarios::actors::app::fresh;
 use scenarios::actors::backend::Backend;
 use scenarios::actors::bank::{self, payment, payment_with};
 use scenarios::actors::{App, Session};
-use scenarios::world::{Ask, Kind, Setup, World};
+use scenarios::world::{Answer, Ask, Kind, Setup, World};
 use spine::stage::Door;
 
 use crate::payments::booked;
@@ -14,7 +14,9 @@ use crate::payments::booked;
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 scenarios! {
-    too_many_calls_of_a_client_are_refused_until_there_is_room,
+    rs60_too_many_calls_of_a_client_are_refused_until_there_is_room,
+    rs60_every_answer_tells_how_much_room_is_left,
+    rs60_the_limit_with_the_least_room_is_told,
     who_waits_as_told_finds_room,
     a_limit_of_an_organisation_counts_all_its_clients,
     a_peer_that_sends_too_much_is_shed_before_anything_is_looked_at,
@@ -23,7 +25,47 @@ scenarios! {
     a_backend_that_never_answers_is_a_timeout,
 }
 
-async fn too_many_calls_of_a_client_are_refused_until_there_is_room(kind: Kind) {
+/// Returns the fields `RateLimit-Policy` and `RateLimit`.
+fn told(answer: &Answer) -> [Option<&str>; 2] {
+    [answer.header("ratelimit-policy"), answer.header("ratelimit")]
+}
+
+async fn rs60_every_answer_tells_how_much_room_is_left(kind: Kind) {
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "trial-app").await;
+    let policy = Some(r#""trial:client:2/s";q=5;w=3"#);
+    assert_eq!(told(app.get("/v1/accounts").await.succeeded(200)), [policy, Some(r#""trial:client:2/s";r=3;t=1"#)]);
+    // Also one that refuses for another reason.
+    let refused = app.get("/v1/accounts?nobody=knows").await;
+    assert_eq!(told(refused.refused(400, "schema_violation")), [policy, Some(r#""trial:client:2/s";r=2;t=1"#)]);
+    app.get("/v1/accounts").await.succeeded(200);
+    app.get("/v1/accounts").await.succeeded(200);
+    let refused = app.get("/v1/accounts").await;
+    refused.refused(429, "rate_limited");
+    assert_eq!(told(&refused), [policy, Some(r#""trial:client:2/s";r=0;t=1"#)]);
+    assert_eq!(refused.header("retry-after"), Some("1"), "not earlier than `t`");
+    assert_eq!(refused.json()["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
+    assert_eq!(refused.json()["violated-policies"], serde_json::json!(["trial:client:2/s"]));
+    // Whose bucket it is, is nobody's business, and who has none of their own is told of none.
+    assert!(!format!("{:?}", told(&refused)).contains("trial-app"));
+    assert_eq!(told(&world.send(Ask::get("/v1/discovery/status")).await), [None, None]);
+    assert_eq!(told(&world.send(Ask::get("/v1/accounts")).await), [None, None]);
+}
+
+async fn rs60_the_limit_with_the_least_room_is_told(kind: Kind) {
+    let plan = "qaqpa: v1\nplans:\n  twofold:\n    limits: [{per: client, rate: 100/s}, \
+                {per: organisation, rate: 1/min, burst: 4}, {per: client, rate: 1/h, burst: 1, mode: report}]\n";
+    let app = App::newcomer("one-app");
+    let policy = app.policy("demo-fintech", &["accounts:read"], "").replace("plan: standard", "plan: twofold");
+    let world = World::with(kind, Setup::default().policy("plan.yaml", plan).policy("one.yaml", policy)).await;
+    let app = app.session(&world, None).await;
+    let answer = app.get("/v1/accounts").await;
+    let told = told(answer.succeeded(200));
+    assert_eq!(told[0], Some(r#""twofold:organisation:1/min";q=4;w=240"#));
+    assert_eq!(told[1], Some(r#""twofold:organisation:1/min";r=2;t=60"#));
+}
+
+async fn rs60_too_many_calls_of_a_client_are_refused_until_there_is_room(kind: Kind) {
     let world = World::start(kind).await;
     // Plan `trial`: 2/s, burst 5; the token is the first of the five.
     let app = Session::of(&world, "trial-app").await;
@@ -33,7 +75,7 @@ async fn too_many_calls_of_a_client_are_refused_until_there_is_room(kind: Kind) 
     let refused = app.get("/v1/accounts").await;
     refused.refused(429, "rate_limited");
     assert_eq!(refused.json()["retryable"], true);
-    let violated = refused.json()["violated_policies"].clone();
+    let violated = refused.json()["violated-policies"].clone();
     assert!(violated[0].as_str().is_some_and(|name| name.contains("trial")), "{violated}");
     // Others have room of their own.
     Session::of(&world, "demo-app").await.get("/v1/accounts").await.succeeded(200);
@@ -87,7 +129,8 @@ async fn a_peer_that_sends_too_much_is_shed_before_anything_is_looked_at(kind: K
     {
         let refused = world.send(ask).await;
         refused.refused(429, "rate_limited");
-        assert_eq!(refused.json()["violated_policies"][0], "peer");
+        assert_eq!(refused.json()["violated-policies"][0], "peer");
+        assert_eq!(told(&refused), [None, Some(r#""peer";r=0;t=1"#)]);
         assert_eq!(refused.header("retry-after"), Some("1"));
     }
     assert_eq!(world.audit().await.len(), records, "what is shed is counted, not recorded");
@@ -107,6 +150,8 @@ async fn more_requests_than_there_is_room_for_are_shed(kind: Kind) {
         booked(&world, before).await;
         let refused = world.send(Ask::get("/v1/discovery/status")).await;
         refused.refused(503, "capacity");
+        let reduced = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
+        assert_eq!(refused.json()["type"], reduced);
         assert_eq!(refused.header("retry-after"), Some("1"));
         // Administrators keep their own way in.
         world.send(Ask::get("/livez").at(Door::Admin)).await.succeeded(200);

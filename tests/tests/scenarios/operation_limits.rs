@@ -30,7 +30,7 @@ async fn a_limit_of_an_operation_refuses_and_is_named(kind: Kind) {
     app.get("/v1/accounts").await.succeeded(200);
     let refused = app.get("/v1/accounts").await;
     refused.refused(429, "rate_limited");
-    let violated = refused.json()["violated_policies"][0].as_str().unwrap().to_owned();
+    let violated = refused.json()["violated-policies"][0].as_str().unwrap().to_owned();
     assert!(violated.contains("narrow") && violated.contains("1/min"), "{violated}");
     assert_eq!(refused.header("retry-after"), Some("60"));
     let record = newest(&world, "listAccounts").await;

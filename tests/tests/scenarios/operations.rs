@@ -34,7 +34,7 @@ async fn who_is_refused_by_a_limit_of_its_own_takes_nothing_from_others(kind: Ki
     }
     for _ in 0..10 {
         let refused = noisy.get("/v1/accounts").await;
-        assert_eq!(refused.refused(429, "rate_limited").json()["violated_policies"][0], "shared:client:1/min");
+        assert_eq!(refused.refused(429, "rate_limited").json()["violated-policies"][0], "shared:client:1/min");
     }
     // Three of eight are gone, not thirteen.
     let quiet = two.session(&world, None).await;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use gateway::deed::Deed;
 use gateway::layer::assess::Assess;
 use gateway::layer::authenticate::Authenticate;
-use gateway::layer::meter::Meter;
+use gateway::layer::meter::MeterLayer;
 use gateway::layer::once::{Claimed, LEASE_MARGIN, OnceLayer};
 use gateway::layer::permit::Permit;
 use gateway::layer::redact::RedactLayer;
@@ -550,7 +550,8 @@ async fn on_a_way_with(world: &World, ask: &Ask, last: impl Refine<Claimed, Out 
         Route(Arc::clone(&generation)),
         then(
             Authenticate::new(Arc::clone(&house), generation, Arc::clone(world.assembled().stack.load().reach())),
-            then(Meter(Arc::clone(&house)), then(Permit, then(Validate, OnceLayer(Arc::clone(&house)).layer(last)))),
+            MeterLayer(Arc::clone(&house))
+                .layer(then(Permit, then(Validate, OnceLayer(Arc::clone(&house)).layer(last)))),
         ),
     );
     let interaction = house.new_interaction();

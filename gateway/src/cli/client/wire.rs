@@ -123,7 +123,7 @@ impl Exchange {
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let told = self.text("/type")?;
-        told.strip_prefix("urn:qaqpa:problem:").map(str::to_owned)
+        spine::error::name_of(&told).map(str::to_owned)
     }
 
     /// Returns the status with its words, for example `404 Not Found`.

@@ -136,7 +136,7 @@ pub(crate) async fn hurry(guide: &mut Guide, sandbox: &SandboxFile) -> Result<()
         }
     }
     guide.detail("calls made", &calls.to_string());
-    guide.show(&exchange, &[], &["/violated_policies"]);
+    guide.show(&exchange, &[], &["/violated-policies"]);
     guide.expect("answered", "429", &exchange.status.to_string())?;
     let wait = exchange.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
     guide.expect_that("Retry-After says how many seconds to wait", wait.is_some_and(|seconds| seconds >= 1))?;

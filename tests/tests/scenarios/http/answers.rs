@@ -6,7 +6,7 @@ use scenarios::actors::bank::{self, payment};
 use scenarios::world::{Answer, Ask, Kind, Setup, World};
 use spine::stage::Door;
 
-use super::{ACCOUNTS, PAYMENTS, STATUS, decent};
+use super::{ACCOUNTS, PAYMENTS, STATUS, counting, decent};
 
 scenarios! {
     an_unknown_path_does_not_exist,
@@ -14,9 +14,10 @@ scenarios! {
     trace_and_connect_are_not_served,
     an_operation_of_administrators_does_not_exist_outside,
     an_operation_of_clients_does_not_exist_for_administrators,
-    the_name_of_an_interaction_is_given_back,
-    what_is_no_uuid_is_never_given_back,
-    every_refusal_is_named_and_whole,
+    c15_the_name_of_an_interaction_is_given_back,
+    c15_what_is_no_uuid_is_never_given_back,
+    c15_the_name_reaches_the_backend_and_the_trail,
+    rs5_every_refusal_is_named_and_whole,
     too_much_of_one_peer_is_refused_with_a_name,
     a_success_is_named_and_tells_nothing_of_us,
 }
@@ -102,7 +103,7 @@ async fn an_operation_of_clients_does_not_exist_for_administrators(kind: Kind) {
     assert_eq!(answer.status, 404, "{}", answer.text());
 }
 
-async fn the_name_of_an_interaction_is_given_back(kind: Kind) {
+async fn c15_the_name_of_an_interaction_is_given_back(kind: Kind) {
     let world = World::start(kind).await;
     let name = "018f3c1e-8c73-7d3e-9f20-4b6c8d0e1f20";
     let with = |id: &str| Ask::get(STATUS).with("x-fapi-interaction-id", id);
@@ -112,7 +113,7 @@ async fn the_name_of_an_interaction_is_given_back(kind: Kind) {
     assert_eq!(refused.refused(404, "unknown_path").named(), name);
 }
 
-async fn what_is_no_uuid_is_never_given_back(kind: Kind) {
+async fn c15_what_is_no_uuid_is_never_given_back(kind: Kind) {
     let world = World::start(kind).await;
     let malformed = [
         "",
@@ -137,7 +138,25 @@ async fn what_is_no_uuid_is_never_given_back(kind: Kind) {
     }
 }
 
-async fn every_refusal_is_named_and_whole(kind: Kind) {
+async fn c15_the_name_reaches_the_backend_and_the_trail(kind: Kind) {
+    let (backend, setup) = counting().await;
+    let world = World::with(kind, setup).await;
+    let app = Session::of(&world, "demo-app").await;
+    let name = "018f3c1e-8c73-7d3e-9f20-4b6c8d0e1f20";
+    app.send(Ask::get(ACCOUNTS).with("x-fapi-interaction-id", name)).await.succeeded(200);
+    let made = app.send(Ask::get(ACCOUNTS).with("x-fapi-interaction-id", "canary")).await;
+    let names = [name, made.succeeded(200).named()];
+    let received = backend.received();
+    let told: Vec<_> = received.iter().filter_map(|request| request.header("x-fapi-interaction-id")).collect();
+    assert_eq!(told, names);
+    assert!(received.iter().all(|request| !request.head.contains("canary")));
+    let records = world.audit().await;
+    for name in names {
+        assert!(records.iter().any(|record| record["interaction"] == name), "{name} is not in the trail");
+    }
+}
+
+async fn rs5_every_refusal_is_named_and_whole(kind: Kind) {
     let world = World::start(kind).await;
     let app = Session::of(&world, "demo-app").await;
     let pay = |body: &[u8]| Ask::post(PAYMENTS).with("x-idempotency-key", fresh("order")).body(body.to_vec());

@@ -2,22 +2,26 @@
 
 use scenarios::actors::Session;
 use scenarios::actors::app::fresh;
+use scenarios::actors::backend::Backend;
 use scenarios::actors::bank::payment;
-use scenarios::world::{Ask, Kind, World};
+use scenarios::world::{Ask, Kind, Setup, World};
 use spine::stage::Door;
 
 use super::{ACCOUNTS, PAYMENTS, STATUS, counting, with_many};
 
 scenarios! {
-    a_header_name_that_others_may_read_as_another_is_refused,
+    rs15_a_header_name_that_others_may_read_as_another_is_refused,
     a_header_that_decides_may_come_once,
-    a_header_nominated_in_connection_is_refused,
+    rs61_a_header_nominated_in_connection_is_refused,
     sixty_four_headers_pass_and_one_more_is_refused,
     headers_as_long_as_allowed_pass_and_one_byte_more_is_refused,
     a_host_that_is_not_served_is_refused,
     a_token_in_the_query_is_refused,
     an_expectation_that_nobody_knows_is_refused,
-    what_others_say_of_the_client_changes_nothing,
+    rs15_rs62_as54_what_others_say_of_the_client_changes_nothing,
+    rs61_hop_by_hop_fields_pass_in_neither_direction,
+    rs61_te_asks_for_trailers_at_most,
+    c16_who_is_said_to_be_present_decides_nothing,
 }
 
 /// The most header fields.
@@ -26,7 +30,7 @@ const HEADERS: usize = 64;
 /// The most bytes of their names and values together.
 const HEADER_BYTES: usize = 16 * 1024;
 
-async fn a_header_name_that_others_may_read_as_another_is_refused(kind: Kind) {
+async fn rs15_a_header_name_that_others_may_read_as_another_is_refused(kind: Kind) {
     let (backend, setup) = counting().await;
     let world = World::with(kind, setup).await;
     let app = Session::of(&world, "demo-app").await;
@@ -70,7 +74,7 @@ async fn a_header_that_decides_may_come_once(kind: Kind) {
     assert!(backend.received().is_empty());
 }
 
-async fn a_header_nominated_in_connection_is_refused(kind: Kind) {
+async fn rs61_a_header_nominated_in_connection_is_refused(kind: Kind) {
     // HTTP/2 has no such header: `sockets` sends it all the same.
     if kind == Kind::Http2 {
         return;
@@ -78,7 +82,21 @@ async fn a_header_nominated_in_connection_is_refused(kind: Kind) {
     let (backend, setup) = counting().await;
     let world = World::with(kind, setup).await;
     let app = Session::of(&world, "demo-app").await;
-    let nominated = ["authorization", "dpop", "x-forwarded-for", "content-length", "close, x-qaqpa-client", "Host"];
+    let nominated = [
+        "authorization",
+        "dpop",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "content-length",
+        "close, x-qaqpa-client",
+        "x-qaqpa-organisation",
+        "x-idempotency-key",
+        "x-identity-result",
+        "Host",
+        "close,\tDPoP",
+        ",authorization",
+        "traceparent",
+    ];
     for names in nominated {
         app.send(Ask::get(ACCOUNTS).with("connection", names)).await.refused(400, "header_refused");
     }
@@ -161,7 +179,7 @@ async fn an_expectation_that_nobody_knows_is_refused(kind: Kind) {
     }
 }
 
-async fn what_others_say_of_the_client_changes_nothing(kind: Kind) {
+async fn rs15_rs62_as54_what_others_say_of_the_client_changes_nothing(kind: Kind) {
     let (backend, setup) = counting().await;
     let world = World::with(kind, setup).await;
     let app = Session::of(&world, "demo-app").await;
@@ -200,5 +218,62 @@ async fn what_others_say_of_the_client_changes_nothing(kind: Kind) {
     }
     for secret in ["authorization", "dpop"] {
         assert_eq!(received.header(secret), None);
+    }
+}
+
+async fn rs61_hop_by_hop_fields_pass_in_neither_direction(kind: Kind) {
+    let hops = "connection: close, x-next-cursor, etag\r\nkeep-alive: timeout=5\r\nproxy-authenticate: Basic\r\n\
+                proxy-connection: close\r\ntrailer: x-after\r\nupgrade: h2c\r\nx-next-cursor: abc\r\netag: \"1\"\r\n";
+    let backend = Backend::json("{\"accounts\":[]}", hops).await;
+    let world = World::with(kind, Setup { backend: Some(backend.address), ..Setup::default() }).await;
+    let app = Session::of(&world, "demo-app").await;
+    let mut ask = Ask::get(ACCOUNTS).with("proxy-authorization", "Basic canary").with("trailer", "x-after");
+    // HTTP/2 has no such fields, and the client here sends none.
+    if kind != Kind::Http2 {
+        ask = ask.with("connection", "keep-alive, te, upgrade").with("keep-alive", "timeout=5").with("upgrade", "h2c");
+        ask = ask.with("te", "trailers").with("proxy-connection", "keep-alive");
+    }
+    let answer = app.send(ask).await;
+    answer.succeeded(200);
+    let received = backend.received();
+    let [received] = received.as_slice() else { panic!("{received:?}") };
+    let known =
+        ["keep-alive", "proxy-authorization", "proxy-authenticate", "proxy-connection", "te", "trailer", "upgrade"];
+    for name in known {
+        assert_eq!(received.header(name), None, "{name} went on: {}", received.head);
+        assert_eq!(answer.header(name), None, "{name} came back: {answer:?}");
+    }
+    // What a backend nominates is for its own connection with us.
+    for name in ["x-next-cursor", "etag"] {
+        assert_eq!(answer.header(name), None, "{name} came back: {answer:?}");
+    }
+}
+
+async fn rs61_te_asks_for_trailers_at_most(kind: Kind) {
+    let world = World::start(kind).await;
+    world.send(Ask::get(STATUS).with("te", "trailers")).await.succeeded(200);
+    // On HTTP/2 the client here refuses to send anything else.
+    if kind != Kind::Http2 {
+        for codings in ["gzip", "trailers, gzip", "trailers;q=0.5", "deflate;q=0"] {
+            let answer = world.send(Ask::get(STATUS).with("te", codings)).await;
+            answer.succeeded(200);
+            assert_eq!(answer.header("transfer-encoding").filter(|coding| *coding != "chunked"), None, "{codings}");
+        }
+    }
+}
+
+async fn c16_who_is_said_to_be_present_decides_nothing(kind: Kind) {
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "demo-app").await;
+    let dear = |key: &str| Ask::post(PAYMENTS).with("x-idempotency-key", key).json(&payment("300000.00"));
+    app.send(Ask::get(ACCOUNTS)).await.succeeded(200);
+    app.send(dear(&fresh("order"))).await.refused(401, "step_up_required");
+    for said in ["true", "false", "", "TRUE", "1", "yes; canary"] {
+        let said = |ask: Ask| ask.with("x-fapi-end-user-present", said).with("x-fapi-customer-ip-address", "10.0.0.1");
+        let answer = app.send(said(Ask::get(ACCOUNTS))).await;
+        answer.succeeded(200);
+        assert!(!format!("{answer:?}").contains("canary"), "{answer:?}");
+        app.send(said(dear(&fresh("order")))).await.refused(401, "step_up_required");
+        world.send(said(Ask::get(ACCOUNTS))).await.refused(401, "token_missing");
     }
 }
