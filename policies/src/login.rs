@@ -199,6 +199,15 @@ impl Login {
         Ok(Self { stage: Stage::Begun, attempts: self.attempts.saturating_add(1), ..self.clone() })
     }
 
+    /// Goes back to the number, for another attempt.
+    ///
+    /// # Errors
+    /// As [`may_verify`](Self::may_verify).
+    pub fn again(&self, now: Timestamp) -> Result<Login, LoginError> {
+        self.may_verify(now)?;
+        Ok(Self { stage: Stage::Begun, ..self.clone() })
+    }
+
     /// Goes on to the verification that was begun.
     #[must_use]
     pub fn verifying(&self, verification: VerificationId, person: Person, now: Timestamp) -> Login {
@@ -360,6 +369,9 @@ mod tests {
             login = login.attempt(NOW).unwrap();
         }
         assert_eq!(login.attempt(NOW), Err(LoginError::NoAttemptLeft));
+        assert_eq!(login.again(NOW), Err(LoginError::NoAttemptLeft));
+        let second = verifying(&begun(), NOW).again(NOW).unwrap();
+        assert_eq!((second.attempts, second.stage), (1, Stage::Begun));
         let last = verifying(&Login { attempts: ATTEMPTS_MAX - 1, ..begun() }, NOW);
         assert_eq!(last.progress(NOW, State::Failed, NOW), Progress::Missed { again: false });
     }
