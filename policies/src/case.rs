@@ -64,6 +64,8 @@ pub struct Given {
     pub scopes: Option<Vec<String>>,
     /// What is wrong with the token, or with what else shows who calls.
     pub token: Option<TokenFault>,
+    /// What the citizen whom the token speaks for has agreed to; left out, what fits, where a consent is needed.
+    pub consent: Option<Consented>,
     /// The peer's address; left out, one of the client's networks.
     pub peer: Option<std::net::IpAddr>,
     /// Parameters of path, query and header by name; `query:` or `header:` before one the contract does not know. A text
@@ -88,12 +90,14 @@ pub enum TokenFault {
     Unbound,
     /// It is bound to another key or certificate than the one that is shown.
     OtherKey,
+    /// Its proof names no nonce, although the client's have to.
+    NoNonce,
 }
 
 impl TokenFault {
     /// Every fault.
-    pub const ALL: [TokenFault; 4] =
-        [TokenFault::Missing, TokenFault::Expired, TokenFault::Unbound, TokenFault::OtherKey];
+    pub const ALL: [TokenFault; 5] =
+        [TokenFault::Missing, TokenFault::Expired, TokenFault::Unbound, TokenFault::OtherKey, TokenFault::NoNonce];
 
     /// Returns the word of the policy language.
     #[must_use]
@@ -103,6 +107,36 @@ impl TokenFault {
             TokenFault::Expired => "expired",
             TokenFault::Unbound => "unbound",
             TokenFault::OtherKey => "other-key",
+            TokenFault::NoNonce => "no-nonce",
+        }
+    }
+}
+
+/// What a citizen has agreed to, as far as a call goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consented {
+    /// To this very call.
+    Fits,
+    /// To nothing: the client speaks for itself.
+    None,
+    /// To something else of the kind: another account, another payment.
+    Other,
+    /// To this very call, and it was made before.
+    Consumed,
+}
+
+impl Consented {
+    /// Every answer.
+    pub const ALL: [Consented; 4] = [Consented::Fits, Consented::None, Consented::Other, Consented::Consumed];
+
+    /// Returns the word of the policy language.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Consented::Fits => "fits",
+            Consented::None => "none",
+            Consented::Other => "other",
+            Consented::Consumed => "consumed",
         }
     }
 }

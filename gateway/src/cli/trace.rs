@@ -14,7 +14,7 @@ use adapters::clock::Clock;
 use adapters::store::backup::DATABASE;
 use adapters::store::sqlite::kept_bundle;
 use policies::admin::AdminRole;
-use policies::case::{Backend, Given, TokenFault};
+use policies::case::{Backend, Consented, Given, TokenFault};
 use policies::id::{ClientId, OperationId};
 use policies::jose::base64url_decode_strict;
 use policies::language::Allowed;
@@ -49,9 +49,12 @@ pub struct TraceArguments {
     /// The scopes of its token [default: all that the client may have and the operation asks for]
     #[arg(long, value_name = "SCOPES", value_delimiter = ',')]
     scopes: Option<Vec<String>>,
-    /// What is wrong with its token: missing, expired, unbound, other-key
+    /// What is wrong with its token: missing, expired, unbound, other-key, no-nonce
     #[arg(long, value_name = "FAULT", value_parser = token_fault)]
     token: Option<TokenFault>,
+    /// What the citizen whom the token speaks for has agreed to: fits, none, other, consumed [default: fits, where needed]
+    #[arg(long, value_name = "WORD", value_parser = consented)]
+    consent: Option<Consented>,
     /// The file with the JSON body; `-` reads standard input [default: the contract's example]
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
@@ -291,6 +294,7 @@ fn given(arguments: &TraceArguments, loaded: &Loaded) -> Result<Given, (u8, Stri
         administrator: (!arguments.administrator.is_empty()).then(|| arguments.administrator.iter().copied().collect()),
         scopes: arguments.scopes.clone(),
         token: arguments.token,
+        consent: arguments.consent,
         peer: arguments.peer,
         parameters: arguments.parameters.clone(),
         body: arguments.body.as_deref().map(body).transpose()?,
@@ -361,7 +365,12 @@ fn admin_role(text: &str) -> Result<AdminRole, String> {
 
 fn token_fault(text: &str) -> Result<TokenFault, String> {
     let found = TokenFault::ALL.into_iter().find(|fault| fault.word() == text);
-    found.ok_or_else(|| "missing, expired, unbound or other-key".to_owned())
+    found.ok_or_else(|| "missing, expired, unbound, other-key or no-nonce".to_owned())
+}
+
+fn consented(text: &str) -> Result<Consented, String> {
+    let found = Consented::ALL.into_iter().find(|word| word.word() == text);
+    found.ok_or_else(|| "fits, none, other or consumed".to_owned())
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {

@@ -22,6 +22,7 @@ use spine::stage::{Identified, Routed};
 use spine::trail::Trail;
 
 use self::known::Known;
+pub(crate) use self::proof::NONCES;
 use super::{noted, read};
 use crate::generation::Generation;
 use crate::house::House;

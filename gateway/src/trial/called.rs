@@ -2,7 +2,7 @@
 
 use openapi::Operation;
 use policies::facts::Security;
-use policies::rulebook::{Client, OperationPolicy, ScopeSet};
+use policies::rulebook::{Client, ConsentNeed, OperationPolicy, ScopeSet};
 
 use crate::generation::{Generation, security};
 use crate::own::{Own, own};
@@ -52,6 +52,11 @@ impl<'g> Called<'g> {
     /// Tells whether it comes with a key that makes repetitions one request.
     pub(super) fn is_idempotent(&self) -> bool {
         self.operation.requires_header(KEY)
+    }
+
+    /// Returns the consent that its callers need.
+    pub(super) fn consent(&self) -> Option<&'g ConsentNeed> {
+        self.policy?.consent.as_ref()
     }
 
     /// Returns what the gateway does if it answers itself.

@@ -13,19 +13,24 @@ use base64::engine::general_purpose::STANDARD;
 use policies::case::TokenFault;
 use policies::id::{ClientId, ProviderId, VerificationId};
 use policies::jose::{Algorithm, base64url, encode, hmac_sha256, sha256};
+use policies::nonce::{Nonces, Realm};
 use policies::peer::{CertificateNames, ChainVerdict, PeerCertificate};
 use policies::rulebook::{CertificateName, Client, ClientAuthentication, ScopeSet, TokenBinding};
 use policies::secret::Secret;
 use policies::time::Timestamp;
-use policies::token::{ACCESS_TOKEN_TTL, ACCESS_TOKEN_TYPE, AccessGrant, Confirmation, LEEWAY, claims};
+use policies::token::{ACCESS_TOKEN_TTL, ACCESS_TOKEN_TYPE, AccessGrant, Citizen, Confirmation, LEEWAY, claims};
 use policies::verification::{Binding, State, Verification};
 use serde_json::{Value, json};
 
 use super::error::TrialError;
 use super::scene::{ISSUER, Scene};
+use crate::layer::authenticate::NONCES;
 
 /// The number of a person of the registry's test range: who is verified in a trial (IIN, check digit right).
 const SUBJECT: &str = "810202200109";
+
+/// What a token calls the citizen whom it speaks for: a hash, as everywhere.
+const CITIZEN: &str = "citizen:dHJpYWwtY2l0aXplbi1vZi1hLXRyaWFsLWNsaWVudC4";
 
 /// The keys of all clients of a trial.
 #[derive(Debug)]
@@ -51,12 +56,13 @@ impl Keys {
         Ok(Self { own: SigningKey::generate(Algorithm::Es256)?, other: SigningKey::generate(Algorithm::Es256)? })
     }
 
-    /// Makes a token of `client` with these scopes, and what shows that it is in its hands.
+    /// Makes a token of `client` with these scopes, and what shows that it is in its hands; one of a citizen says what was
+    /// agreed to.
     pub(super) fn token(
         &self,
         scene: &Scene<'_>,
         client: &Client,
-        scopes: &ScopeSet,
+        (scopes, citizen): (&ScopeSet, Option<Citizen>),
         fault: Option<TokenFault>,
         request: (&str, &str),
     ) -> Result<Credentials, TrialError> {
@@ -77,13 +83,13 @@ impl Keys {
             issuer: ISSUER.to_owned(),
             audience: ISSUER.to_owned(),
             client: client.id.clone(),
-            subject: client.id.as_str().to_owned(),
+            subject: if citizen.is_some() { CITIZEN.to_owned() } else { client.id.as_str().to_owned() },
             scopes: scopes.clone(),
             confirmation,
             jti: entropy::token_128bit(),
             issued,
             expires: issued + ACCESS_TOKEN_TTL,
-            citizen: None,
+            citizen,
         };
         let token = encode(ACCESS_TOKEN_TYPE, &claims(&grant), None, scene.house.keyring.now().signer())?;
         let mut credentials = Credentials::default();
@@ -99,7 +105,8 @@ impl Keys {
         credentials.headers.push(("authorization", format!("DPoP {token}")));
         if fault != Some(TokenFault::Unbound) {
             let key = if fault == Some(TokenFault::OtherKey) { &self.other } else { &self.own };
-            credentials.headers.push(("dpop", proof(key, request, Some(&token), now)?));
+            let nonce = nonce(scene, client, Realm::Resources).filter(|_| fault != Some(TokenFault::NoNonce));
+            credentials.headers.push(("dpop", proof(key, request, (Some(&token), nonce), now)?));
         }
         Ok(credentials)
     }
@@ -142,7 +149,8 @@ impl Keys {
             ClientAuthentication::PrivateKeyJwt(_) => {}
         }
         if client.binding != TokenBinding::Mtls && fault != Some(TokenFault::Unbound) {
-            credentials.headers.push(("dpop", proof(&self.own, request, None, now)?));
+            let nonce = nonce(scene, client, Realm::AuthorizationServer).filter(|_| fault != Some(TokenFault::NoNonce));
+            credentials.headers.push(("dpop", proof(&self.own, request, (None, nonce), now)?));
         }
         Ok((form, credentials))
     }
@@ -230,11 +238,24 @@ fn certificate(thumbprint: [u8; 32], client: &Client) -> Arc<PeerCertificate> {
     Arc::new(PeerCertificate::from_handshake(thumbprint, names, ChainVerdict::Verified(Arc::from("trial"))))
 }
 
-fn proof(key: &SigningKey, request: (&str, &str), token: Option<&str>, now: Timestamp) -> Result<String, TrialError> {
+// What the gateway would have told the client to name in its proofs.
+fn nonce(scene: &Scene<'_>, client: &Client, realm: Realm) -> Option<String> {
+    let keyed = |message: &[u8]| scene.house.sealer.keyed_hash(NONCES, message);
+    let nonces = Nonces { keyed: &keyed, realm, client: &client.id, required: client.oauth.nonce };
+    client.oauth.nonce.then(|| nonces.current(scene.now()))
+}
+
+fn proof(
+    key: &SigningKey,
+    request: (&str, &str),
+    (token, nonce): (Option<&str>, Option<String>),
+    now: Timestamp,
+) -> Result<String, TrialError> {
     let (method, target) = request;
     let mut claims = json!({"jti": entropy::token_128bit(), "htm": method, "htu": target, "iat": now.seconds()});
-    if let (Some(token), Some(members)) = (token, claims.as_object_mut()) {
-        members.insert("ath".to_owned(), json!(base64url(&sha256(token.as_bytes()))));
+    if let Some(members) = claims.as_object_mut() {
+        members.extend(token.map(|token| ("ath".to_owned(), json!(base64url(&sha256(token.as_bytes()))))));
+        members.extend(nonce.map(|nonce| ("nonce".to_owned(), json!(nonce))));
     }
     let mut public = key.verifying_key().to_jwk();
     if let Some(members) = public.as_object_mut() {

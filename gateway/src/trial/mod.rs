@@ -8,6 +8,7 @@
 mod call;
 mod called;
 mod caller;
+mod consented;
 mod cover;
 mod eras;
 mod error;

@@ -23,6 +23,7 @@ const FILES: &[(&str, &str)] = files! {
     "apis/identity.yaml"
     "apis/oauth.yaml"
     "apis/payments.yaml"
+    "consents.yaml"
     "defaults.yaml"
     "identity/providers.yaml"
     "limits.yaml"

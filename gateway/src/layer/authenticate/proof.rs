@@ -11,7 +11,7 @@ use spine::stage::Routed;
 use crate::house::House;
 
 /// The domain of the key that nonces are made under.
-const NONCES: &str = "dpop nonces";
+pub(crate) const NONCES: &str = "dpop nonces";
 
 /// Checks the proof of a request; the replay store is asked last, so that a bad proof fills nothing (RS33).
 ///

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::admin::AdminRole;
-use crate::case::{Backend, Case, Expect, Fixtures, Given, Step, TokenFault};
+use crate::case::{Backend, Case, Consented, Expect, Fixtures, Given, Step, TokenFault};
+use crate::consent::ConsentKind;
 use crate::facts::OperationFacts;
 use crate::id::{ClientId, OperationId};
 use crate::language::any;
@@ -167,6 +168,8 @@ impl Known<'_> {
         let scopes = fields.get("scopes").map_or(Some(None), |value| value.list(|item| self.scope(item)).map(Some));
         let words = TokenFault::ALL.map(|fault| (fault.word(), fault));
         let token = fields.get("token").map_or(Some(None), |value| value.choice(&words).map(Some));
+        let consent =
+            fields.get("consent").map_or(Some(None), |value| self.consented(value, operation.as_ref()).map(Some));
         let levels = LEVELS.map(|level| (level, level.to_owned()));
         let verified = fields.get("verified").map_or(Some(None), |value| value.choice(&levels).map(Some));
         let peer = fields.get("peer").map_or(Some(None), |value| {
@@ -181,6 +184,7 @@ impl Known<'_> {
             administrator: administrator?,
             scopes: scopes?,
             token: token?,
+            consent: consent?,
             peer: peer?,
             parameters: parameters?,
             body: fields.get("body").map(any::json),
@@ -206,6 +210,24 @@ impl Known<'_> {
             self.unknown("P0107", value, "operation", text, names);
         }
         found
+    }
+
+    // What can be used up is a consent to a payment; elsewhere the word would say nothing.
+    fn consented(&self, value: Value<'_>, operation: Option<&OperationId>) -> Option<Consented> {
+        let words = Consented::ALL.map(|word| (word.word(), word));
+        let consented = value.choice(&words)?;
+        let policy = operation.and_then(|id| self.rulebook.operations.get(id));
+        let kind = policy.and_then(|policy| policy.consent.as_ref()).map(|need| need.kind);
+        if consented == Consented::Consumed && policy.is_some() && kind != Some(ConsentKind::DomesticPayment) {
+            value.report(
+                value
+                    .fault("P0317", "no consent is used up by this operation")
+                    .label("only one to a payment is")
+                    .help("write `fits`, `none` or `other`"),
+            );
+            return None;
+        }
+        Some(consented)
     }
 
     fn scope(&self, value: Value<'_>) -> Option<String> {

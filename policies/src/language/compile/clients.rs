@@ -92,7 +92,8 @@ fn oauth(fields: &Fields<'_>, tokens: Option<&Fields<'_>>, issuers: &Names<'_, A
     })
 }
 
-fn nonce(word: &str) -> Option<bool> {
+/// Reads whether proofs need a nonce.
+pub(super) fn nonce(word: &str) -> Option<bool> {
     match word {
         "optional" => Some(false),
         "required" => Some(true),
@@ -100,7 +101,8 @@ fn nonce(word: &str) -> Option<bool> {
     }
 }
 
-fn holder(word: &str) -> Option<ConsentHolder> {
+/// Reads who holds consents.
+pub(super) fn holder(word: &str) -> Option<ConsentHolder> {
     match word {
         "gateway" => Some(ConsentHolder::Gateway),
         "organisation" => Some(ConsentHolder::Organisation),
@@ -108,7 +110,8 @@ fn holder(word: &str) -> Option<ConsentHolder> {
     }
 }
 
-fn redirect_uris(value: Value<'_>) -> Option<BTreeSet<String>> {
+/// Reads where citizens may be sent back to.
+pub(super) fn redirect_uris(value: Value<'_>) -> Option<BTreeSet<String>> {
     let found = value.items(|item| Some((redirect_uri(item)?, item)))?;
     if let Some((_, item)) = found.get(REDIRECT_URIS_MAX) {
         item.report(

@@ -5,19 +5,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::clients::{holder, nonce, redirect_uris};
 use super::names::{Names, Section};
 use super::parties;
 use crate::case::Fixtures;
 use crate::id::{ClientId, OrganisationId};
 use crate::jose::KeySet;
-use crate::language::decode::Value;
+use crate::language::decode::{Fields, Value};
 use crate::language::problem::Problem;
 use crate::language::suggest::did_you_mean;
 use crate::language::tables::fixtures::{CLIENT, FIXTURES, ORGANISATION};
 use crate::network::AddressRange;
 use crate::rulebook::{
-    CertificateName, Client, ClientAuthentication, KeySource, OauthTerms, Organisation, Plan, Role, Rulebook, ScopeSet,
-    TokenBinding,
+    CertificateName, Client, ClientAuthentication, ConsentHolder, KeySource, OauthTerms, Organisation, Plan, Role,
+    Rulebook, ScopeSet, TokenBinding,
 };
 use crate::time::Timestamp;
 
@@ -140,6 +141,7 @@ fn client(id: &str, value: Value<'_>, known: &Known<'_, '_>) -> Option<Arc<Clien
     let name =
         fields.optional("certificate").map_or(Some(None), |value| value.text().map(|text| Some(text.to_owned())));
     let suspended = fields.optional("suspended").map_or(Some(false), Value::boolean);
+    let oauth = oauth(&fields);
     let (authentication, binding) = match name? {
         Some(san_dns) => (ClientAuthentication::TlsClientAuth(CertificateName::SanDns(san_dns)), TokenBinding::Mtls),
         None => {
@@ -155,6 +157,20 @@ fn client(id: &str, value: Value<'_>, known: &Known<'_, '_>) -> Option<Arc<Clien
         plan: plan?,
         suspended: suspended?,
         webhook: None,
-        oauth: OauthTerms::default(),
+        oauth: oauth?,
     }))
+}
+
+fn oauth(fields: &Fields<'_>) -> Option<OauthTerms> {
+    let redirects = fields.optional("redirectUris").map_or(Some(BTreeSet::new()), redirect_uris);
+    let nonce = fields.optional("nonce").map_or(Some(false), |value| value.word(nonce));
+    let consents = fields.optional("consents").map_or(Some(ConsentHolder::Gateway), |value| value.word(holder));
+    let introspects = fields.optional("introspects").map_or(Some(false), Value::boolean);
+    Some(OauthTerms {
+        redirect_uris: redirects?,
+        nonce: nonce?,
+        consents: consents?,
+        introspects: introspects?,
+        issuer: None,
+    })
 }

@@ -22,7 +22,7 @@ pub const STAGES: [&str; 11] =
     ["guard", "route", "authenticate", "meter", "permit", "validate", "once", "assess", "deed", "redact", "respond"];
 
 /// The names of problems, and the errors of OAuth's own endpoints; the gateway's test holds them against what it answers.
-pub static PROBLEMS: [&str; 58] = [
+pub static PROBLEMS: [&str; 70] = [
     "access_denied",
     "administrator_refused",
     "backend_broken",
@@ -34,8 +34,12 @@ pub static PROBLEMS: [&str; 58] = [
     "change_refused",
     "client_suspended",
     "client_unauthenticated",
+    "consent_consumed",
+    "consent_invalid",
+    "consent_required",
     "deadline_exceeded",
     "dependency_down",
+    "form_refused",
     "fraud_refused",
     "header_refused",
     "host_refused",
@@ -45,9 +49,12 @@ pub static PROBLEMS: [&str; 58] = [
     "insufficient_scope",
     "insufficient_user_authentication",
     "internal",
+    "invalid_authorization_details",
     "invalid_client",
     "invalid_dpop_proof",
+    "invalid_grant",
     "invalid_request",
+    "invalid_request_uri",
     "invalid_scope",
     "invalid_token",
     "licence_expired",
@@ -57,9 +64,11 @@ pub static PROBLEMS: [&str; 58] = [
     "oauth_invalid_request",
     "path_not_canonical",
     "payload_too_large",
+    "payment_consent_mismatch",
     "policy_denied",
     "policy_not_judged",
     "proof_invalid",
+    "proof_nonce_needed",
     "provider_unavailable",
     "rate_limited",
     "reload_refused",
@@ -80,7 +89,10 @@ pub static PROBLEMS: [&str; 58] = [
     "unknown_path",
     "unsupported_grant_type",
     "unsupported_media",
+    "unsupported_response_type",
+    "use_dpop_nonce",
     "verification_failed",
+    "wrong_flow_type",
 ];
 
 /// The levels of assurance that an identity result may have.
@@ -162,6 +174,12 @@ pub static GIVEN: Table = Table {
         ),
         field("token", Kind::Word(&TOKENS), Need::Optional, "What is wrong with the token."),
         field(
+            "consent",
+            Kind::Word(&CONSENTED),
+            Need::Optional,
+            "What a citizen has agreed to: this call, nothing, something else of the kind, or this payment, made before; left out, this call, where a consent is needed.",
+        ),
+        field(
             "verified",
             Kind::Word(&LEVELS),
             Need::Optional,
@@ -223,4 +241,5 @@ pub static EXPECT: Table = Table {
 };
 
 static ADMIN_ROLES: [&str; 5] = ["viewer", "editor", "approver", "auditor", "eraser"];
-static TOKENS: [&str; 4] = ["missing", "expired", "unbound", "other-key"];
+static TOKENS: [&str; 5] = ["missing", "expired", "unbound", "other-key", "no-nonce"];
+static CONSENTED: [&str; 4] = ["fits", "none", "other", "consumed"];

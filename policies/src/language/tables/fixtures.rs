@@ -47,6 +47,20 @@ pub static CLIENT: Table = Table {
             Need::Optional,
             "The DNS name in its certificate: then it authenticates by that, and its tokens are bound to it.",
         ),
+        field("redirectUris", Kind::List(&Kind::Url), Need::Default("[]"), "Where citizens may be sent back to."),
+        field(
+            "consents",
+            Kind::Word(&["organisation", "gateway"]),
+            Need::Default("gateway"),
+            "Who holds the consents of the citizens it acts for.",
+        ),
+        field(
+            "nonce",
+            Kind::Word(&["optional", "required"]),
+            Need::Default("optional"),
+            "Whether its proofs need a nonce.",
+        ),
+        field("introspects", Kind::Boolean, Need::Default("false"), "Whether it may ask what tokens are worth."),
         field("suspended", Kind::Boolean, Need::Default("false"), "Whether an administrator has stopped it."),
     ],
 };
