@@ -3,6 +3,7 @@
 mod keeping;
 mod oauth;
 mod optional;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ pub use self::keeping::{
 };
 pub use self::oauth::{OauthConfig, Purpose, Showing};
 use self::optional::optional;
+pub use self::tls::TlsFiles;
 use crate::findings::Findings;
 use crate::listen::limits::ConnectionLimits;
 use crate::listen::tls::DoorFiles;
@@ -34,15 +36,6 @@ pub const WORKERS_MAX: u64 = 256;
 
 /// The most public requests under way at once that can be set.
 pub const IN_FLIGHT_MAX: u64 = 1_000_000;
-
-/// The certificate of a listener and its key, as PEM files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The chain, leaf first.
-    pub certificate: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
-}
 
 /// One listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,7 +227,7 @@ impl Reader<'_> {
         let fields = root.versioned_fields(&TOP)?;
         let state = fields.optional("state").map_or(Some(self.folder.join(".qaqpa")), |value| self.path(value));
         let listeners = fields.required("listeners").and_then(|value| self.listeners(value));
-        let issuer = optional(&fields, "issuer", external);
+        let issuer = optional(&fields, "issuer", issuer);
         let workers = optional(&fields, "workers", |value| value.whole(1..=WORKERS_MAX));
         let folders =
             |name: &str| fields.optional(name).map_or(Some(Vec::new()), |v| v.one_or_more(|item| self.path(item)));
@@ -425,6 +418,34 @@ fn external(value: Value<'_>) -> Option<String> {
         plain.then(|| text.to_ascii_lowercase())
     };
     value.parsed("a base URL without a path", "`https://api.example.kz`", read)
+}
+
+/// The longest path of an issuer, in characters, as the contract's `issuerPath` has it.
+const ISSUER_PATH_MAX: usize = 64;
+
+// RFC 8414, section 2: https, no query, no fragment. One segment of a path is enough to have several servers at one host;
+// more would need places that the contract does not describe.
+fn issuer(value: Value<'_>) -> Option<String> {
+    let read = |text: &str| {
+        let (scheme, rest) = text.split_once("://")?;
+        let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
+        let host = host.to_ascii_lowercase();
+        let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
+        let secret = scheme == "https" || (scheme == "http" && ["127.0.0.1", "localhost", "[::1]"].contains(&name));
+        let plain = !host.is_empty() && !host.contains(['?', '#', '@', ' ']);
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+        let segment = |path: &str| {
+            let dots = path.bytes().all(|byte| byte == b'.');
+            path.len() <= ISSUER_PATH_MAX && !dots && path.bytes().all(allowed)
+        };
+        let path = match path {
+            None => String::new(),
+            Some(path) if segment(path) => format!("/{path}"),
+            Some(_) => return None,
+        };
+        (secret && plain).then(|| format!("{scheme}://{host}{path}"))
+    };
+    value.parsed("an issuer: https, at most one segment of a path, nothing more", "`https://api.example.kz`", read)
 }
 
 fn default_limits() -> (usize, (Rate, NonZeroU32)) {

@@ -7,8 +7,8 @@ use policies::id::{ProviderId, UpstreamId};
 use policies::language::decode::{SecretReference, Value};
 use policies::rulebook::ScopeSet;
 
-use super::TlsFiles;
 use super::optional::optional;
+use super::tls::TlsFiles;
 
 /// The longest name that another server knows us by, in bytes.
 const CLIENT_ID_BYTES_MAX: usize = 255;

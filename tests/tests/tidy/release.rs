@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use super::tree::root;
+use super::tokens::tokens;
+use super::tree::{packages, root};
 
 /// One crypto backend and one HTTP client: two rustls providers panic at start, and what we do not use cannot be attacked.
 const FORBIDDEN: [(&str, &str); 9] = [
@@ -16,6 +17,15 @@ const FORBIDDEN: [(&str, &str); 9] = [
     ("rust_crypto", "aws-lc-rs is the one crypto backend"),
     ("actix-rt", "tokio is the one runtime"),
 ];
+
+/// Words of rustls by which a program judges servers' certificates itself, or not at all.
+const JUDGES: [&str; 4] =
+    ["dangerous", "DangerousClientConfigBuilder", "ServerCertVerifier", "with_custom_certificate_verifier"];
+
+/// Finds the words in code that ships.
+fn own_judges(live: &str) -> Vec<&str> {
+    tokens(live).into_iter().map(|word| word.text).filter(|word| JUDGES.contains(word)).collect()
+}
 
 /// Judges the lines `name v1.2.3` of `cargo tree --prefix none`.
 fn forbidden(tree: &str) -> Vec<String> {
@@ -44,9 +54,24 @@ fn the_program_that_ships_has_one_crypto_backend() {
     super::hold("These crates may not be in the release tree.", &forbidden(&tree));
 }
 
+#[test]
+fn c3_no_switch_turns_off_the_check_of_servers() {
+    let mut found = Vec::new();
+    for module in packages().iter().flat_map(|package| &package.modules).filter(|module| !module.test) {
+        found.extend(own_judges(&module.live).into_iter().map(|word| format!("{}: `{word}`", module.file)));
+    }
+    super::hold("Whom a connection goes to is judged by rustls under `adapters::http::trust`, always.", &found);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn c3_a_judge_of_our_own_is_found() {
+        assert_eq!(own_judges("let config = config.dangerous();").len(), 1);
+        assert!(own_judges("let not_dangerous = danger::look();").is_empty());
+    }
 
     #[test]
     fn a_forbidden_crate_is_found_by_its_whole_name() {
