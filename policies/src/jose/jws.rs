@@ -285,3 +285,7 @@ pub(crate) mod counted {
 #[cfg(test)]
 #[path = "jws_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "vectors_tests.rs"]
+mod vectors;
