@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = files! {
     "stepup.yaml"
     "tests/accounts.yaml"
     "tests/admin.yaml"
+    "tests/consents.yaml"
     "tests/events.yaml"
     "tests/identity.yaml"
     "tests/limits.yaml"
