@@ -243,6 +243,23 @@ async fn a_token_that_a_backend_refuses_is_replaced_once() {
 }
 
 #[tokio::test]
+async fn c3_a_backend_is_shown_the_certificate_that_its_tokens_may_be_bound_to() {
+    let both = Server::start("localhost", true, |asked| {
+        if asked.head.starts_with("POST /token ") { token("t1", 300) } else { answer("{}") }
+    })
+    .await;
+    let showing = both.trust().showing(&both.identity()).unwrap();
+    let place = (Client::new(&showing), both.url());
+    let credentials = Credentials::new("core", place, Authentication::Certificate, terms(), Clock::manual(NOW));
+    let target = Target::new(&upstream("core"), vec![both.url()]).authorized(Arc::new(credentials));
+    let nameless = Pools::new(vec![target.clone().trusting(both.trust())], &Trust::nobody().unwrap());
+    assert!(send(&nameless).await.is_err());
+    let pools = Pools::new(vec![target.trusting(showing)], &Trust::nobody().unwrap());
+    assert_eq!(send(&pools).await.unwrap(), 200);
+    assert_eq!(shown(&both), ["", "Bearer t1"]);
+}
+
+#[tokio::test]
 async fn an_identity_provider_is_shown_our_token_and_not_called_without_one() {
     let server = counting(false, 300).await;
     let sessions = r#"{"session":"s-1","captureUrl":"https://id.example/s-1"}"#;
