@@ -113,8 +113,11 @@ pub fn narrowed(text: &str) -> Result<Narrowed, DetailsError> {
     Ok(Narrowed(kept))
 }
 
-// The objects of the list, each with its kind and without the member that tells it; no kind twice.
-fn listed(text: &str) -> Result<Vec<(ConsentKind, Map<String, Value>)>, DetailsError> {
+// An object of the list without the member that tells its kind.
+type Listed = (ConsentKind, Map<String, Value>);
+
+// The objects of the list; no kind twice.
+fn listed(text: &str) -> Result<Vec<Listed>, DetailsError> {
     if text.len() > DETAILS_BYTES_MAX {
         return Err(DetailsError::TooLong);
     }
@@ -122,7 +125,7 @@ fn listed(text: &str) -> Result<Vec<(ConsentKind, Map<String, Value>)>, DetailsE
     if items.is_empty() {
         return Err(DetailsError::Empty);
     }
-    let mut listed: Vec<(ConsentKind, Map<String, Value>)> = Vec::new();
+    let mut listed: Vec<Listed> = Vec::new();
     for item in items {
         let Value::Object(mut members) = item else { return Err(DetailsError::Malformed) };
         let Some(Value::String(name)) = members.remove("type") else { return Err(DetailsError::Malformed) };

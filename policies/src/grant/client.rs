@@ -266,3 +266,7 @@ fn names(certificate: &PeerCertificate, wanted: &CertificateName) -> bool {
     };
     matches!(certificate.verdict(), ChainVerdict::Verified(_)) && named
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -106,9 +106,8 @@ impl Redeemed {
 
 /// Redeems a code (RFC 6749, section 4.1.3; RFC 7636, section 4.6; RFC 9449, section 10).
 ///
-/// `code` is what was kept under the key of `request`, `grant` what it stands for. `jti` is fresh randomness. Everything is
-/// held against the code before its second use is: but who comes a second time is told so whatever else is wrong, so that
-/// the grant ends.
+/// `code` is what was kept under the key of `request`, `grant` what it stands for. `jti` is fresh randomness. When its own
+/// client comes a second time, that is what is wrong with it, whatever else is: so that the grant ends.
 ///
 /// # Errors
 /// [`RedeemError`]; on [`RedeemError::Reused`] the grant has to be ended.
