@@ -10,8 +10,10 @@ use adapters::entropy;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::client::{Actor, Binding, Client, Exchange, Question, STATE, SandboxClient, SandboxFile};
+use super::agreement::{Refused, Wish, agree, person};
+use super::client::{Actor, Binding, Client, Exchange, Question, STATE, SandboxClient, SandboxFile, Session};
 use super::story::{self, Ink};
+use super::terminal::complain;
 
 /// The exit code of a call that was answered with 2xx.
 pub(crate) const ANSWERED: u8 = 0;
@@ -48,6 +50,13 @@ pub(crate) struct CallArguments {
     /// The scopes to ask for, with blanks between them [default: all that the client may have]
     #[arg(long, value_name = "SCOPES")]
     pub(crate) scope: Option<String>,
+    /// The citizen who agrees where one has to: a number (IIN), or a scenario such as no_match [default: who owns the
+    /// account to be debited, or the first who is recognised]
+    #[arg(long, value_name = "IIN|SCENARIO", conflicts_with = "anonymous")]
+    pub(crate) citizen: Option<String>,
+    /// Ask nobody: call with the client's own token only
+    #[arg(long, conflicts_with_all = ["citizen", "anonymous"])]
+    pub(crate) own: bool,
     /// Send no token
     #[arg(long, conflicts_with_all = ["client", "dpop", "mtls", "scope"])]
     pub(crate) anonymous: bool,
@@ -90,7 +99,43 @@ pub(crate) async fn run(args: CallArguments) -> Result<u8, String> {
     teller.tell(&granted);
     let session = actor.session(&granted)?;
     teller.note("with the token:");
+    let exchange = session.ask(&question).await?;
+    if args.own || exchange.problem().as_deref() != Some("consent_required") {
+        return Ok(teller.end(&exchange));
+    }
+    let session = match consented(&sandbox, &session, &question, args.citizen.as_deref()).await {
+        Ok(session) => session,
+        Err(Refused::Answer(refused)) => return Ok(teller.end(&refused)),
+        Err(Refused::Trouble(text)) => return Err(text),
+    };
+    teller.note("with the citizen's consent:");
     Ok(teller.end(&session.ask(&question).await?))
+}
+
+/// Has a citizen agree to the call, and tells of it beside what is asked for: programs read the answer alone.
+async fn consented<'a>(
+    sandbox: &SandboxFile,
+    session: &Session<'a>,
+    question: &Question,
+    citizen: Option<&str>,
+) -> Result<Session<'a>, Refused> {
+    let wish = Wish::of(question);
+    let person = person(sandbox, citizen, &wish)?;
+    let what = match &wish {
+        Wish::Access => "reading accounts",
+        Wish::Payment(_) => "this payment",
+    };
+    complain(&format!(
+        "note: this needs the consent of a citizen; {} is asked for {what} (--citizen chooses who, --own asks nobody)",
+        person.iin
+    ));
+    let agreed = agree(sandbox, session.actor(), session, &person.iin, &wish).await?;
+    complain(&format!(
+        "note: consent {} was asked for, approved on the gateway's pages ({}), and its code redeemed for a token",
+        agreed.consent.id,
+        agreed.visit.pages.join(", ")
+    ));
+    Ok(session.actor().session(&agreed.granted)?)
 }
 
 fn default_client(sandbox: &SandboxFile) -> Result<&SandboxClient, String> {
@@ -307,6 +352,8 @@ mod tests {
             headers: vec![header("X-A: b:c").unwrap()],
             key: None,
             scope: None,
+            citizen: None,
+            own: false,
             anonymous: false,
             state: PathBuf::new(),
             json: true,

@@ -3,23 +3,31 @@
 //!
 //! It speaks to the gateway over sockets as any fintech would, and must never know anything of its inside.
 
+mod citizen;
+mod consent;
 mod records;
 mod signed;
 mod wire;
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use adapters::keys::SigningKey;
 use policies::jose::{self, Algorithm};
 use policies::secret::Secret;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+pub use citizen::{Citizen, Decision, Visit};
+pub use consent::{Consent, Pkce};
 pub use records::{
     SANDBOX_FILE, SANDBOX_FILE_VERSION, STATE, SandboxAdmin, SandboxClient, SandboxFile, SandboxPaths, SandboxProvider,
     SandboxSubject,
 };
 use signed::{ClientKey, assertion, proof};
+use wire::encode_form;
 pub use wire::{ANSWER_BYTES_MAX, CONNECT_TIME_MAX, Client, EXCHANGE_TIME_MAX, Exchange, Question};
+
+const TOKEN: &str = "/oauth/token";
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -44,6 +52,8 @@ pub struct Actor {
     assertion_key: Option<ClientKey>,
     // Signs proofs: a new key each time, since nobody needs to know it beforehand.
     proof_key: SigningKey,
+    // What the server wants to see in the next proof, if it wants anything.
+    nonce: Mutex<Option<String>>,
 }
 
 impl Actor {
@@ -74,6 +84,7 @@ impl Actor {
             line,
             assertion_key,
             proof_key,
+            nonce: Mutex::new(None),
         })
     }
 
@@ -99,26 +110,83 @@ impl Actor {
     /// # Errors
     /// A sentence for people if nobody answers or a key cannot sign; a refusal is an exchange like any other.
     pub async fn request_token(&self, scope: Option<&str>) -> Result<Exchange, String> {
-        let with_certificate = self.binding == Binding::Mtls || self.assertion_key.is_none();
-        let base = if with_certificate { &self.mtls_api } else { &self.issuer };
         let mut form = vec![("grant_type", "client_credentials".to_owned())];
         if let Some(scope) = scope {
             form.push(("scope", scope.to_owned()));
         }
-        match &self.assertion_key {
-            Some(key) => {
-                form.push(("client_assertion_type", ASSERTION_TYPE.to_owned()));
-                form.push(("client_assertion", assertion(key, &self.record.client_id, &self.issuer)?));
+        self.ask_as_client(TOKEN, &form).await
+    }
+
+    /// Pushes the wish to have a consent agreed to (RFC 9126, RFC 9396), and the browser back at `redirect_uri`.
+    ///
+    /// # Errors
+    /// As [`Actor::request_token`].
+    pub async fn push(&self, consent: &Consent, redirect_uri: &str, pkce: &Pkce) -> Result<Exchange, String> {
+        let details = json!([{"type": consent.detail, "consentId": consent.id}]);
+        let form = [
+            ("response_type", "code".to_owned()),
+            ("redirect_uri", redirect_uri.to_owned()),
+            ("state", pkce.state.clone()),
+            ("code_challenge", pkce.challenge()),
+            ("code_challenge_method", "S256".to_owned()),
+            ("authorization_details", details.to_string()),
+        ];
+        self.ask_as_client("/oauth/par", &form).await
+    }
+
+    /// Exchanges a code for a token that speaks for a citizen.
+    ///
+    /// # Errors
+    /// As [`Actor::request_token`].
+    pub async fn redeem(&self, code: &str, redirect_uri: &str, pkce: &Pkce) -> Result<Exchange, String> {
+        let form = [
+            ("grant_type", "authorization_code".to_owned()),
+            ("code", code.to_owned()),
+            ("redirect_uri", redirect_uri.to_owned()),
+            ("code_verifier", pkce.verifier.expose().clone()),
+        ];
+        self.ask_as_client(TOKEN, &form).await
+    }
+
+    // A form of this client's own: with an assertion or the certificate, and a proof if its tokens are bound by one.
+    async fn ask_as_client(&self, path: &str, fields: &[(&str, String)]) -> Result<Exchange, String> {
+        let with_certificate = self.binding == Binding::Mtls || self.assertion_key.is_none();
+        let base = if with_certificate { &self.mtls_api } else { &self.issuer };
+        let once = async || {
+            let mut form = fields.to_vec();
+            match &self.assertion_key {
+                Some(key) => {
+                    form.push(("client_assertion_type", ASSERTION_TYPE.to_owned()));
+                    form.push(("client_assertion", assertion(key, &self.record.client_id, &self.issuer)?));
+                }
+                None => form.push(("client_id", self.record.client_id.clone())),
             }
-            None => form.push(("client_id", self.record.client_id.clone())),
+            let mut question = Question::new("POST", path)
+                .with("content-type", "application/x-www-form-urlencoded")
+                .carrying(encode_form(&form).into_bytes());
+            if self.binding == Binding::Dpop {
+                question = question.with("dpop", &self.proof("POST", &format!("{base}{path}"), None)?);
+            }
+            self.line.send(base, &question).await
+        };
+        let exchange = once().await?;
+        // A server that wants its nonce in the proof says so and gives it (RFC 9449, section 8).
+        if self.heard_nonce(&exchange) && exchange.text("/error").as_deref() == Some("use_dpop_nonce") {
+            return once().await;
         }
-        let mut question = Question::new("POST", "/oauth/token")
-            .with("content-type", "application/x-www-form-urlencoded")
-            .carrying(encode_form(&form).into_bytes());
-        if self.binding == Binding::Dpop {
-            question = question.with("dpop", &proof(&self.proof_key, "POST", &format!("{base}/oauth/token"), None)?);
-        }
-        self.line.send(base, &question).await
+        Ok(exchange)
+    }
+
+    fn proof(&self, method: &str, target: &str, token: Option<&str>) -> Result<String, String> {
+        let nonce = self.nonce.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        proof(&self.proof_key, method, target, token, nonce.as_deref())
+    }
+
+    // Keeps the nonce of an answer for the next proof; tells whether there was one.
+    fn heard_nonce(&self, exchange: &Exchange) -> bool {
+        let Some(nonce) = exchange.header("dpop-nonce") else { return false };
+        *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) = Some(nonce.to_owned());
+        true
     }
 
     /// Takes the token out of the answer.
@@ -142,13 +210,13 @@ impl fmt::Debug for Actor {
 }
 
 /// A client with its token.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Session<'a> {
     actor: &'a Actor,
     token: Secret<String>,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
     /// Returns the base URL that its requests go to.
     #[must_use]
     pub fn base(&self) -> &str {
@@ -160,7 +228,7 @@ impl Session<'_> {
 
     /// Returns the client.
     #[must_use]
-    pub fn actor(&self) -> &Actor {
+    pub fn actor(&self) -> &'a Actor {
         self.actor
     }
 
@@ -192,8 +260,7 @@ impl Session<'_> {
         if self.actor.binding == Binding::Dpop && question.header("dpop").is_none() {
             let path = question.path.split(['?', '#']).next().unwrap_or_default();
             let target = format!("{}{path}", self.base());
-            let proof = proof(&self.actor.proof_key, &question.method, &target, Some(self.token.expose()))?;
-            dressed = dressed.with("dpop", &proof);
+            dressed = dressed.with("dpop", &self.actor.proof(&question.method, &target, Some(self.token.expose()))?);
         }
         Ok(dressed)
     }
@@ -203,7 +270,12 @@ impl Session<'_> {
     /// # Errors
     /// As [`Client::send`] and [`Session::dress`].
     pub async fn ask(&self, question: &Question) -> Result<Exchange, String> {
-        self.actor.line.send(self.base(), &self.dress(question)?).await
+        let exchange = self.actor.line.send(self.base(), &self.dress(question)?).await?;
+        let challenged = exchange.header("www-authenticate").is_some_and(|text| text.contains("use_dpop_nonce"));
+        if self.actor.heard_nonce(&exchange) && challenged && question.header("dpop").is_none() {
+            return self.actor.line.send(self.base(), &self.dress(question)?).await;
+        }
+        Ok(exchange)
     }
 
     /// Sends a request as it is, over the client's own connection.
@@ -212,30 +284,5 @@ impl Session<'_> {
     /// As [`Client::send`].
     pub async fn ask_as_is(&self, question: &Question) -> Result<Exchange, String> {
         self.actor.line.send(self.base(), question).await
-    }
-}
-
-fn encode_form(fields: &[(&str, String)]) -> String {
-    let encode = |text: &str| {
-        let mut out = String::with_capacity(text.len());
-        for byte in text.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-                b' ' => out.push('+'),
-                other => out.push_str(&format!("%{other:02X}")),
-            }
-        }
-        out
-    };
-    fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect::<Vec<_>>().join("&")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_escapes_what_would_end_a_field() {
-        assert_eq!(encode_form(&[("scope", "a:b c&d=é".to_owned())]), "scope=a%3Ab+c%26d%3D%C3%A9");
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: what a person types, and what they get to read.
 
 mod administrator;
+mod agreement;
 mod audit;
 mod backup;
 mod call;

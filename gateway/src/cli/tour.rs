@@ -5,10 +5,12 @@
 
 mod arrival;
 mod certificate;
+mod citizen;
 mod guide;
 mod money;
 mod refusals;
 
+use self::arrival::App;
 use self::guide::{Guide, Stop};
 use super::client::{Actor, Client, SandboxClient, SandboxFile};
 
@@ -22,7 +24,8 @@ pub(crate) struct TourOptions {
 }
 
 // What the app of the tour asks for on the way.
-const SCOPES: [&str; 5] = ["accounts:read", "balances:read", "transactions:read", "payments:write", "identity:verify"];
+const SCOPES: [&str; 6] =
+    ["consents:write", "accounts:read", "balances:read", "transactions:read", "payments:write", "identity:verify"];
 
 /// Takes the tour; tells whether everything was as expected.
 ///
@@ -51,31 +54,32 @@ async fn chapters(guide: &mut Guide, sandbox: &SandboxFile) -> Result<(), Stop> 
             record.client_id, record.organisation, sandbox.api
         ),
     );
-    guide.chapter("Chapter 1. Knocking", "First the app shows who it is, then it looks around.");
+    guide.chapter("Knocking", "First the app shows who it is, then it looks around.");
     arrival::knock(guide, sandbox, &plain).await?;
-    let session = arrival::token(guide, &actor).await?;
-    let parties = arrival::people(guide, sandbox, &session).await?;
+    let own = arrival::token(guide, &actor).await?;
+    let seen = arrival::look(guide, &own).await?;
+    let app = App { sandbox, actor: &actor, own, asks: seen.status != 200 };
+    let (reading, parties) = match app.asks {
+        true => citizen::people(guide, &app).await?,
+        false => (citizen::Reading::own(&app), arrival::people(guide, sandbox, &app.own, &seen).await?),
+    };
 
-    guide.chapter(
-        "Chapter 2. Lunch",
-        "A customer of the app pays another one. The money moves in the bank's books, once.",
-    );
-    let made = money::small(guide, &session, &parties).await?;
+    guide.chapter("Lunch", "A customer of the app pays another one. The money moves in the bank's books, once.");
+    let made = money::small(guide, &app, &reading.session, &parties).await?;
 
-    guide.chapter("Chapter 3. A fridge", "A large amount. Here the gate wants to see the person, not only the app.");
-    money::large(guide, &session, &parties).await?;
+    guide.chapter("A fridge", "A large amount. Here the gate wants to see the person, not only the app.");
+    money::large(guide, &app, &reading.session, &parties).await?;
 
-    guide.chapter("Chapter 4. The gate stays shut", "Eight ways not to get in. Each refusal says what to do instead.");
-    refusals::thieves(guide, sandbox, &plain, &session).await?;
-    refusals::strays(guide, &session, &parties).await?;
-    refusals::mistakes(guide, &session, &parties, &made).await?;
+    guide.chapter("The gate stays shut", "Eight ways not to get in. Each refusal says what to do instead.");
+    refusals::thieves(guide, sandbox, &plain, &reading.session).await?;
+    refusals::strays(guide, &app.own, &parties).await?;
+    refusals::mistakes(guide, &made, &parties).await?;
     refusals::hurry(guide, sandbox).await?;
 
-    guide.chapter(
-        "Chapter 5. Another key",
-        "Some clients bind their tokens to a TLS certificate instead of a DPoP key.",
-    );
-    certificate::visit(guide, sandbox, &plain).await
+    citizen::change_of_mind(guide, &app, &reading, &parties.payer.iin).await?;
+
+    guide.chapter("Another key", "Some clients bind their tokens to a TLS certificate instead of a DPoP key.");
+    certificate::visit(guide, sandbox, &plain, app.asks.then_some(parties.payer.iin.as_str())).await
 }
 
 fn app(sandbox: &SandboxFile) -> Result<&SandboxClient, Stop> {

@@ -88,11 +88,17 @@ pub(crate) fn assertion(key: &dyn Signer, client: &str, issuer: &str) -> Result<
     jose::encode("client-authentication+jwt", &claims, None, key).map_err(|error| error.to_string())
 }
 
-/// Signs a DPoP proof (RFC 9449) for one request; `target` is its URL without query.
+/// Signs a DPoP proof (RFC 9449) for one request; `target` is its URL without query, `nonce` what the server asked for.
 ///
 /// # Errors
 /// A sentence for people if the key cannot sign.
-pub(crate) fn proof(key: &SigningKey, method: &str, target: &str, token: Option<&str>) -> Result<String, String> {
+pub(crate) fn proof(
+    key: &SigningKey,
+    method: &str,
+    target: &str,
+    token: Option<&str>,
+    nonce: Option<&str>,
+) -> Result<String, String> {
     let mut claims = json!({
         "jti": entropy::token_128bit(),
         "htm": method,
@@ -101,6 +107,9 @@ pub(crate) fn proof(key: &SigningKey, method: &str, target: &str, token: Option<
     });
     if let (Some(token), Some(members)) = (token, claims.as_object_mut()) {
         members.insert("ath".to_owned(), json!(jose::base64url(&jose::sha256(token.as_bytes()))));
+    }
+    if let (Some(nonce), Some(members)) = (nonce, claims.as_object_mut()) {
+        members.insert("nonce".to_owned(), json!(nonce));
     }
     let mut public = key.verifying_key().to_jwk();
     if let Some(members) = public.as_object_mut() {
@@ -160,10 +169,11 @@ mod tests {
     #[test]
     fn a_proof_names_its_request_and_carries_no_private_member() {
         let key = SigningKey::generate(Algorithm::Es256).unwrap();
-        let raw = proof(&key, "GET", "https://gate.example/v1/accounts", Some("token")).unwrap();
+        let raw = proof(&key, "GET", "https://gate.example/v1/accounts", Some("token"), Some("n")).unwrap();
         let jws = CompactJws::parse(&raw, 4096).unwrap();
         let (public, claims) = jws.verify_with_embedded().unwrap();
         assert_eq!(public.thumbprint(), key.verifying_key().thumbprint());
+        assert_eq!(claims.required_string("nonce").unwrap(), "n");
         assert_eq!(claims.required_string("htu").unwrap(), "https://gate.example/v1/accounts");
         assert_eq!(claims.required_string("ath").unwrap(), jose::base64url(&jose::sha256(b"token")));
     }

@@ -326,3 +326,29 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let found = found.map_err(|error| format!("{}: {error}.", path.display()))?;
     if found.is_empty() { Err(format!("{} holds no certificate.", path.display())) } else { Ok(found) }
 }
+
+/// Writes a form (`application/x-www-form-urlencoded`).
+pub(super) fn encode_form(fields: &[(&str, String)]) -> String {
+    let encode = |text: &str| {
+        let mut out = String::with_capacity(text.len());
+        for byte in text.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+                b' ' => out.push('+'),
+                other => out.push_str(&format!("%{other:02X}")),
+            }
+        }
+        out
+    };
+    fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect::<Vec<_>>().join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_escapes_what_would_end_a_field() {
+        assert_eq!(encode_form(&[("scope", "a:b c&d=é".to_owned())]), "scope=a%3Ab+c%26d%3D%C3%A9");
+    }
+}

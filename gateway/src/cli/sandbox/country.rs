@@ -79,7 +79,7 @@ static PLANS: [Plan; 7] = [
         scopes: AISP_AND_PISP,
         shows: ES256,
         // The second is of an app on the citizen's own machine (RFC 8252, section 7.3).
-        redirects: &["https://demo-app.example/callback", "http://127.0.0.1/callback"],
+        redirects: &["https://demo-app.example/callback", "http://127.0.0.1:8089/callback"],
         more: &[],
     },
     Plan {

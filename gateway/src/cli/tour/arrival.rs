@@ -10,6 +10,18 @@ use crate::cli::story;
 /// What the whole tour costs who pays, in tenge: a small payment and a large one.
 pub(crate) const NEEDED: &str = "301000.00";
 
+/// The app of the tour.
+pub(crate) struct App<'a> {
+    /// Where everything is.
+    pub(crate) sandbox: &'a SandboxFile,
+    /// The client.
+    pub(crate) actor: &'a Actor,
+    /// With a token of its own.
+    pub(crate) own: Session<'a>,
+    /// Whether citizens are asked for their consents here.
+    pub(crate) asks: bool,
+}
+
 /// Somebody with an account that the fintech may use.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
@@ -66,15 +78,34 @@ pub(crate) async fn token<'a>(guide: &mut Guide, actor: &'a Actor) -> Result<Ses
     Ok(session)
 }
 
-/// Lists the accounts and chooses who pays whom: of the people whose verification succeeds, the richest pays.
-pub(crate) async fn people(guide: &mut Guide, sandbox: &SandboxFile, session: &Session<'_>) -> Result<Parties, Stop> {
+/// Asks for the accounts with a token of the app's own.
+pub(crate) async fn look(guide: &mut Guide, session: &Session<'_>) -> Result<Exchange, Stop> {
     guide.step(
         "Whose accounts may the app see?",
-        "Some customers of two banks gave this fintech a mandate. The gateway passes the fintech's name on to the bank, \
-         and the bank shows their accounts and no others. Each request carries the token and a new proof.",
+        "The gateway passes the fintech's name on to the banks, and they show the accounts of customers who gave it a \
+         mandate, no others. Each request carries the token and a new proof.",
     );
     let exchange = session.ask(&Question::get("/v1/accounts")).await?;
     guide.show(&exchange, &[], &[]);
+    if exchange.problem().as_deref() == Some("consent_required") {
+        guide.expect_answer(&exchange, 403, Some("consent_required"))?;
+        guide.lesson(
+            "A mandate is not enough here: the token speaks for the app alone, and what belongs to a citizen takes a \
+             citizen's own yes.",
+        );
+    } else {
+        guide.expect_answer(&exchange, 200, None)?;
+    }
+    Ok(exchange)
+}
+
+/// Chooses who pays whom among the accounts that were listed: of the people whose verification succeeds, the richest pays.
+pub(crate) async fn people(
+    guide: &mut Guide,
+    sandbox: &SandboxFile,
+    session: &Session<'_>,
+    exchange: &Exchange,
+) -> Result<Parties, Stop> {
     let body = exchange.json().unwrap_or(Value::Null);
     let accounts: Vec<&Value> = body.pointer("/accounts").and_then(Value::as_array).into_iter().flatten().collect();
     for account in accounts.iter().take(3) {
@@ -83,7 +114,6 @@ pub(crate) async fn people(guide: &mut Guide, sandbox: &SandboxFile, session: &S
     if accounts.len() > 3 {
         guide.detail("…", &format!("{} accounts altogether", accounts.len()));
     }
-    guide.expect_answer(&exchange, 200, None)?;
     guide.expect_that("there are accounts", !accounts.is_empty())?;
     let found = candidates(sandbox, &accounts);
     guide.step(
@@ -139,9 +169,15 @@ fn candidates(sandbox: &SandboxFile, accounts: &[&Value]) -> Vec<(String, String
     listed.collect()
 }
 
-fn afford(payer: Person, payee: Person) -> Result<Parties, Stop> {
+/// Tells whether somebody can pay what the tour costs.
+pub(crate) fn affords(payer: &Person) -> bool {
+    Money::parse(NEEDED, "KZT").is_ok_and(|needed| payer.balance.tiyn() >= needed.tiyn())
+}
+
+/// Lets one pay the other, if they can.
+pub(crate) fn afford(payer: Person, payee: Person) -> Result<Parties, Stop> {
     let needed = Money::parse(NEEDED, "KZT").map_err(|error| error.to_string())?;
-    if payer.balance.tiyn() < needed.tiyn() {
+    if !affords(&payer) {
         return Err(Stop::Trouble(format!(
             "The tour needs {} on one account, and the richest has {}. Start a sandbox with a state folder of its own: \
              qaqpa sandbox --tour --state DIR",
@@ -152,6 +188,6 @@ fn afford(payer: Person, payee: Person) -> Result<Parties, Stop> {
     Ok(Parties { payer, payee })
 }
 
-fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+pub(crate) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }

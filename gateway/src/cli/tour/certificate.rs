@@ -1,13 +1,19 @@
-//! Chapter five: the other way to bind a token, to a client certificate.
+//! The other way to bind a token, to a client certificate.
 
 use serde_json::Value;
 
 use super::guide::{Guide, Stop};
+use crate::cli::agreement::Wish;
 use crate::cli::client::{Actor, Client, Question, SandboxFile};
 use crate::cli::story;
 
-/// Gets a token over mTLS, uses it, and sees it refused without the certificate.
-pub(crate) async fn visit(guide: &mut Guide, sandbox: &SandboxFile, plain: &Client) -> Result<(), Stop> {
+/// Gets a token over mTLS, uses it, and sees it refused without the certificate; `citizen` is asked first, if anybody is.
+pub(crate) async fn visit(
+    guide: &mut Guide,
+    sandbox: &SandboxFile,
+    plain: &Client,
+    citizen: Option<&str>,
+) -> Result<(), Stop> {
     let Some(record) = sandbox.clients.iter().find(|client| client.auth == "tls_client_auth") else {
         return Err(Stop::Trouble("The sandbox has no client with a certificate.".to_owned()));
     };
@@ -29,6 +35,10 @@ pub(crate) async fn visit(guide: &mut Guide, sandbox: &SandboxFile, plain: &Clie
     guide.detail("cnf.x5t#S256", &story::shorten(&bound));
     guide.expect_that("the token names a certificate (RFC 8705)", bound.len() == 43)?;
 
+    let session = match citizen {
+        None => session,
+        Some(iin) => super::citizen::quietly(guide, sandbox, &actor, &session, iin, &Wish::Access).await?.session,
+    };
     guide.step("The certificate opens", "No proof is needed: the handshake was the proof.");
     let question = Question::get("/v1/accounts?limit=1");
     let exchange = session.ask(&question).await?;

@@ -43,6 +43,7 @@ pub(crate) struct Guide {
     ink: Ink,
     begun: Instant,
     chapter: String,
+    chapters: usize,
     steps: usize,
     checks: usize,
     step: Option<Map<String, Value>>,
@@ -52,8 +53,8 @@ pub(crate) struct Guide {
 impl Guide {
     /// Begins a tour.
     pub(crate) fn new(json: bool, colour: bool) -> Self {
-        let (chapter, step, last) = (String::new(), None, None);
-        Self { json, ink: Ink::new(colour && !json), begun: Instant::now(), chapter, steps: 0, checks: 0, step, last }
+        let (chapter, step, last, ink) = (String::new(), None, None, Ink::new(colour && !json));
+        Self { json, ink, begun: Instant::now(), chapter, chapters: 0, steps: 0, checks: 0, step, last }
     }
 
     /// Tells what stands before the first chapter.
@@ -61,9 +62,11 @@ impl Guide {
         self.say(&format!("\n{}\n\n{}", self.ink.bold(title), story::wrap(text, 0)));
     }
 
-    /// Begins a chapter.
+    /// Begins a chapter; it is given the next number.
     pub(crate) fn chapter(&mut self, title: &str, text: &str) {
         self.close();
+        self.chapters += 1;
+        let title = &*format!("Chapter {}. {title}", self.chapters);
         self.chapter = title.to_owned();
         let line = "─".repeat(story::WIDTH.saturating_sub(title.chars().count() + 4));
         self.say(&format!("\n── {} {}", self.ink.bold(title), self.ink.dim(&line)));

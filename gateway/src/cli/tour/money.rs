@@ -1,4 +1,4 @@
-//! Chapters two and three: a small payment that is done once, and a large one that its payer has to confirm.
+//! A small payment that is done once, and a large one that its payer has to confirm.
 
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use adapters::entropy;
 use policies::national::money::{Currency, Money};
 use serde_json::{Value, json};
 
-use super::arrival::{Parties, balances, spendable, tenge};
+use super::arrival::{App, Parties, balances, spendable, tenge};
+use super::citizen;
 use super::guide::{Guide, Stop};
 use crate::cli::client::{Exchange, Question, Session};
 use crate::cli::story;
@@ -27,7 +28,9 @@ const ORDER: [&str; 3] = ["/debtorAccount/iban", "/creditorAccount/iban", "/inst
 
 /// A payment that was made, to come back to it.
 #[derive(Debug)]
-pub(crate) struct Made {
+pub(crate) struct Made<'a> {
+    /// With which token.
+    pub(crate) session: Session<'a>,
     /// Under which idempotency key.
     pub(crate) key: String,
     /// The body.
@@ -57,12 +60,29 @@ pub(crate) fn payment(body: &Value, key: &str) -> Question {
 }
 
 /// Pays a little, asks for the same again, and looks how often money moved.
-pub(crate) async fn small(guide: &mut Guide, session: &Session<'_>, parties: &Parties) -> Result<Made, Stop> {
+pub(crate) async fn small<'a>(
+    guide: &mut Guide,
+    app: &App<'a>,
+    reading: &Session<'a>,
+    parties: &Parties,
+) -> Result<Made<'a>, Stop> {
+    let body = order(parties, "1000.00", &format!("Lunch {}", tag()));
+    let session = citizen::payer(guide, app, parties, &body, true).await?;
+    let made = Made { session, key: new_key(), body };
+    let session = &made.session;
+    if app.asks {
+        guide.step(
+            "A little more than agreed?",
+            "The citizen has agreed to one payment, of 1 000 tenge, to this account. The app tries 2 000.",
+        );
+        let exchange = session.ask(&payment(&order(parties, "2000.00", "More"), &new_key())).await?;
+        guide.show(&exchange, &["/instructedAmount"], &[]);
+        guide.expect_answer(&exchange, 403, Some("payment_consent_mismatch"))?;
+    }
     guide.step(
         "Pay 1 000 tenge",
         "The app names both accounts and the amount, and gives the payment a name of its own: the idempotency key.",
     );
-    let made = Made { key: new_key(), body: order(parties, "1000.00", &format!("Lunch {}", tag())) };
     let first = session.ask(&payment(&made.body, &made.key)).await?;
     guide.show(&first, &ORDER, &["/paymentId", "/status"]);
     guide.expect_answer(&first, 201, None)?;
@@ -75,22 +95,37 @@ pub(crate) async fn small(guide: &mut Guide, session: &Session<'_>, parties: &Pa
     guide.show(&second, &["/instructedAmount"], &["/paymentId", "/status"]);
     guide.expect_answer(&second, 201, None)?;
     guide.expect_that("the same answer, to the letter", first.body == second.body)?;
+    if app.asks {
+        guide.step(
+            "A second lunch?",
+            "The same payment under another key is another payment, and the citizen has agreed to one.",
+        );
+        let exchange = session.ask(&payment(&made.body, &new_key())).await?;
+        guide.show(&exchange, &["/instructedAmount"], &[]);
+        guide.expect_answer(&exchange, 422, Some("consent_consumed"))?;
+    }
     let paid = Money::from_tiyn(100_000, Currency::Kzt);
     let left = parties.payer.balance.checked_sub(&paid).unwrap_or(parties.payer.balance);
-    let exchange = balances(session, &parties.payer.account).await?;
+    let exchange = balances(reading, &parties.payer.account).await?;
     guide.show(&exchange, &[], &[]);
     guide.expect("money moved once, the balance is", &tenge(&left), &tenge(&spendable(&exchange)?))?;
     Ok(made)
 }
 
 /// Pays a lot: is asked to have the payer verified, does so, and pays.
-pub(crate) async fn large(guide: &mut Guide, session: &Session<'_>, parties: &Parties) -> Result<(), Stop> {
+pub(crate) async fn large<'a>(
+    guide: &mut Guide,
+    app: &App<'a>,
+    reading: &Session<'a>,
+    parties: &Parties,
+) -> Result<(), Stop> {
     let what_for = format!("Fridge {}", tag());
     let body = order(parties, "300000.00", &what_for);
     let key = new_key();
+    let session = &citizen::payer(guide, app, parties, &body, false).await?;
     let stopped = challenge(guide, session, &body, &key).await?;
-    let verification = verify(guide, session, parties, &stopped).await?;
-    let result = passed(guide, session, &verification).await?;
+    let verification = verify(guide, &app.own, parties, &stopped).await?;
+    let result = passed(guide, &app.own, &verification).await?;
     guide.step(
         "The same payment, now with the result",
         "Same body, same key, and beside them the signed result. The gateway checks its signature, that it was made for \
@@ -100,12 +135,13 @@ pub(crate) async fn large(guide: &mut Guide, session: &Session<'_>, parties: &Pa
     let exchange = session.ask(&payment(&body, &key).with("x-identity-result", &result)).await?;
     guide.show(&exchange, &["/instructedAmount"], &["/paymentId", "/status"]);
     guide.expect_answer(&exchange, 201, None)?;
-    statement(guide, session, parties, &what_for).await?;
+    statement(guide, reading, parties, &what_for).await?;
+    let other = order(parties, "260000.00", "Another fridge");
+    let session = &citizen::payer(guide, app, parties, &other, false).await?;
     guide.step(
         "One result, one payment",
         "Could the app keep the result and empty the account with it? It tries another amount with the same result.",
     );
-    let other = order(parties, "260000.00", "Another fridge");
     let exchange = session.ask(&payment(&other, &new_key()).with("x-identity-result", &result)).await?;
     guide.show(&exchange, &["/instructedAmount"], &[]);
     guide.expect_answer(&exchange, 403, Some("verification_failed"))?;

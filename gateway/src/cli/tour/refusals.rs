@@ -1,4 +1,4 @@
-//! Chapter four: what the gate refuses, and what it says then.
+//! What the gate refuses, and what it says then.
 
 use serde_json::{Value, json};
 
@@ -71,12 +71,8 @@ pub(crate) async fn strays(guide: &mut Guide, session: &Session<'_>, parties: &P
 }
 
 /// Refuses a body that breaks the contract, and a key that stands for another body.
-pub(crate) async fn mistakes(
-    guide: &mut Guide,
-    session: &Session<'_>,
-    parties: &Parties,
-    made: &Made,
-) -> Result<(), Stop> {
+pub(crate) async fn mistakes(guide: &mut Guide, made: &Made<'_>, parties: &Parties) -> Result<(), Stop> {
+    let session = &made.session;
     guide.step(
         "A body that breaks the contract",
         "Three mistakes in one payment: the amount is a word, the recipient's name is missing, and there is a member \
