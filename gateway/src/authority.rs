@@ -126,23 +126,32 @@ impl<'a> Authority<'a> {
         }
     }
 
-    /// Tells of the server or the resource, if it is asked where that stands.
-    pub(crate) fn metadata(
-        &self,
-        cleared: &Cleared,
-        write: fn(&Endpoints<'_>) -> Value,
-    ) -> Result<Value, Rejection> {
-        let at = Endpoints {
+    /// Tells of the server, if it is asked where that stands.
+    pub(crate) fn server_metadata(&self, cleared: &Cleared) -> Result<Value, Rejection> {
+        let at = self.endpoints();
+        let stands = at.stand_at(cleared.matched().parameter("issuerPath"));
+        stands.then(|| oauth::metadata::authorization_server(&at)).ok_or_else(elsewhere)
+    }
+
+    /// Tells of the resource, if it is asked where that stands.
+    pub(crate) fn resource_metadata(&self, cleared: &Cleared) -> Result<Value, Rejection> {
+        let at = self.endpoints();
+        let stands = at.resource_stands_at(cleared.matched().parameter("issuerPath"));
+        stands.then(|| oauth::metadata::protected_resource(&at)).ok_or_else(elsewhere)
+    }
+
+    fn endpoints(&self) -> Endpoints<'_> {
+        Endpoints {
             issuer: &self.house.issuer,
             external: &self.house.external,
             mtls: self.house.mtls_external.as_deref(),
             rulebook: &self.generation.rulebook,
-        };
-        if !at.stand_at(cleared.matched().parameter("issuerPath")) {
-            return Err(Rejection::new(Code::NotFound, "The metadata stands where the issuer's path is."));
         }
-        Ok(write(&at))
     }
+}
+
+fn elsewhere() -> Rejection {
+    Rejection::new(Code::NotFound, "The metadata stands where the issuer's path is.")
 }
 
 fn authenticated(cleared: &Cleared) -> Result<&AuthenticatedClient, Rejection> {

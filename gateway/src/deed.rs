@@ -86,12 +86,8 @@ impl Deed {
             Own::Consent(kind, deed) => self.authority().consent(kind, deed, &cleared).await,
             Own::Page(page) => pages::show(self, page, &cleared).await,
             Own::Keys => Ok(public(house.keyring.now().published().to_jwks())),
-            Own::ServerMetadata => {
-                self.authority().metadata(&cleared, oauth::metadata::authorization_server).map(public)
-            }
-            Own::ResourceMetadata => {
-                self.authority().metadata(&cleared, oauth::metadata::protected_resource).map(public)
-            }
+            Own::ServerMetadata => self.authority().server_metadata(&cleared).map(public),
+            Own::ResourceMetadata => self.authority().resource_metadata(&cleared).map(public),
             Own::Status => Ok(json_reply(StatusCode::OK, &json!({"status": "ok", "at": cleared.received.to_string()}))),
             Own::CreateVerification => {
                 let body = checked(&cleared)?;
@@ -144,6 +140,7 @@ impl Deed {
             subjects: Subjects::new(&self.house.sealer, &*self.house.subject_keys),
             signer: keyring.signer(),
             issuer: &self.house.issuer,
+            external: &self.house.external,
         }
     }
 }

@@ -127,7 +127,7 @@ async fn start(
     };
     let down = |outage: Outage| Rejection::outage(Code::DependencyDown, &outage);
     broker.verifications.insert(begun.clone()).await.map_err(down)?;
-    let callback_url = format!("{}/v1/identity-callbacks/{}", broker.issuer, offered.id);
+    let callback_url = format!("{}/v1/identity-callbacks/{}", broker.external, offered.id);
     let request = StartSession {
         reference: begun.id.as_str(),
         subject,

@@ -37,6 +37,8 @@ pub struct Broker<'a> {
     pub subjects: Subjects<'a>,
     /// Signs results.
     pub signer: &'a dyn Signer,
-    /// The issuer of results, and the base URL that providers call back.
+    /// The issuer of results.
     pub issuer: &'a str,
+    /// The base URL that providers call back.
+    pub external: &'a str,
 }

@@ -38,6 +38,13 @@ impl Endpoints<'_> {
         issuer_path(self.issuer) == path
     }
 
+    /// Tells whether the metadata of this resource stands there: also without the path, where challenges point to (RFC
+    /// 9728, section 5.1).
+    #[must_use]
+    pub fn resource_stands_at(&self, path: Option<&str>) -> bool {
+        path.is_none() || self.stand_at(path)
+    }
+
     fn exposed(&self, operation: &str) -> bool {
         OperationId::parse(operation).is_ok_and(|id| self.rulebook.operations.contains_key(&id))
     }
@@ -127,4 +134,51 @@ pub fn protected_resource(at: &Endpoints<'_>) -> Value {
         "tls_client_certificate_bound_access_tokens": at.mtls.is_some(),
         "authorization_details_types_supported": at.details_types(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at<'a>(rulebook: &'a Rulebook, issuer: &'a str) -> Endpoints<'a> {
+        Endpoints { issuer, external: "https://api.example", mtls: None, rulebook }
+    }
+
+    #[test]
+    fn as74_without_a_door_for_certificates_nothing_is_told_of_them() {
+        let rulebook = Rulebook::default();
+        let told = authorization_server(&at(&rulebook, "https://api.example"));
+        assert_eq!(told.get("mtls_endpoint_aliases"), None);
+        assert_eq!(told["tls_client_certificate_bound_access_tokens"], false);
+        assert_eq!(told["grant_types_supported"], json!(["client_credentials"]));
+        assert!(!told.to_string().contains("tls_client_auth"));
+        // No policy exposes anything: nothing is where a client could go.
+        assert!(!told.to_string().contains("_endpoint\""));
+    }
+
+    #[test]
+    fn rs41_without_a_door_for_certificates_every_token_is_bound_to_a_key() {
+        let rulebook = Rulebook::default();
+        let told = protected_resource(&at(&rulebook, "https://api.example"));
+        assert_eq!(told["dpop_bound_access_tokens_required"], true);
+        assert_eq!(told["tls_client_certificate_bound_access_tokens"], false);
+        assert_eq!(told["authorization_servers"], json!(["https://api.example"]));
+    }
+
+    #[test]
+    fn as1_the_path_of_an_issuer_stands_behind_the_well_known_name() {
+        let rulebook = Rulebook::default();
+        for (issuer, path) in [
+            ("https://api.example", None),
+            ("https://api.example:8443", None),
+            ("https://api.example/open", Some("open")),
+            ("https://api.example/open/two", Some("open/two")),
+        ] {
+            let at = at(&rulebook, issuer);
+            assert!(at.stand_at(path) && at.resource_stands_at(path) && at.resource_stands_at(None));
+            for elsewhere in [None, Some("open"), Some("OPEN"), Some("open/two"), Some(""), Some("two")] {
+                assert_eq!(at.stand_at(elsewhere), elsewhere == path, "{issuer} {elsewhere:?}");
+            }
+        }
+    }
 }

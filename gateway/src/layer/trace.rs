@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use policies::code::Code;
 use policies::id::InteractionId;
 use spine::Reply;
+use spine::body::Body;
 use spine::error::{Origin, Rejection, Rendering, answer};
 use spine::refine::Refine;
 use spine::stage::{Arrived, Door, Traced};
@@ -45,7 +46,7 @@ impl<S: Refine<Traced, Out = Reply>> Refine<Box<Arrived>> for Trace<S> {
         let interaction = self.interaction(&arrived);
         let entrance = Arc::clone(&arrived.entrance);
         let (method, uri) = (arrived.request.method(), arrived.request.uri());
-        let oauth = uri.path().starts_with("/oauth/");
+        let (head, oauth) = (method == Method::HEAD, uri.path().starts_with("/oauth/"));
         let reader = oauth.then(|| Reader::of(method, uri.path(), arrived.request.headers())).flatten();
         let result = self.inner.refine(Traced { arrived, interaction: interaction.clone() }).await;
         let mut reply = result.unwrap_or_else(|rejection| {
@@ -61,6 +62,10 @@ impl<S: Refine<Traced, Out = Reply>> Refine<Box<Arrived>> for Trace<S> {
                 certificates: entrance.door == Door::MtlsApi,
             })
         });
+        if head {
+            // RFC 9110, 9.3.2; over HTTP/2 nobody below takes the body away, and the client ends the stream as broken.
+            *reply.body_mut() = Body::empty();
+        }
         if let Ok(value) = HeaderValue::from_str(interaction.as_str()) {
             reply.headers_mut().insert(INTERACTION, value);
         }

@@ -29,6 +29,9 @@ store_scenarios! {
     as65_what_is_not_ones_own_is_passed_over,
 }
 
+/// Longer than any consent of the shipped policies.
+const LONGEST: Duration = Duration::from_secs(200 * 86_400);
+
 const SCOPE: &str = "accounts:read balances:read";
 
 struct Play {
@@ -172,8 +175,8 @@ async fn as8_a_refresh_token_stays_as_it_is(kind: Kind) {
         assert!(tokens.insert(answer.at("/access_token")));
         world.advance(ACCESS_TOKEN_TTL * 2);
     }
-    // As long as the consent, not longer: 90 days.
-    world.advance(Duration::from_secs(90 * 86_400));
+    // As long as the consent, not longer.
+    world.advance(LONGEST);
     app.refresh(world, &refresh).await.oauth_refused(400, "invalid_grant");
 }
 
