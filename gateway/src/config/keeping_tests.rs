@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use policies::language::Source;
+use policies::rotation::{ROTATE_EVERY, ROTATE_EVERY_MAX, ROTATE_EVERY_MIN};
 
 use super::keeping::*;
 use super::{Config, parse};
