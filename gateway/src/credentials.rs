@@ -112,7 +112,8 @@ impl Shown {
         for (id, key) in &self.issuers {
             let Some(issuer) = rulebook.issuers.get(id) else { continue };
             let IssuerKeys::Introspection { url, client, .. } = &issuer.keys else { continue };
-            let key = AssertionKey::read(key).map_err(|fault| format!("issuer {id}: the key of assertions: {fault}"))?;
+            let key =
+                AssertionKey::read(key).map_err(|fault| format!("issuer {id}: the key of assertions: {fault}"))?;
             let audience = issuer.audience.clone().unwrap_or_else(|| house.issuer.clone());
             let asked = Introspection::new(
                 house.scout.clone(),
@@ -131,7 +132,8 @@ impl Material {
         match showing {
             Showing::Assertion { key, .. } => secrets::read(key).map(Material::Key),
             Showing::Certificate(files) => {
-                let unreadable = |error: std::io::Error| format!("{} cannot be read: {error}", files.certificate.display());
+                let unreadable =
+                    |error: std::io::Error| format!("{} cannot be read: {error}", files.certificate.display());
                 let chain = std::fs::read(&files.certificate).map_err(unreadable)?;
                 Ok(Material::Certificate { chain, key: Secret::new(private_file(&files.key)?) })
             }

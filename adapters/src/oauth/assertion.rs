@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use policies::jose::{Algorithm, SignError, Signer, VerifyingKey, base64url_decode_strict, encode};
 use policies::secret::Secret;
 use policies::time::Timestamp;
@@ -51,16 +51,16 @@ impl AssertionKey {
     /// # Errors
     /// [`KeyFault`].
     pub fn read(jwk: &Secret<Vec<u8>>) -> Result<Self, KeyFault> {
-        let mut members: Map<String, Value> =
-            serde_json::from_slice(jwk.expose()).map_err(|_| KeyFault::NotPrivate)?;
+        let mut members: Map<String, Value> = serde_json::from_slice(jwk.expose()).map_err(|_| KeyFault::NotPrivate)?;
         let Some(Value::String(private)) = members.remove("d") else { return Err(KeyFault::NotPrivate) };
         let private = Secret::new(base64url_decode_strict(&private).ok_or(KeyFault::NotPrivate)?);
         // What the other side is told of it: how a private key is marked says nothing of its public part.
         for mark in ["use", "key_ops"] {
             members.remove(mark);
         }
-        let coordinate =
-            |name: &str| members.get(name).and_then(Value::as_str).and_then(base64url_decode_strict).unwrap_or_default();
+        let coordinate = |name: &str| {
+            members.get(name).and_then(Value::as_str).and_then(base64url_decode_strict).unwrap_or_default()
+        };
         let (x, y) = (coordinate("x"), coordinate("y"));
         let public = VerifyingKey::from_jwk(&Value::Object(members)).map_err(|_| KeyFault::Unsupported)?;
         let pair = match public.algorithm() {

@@ -227,7 +227,8 @@ async fn without_a_token_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_token_that_a_backend_refuses_is_replaced_once() {
-    let (server, backend) = (counting(false, 300).await, Server::start("localhost", false, |_| status("401 No", "")).await);
+    let (server, backend) =
+        (counting(false, 300).await, Server::start("localhost", false, |_| status("401 No", "")).await);
     let clock = Clock::manual(NOW);
     let pools = pools(&backend, &credentials(&server, &clock));
     // A new one would fare no better.

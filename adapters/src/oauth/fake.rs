@@ -158,7 +158,8 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: &Scri
 
 fn whole(text: &str) -> Option<Asked> {
     let (head, body) = text.split_once("\r\n\r\n")?;
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |it| it.parse().unwrap());
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |it| it.parse().unwrap());
     (body.len() >= length).then(|| Asked { head: head.to_owned(), form: form(body) })
 }
 

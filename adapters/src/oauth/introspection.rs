@@ -142,7 +142,8 @@ impl Server {
     async fn ask(&self, token: &BearerToken, now: Timestamp) -> Result<Fetched<Word>, Outage> {
         let assertion = self.key.assertion(&self.client, &self.issuer, now).map_err(|error| self.outage(error))?;
         // Written into no request: the line knows where it goes.
-        let url = IntrospectionUrl::new("https://introspection.invalid/".to_owned()).map_err(|error| self.outage(error))?;
+        let url =
+            IntrospectionUrl::new("https://introspection.invalid/".to_owned()).map_err(|error| self.outage(error))?;
         let client = BasicClient::new(ClientId::new(self.client.clone()))
             .set_auth_type(AuthType::RequestBody)
             .set_introspection_url(url);

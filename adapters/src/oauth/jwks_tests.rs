@@ -229,7 +229,8 @@ async fn c14_private_addresses_are_called_only_where_an_operator_allows_it() {
     let jwks = Jwks::new(Scout::new(&server.trust(), false));
     let outage = jwks.keys(&server.endpoint(), None, NOW).await.unwrap_err();
     assert!(outage.cause.contains("no address that may be called"), "{outage}");
-    for host in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "[::1]", "[fe80::1]", "[::ffff:127.0.0.1]"] {
+    for host in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "[::1]", "[fe80::1]", "[::ffff:127.0.0.1]"]
+    {
         let url = Endpoint::parse(&format!("https://{host}/keys"), true).unwrap();
         let outage = jwks.keys(&url, None, NOW).await.unwrap_err();
         assert!(outage.cause.contains("no address that may be called"), "{host}: {outage}");

@@ -196,6 +196,9 @@ mod tests {
         assert_eq!(with("clientId: q, privateKeyJwt: {key: hunter2}").len(), 1);
         assert_eq!(with(&format!("clientId: q, {KEY}, scope: 'a\"b'")).len(), 1);
         assert_eq!(with(&format!("clientId: q, {KEY}, scope: ''")).len(), 1);
-        assert_eq!(with(&format!("clientId: q, {KEY}, scope: payments accounts, resource: https://core.example")).len(), 0);
+        assert_eq!(
+            with(&format!("clientId: q, {KEY}, scope: payments accounts, resource: https://core.example")).len(),
+            0
+        );
     }
 }

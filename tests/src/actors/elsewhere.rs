@@ -58,11 +58,7 @@ impl Elsewhere {
         let authority = Authority::new("elsewhere", adapters::clock::Clock::system().now().seconds());
         let folder = Folder::new();
         std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
-        let jwk = private_jwk(Algorithm::Es256, "gateway-1").unwrap();
-        let file = folder.path().join("gateway.jwk");
-        std::fs::write(&file, jwk.to_string()).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let state = Arc::new(Mutex::new(State { gateway: public_part(&jwk), ..State::default() }));
+        let state = Arc::new(Mutex::new(State { gateway: new_key(&folder), ..State::default() }));
         let acceptor = acceptor(&authority);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -97,6 +93,11 @@ impl Elsewhere {
     #[must_use]
     pub fn gateway_key(&self) -> PathBuf {
         self.folder.path().join("gateway.jwk")
+    }
+
+    /// Gives the gateway another key, and takes the one before no more.
+    pub fn replace_gateway_key(&self) {
+        self.state().gateway = new_key(&self.folder);
     }
 
     /// Publishes these keys and no others.
@@ -144,6 +145,15 @@ impl Elsewhere {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+// Writes a new private key for the gateway and gives its public part.
+fn new_key(folder: &Folder) -> Value {
+    let jwk = private_jwk(Algorithm::Es256, &fresh("gateway")).unwrap();
+    let file = folder.path().join("gateway.jwk");
+    std::fs::write(&file, jwk.to_string()).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    public_part(&jwk)
 }
 
 fn acceptor(authority: &Authority) -> TlsAcceptor {

@@ -21,13 +21,16 @@ scenarios! {
     rs12_without_its_server_an_opaque_token_is_soon_worth_nothing_that_is_known,
     c3_a_backend_is_called_with_a_token_of_its_own_server,
     c3_without_a_token_a_backend_is_not_called,
+    c3_a_key_that_is_replaced_is_used_from_the_next_reload_on,
+    c3_a_gateway_does_not_start_without_the_key_that_it_needs,
 }
 
 const TICK: Duration = Duration::from_millis(1);
 
 /// A client whose tokens come from the issuer `ext`, and the policies that say so.
 fn setup(elsewhere: &Elsewhere, app: &App, how: &Value) -> Setup {
-    let issuers = json!({"ext": how, "other": {"issuer": "https://other.example", "jwks": {"url": elsewhere.url("/none")}}});
+    let issuers =
+        json!({"ext": how, "other": {"issuer": "https://other.example", "jwks": {"url": elsewhere.url("/none")}}});
     let trusting = format!("webhooks: {{privateAddresses: allow, trust: {}}} # ", json!(elsewhere.ca()));
     Setup::default()
         .policy("issuers.yaml", format!("qaqpa: v1\nissuers: {issuers}\n"))
@@ -254,4 +257,33 @@ async fn c3_without_a_token_a_backend_is_not_called(kind: Kind) {
     app.get("/v1/accounts").await.refused(503, "backend_unavailable");
     app.pay(&fresh("payment"), &payment("1000.00")).await.refused(503, "backend_unavailable");
     assert!(backend.received().is_empty());
+}
+
+async fn c3_a_key_that_is_replaced_is_used_from_the_next_reload_on(kind: Kind) {
+    let (elsewhere, backend) = (Elsewhere::start().await, Backend::json(r#"{"accounts":[]}"#, "").await);
+    let world = World::with(kind, behind(&elsewhere, &backend)).await;
+    let app = Session::of(&world, "demo-app").await;
+    app.get("/v1/accounts").await.succeeded(200);
+    let good = std::fs::read(elsewhere.gateway_key()).unwrap();
+    std::fs::write(elsewhere.gateway_key(), "{}").unwrap();
+    let told = world.reload().unwrap_err();
+    assert!(told.contains("upstream core-bank") && told.contains("private JWK"), "{told}");
+    app.get("/v1/accounts").await.succeeded(200);
+    assert_eq!(elsewhere.count("/token"), 1);
+    std::fs::write(elsewhere.gateway_key(), good).unwrap();
+    elsewhere.replace_gateway_key();
+    world.reload().unwrap();
+    app.get("/v1/accounts").await.succeeded(200);
+    assert_eq!(elsewhere.count("/token"), 2);
+    let last = backend.received().pop().unwrap();
+    assert_eq!(last.header("authorization"), Some("Bearer canary-of-the-token-2"));
+}
+
+async fn c3_a_gateway_does_not_start_without_the_key_that_it_needs(kind: Kind) {
+    let (elsewhere, backend) = (Elsewhere::start().await, Backend::json("{}", "").await);
+    for content in ["", "{}", r#"{"kty":"oct","k":"c2VjcmV0"}"#, "hidden"] {
+        std::fs::write(elsewhere.gateway_key(), content).unwrap();
+        let told = World::attempt(kind, behind(&elsewhere, &backend)).await.unwrap_err().to_string();
+        assert!(told.contains("upstream core-bank") && !told.contains("hidden"), "{told}");
+    }
 }
