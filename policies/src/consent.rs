@@ -332,7 +332,7 @@ impl ConsentError {
 
 /// What a citizen has chosen for a consent among what is theirs; made only by [`choose`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+pub struct Chosen {
     terms: Terms,
 }
 
@@ -340,7 +340,7 @@ pub struct Choice {
 ///
 /// # Errors
 /// [`ConsentError::NothingChosen`], [`ConsentError::TooMany`], [`ConsentError::WrongAccount`].
-pub fn choose(terms: &Terms, offered: &[SharedAccount], ids: &[&str]) -> Result<Choice, ConsentError> {
+pub fn choose(terms: &Terms, offered: &[SharedAccount], ids: &[&str]) -> Result<Chosen, ConsentError> {
     if ids.is_empty() {
         return Err(ConsentError::NothingChosen);
     }
@@ -372,7 +372,7 @@ pub fn choose(terms: &Terms, offered: &[SharedAccount], ids: &[&str]) -> Result<
             Terms::DomesticPayment(PaymentOrder { debtor: Some(account.iban.clone()), ..order.clone() })
         }
     };
-    Ok(Choice { terms })
+    Ok(Chosen { terms })
 }
 
 /// Tells whether a bank's id of an account may stand in a token: 1 to [`ID_BYTES_MAX`] letters, digits, `.`, `_`, `-`.
@@ -438,7 +438,7 @@ impl Consent {
     /// [`ConsentError::Already`] unless it awaits that; [`ConsentError::WrongKind`] for a choice made for other terms.
     pub fn authorise(
         &self,
-        choice: Choice,
+        choice: Chosen,
         person: Person,
         grant: GrantId,
         now: Timestamp,

@@ -54,7 +54,11 @@ impl DistinguishedName {
         let mut rest = text;
         loop {
             let (attribute, after) = rest.split_once('=').ok_or(NameError::Malformed)?;
-            let kind = identifier(attribute.trim()).ok_or_else(|| NameError::Attribute(attribute.trim().to_owned()))?;
+            let attribute = attribute.trim();
+            if !attribute.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')) {
+                return Err(NameError::Malformed);
+            }
+            let kind = identifier(attribute).ok_or_else(|| NameError::Attribute(attribute.to_owned()))?;
             let (value, end, after) = attribute_value(after)?;
             names.last_mut().ok_or(NameError::Malformed)?.push((kind, value));
             rest = after;

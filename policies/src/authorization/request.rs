@@ -72,7 +72,7 @@ impl RequestError {
 }
 
 /// A pushed request with everything checked but the consents that it names.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 #[must_use = "a request is pushed once its consents were looked at"]
 pub struct AuthorizationRequest {
     client: ClientId,

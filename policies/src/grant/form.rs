@@ -26,7 +26,9 @@ const TOLD_NAME_BYTES_MAX: usize = 40;
 ///
 /// Its values are secrets: `Debug` shows how many there are.
 #[derive(Clone)]
-pub struct ClientForm(Arc<Inner>);
+pub struct ClientForm {
+    inner: Arc<Inner>,
+}
 
 struct Inner {
     client_id: Option<ClientId>,
@@ -69,17 +71,18 @@ impl ClientForm {
             return Err(GrantError::TooLarge);
         }
         let others = form.iter().filter(|(name, value)| name != "client_assertion" && !value.is_empty());
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             client_id: client_id.map_err(|_| GrantError::Malformed("client_id"))?,
             assertion: assertion.map(|text| Secret::new(text.to_owned())),
             parameters: others.map(|(name, value)| (name.clone(), Secret::new(value.clone()))).collect(),
-        })))
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Returns a parameter, if it is there and not empty; never the assertion.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.expose().as_str())
+        self.inner.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.expose().as_str())
     }
 
     /// Returns a parameter that has to be there.
@@ -93,7 +96,7 @@ impl ClientForm {
     /// Tells whether the client authenticates with an assertion; otherwise only a certificate is left.
     #[must_use]
     pub fn has_assertion(&self) -> bool {
-        self.0.assertion.is_some()
+        self.inner.assertion.is_some()
     }
 
     /// Returns the `kid` of the assertion: for fetching the key of that name, not for believing it.
@@ -105,18 +108,18 @@ impl ClientForm {
 
     /// Returns the client that the parameter names.
     pub(super) fn client_id(&self) -> Option<&ClientId> {
-        self.0.client_id.as_ref()
+        self.inner.client_id.as_ref()
     }
 
     /// Returns the assertion.
     pub(super) fn assertion(&self) -> Option<&str> {
-        self.0.assertion.as_ref().map(|assertion| assertion.expose().as_str())
+        self.inner.assertion.as_ref().map(|assertion| assertion.expose().as_str())
     }
 }
 
 impl fmt::Debug for ClientForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ClientForm([{} secret])", self.0.parameters.len())
+        write!(f, "ClientForm([{} secret])", self.inner.parameters.len())
     }
 }
 

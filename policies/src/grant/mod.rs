@@ -25,5 +25,4 @@ pub use redeem::{RedeemError, Redeemed, redeem, refresh};
 pub use request::{CodeRequest, RefreshRequest, TokenRequest};
 
 #[cfg(test)]
-#[path = "../grant_tests.rs"]
 mod tests;
