@@ -42,7 +42,8 @@ impl ClientForm {
     /// Parameters without a value count as left out, unknown ones are passed over (RFC 6749, section 3.2).
     ///
     /// # Errors
-    /// [`GrantError`]: any parameter twice, a shared secret, half an assertion, a scope or an assertion that is too long.
+    /// [`GrantError`]: any parameter twice, a shared secret, half an assertion, a scope or an assertion that is too long;
+    /// [`GrantError::TwoMethods`] for a secret beside an assertion.
     pub fn parse(form: &[(String, String)]) -> Result<Self, GrantError> {
         if form.len() > PARAMETERS_MAX {
             return Err(GrantError::TooLarge);
@@ -56,7 +57,8 @@ impl ClientForm {
             form.iter().find(|(name, value)| name == wanted && !value.is_empty()).map(|(_, value)| value.as_str())
         };
         if value("client_secret").is_some() {
-            return Err(GrantError::SecretRefused);
+            let two = value("client_assertion").is_some() || value("client_assertion_type").is_some();
+            return Err(if two { GrantError::TwoMethods } else { GrantError::SecretRefused });
         }
         let assertion = match (value("client_assertion"), value("client_assertion_type")) {
             (None, None) => None,

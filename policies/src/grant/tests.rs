@@ -167,7 +167,7 @@ fn as2_other_grants_are_not_offered() {
 }
 
 #[test]
-fn as3_a_shared_secret_is_refused_even_beside_an_assertion() {
+fn as3_as7_a_shared_secret_is_refused_even_beside_an_assertion() {
     let secret = ("client_secret", "hunter2");
     assert_eq!(refusal(&[("grant_type", "client_credentials"), secret]), GrantError::SecretRefused);
     let pairs = [
@@ -176,8 +176,9 @@ fn as3_a_shared_secret_is_refused_even_beside_an_assertion() {
         ("client_assertion", "x"),
         ("client_assertion_type", ASSERTION_TYPE),
     ];
-    assert_eq!(refusal(&pairs), GrantError::SecretRefused);
+    assert_eq!(refusal(&pairs), GrantError::TwoMethods);
     assert_eq!(GrantError::SecretRefused.code(), Code::OauthInvalidClient);
+    assert_eq!(GrantError::TwoMethods.code(), Code::OauthInvalidRequest);
 }
 
 #[test]
@@ -400,6 +401,8 @@ fn as11_every_refused_assertion_costs_one_signature_check() {
     let client = Arc::new(fixture.client());
     let by_certificate = ClientAuthentication::TlsClientAuth(CertificateName::SanDns(SAN.to_owned()));
     let by_certificate = Arc::new(Client { authentication: by_certificate, ..fixture.client() });
+    let self_signed = ClientAuthentication::SelfSignedTlsClientAuth(BTreeSet::from([[7; 32]]));
+    let self_signed = Arc::new(Client { authentication: self_signed, ..fixture.client() });
     let shown = certificate(&[SAN], true);
     for algorithm in Algorithm::ALL {
         let thief = TestSigner::new(algorithm, "unknown");
@@ -413,8 +416,12 @@ fn as11_every_refused_assertion_costs_one_signature_check() {
         assert_eq!(method, (GrantError::WrongMethod, 1, 1), "{algorithm}");
         let method = refusal_cost(|| check_certificate(&asked, &client, None));
         assert_eq!(method, (GrantError::WrongMethod, 1, 1), "{algorithm}");
-        let both = refusal_cost(|| check_certificate(&asked, &by_certificate, Some(&shown)));
-        assert_eq!(both, (GrantError::TwoMethods, 1, 1), "{algorithm}");
+        let method = refusal_cost(|| check_certificate(&asked, &self_signed, None));
+        assert_eq!(method, (GrantError::WrongMethod, 1, 1), "{algorithm}");
+        for client in [&by_certificate, &self_signed] {
+            let both = refusal_cost(|| check_certificate(&asked, client, Some(&shown)));
+            assert_eq!(both, (GrantError::TwoMethods, 1, 1), "{algorithm}");
+        }
         let key = refusal_cost(|| check(&asked, &client, NOW));
         assert_eq!(key, (GrantError::Jws(JwsError::UnknownKey), 1, 1), "{algorithm}");
         let differing = request(&[("client_assertion", &raw), ("client_id", "somebody")]);
