@@ -55,7 +55,7 @@ type Word = Result<Option<VerifiedToken>, TokenError>;
 /// Asks one server.
 pub struct Introspection {
     server: Arc<Server>,
-    words: Mutex<HashMap<[u8; 32], Kept>>,
+    words: Mutex<Words>,
     questions: Arc<Semaphore>,
 }
 
@@ -65,6 +65,12 @@ struct Server {
     place: Place,
     client: String,
     key: AssertionKey,
+}
+
+#[derive(Default)]
+struct Words {
+    kept: HashMap<[u8; 32], Kept>,
+    swept: Option<Timestamp>,
 }
 
 struct Kept {
@@ -109,14 +115,18 @@ impl Introspection {
     fn flight(&self, token: &BearerToken, now: Timestamp) -> Arc<Flight<Word>> {
         // Whatever came is over by then, and so is a question that is still under way.
         const KEPT_FOR: Duration = Duration::from_secs(BELIEVED_FOR.as_secs() + ASK_MAX.as_secs());
+        // Whoever makes tokens up must not have all of them looked through for each.
+        const SWEEP_EVERY: Duration = Duration::from_secs(1);
         let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let Words { kept: words, swept } = &mut *words;
         let key = token.hash();
         if let Some(kept) = words.get_mut(&key) {
             kept.until = now + KEPT_FOR;
             return Arc::clone(&kept.flight);
         }
-        if words.len() >= TOKENS_MAX {
+        if words.len() >= TOKENS_MAX && swept.is_none_or(|swept| now < swept || now >= swept + SWEEP_EVERY) {
             words.retain(|_, kept| now < kept.until);
+            *swept = Some(now);
         }
         let flight = Flight::new(Rests { fetched: Duration::ZERO, failed: Duration::from_secs(1) });
         // With no room, this one is asked about each time it comes.
@@ -128,7 +138,7 @@ impl Introspection {
 
     #[cfg(test)]
     pub(super) fn kept(&self) -> usize {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).kept.len()
     }
 }
 
