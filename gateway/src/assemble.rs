@@ -327,7 +327,7 @@ fn house(
         metrics: Metrics::new(),
         namer: Namer::default(),
         in_flight: Arc::new(AtomicUsize::new(0)),
-        limits: ProcessLimits { requests_in_flight_max: config.requests_in_flight_max },
+        limits: ProcessLimits { requests_in_flight_max: config.requests_in_flight_max, asked_max: config.asked_max },
         clock,
     })
 }

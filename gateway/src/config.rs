@@ -18,6 +18,7 @@ use policies::id::{AdminId, ProviderId, UpstreamId};
 use policies::language::decode::{SecretReference, Value};
 use policies::language::{Faults, Problem, Source, document};
 use policies::limit::Rate;
+use policies::login::{ASKED_MAX, ASKED_MOST};
 use policies::rotation::ROTATE_EVERY;
 
 pub use self::keeping::{
@@ -144,6 +145,8 @@ pub struct Config {
     pub administrators: Vec<AdministratorConfig>,
     /// The most public requests under way.
     pub requests_in_flight_max: usize,
+    /// How often verifications of one person may be asked for on our pages.
+    pub asked_max: usize,
     /// What one peer may send, before anything is looked at.
     pub per_peer: (Rate, NonZeroU32),
     /// The bounds of connections.
@@ -256,7 +259,7 @@ impl Reader<'_> {
         let approval = optional(&fields, "approval", |value| value.whole(1..=PEOPLE_MAX).and_then(People::new));
         let reload = fields.optional("reload").map_or(Some(ReloadConfig::default()), reload);
         let (api, mtls_api, admin) = listeners?;
-        let (requests_in_flight_max, per_peer) = limits?;
+        let (requests_in_flight_max, per_peer, asked_max) = limits?;
         let (wrap, rotate_every) = keys?;
         Some(Config {
             file: self.file.to_owned(),
@@ -274,6 +277,7 @@ impl Reader<'_> {
             providers: providers?,
             administrators: administrators?,
             requests_in_flight_max,
+            asked_max,
             per_peer,
             connection: connection?,
             log: log?,
@@ -448,14 +452,17 @@ fn issuer(value: Value<'_>) -> Option<String> {
     value.parsed("an issuer: https, at most one segment of a path, nothing more", "`https://api.example.kz`", read)
 }
 
-fn default_limits() -> (usize, (Rate, NonZeroU32)) {
+type Limits = (usize, (Rate, NonZeroU32), usize);
+
+fn default_limits() -> Limits {
     let count = NonZeroU32::new(1000).unwrap_or(NonZeroU32::MIN);
-    (10_000, (Rate { count, per: Duration::from_secs(1) }, NonZeroU32::new(2000).unwrap_or(NonZeroU32::MIN)))
+    let burst = NonZeroU32::new(2000).unwrap_or(NonZeroU32::MIN);
+    (10_000, (Rate { count, per: Duration::from_secs(1) }, burst), ASKED_MAX)
 }
 
-fn limits(value: Value<'_>) -> Option<(usize, (Rate, NonZeroU32))> {
-    let (in_flight_default, (rate_default, burst_default)) = default_limits();
-    let fields = value.fields(&["requestsInFlight", "perPeer"])?;
+fn limits(value: Value<'_>) -> Option<Limits> {
+    let (in_flight_default, (rate_default, burst_default), asked_default) = default_limits();
+    let fields = value.fields(&["requestsInFlight", "perPeer", "perCitizen"])?;
     let in_flight = fields
         .optional("requestsInFlight")
         .map_or(Some(in_flight_default as u64), |value| value.whole(1..=IN_FLIGHT_MAX));
@@ -466,7 +473,9 @@ fn limits(value: Value<'_>) -> Option<(usize, (Rate, NonZeroU32))> {
         let burst = u32::try_from(burst?).ok().and_then(NonZeroU32::new);
         Some((rate?, burst?))
     });
-    Some((usize::try_from(in_flight?).ok()?, per_peer?))
+    let (asked_default, most) = (asked_default as u64, ASKED_MOST as u64);
+    let asked = fields.optional("perCitizen").map_or(Some(asked_default), |value| value.whole(1..=most));
+    Some((usize::try_from(in_flight?).ok()?, per_peer?, usize::try_from(asked?).ok()?))
 }
 
 fn connections(value: Value<'_>) -> Option<ConnectionLimits> {
@@ -556,6 +565,21 @@ mod tests {
         assert_eq!(problems(&text("{address: 0.0.0.0:8443}")).len(), 1);
         assert!(problems(&text("{address: 0.0.0.0:8443, plaintext: trusted}")).is_empty());
         assert!(problems(&text("{address: 127.0.0.1:8443}")).is_empty());
+    }
+
+    #[test]
+    fn a_citizen_is_asked_so_often_and_not_once_more() {
+        let text = |count: &str| {
+            format!(
+                "qaqpa: v1\nlisteners: {{api: {{address: 127.0.0.1:1}}, admin: {{address: 127.0.0.1:2}}}}\n\
+                 limits: {{perCitizen: {count}}}\n"
+            )
+        };
+        assert_eq!((problems(&text("0")).len(), problems(&text("1001")).len()), (1, 1));
+        let most = |count: &str| {
+            parse(&Source::new("qaqpa.yaml", text(count)), Path::new("/etc")).ok().map(|config| config.asked_max)
+        };
+        assert_eq!((most("1"), most("1000")), (Some(1), Some(1000)));
     }
 
     #[test]

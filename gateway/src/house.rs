@@ -30,6 +30,8 @@ use crate::secrets::Secrets;
 pub struct ProcessLimits {
     /// The most public requests under way at once; beyond it they are shed.
     pub requests_in_flight_max: usize,
+    /// How often verifications of one person may be asked for on our pages, within `login::ASKED_WITHIN`.
+    pub asked_max: usize,
 }
 
 /// Everything the stages need that no administrator's file decides.

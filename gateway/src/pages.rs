@@ -61,6 +61,7 @@ pub(crate) async fn show(deed: &Deed, page: Page, cleared: &Cleared) -> Result<R
         subjects: Subjects::new(&house.sealer, &*house.subject_keys),
         identify: &bridge,
         accounts: &bridge,
+        asked_max: house.limits.asked_max,
     };
     let visit = Visit { headers: &cleared.head.headers, query: &query, form: &form, trail, now };
     match page {

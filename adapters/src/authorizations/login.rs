@@ -240,7 +240,7 @@ mod tests {
         for login in [begun, verifying, old, new, Login::begin([7; 32], Errand::OwnConsents, NOW)] {
             comes_back(&login);
         }
-        comes_back(&Asked::never([8; 32]).once_more(NOW).unwrap());
+        comes_back(&Asked::never([8; 32]).once_more(1, NOW).unwrap());
         comes_back(&Holder { pushed: [9; 32], login: [1; 32], expires: NOW });
     }
 

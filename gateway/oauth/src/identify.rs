@@ -104,6 +104,8 @@ pub struct Office<'a> {
     pub identify: &'a dyn Identify,
     /// The bank.
     pub accounts: &'a dyn Accounts,
+    /// How often verifications of one person may be asked for.
+    pub asked_max: usize,
 }
 
 impl<'a> Office<'a> {
@@ -232,9 +234,9 @@ pub(crate) async fn begin(
 async fn asked(office: &Office<'_>, index: &[u8; 32], now: Timestamp, batch: Batch) -> Result<Batch, Rejection> {
     let found = find::<Asked>(office.store(), &asked_key(index)).await.map_err(down)?;
     Ok(match found {
-        None => batch.add(&Asked::never(*index).once_more(now).map_err(refuse)?),
+        None => batch.add(&Asked::never(*index).once_more(office.asked_max, now).map_err(refuse)?),
         Some(found) => {
-            let more = found.value.once_more(now).map_err(refuse)?;
+            let more = found.value.once_more(office.asked_max, now).map_err(refuse)?;
             batch.replace(&found, &more)
         }
     })

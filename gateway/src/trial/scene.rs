@@ -22,6 +22,7 @@ use arc_swap::ArcSwap;
 use policies::admin::AdminEntry;
 use policies::id::ProviderId;
 use policies::limit::Rate;
+use policies::login::ASKED_MAX;
 use policies::secret::Secret;
 use policies::time::Timestamp;
 use spine::stage::{Arrived, Door, Entrance};
@@ -149,7 +150,7 @@ impl<'t> Scene<'t> {
             metrics: Metrics::new(),
             namer: Namer::default(),
             in_flight: Arc::new(AtomicUsize::new(0)),
-            limits: ProcessLimits { requests_in_flight_max: usize::MAX },
+            limits: ProcessLimits { requests_in_flight_max: usize::MAX, asked_max: ASKED_MAX },
             clock,
         };
         // Nobody reads wishes here: whoever leaves one is told so at once.

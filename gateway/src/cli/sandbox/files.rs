@@ -118,7 +118,9 @@ pub(super) fn configuration(
          admin: {{address: \"{admin}\"}}\npolicies: {policies}\ncontracts: {contracts}\n\
          upstreams:\n  core-bank: {{endpoints: [\"http://{bank}\"]}}\n\
          identity:\n  providers:\n    {provider_id}: {{url: \"http://{provider}\", webhookSecret: {secret}}}\n\
-         # Nobody but this machine is near: endpoints for events may be here.\nwebhooks: {{privateAddresses: allow, trust: {authority}}}\nadministrators:\n",
+         # Nobody but this machine is near: endpoints for events may be here.\nwebhooks: {{privateAddresses: allow, trust: {authority}}}\n\
+         # Its citizens are invented: nobody is bothered by being asked again and again.\n\
+         limits: {{perCitizen: 1000}}\nadministrators:\n",
         state = quoted(state),
         api = at.api,
         mtls = at.mtls_api,

@@ -36,7 +36,7 @@ pub(crate) async fn people<'a>(guide: &mut Guide, app: &App<'a>) -> Result<(Read
     if affords(&payer) {
         return Ok((reading, afford(payer, stranger(second))?));
     }
-    // Earlier tours on this sandbox have spent it: the other one pays.
+    guide.lesson("Too little for this tour. Somebody else pays, who is asked in the same way and agrees.");
     let reading = quietly(guide, app.sandbox, app.actor, &app.own, &second.iin, &Wish::Access).await?;
     let payer = owner(guide, &reading.session, second).await?;
     Ok((reading, afford(payer, stranger(first))?))
