@@ -114,7 +114,8 @@ fn accounts(frame: &Frame<'_>, one: &Choice<'_>, access: &AccountAccess) -> Html
         let quoted = Html::new().raw("<blockquote>").text(purpose).raw("</blockquote>");
         html = html.with(row(texts.purpose, quoted));
     }
-    html.with(row(texts.until, words(&show::time(one.consent.lasts_until)))).raw("</dl>\n")
+    let until = plain(texts.until_then, &[("until", &show::time(one.consent.lasts_until))]);
+    html.with(row(texts.until, words(&until))).raw("</dl>\n")
 }
 
 fn payment(frame: &Frame<'_>, one: &Choice<'_>, order: &PaymentOrder) -> Html {

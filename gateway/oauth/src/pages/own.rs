@@ -6,7 +6,7 @@ use spine::Reply;
 
 use super::decide::{order_rows, permissions};
 use super::html::Html;
-use super::{Frame, Onward, page, row, show, words};
+use super::{Frame, Onward, page, plain, row, show, words};
 
 /// How a consent stands, for its citizen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ fn entry(frame: &Frame<'_>, one: &OwnConsent) -> Html {
     if let Some(decided) = one.consent.decided {
         html = html.with(row(texts.since, words(&show::time(decided))));
     }
-    html = html.with(row(texts.until, words(&show::time(one.consent.expires)))).raw("</dl>");
+    html = html.with(row(texts.until, words(&plain(texts.until_then, &[("until", &show::time(one.consent.expires))])))).raw("</dl>");
     if active {
         let form = frame.form("revoke").raw("<input type=\"hidden\" name=\"consentId\" value=\"");
         let form = form.text(one.consent.id.as_str()).raw("\"><div class=\"buttons\"><button>").text(texts.revoke);
