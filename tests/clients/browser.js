@@ -3,7 +3,7 @@
 //
 //     NODE_EXTRA_CA_CERTS=<ca_cert of sandbox.json> node browser.js <path of sandbox.json> [folder for screenshots]
 //
-// The browser is `chromium` on the path, or `CHROMIUM`. Prints one line for each check and `N passed, N failed` at the end;
+// The browser is `chromium` on the path, or `CHROMIUM`; the folder may also stand in `QAQPA_PICTURES`. Prints one line for each check and `N passed, N failed` at the end;
 // exits with 1 if any failed.
 
 import assert from 'node:assert/strict'
@@ -19,7 +19,7 @@ import { WebSocket } from 'undici'
 // Nothing takes longer: the gateway's own longest time-out is a minute.
 const PATIENCE_MS = 60_000
 
-const [file, pictures] = process.argv.slice(2)
+const [file, pictures = process.env.QAQPA_PICTURES] = process.argv.slice(2)
 if (!file) {
   console.error('usage: NODE_EXTRA_CA_CERTS=<ca_cert> node browser.js <path of sandbox.json> [folder for screenshots]')
   process.exit(2)
