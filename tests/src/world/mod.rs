@@ -10,6 +10,7 @@ mod ports;
 pub mod real;
 mod setup;
 pub mod socket;
+mod twin;
 pub mod wire;
 
 use std::net::SocketAddr;
@@ -41,6 +42,7 @@ pub use ask::Ask;
 pub use folder::{Folder, copy};
 pub use setup::{Kind, Setup};
 pub use socket::{PATIENCE, Tls};
+pub use twin::Twin;
 
 /// What is left of a world that was stopped.
 #[derive(Debug)]

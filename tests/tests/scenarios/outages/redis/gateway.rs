@@ -1,19 +1,13 @@
 //! Whole requests, while the Redis behind the gateway is not well.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use adapters::clock::Clock;
 use adapters::store::redis::BreakerState;
-use gateway::assemble::{Assembled, assemble};
-use gateway::config::{Config, ListenerConfig};
-use http_body_util::BodyExt as _;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::{self, payment};
 use scenarios::actors::{Session, Wire};
-use scenarios::world::{Answer, Ask, Folder, Kind, PATIENCE, Setup, World, real};
-use tower::Service as _;
+use scenarios::world::{Answer, Ask, Kind, PATIENCE, Setup, Twin, World, real};
 
 use super::server::{Server, until};
 
@@ -121,42 +115,10 @@ async fn a_redis_that_is_replica_or_full_lets_no_proof_pass() {
     until("proofs are accepted", async || app.get(ACCOUNTS).await.status == 200).await;
 }
 
-/// Puts a second gateway of the same deployment beside a world's: the same keys, stores and names, its own folder.
-fn beside(world: &World, folder: &Folder) -> Assembled {
-    copy(&world.file("keys"), &folder.path().join("keys"));
-    let anywhere = |listener: &ListenerConfig, door| ListenerConfig {
-        address: "127.0.0.1:0".parse().unwrap(),
-        external: Some(world.external(door).to_owned()),
-        ..listener.clone()
-    };
-    let config = world.config();
-    let config = Config {
-        state: folder.path().to_owned(),
-        issuer: Some(world.issuer().to_owned()),
-        api: anywhere(&config.api, spine::stage::Door::Api),
-        mtls_api: config.mtls_api.as_ref().map(|listener| anywhere(listener, spine::stage::Door::MtlsApi)),
-        admin: ListenerConfig { address: "127.0.0.1:0".parse().unwrap(), ..config.admin.clone() },
-        ..config.clone()
-    };
-    assemble(&config, Clock::manual(world.now()), false).unwrap_or_else(|error| panic!("no second gateway: {error}"))
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_file() {
-            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
-}
-
 #[tokio::test]
 async fn of_fifty_that_show_one_proof_to_two_gateways_one_passes() {
     let world = Arc::new(World::with(Kind::Real, Setup::default()).await);
-    let folder = Folder::new();
-    let twin = Arc::new(beside(&world, &folder));
+    let twin = Arc::new(Twin::beside(&world));
     let app = Session::of(&world, "demo-app").await;
     for _ in 0..3 {
         let ask = app.dress(Ask::get(ACCOUNTS));
@@ -167,11 +129,7 @@ async fn of_fifty_that_show_one_proof_to_two_gateways_one_passes() {
                 if number % 2 == 0 {
                     return world.send(ask).await.status;
                 }
-                let mut stack = twin.stack.load().as_ref().clone();
-                let reply = stack.call(world.arrived(&ask)).await.unwrap();
-                let status = reply.status().as_u16();
-                let _ = reply.into_body().collect().await;
-                status
+                twin.send(&world, &ask).await.status
             })
         });
         let answers: Vec<_> = answers.collect();
@@ -185,7 +143,6 @@ async fn of_fifty_that_show_one_proof_to_two_gateways_one_passes() {
     }
     // What one of them has accepted, the other refuses ever after.
     let ask = app.dress(Ask::get(ACCOUNTS));
-    let mut stack = twin.stack.load().as_ref().clone();
-    assert_eq!(stack.call(world.arrived(&ask)).await.unwrap().status().as_u16(), 200);
+    assert_eq!(twin.send(&world, &ask).await.status, 200);
     world.send(ask).await.refused(401, "replay_detected");
 }
