@@ -198,6 +198,40 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_a_part_of_the_set_and_other_json_is_not() {
+        let folder = std::env::temp_dir().join(format!("qaqpa-texts-{}", adapters::entropy::uuid_v4()));
+        std::fs::create_dir_all(folder.join("keys")).unwrap();
+        for (name, text) in [
+            ("a.yaml", "qaqpa: v1"),
+            ("keys/b.jwks", "{"),
+            ("keys/c.json", "{\"keys\": []}"),
+            ("package.json", "{\"name\": \"other\"}"),
+            ("contract.json", "{\"openapi\": \"3.0.3\", \"keys\": 1}"),
+        ] {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let read = |folder: &Path| PolicySource::folders(&[folder.to_owned()], &[]).read();
+        let names = |texts: &Texts| -> Vec<String> {
+            let inside = |source: &Source| Path::new(&*source.name).strip_prefix(&folder).unwrap().display().to_string();
+            texts.policies.iter().map(inside).collect()
+        };
+        let before = read(&folder).unwrap();
+        assert_eq!(names(&before), ["a.yaml", "keys/b.jwks", "keys/c.json"]);
+        let digest = |texts: &Texts| crate::generation::Bundle::from(texts).digest;
+        std::fs::write(folder.join("package.json"), "{}").unwrap();
+        assert_eq!(digest(&read(&folder).unwrap()), digest(&before));
+        std::fs::write(folder.join("keys/b.jwks"), "{}").unwrap();
+        assert_ne!(digest(&read(&folder).unwrap()), digest(&before));
+        std::fs::write(folder.join("keys/b.jwks"), b"\xff").unwrap();
+        let told = read(&folder).unwrap_err().render(false);
+        assert!(told.contains("G0001") && told.contains("b.jwks"), "{told}");
+        // Keys alone are no set.
+        let alone = read(&folder.join("keys")).unwrap_err().render(false);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(alone.contains("it holds no .yaml or .yml file"), "{alone}");
+    }
+
+    #[test]
     fn a_pipe_with_the_name_of_a_text_is_told_of() {
         let told = fault(|folder| {
             let made = std::process::Command::new("mkfifo").arg(folder.join("b.yaml")).status().unwrap();

@@ -174,6 +174,9 @@ fn operation(text: &mut String, facts: &OperationFacts, api: &[&OperationFacts])
             None => "        # settledBy: the GET that tells what became of it when an answer is lost".to_owned(),
         });
     }
+    if let Some(line) = consent(facts) {
+        keys.push(line);
+    }
     if !facts.has_body {
         keys.push("        maxBody: 1KiB  # no body is described".to_owned());
     }
@@ -182,6 +185,19 @@ fn operation(text: &mut String, facts: &OperationFacts, api: &[&OperationFacts])
     } else {
         let _ = writeln!(text, "      {}:\n{}", facts.id, keys.join("\n"));
     }
+}
+
+// Whose account or money it is no contract says: a person has to.
+fn consent(facts: &OperationFacts) -> Option<String> {
+    if facts.own || facts.security != Security::AccessToken {
+        return None;
+    }
+    if facts.idempotent && facts.has_body && !facts.body_streams {
+        return Some("        # consent: domestic-payment, if it moves the money of citizens".to_owned());
+    }
+    let account = facts.template.split('{').skip(1).filter_map(|part| part.split_once('}'));
+    let account = account.map(|(name, _)| name).find(|name| name.to_ascii_lowercase().contains("account"))?;
+    Some(format!("        # consent: {{kind: account-access, account: {account}}}, if it is the account of a citizen"))
 }
 
 // The reading of one thing stands below the path under which it is made: `/top-ups` and `/top-ups/{id}`.

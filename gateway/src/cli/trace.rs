@@ -328,7 +328,7 @@ fn lines<S: Into<String>>(
     let mut before = 0;
     let line = |(stage, decision, micros): (S, S, u64)| {
         let (stage, decision) = (stage.into(), decision.into());
-        let rule = places.map(|places| places.of(&stage, decision == "pass", seen)).unwrap_or_default();
+        let rule = places.map(|places| places.of(&stage, &decision, seen)).unwrap_or_default();
         let took = micros.saturating_sub(before);
         before = micros;
         Line { stage, decision, micros: took, rule }

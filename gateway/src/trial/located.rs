@@ -6,6 +6,12 @@ use policies::language::effective::Effective;
 use policies::rule::{RuleKind, RuleName};
 use policies::rulebook::{OperationPolicy, Rulebook, Service};
 
+/// The decision of a stage that lets a call go on.
+const PASS: &str = "pass";
+
+/// What a stage is called to refuse for if what a citizen has agreed to is missing, another, or used up.
+const CONSENTS: [&str; 3] = ["consent_required", "payment_consent_mismatch", "consent_consumed"];
+
 /// What is known of a call, by name.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
@@ -35,15 +41,20 @@ pub struct Places<'a> {
 impl Places<'_> {
     /// Returns where the rule of `stage` stands, `file:line`; empty if no file of the set says anything of it.
     ///
-    /// Where a stage refused that is the rule which did; else what the stage went by.
+    /// Where a stage refused that is the rule which did; else what the stage went by. `decision` is its word.
     #[must_use]
-    pub fn of(&self, stage: &str, passed: bool, seen: &Seen) -> String {
+    pub fn of(&self, stage: &str, decision: &str, seen: &Seen) -> String {
+        let passed = decision == PASS;
         let policy = seen.operation.as_ref().and_then(|id| self.rulebook.operations.get(id.as_str()));
         let Some(policy) = policy else { return String::new() };
         let refused = seen.refused_by.clone().filter(|_| !passed);
         if stage == "meter" {
             let limit = seen.exhausted.as_ref().filter(|_| !passed).and_then(|id| id.split(':').next());
             return limit.map_or_else(|| self.plan(seen), |name| self.limit(name));
+        }
+        if CONSENTS.contains(&decision) {
+            let (api, operation) = (policy.api.as_str(), policy.operation.as_str());
+            return self.row(&["apis", api, "operations", operation, "consent"]);
         }
         refused.unwrap_or_else(|| self.gone_by(stage, policy, seen))
     }

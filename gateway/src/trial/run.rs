@@ -53,6 +53,8 @@ pub struct Failure {
 pub struct RefusedBy {
     /// The stage.
     pub stage: &'static str,
+    /// What it called its reason.
+    pub decision: &'static str,
     /// The rule or limit, if an administrator wrote one for this alone.
     pub rule: Option<RuleName>,
     /// Why it could not be judged, if that is why.
@@ -71,14 +73,16 @@ impl RefusedBy {
             ..Seen::default()
         };
         let Facts { refused_by, not_judged, .. } = &outcome.facts;
-        Some(Self { stage, rule: refused_by.clone(), why: not_judged.clone(), at: String::new(), seen })
+        let steps = outcome.stages();
+        let decision = steps.iter().find(|(known, _)| *known == stage).map_or("refused", |(_, decision)| *decision);
+        Some(Self { stage, decision, rule: refused_by.clone(), why: not_judged.clone(), at: String::new(), seen })
     }
 }
 
 #[cfg(test)]
 impl RefusedBy {
     pub(super) fn at(stage: &'static str, rule: Option<RuleName>, why: Option<Arc<str>>, at: &str) -> Self {
-        Self { stage, rule, why, at: at.to_owned(), seen: Seen::default() }
+        Self { stage, decision: "refused", rule, why, at: at.to_owned(), seen: Seen::default() }
     }
 }
 
@@ -88,7 +92,7 @@ impl Verdict {
         for refused in self.failures.iter_mut().filter_map(|failure| failure.refused.as_mut()) {
             refused.at = match &refused.rule {
                 Some(rule) => places.of_rule(rule),
-                None => places.of(refused.stage, false, &refused.seen),
+                None => places.of(refused.stage, refused.decision, &refused.seen),
             };
         }
     }

@@ -10,7 +10,7 @@ use policies::language::effective::{Effective, Layer, Row};
 use policies::language::suggest::{did_you_mean, listed};
 use policies::language::written::Written;
 use policies::limit::{Limit, Mode};
-use policies::rulebook::{Client, OperationPolicy};
+use policies::rulebook::{Client, ConsentHolder, OperationPolicy};
 use serde_json::{Value, json};
 
 use crate::cli::process::{CONFIGURATION, FAILED, FINE};
@@ -255,16 +255,27 @@ impl Page<'_> {
     fn says(&self, text: &mut String) {
         let (Some(client), Some(verdict)) = (self.client, &self.verdict) else { return };
         let _ = match &verdict.refusal {
-            None => writeln!(
-                text,
-                "\n`{}` may call it from {}, as far as headers tell; its body is judged at the call.",
-                client.id, verdict.peer
-            ),
+            None => {
+                let of_citizen = self.consent().map_or(String::new(), |kind| {
+                    format!("\nIts token has to speak for a citizen who has agreed to it (consent `{kind}`).")
+                });
+                writeln!(
+                    text,
+                    "\n`{}` may call it from {}, as far as headers tell; its body is judged at the call.{of_citizen}",
+                    client.id, verdict.peer
+                )
+            }
             Some((_, detail, rule)) => {
                 let rule = rule.as_ref().map(|rule| format!("  {rule}\n")).unwrap_or_default();
                 write!(text, "\n`{}` may not call it from {}:\n  {detail}\n{rule}", client.id, verdict.peer)
             }
         };
+    }
+
+    // The consent that the client is asked for.
+    fn consent(&self) -> Option<&'static str> {
+        let asked = self.client?.oauth.consents == ConsentHolder::Gateway;
+        self.policy.consent.as_ref().filter(|_| asked).map(|need| need.kind.word())
     }
 
     fn to_json(&self) -> Value {
@@ -285,7 +296,7 @@ impl Page<'_> {
                 .map(|(code, detail, rule)| json!({"code": code, "detail": detail, "rule": rule}));
             let limits: Vec<String> = client.plan.limits.iter().map(shown).collect();
             json!({"id": client.id.as_str(), "peer": verdict.peer.to_string(), "may": refusal.is_none(),
-                   "refusal": refusal, "plan": client.plan.id.as_str(), "limits": limits})
+                   "consent": self.consent(), "refusal": refusal, "plan": client.plan.id.as_str(), "limits": limits})
         });
         json!({
             "operation": self.facts.id, "method": self.facts.method, "path": self.facts.template, "api": self.facts.api,
