@@ -247,7 +247,9 @@ mod tests {
     #[test]
     fn what_was_not_written_so_is_not_read() {
         let login = String::from_utf8(Login::begin([1; 32], Errand::OwnConsents, NOW).write()).unwrap();
-        for body in [String::new(), "{}".to_owned(), login.replace("begun", "done"), login.replace("\"attempts\":0,", "")] {
+        for body in
+            [String::new(), "{}".to_owned(), login.replace("begun", "done"), login.replace("\"attempts\":0,", "")]
+        {
             assert_eq!(Login::read(body.as_bytes()), None, "{body}");
         }
         assert_eq!(Asked::read(login.as_bytes()), None);

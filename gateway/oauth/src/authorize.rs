@@ -72,7 +72,8 @@ pub async fn show(office: &Office<'_>, visit: &Visit<'_>) -> Result<Reply, Rejec
         Some(secret) => current(office, secret, visit.now).await?.map(|found| (secret, found)),
         None => None,
     };
-    let same = |login: &Login| matches!(&login.errand, Errand::Request { pushed, .. } if *pushed == request.pushed.value.key);
+    let same =
+        |login: &Login| matches!(&login.errand, Errand::Request { pushed, .. } if *pushed == request.pushed.value.key);
     if let Some((secret, found)) = own.filter(|(_, found)| same(&found.value)) {
         return stage(office, visit, secret, &found, &request).await;
     }
@@ -163,7 +164,9 @@ async fn stage(
     let reply = match (&login.value.stage, turn(office, &login.value, visit.now).await?) {
         (_, Some(Turn::Progress(Progress::Waiting { by_itself }))) => pages::wait(&frame, by_itself),
         (_, Some(Turn::Progress(Progress::Missed { again }))) => pages::missed(&frame, again, back_to),
-        (_, Some(Turn::Progress(Progress::Passed))) => return Err(foreign("a verification has passed without a level")),
+        (_, Some(Turn::Progress(Progress::Passed))) => {
+            return Err(foreign("a verification has passed without a level"));
+        }
         (_, Some(Turn::Passed(passed))) => {
             let (old, new, fresh) = *passed;
             let pushed = request.pushed.value.key;
@@ -195,7 +198,10 @@ async fn decision(
     let own = accounts(office, &citizen).await?;
     let offers: Vec<Vec<(SharedAccount, String)>> =
         request.consents.iter().map(|found| offered(&found.value, &own)).collect();
-    let choices: Vec<Choice<'_>> = request.consents.iter().zip(&offers)
+    let choices: Vec<Choice<'_>> = request
+        .consents
+        .iter()
+        .zip(&offers)
         .map(|(found, accounts)| Choice { consent: &found.value, accounts })
         .collect();
     let place = format!("{}{}", office.external, pages::CONSENTS);
@@ -249,16 +255,19 @@ async fn approved(
             let form_token = login::form_token(secret);
             return decision(office, visit, &frame(visit, &form_token), &login.value, request, true).await;
         };
-        let sealed = office.subjects.seal(&citizen.key, &consent_purpose(&found.value.id), citizen.iin.expose().as_bytes());
+        let sealed =
+            office.subjects.seal(&citizen.key, &consent_purpose(&found.value.id), citizen.iin.expose().as_bytes());
         let index = crate::identify::index_of(office.sealer, &citizen.iin);
         let person = Person { index, sealed: sealed.map_err(down)? };
-        let consent = found.value.authorise(choice, person, grant.clone(), now).map_err(|error| over().because(error))?;
+        let consent =
+            found.value.authorise(choice, person, grant.clone(), now).map_err(|error| over().because(error))?;
         batch = batch.replace(found, &consent);
         authorised.push(consent);
     }
     let subject = subject_of(office.sealer, &request.client.id, &citizen.iin);
     let by = GrantedBy { subject, acr: citizen.acr.clone(), authenticated: citizen.at };
-    let grant = Grant::of(grant, &request.pushed.value, &authorised, by).ok_or_else(|| defect("nothing was granted"))?;
+    let grant =
+        Grant::of(grant, &request.pushed.value, &authorised, by).ok_or_else(|| defect("nothing was granted"))?;
     let code = fresh_secret();
     let kept = AuthorizationCode::of(sha256(code.as_bytes()), &request.pushed.value, grant.id.clone(), now);
     let batch = batch.add(&grant).add(&kept).replace(login, &login.value.ended());
@@ -300,11 +309,7 @@ fn answer(office: &Office<'_>, request: &Request, said: (&str, &str)) -> Result<
 }
 
 /// Finds the login of a cookie and the request that it is about; both have to be good still.
-async fn under_way(
-    office: &Office<'_>,
-    visit: &Visit<'_>,
-    secret: &str,
-) -> Result<(Found<Login>, Request), Rejection> {
+async fn under_way(office: &Office<'_>, visit: &Visit<'_>, secret: &str) -> Result<(Found<Login>, Request), Rejection> {
     let login = current(office, secret, visit.now).await?.ok_or_else(|| foreign("there is no such login"))?;
     let Errand::Request { pushed, client } = &login.value.errand else { return Err(foreign("the login is for else")) };
     let request = request(office, pushed, client).await?;

@@ -102,7 +102,9 @@ async fn stage(
     Ok(match (&login.value.stage, turn(office, &login.value, visit.now).await?) {
         (_, Some(Turn::Progress(Progress::Waiting { by_itself }))) => pages::wait(&frame, by_itself),
         (_, Some(Turn::Progress(Progress::Missed { again }))) => pages::missed(&frame, again, None),
-        (_, Some(Turn::Progress(Progress::Passed))) => return Err(foreign("a verification has passed without a level")),
+        (_, Some(Turn::Progress(Progress::Passed))) => {
+            return Err(foreign("a verification has passed without a level"));
+        }
         (_, Some(Turn::Passed(passed))) => {
             let (old, new, fresh) = *passed;
             commit(office, visit, Batch::new().replace(login, &old).add(&new)).await?;
@@ -119,11 +121,7 @@ async fn stage(
 }
 
 /// Lists the consents of whoever a login has verified.
-async fn listed(
-    office: &Office<'_>,
-    visit: &Visit<'_>,
-    login: &Login,
-) -> Result<Vec<OwnConsent>, Rejection> {
+async fn listed(office: &Office<'_>, visit: &Visit<'_>, login: &Login) -> Result<Vec<OwnConsent>, Rejection> {
     let citizen = citizen(office, visit, login).await?.ok_or_else(|| foreign("nobody was verified"))?;
     let index = index_of(office.sealer, &citizen.iin);
     let mut listed = Vec::new();
@@ -166,11 +164,7 @@ async fn commit(office: &Office<'_>, visit: &Visit<'_>, batch: Batch) -> Result<
     if kept { Ok(()) } else { Err(foreign("it went on elsewhere")) }
 }
 
-async fn own_login(
-    office: &Office<'_>,
-    visit: &Visit<'_>,
-    secret: &str,
-) -> Result<Option<Found<Login>>, Rejection> {
+async fn own_login(office: &Office<'_>, visit: &Visit<'_>, secret: &str) -> Result<Option<Found<Login>>, Rejection> {
     let found = current(office, secret, visit.now).await?;
     Ok(found.filter(|found| found.value.errand == Errand::OwnConsents))
 }

@@ -97,9 +97,7 @@ fn told(consent: &Consent, state: ConsentState) -> Value {
         Terms::AccountAccess(access) => {
             put("permissions", access.permissions.iter().map(|permission| permission.word()).collect());
             if !access.shared.is_empty() {
-                let shared = |account: &policies::consent::SharedAccount| {
-                    json!({"accountId": account.id, "iban": account.iban.as_str()})
-                };
+                let shared = |account: &policies::consent::SharedAccount| json!({"accountId": account.id, "iban": account.iban.as_str()});
                 put("accounts", access.shared.iter().map(shared).collect());
             } else if !access.wanted.is_empty() {
                 put("accounts", access.wanted.iter().map(|iban| json!({"iban": iban.as_str()})).collect());

@@ -218,7 +218,8 @@ pub(crate) async fn begin(
     let sealed = office.subjects.seal(&key, &login_purpose(&begun.verification), iin.expose().as_bytes());
     let person = Person { index, sealed: sealed.map_err(down)? };
     let before = find::<Login>(office.store(), &counted.key).await.map_err(down)?;
-    let before = before.filter(|before| before.value == counted).ok_or_else(|| foreign("the login went on elsewhere"))?;
+    let before =
+        before.filter(|before| before.value == counted).ok_or_else(|| foreign("the login went on elsewhere"))?;
     let verifying = counted.verifying(begun.verification, person, now);
     let kept = Batch::new().replace(&before, &verifying).commit(office.store(), now).await.map_err(down)?;
     if !kept {

@@ -17,11 +17,7 @@ use crate::{Server, away};
 ///
 /// # Errors
 /// If the client may not ask, or asks for nothing; an outage of the store.
-pub async fn introspect(
-    server: &Server<'_>,
-    client: &AuthenticatedClient,
-    now: Timestamp,
-) -> Result<Value, Rejection> {
+pub async fn introspect(server: &Server<'_>, client: &AuthenticatedClient, now: Timestamp) -> Result<Value, Rejection> {
     let text = client.form().get("token").ok_or_else(missing)?;
     let token = verified(server, text, now);
     let revoked = match &token {
@@ -29,21 +25,14 @@ pub async fn introspect(
         None => false,
     };
     let holder = token.as_ref().and_then(|token| server.rulebook.clients.get(token.client()));
-    let told = introspection::tell(
-        client.client(),
-        token.as_ref(),
-        holder.map(AsRef::as_ref),
-        revoked,
-        server.issuer,
-        now,
-    );
+    let told =
+        introspection::tell(client.client(), token.as_ref(), holder.map(AsRef::as_ref), revoked, server.issuer, now);
     told.map_err(|error| Rejection::new(error.code(), error.to_string()).because(&error))
 }
 
 /// Verifies a token of ours; none if it is none, or none that is worth anything now.
 pub(crate) fn verified(server: &Server<'_>, text: &str, now: Timestamp) -> Option<VerifiedToken> {
-    let expected =
-        Expected { issuer: server.issuer, audience: server.issuer, keys: server.keyring.published() };
+    let expected = Expected { issuer: server.issuer, audience: server.issuer, keys: server.keyring.published() };
     token::verify(&BearerToken::parse(text).ok()?, &expected, now).ok()
 }
 

@@ -35,13 +35,16 @@ pub async fn push(
     let mut batch = Batch::new();
     for asked in request.asked() {
         let consent = match asked {
-            Asked::Consent { id, .. } => ending::consent(server, id).await?.map(|found| found.value).ok_or_else(nobodys)?,
+            Asked::Consent { id, .. } => {
+                ending::consent(server, id).await?.map(|found| found.value).ok_or_else(nobodys)?
+            }
             Asked::Terms(terms) => {
                 let id = ConsentId::parse(&entropy::uuid_v7(now))
                     .map_err(|error| Rejection::new(Code::Internal, "No consent could be made.").because(error))?;
                 let kind = asked.kind();
                 let rule = server.rulebook.consents.get(&kind).copied().unwrap_or_else(|| ConsentTerms::usual(kind));
-                let consent = Consent::create(id, client.client().id.clone(), terms.terms.clone(), terms.lasts_until, &rule, now);
+                let consent =
+                    Consent::create(id, client.client().id.clone(), terms.terms.clone(), terms.lasts_until, &rule, now);
                 let consent = consent.map_err(|error| {
                     Rejection::new(Code::OauthInvalidAuthorizationDetails, error.to_string()).because(error)
                 })?;

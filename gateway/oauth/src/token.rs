@@ -11,24 +11,30 @@ use policies::jose::{self, base64url, sha256};
 use policies::token::{self, ACCESS_TOKEN_TYPE, AccessGrant, Confirmation};
 use serde_json::{Map, Value, json};
 use spine::error::Rejection;
+use spine::trail::Trail;
 
 use crate::{Server, away, ending};
 
 /// Issues a token; gives the body of the answer (RFC 6749, section 5.1).
 ///
-/// `jti` is fresh randomness.
+/// `jti` is fresh randomness. `trail` is told of which grant it comes, and if somebody shows what is another's.
 ///
 /// # Errors
 /// What the request lacks, in the words of RFC 6749, section 5.2; an outage of the store.
-pub async fn issue(server: &Server<'_>, exchange: &Exchange<'_>, jti: String) -> Result<Value, Rejection> {
+pub async fn issue(
+    server: &Server<'_>,
+    exchange: &Exchange<'_>,
+    jti: String,
+    trail: &Trail,
+) -> Result<Value, Rejection> {
     let request = TokenRequest::parse(exchange.client.form()).map_err(|error| refused(&error))?;
     match request {
         TokenRequest::ClientCredentials { scope } => {
             let access = grant::client_credentials(exchange, scope.as_deref(), jti).map_err(|error| refused(&error))?;
             told(server, &access).map(Value::Object)
         }
-        TokenRequest::AuthorizationCode(request) => redeem(server, exchange, &request, jti).await,
-        TokenRequest::RefreshToken(request) => refresh(server, exchange, &request, jti).await,
+        TokenRequest::AuthorizationCode(request) => redeem(server, exchange, &request, jti, trail).await,
+        TokenRequest::RefreshToken(request) => refresh(server, exchange, &request, jti, trail).await,
     }
 }
 
@@ -37,13 +43,15 @@ async fn redeem(
     exchange: &Exchange<'_>,
     request: &CodeRequest,
     jti: String,
+    trail: &Trail,
 ) -> Result<Value, Rejection> {
     let code = find::<AuthorizationCode>(server.store, &request.key()).await.map_err(|outage| away(&outage))?;
-    let Some(code) = code else { return Err(unknown()) };
+    let Some(code) = code else { return Err(refused_of(&RedeemError::Unknown, trail)) };
+    trail.note_reference(code.value.grant.as_str());
     let grant = grant_of(server, &code.value.grant).await?;
     let redeemed = match grant::redeem(exchange, request, &code.value, grant.as_ref().map(|grant| &grant.value), jti) {
         Ok(redeemed) => redeemed,
-        Err(error) => return Err(ended(server, exchange, &error).await?),
+        Err(error) => return Err(ended(server, exchange, &error, trail).await?),
     };
     let mut answer = told(server, redeemed.access())?;
     let secret = base64url(&entropy::random::<32>());
@@ -55,7 +63,7 @@ async fn redeem(
     }
     if !batch.commit(server.store, exchange.now).await.map_err(|outage| away(&outage))? {
         let reused = RedeemError::Reused(code.value.grant.clone());
-        return Err(ended(server, exchange, &reused).await?);
+        return Err(ended(server, exchange, &reused, trail).await?);
     }
     answer.insert("refresh_token".to_owned(), Value::from(secret));
     Ok(Value::Object(answer))
@@ -66,12 +74,14 @@ async fn refresh(
     exchange: &Exchange<'_>,
     request: &RefreshRequest,
     jti: String,
+    trail: &Trail,
 ) -> Result<Value, Rejection> {
     let refresh = find::<RefreshToken>(server.store, &request.key()).await.map_err(|outage| away(&outage))?;
-    let Some(refresh) = refresh else { return Err(unknown()) };
+    let Some(refresh) = refresh else { return Err(refused_of(&RedeemError::Unknown, trail)) };
+    trail.note_reference(refresh.value.grant.as_str());
     let grant = grant_of(server, &refresh.value.grant).await?;
     let access = grant::refresh(exchange, request, &refresh.value, grant.as_ref().map(|grant| &grant.value), jti)
-        .map_err(|error| not_redeemed(&error))?;
+        .map_err(|error| refused_of(&error, trail))?;
     told(server, &access).map(Value::Object)
 }
 
@@ -80,19 +90,23 @@ async fn grant_of(server: &Server<'_>, id: &GrantId) -> Result<Option<Found<Gran
 }
 
 // AS10: who shows a code a second time may have stolen it, or is robbed of it; all that came of it ends.
-async fn ended(server: &Server<'_>, exchange: &Exchange<'_>, error: &RedeemError) -> Result<Rejection, Rejection> {
+async fn ended(
+    server: &Server<'_>,
+    exchange: &Exchange<'_>,
+    error: &RedeemError,
+    trail: &Trail,
+) -> Result<Rejection, Rejection> {
     if let Some(grant) = error.ends() {
         ending::end_grant(server, grant, exchange.now).await?;
     }
-    Ok(not_redeemed(error))
+    Ok(refused_of(error, trail))
 }
 
-fn unknown() -> Rejection {
-    not_redeemed(&RedeemError::Unknown)
-}
-
-// The client is told the same of all that concerns the code or token; the log tells them apart.
-fn not_redeemed(error: &RedeemError) -> Rejection {
+// The client is told the same of all that concerns the code or token; log and trail tell them apart.
+fn refused_of(error: &RedeemError, trail: &Trail) -> Rejection {
+    if error.is_theft() {
+        trail.note_step("grant", if error.ends().is_some() { "used_before" } else { "not_theirs" });
+    }
     Rejection::new(error.code(), error.to_string()).because(format!("{error:?}"))
 }
 

@@ -141,9 +141,10 @@ fn form(text: &str) -> Form {
 }
 
 fn attribute(tag: &str, name: &str) -> Option<String> {
-    let start = tag.find(&format!(" {name}=\"")).map(|at| at + name.len() + 3).or_else(|| {
-        tag.strip_prefix(&format!("{name}=\"")).map(|rest| tag.len() - rest.len())
-    })?;
+    let start = tag
+        .find(&format!(" {name}=\""))
+        .map(|at| at + name.len() + 3)
+        .or_else(|| tag.strip_prefix(&format!("{name}=\"")).map(|rest| tag.len() - rest.len()))?;
     let value = tag.get(start..)?.split('"').next()?;
     let plain = [("&quot;", "\""), ("&#39;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
     Some(plain.iter().fold(value.to_owned(), |text, (escaped, character)| text.replace(escaped, character)))
@@ -170,7 +171,10 @@ impl<'w> Browser<'w> {
             let (name, value) = pair.split_once('=').unwrap();
             assert!(name.starts_with("__Host-"), "{cookie}");
             for part in ["; Path=/;", "; Secure", "; HttpOnly", "; SameSite=Lax"] {
-                assert!(format!(";{rest}").replace(";;", ";").contains(part.trim_start_matches(';')), "{part}: {cookie}");
+                assert!(
+                    format!(";{rest}").replace(";;", ";").contains(part.trim_start_matches(';')),
+                    "{part}: {cookie}"
+                );
             }
             if rest.contains("Max-Age=0;") {
                 self.cookies.remove(name);

@@ -76,7 +76,8 @@ pub(crate) fn decide(frame: &Frame<'_>, asking: &Asking<'_>) -> Reply {
 pub(crate) fn foreign(frame: &Frame<'_>, asking: &Asking<'_>) -> Reply {
     let texts = frame.texts();
     let lead = Html::new().phrase(texts.foreign_lead, &[("who", asking.who)]);
-    let contents = Html::new().raw("<h1>").text(texts.foreign_title).raw("</h1><p class=\"lead\">").with(lead).raw("</p>");
+    let contents =
+        Html::new().raw("<h1>").text(texts.foreign_title).raw("</h1><p class=\"lead\">").with(lead).raw("</p>");
     let contents = contents.with(back(frame, asking.who));
     page(frame, texts.foreign_title, contents, false, Onward::Client(asking.redirect_uri), StatusCode::OK)
 }

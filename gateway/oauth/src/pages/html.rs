@@ -70,7 +70,9 @@ mod tests {
     fn nothing_that_somebody_wrote_becomes_markup() {
         let hostile = "</p><script>alert('x')</script><img src=\"x\" onerror=y>&lt;";
         let page = Html::new().raw("<p title=\"").text(hostile).raw("\">").text(hostile).raw("</p>").into_text();
-        assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("\"x\"") && !page.contains("'x'"));
+        assert!(
+            !page.contains("<script") && !page.contains("<img") && !page.contains("\"x\"") && !page.contains("'x'")
+        );
         assert_eq!(page.matches('<').count(), 2);
         assert!(page.contains("&amp;lt;"));
     }

@@ -15,8 +15,8 @@ mod wait;
 use std::sync::LazyLock;
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
+    SET_COOKIE, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, StatusCode};
 use policies::jose::{base64url, sha256};
@@ -117,7 +117,14 @@ enum Onward<'a> {
 }
 
 /// Makes a page out of its contents.
-fn page(frame: &Frame<'_>, title: &str, contents: Html, refresh: bool, onward: Onward<'_>, status: StatusCode) -> Reply {
+fn page(
+    frame: &Frame<'_>,
+    title: &str,
+    contents: Html,
+    refresh: bool,
+    onward: Onward<'_>,
+    status: StatusCode,
+) -> Reply {
     let texts = frame.texts();
     let mut html = Html::new()
         .raw("<!doctype html>\n<html lang=\"")

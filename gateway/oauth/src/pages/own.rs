@@ -85,7 +85,9 @@ fn entry(frame: &Frame<'_>, one: &OwnConsent) -> Html {
     if let Some(decided) = one.consent.decided {
         html = html.with(row(texts.since, words(&show::time(decided))));
     }
-    html = html.with(row(texts.until, words(&plain(texts.until_then, &[("until", &show::time(one.consent.expires))])))).raw("</dl>");
+    html = html
+        .with(row(texts.until, words(&plain(texts.until_then, &[("until", &show::time(one.consent.expires))]))))
+        .raw("</dl>");
     if active {
         let form = frame.form("revoke").raw("<input type=\"hidden\" name=\"consentId\" value=\"");
         let form = form.text(one.consent.id.as_str()).raw("\"><div class=\"buttons\"><button>").text(texts.revoke);

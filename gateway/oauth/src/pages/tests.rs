@@ -81,8 +81,7 @@ fn all(language: Language) -> Vec<Reply> {
     let amount = Money::parse("300000.00", "KZT").unwrap();
     let wishes = [Wish::Accounts, Wish::Payment { amount: &amount, payee: HOSTILE }];
     let (access, order, accounts) = (access(), order(), accounts());
-    let choices =
-        [Choice { consent: &access, accounts: &accounts }, Choice { consent: &order, accounts: &accounts }];
+    let choices = [Choice { consent: &access, accounts: &accounts }, Choice { consent: &order, accounts: &accounts }];
     let asking = Asking {
         who: HOSTILE,
         client: "app",
@@ -151,7 +150,10 @@ fn as27_every_page_is_protected() {
         for part in ["default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'", "form-action 'self'"] {
             assert!(policy.contains(part), "{policy}");
         }
-        assert!(!policy.contains("unsafe") && !policy.contains("script-src") && !policy.contains('*') || policy.contains("127.0.0.1:*"));
+        assert!(
+            !policy.contains("unsafe") && !policy.contains("script-src") && !policy.contains('*')
+                || policy.contains("127.0.0.1:*")
+        );
         assert_eq!(header(&reply, "referrer-policy"), "no-referrer");
         assert_eq!(header(&reply, "x-frame-options"), "DENY");
         assert_eq!(header(&reply, "cache-control"), "no-store");

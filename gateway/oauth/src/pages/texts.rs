@@ -207,7 +207,10 @@ static ENGLISH: Texts = Texts {
     ),
     bank_away: ("The bank does not answer", "We cannot show your accounts now. Nothing was allowed. Try again later."),
     not_now: ("This does not work now", "The fault is ours. Nothing was allowed. Try again later."),
-    malformed: ("This request cannot be read", "Something is missing or wrong in it. Go back to the app and begin again."),
+    malformed: (
+        "This request cannot be read",
+        "Something is missing or wrong in it. Go back to the app and begin again.",
+    ),
 };
 
 static RUSSIAN: Texts = Texts {
@@ -312,10 +315,7 @@ static RUSSIAN: Texts = Texts {
         "Сейчас некому проверить вашу личность",
         "Ни один поставщик идентификации не отвечает. Ничего не разрешено. Попробуйте позже.",
     ),
-    bank_away: (
-        "Банк не отвечает",
-        "Сейчас мы не можем показать ваши счета. Ничего не разрешено. Попробуйте позже.",
-    ),
+    bank_away: ("Банк не отвечает", "Сейчас мы не можем показать ваши счета. Ничего не разрешено. Попробуйте позже."),
     not_now: ("Сейчас это не работает", "Ошибка на нашей стороне. Ничего не разрешено. Попробуйте позже."),
     malformed: (
         "Запрос невозможно прочитать",
@@ -429,9 +429,9 @@ static KAZAKH: Texts = Texts {
         "Банк жауап бермейді",
         "Қазір шоттарыңызды көрсете алмаймыз. Ештеңеге рұқсат берілген жоқ. Кейінірек қайталап көріңіз.",
     ),
-    not_now: ("Қазір бұл жұмыс істемейді", "Қате біздің тарапта. Ештеңеге рұқсат берілген жоқ. Кейінірек қайталап көріңіз."),
-    malformed: (
-        "Сұрауды оқу мүмкін емес",
-        "Онда бірдеңе жетіспейді немесе қате. Қолданбаға оралып, қайта бастаңыз.",
+    not_now: (
+        "Қазір бұл жұмыс істемейді",
+        "Қате біздің тарапта. Ештеңеге рұқсат берілген жоқ. Кейінірек қайталап көріңіз.",
     ),
+    malformed: ("Сұрауды оқу мүмкін емес", "Онда бірдеңе жетіспейді немесе қате. Қолданбаға оралып, қайта бастаңыз."),
 };
