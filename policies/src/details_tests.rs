@@ -233,3 +233,23 @@ fn as12_a_token_with_the_longest_details_fits_a_header() {
     assert!(bytes * 4 / 3 + 1536 <= crate::token::TOKEN_BYTES_MAX, "{bytes}");
     assert!(from_claim(&claim).is_some());
 }
+
+#[test]
+fn as70_whatever_byte_is_changed_nothing_else_is_read() {
+    let text = json!([typed("account_information", access()), typed("payment_initiation", payment())]).to_string();
+    let whole = asked(&text).unwrap();
+    let mut read = 0;
+    for (index, character) in text.char_indices() {
+        for put in ["", "0", "a", "\"", "{", "[", "]", ",", ":", "\\", " ", "\u{0}", "e9", "-"] {
+            let (before, after) = (text.get(..index).unwrap(), text.get(index + character.len_utf8()..).unwrap());
+            let changed = format!("{before}{put}{after}");
+            _ = narrowed(&changed);
+            if let Ok(found) = asked(&changed) {
+                // A text within may differ, and what white space is; never which kinds are asked for.
+                assert_eq!(found.iter().map(Asked::kind).collect::<Vec<_>>(), ConsentKind::ALL, "{changed}");
+                read += usize::from(found != whole);
+            }
+        }
+    }
+    assert!(read > 0, "texts may be changed");
+}

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
+use crate::proof::normalise_url;
+
 /// The longest redirect URI, in bytes: code, issuer and state go behind it into a Location header.
 pub const REDIRECT_URI_BYTES_MAX: usize = 512;
 
@@ -31,8 +33,10 @@ pub enum RedirectError {
     /// It has a fragment.
     #[error("a redirect URI has no fragment")]
     Fragment,
-    /// Its path has dot segments, doubled slashes or percent-encoded ones.
-    #[error("the path of a redirect URI is in its one form: no dot segments, no doubled or encoded slashes")]
+    /// Its path has dot segments, doubled slashes, or percent-encoded ones or letters.
+    #[error(
+        "the path of a redirect URI is in its one form: no dot segments, doubled or encoded slashes, encoded letters"
+    )]
     Path,
     /// Its query has a parameter that answers have.
     #[error("the query of a redirect URI has no parameter that answers have")]
@@ -68,6 +72,11 @@ pub fn check(uri: &str) -> Result<(), RedirectError> {
     }
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
     check_path(path)?;
+    // Whatever else two readers could take for one and the same: lower-case triplets, encoded letters.
+    let written = format!("{scheme}://{authority}{}", if path.is_empty() { "/" } else { path });
+    if normalise_url(&written).as_ref() != Some(&written) {
+        return Err(RedirectError::Path);
+    }
     let told = |pair: &str| ANSWER_PARAMETERS.contains(&pair.split('=').next().unwrap_or(pair));
     // An encoded name could be one of them after all.
     if query.contains('?')

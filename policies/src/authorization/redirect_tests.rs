@@ -71,6 +71,9 @@ fn as23_a_redirect_uri_has_one_reading() {
         ("https://app.example/a%5ccb", RedirectError::Path),
         ("https://app.example/cb%00", RedirectError::Path),
         ("https://app.example//cb", RedirectError::Path),
+        ("https://app.example/c%61llback", RedirectError::Path),
+        ("https://app.example/%d0%b0", RedirectError::Path),
+        ("https://app.example/%7euser", RedirectError::Path),
         ("https://app.example/cb?code=1", RedirectError::Query),
         ("https://app.example/cb?a=1&state=2", RedirectError::Query),
         ("https://app.example/cb?iss=x", RedirectError::Query),
@@ -95,6 +98,7 @@ fn as23_plain_addresses_of_apps_are_registered() {
         "https://app.example/cb?tenant=1",
         "https://app.example/cb?codes=1&errors=2",
         "https://192.0.2.7/cb",
+        "https://app.example/%D0%B0",
         "https://[2001:db8::1]:8443/cb",
         "http://127.0.0.1:8080/cb",
         "http://[::1]:8080/cb",
@@ -126,4 +130,30 @@ fn as5_an_answer_cannot_break_out_of_its_parameter() {
     assert_eq!(queried, "https://app.example/cb?tenant=1&error=access_denied");
     assert_eq!(answer("https://app.example/cb?", &[("code", "c")]), "https://app.example/cb?code=c");
     assert_eq!(answer("https://app.example/cb?a=1&", &[("code", "c")]), "https://app.example/cb?a=1&code=c");
+}
+
+// Whatever byte somebody changes: it is refused, or it is another place, never the same place written otherwise.
+#[test]
+fn as23_no_two_registered_uris_are_one_place() {
+    let good = "https://app.example:8443/cb/a?tenant=1";
+    let mut accepted = std::collections::BTreeMap::new();
+    for (index, _) in good.char_indices() {
+        for put in [
+            "", "a", "A", "/", "\\", ".", "%2e", "%", "@", ":", "#", "?", "&", " ", "0", "[", "\u{430}", "//", "..",
+            "\n",
+        ] {
+            let (before, after) = good.split_at(index);
+            for changed in [format!("{before}{put}{after}"), format!("{before}{put}{}", after.get(1..).unwrap_or(""))] {
+                if check(&changed).is_ok() {
+                    let place = changed.split('?').next().unwrap_or_default().trim_end_matches('/').to_owned();
+                    let query = changed.split_once('?').map(|(_, query)| query.to_owned());
+                    let normal = normalise_url(&place);
+                    let known = accepted.insert((normal, query), changed.clone());
+                    let slash = |uri: &str| uri.replacen("/?", "?", 1);
+                    assert!(known.is_none_or(|known| slash(&known) == slash(&changed)), "{changed}");
+                }
+            }
+        }
+    }
+    assert!(accepted.len() > 10, "{}", accepted.len());
 }
