@@ -69,7 +69,8 @@ impl<'a> Authority<'a> {
             audience: &self.house.issuer,
             now: cleared.received,
         };
-        let issued = oauth::token::issue(&self.server(), &exchange, self.house.new_reference()).await?;
+        let (server, jti) = (self.server(), self.house.new_reference());
+        let issued = oauth::token::issue(&server, &exchange, jti, &cleared.trail).await?;
         Ok(uncached(json_reply(StatusCode::OK, &issued)))
     }
 
@@ -88,7 +89,7 @@ impl<'a> Authority<'a> {
 
     /// Takes a token back.
     pub(crate) async fn revoke(&self, cleared: &Cleared) -> Result<Reply, Rejection> {
-        oauth::revoke::revoke(&self.server(), authenticated(cleared)?, cleared.received).await?;
+        oauth::revoke::revoke(&self.server(), authenticated(cleared)?, &cleared.trail, cleared.received).await?;
         Ok(uncached(Reply::new(Body::empty())))
     }
 
@@ -102,6 +103,7 @@ impl<'a> Authority<'a> {
         let (client, server, now) = (itself(cleared.caller())?, self.server(), cleared.received);
         let named = || {
             let id = cleared.matched().parameter("consentId").unwrap_or_default();
+            cleared.trail.note_reference(id);
             ConsentId::parse(id).map_err(|_| Rejection::new(Code::NotFound, "There is no such consent."))
         };
         match deed {

@@ -91,8 +91,14 @@ impl App {
     #[must_use]
     pub fn for_citizens(id: &str) -> (Self, String) {
         let app = Self::newcomer(id);
-        let scopes =
-            ["accounts:read", "balances:read", "transactions:read", "payments:write", "payments:read", "consents:write"];
+        let scopes = [
+            "accounts:read",
+            "balances:read",
+            "transactions:read",
+            "payments:write",
+            "payments:read",
+            "consents:write",
+        ];
         let policy = app.policy("demo-fintech", &scopes, &format!("redirectUris: [\"{CALLBACK}\"]"));
         (app, policy)
     }

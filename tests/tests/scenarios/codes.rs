@@ -19,6 +19,7 @@ store_scenarios! {
     as10_of_fifty_at_once_one_redeems,
     as8_a_refresh_token_stays_as_it_is,
     as9_a_refresh_token_is_its_clients_own,
+    as9_what_another_client_shows_is_recorded,
     as9_a_refresh_token_needs_a_key_which_may_be_another,
     as15_who_may_not_act_redeems_nothing,
     as71_what_was_granted_is_told_and_may_only_be_narrowed,
@@ -47,7 +48,8 @@ async fn play(kind: Kind) -> Play {
     let setup = Setup::citizens().policy("citizen-app.yaml", policy).policy("other-app.yaml", other);
     let world = World::with(kind, setup).await;
     let session = app.copy().session(&world, Some("consents:write")).await;
-    let consent = session.consent("/v1/account-access-consents", &json!({"permissions": ["accounts", "balances"]})).await;
+    let consent =
+        session.consent("/v1/account-access-consents", &json!({"permissions": ["accounts", "balances"]})).await;
     let granted = grant_directly(&world, "citizen-app", &consent, SCOPE).await;
     Play { world, app, consent, granted }
 }
@@ -147,9 +149,8 @@ async fn as10_a_second_use_ends_everything(kind: Kind) {
 async fn as10_of_fifty_at_once_one_redeems(kind: Kind) {
     let play = play(kind).await;
     let (world, app) = (&play.world, &play.app);
-    let asks: Vec<Ask> = (0..50)
-        .map(|_| app.with_proof(world, app.form_ask(world, "/oauth/token", &play.right())))
-        .collect();
+    let asks: Vec<Ask> =
+        (0..50).map(|_| app.with_proof(world, app.form_ask(world, "/oauth/token", &play.right()))).collect();
     let answers = together(asks.into_iter().map(|ask| Box::pin(world.send(ask)) as _)).await;
     let redeemed: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
     assert_eq!(redeemed.len(), 1);
@@ -189,6 +190,27 @@ async fn as9_a_refresh_token_is_its_clients_own(kind: Kind) {
     let refused = play.world.send(Ask::post("/oauth/token").form(&unauthenticated)).await;
     refused.oauth_refused(401, "invalid_client");
     play.app.refresh(&play.world, &refresh).await.succeeded(200);
+}
+
+async fn as9_what_another_client_shows_is_recorded(kind: Kind) {
+    let play = play(kind).await;
+    let (world, grant) = (&play.world, play.granted.grant.as_str());
+    let refresh = text(&play.redeemed().await, "refresh_token");
+    App::of(world, "demo-app").refresh(world, &refresh).await.oauth_refused(400, "invalid_grant");
+    play.app.ask_token(world, &play.right()).await.oauth_refused(400, "invalid_grant");
+    let records = world.audit().await;
+    let noted = |client: &str, decision: &str| {
+        records.iter().any(|record| {
+            let steps = record["steps"].as_array().into_iter().flatten();
+            record["client"] == client
+                && record["reference"] == grant
+                && steps.into_iter().any(|step| step["stage"] == "grant" && step["decision"] == decision)
+        })
+    };
+    assert!(noted("demo-app", "not_theirs"), "{records:?}");
+    assert!(noted("citizen-app", "used_before"), "{records:?}");
+    let told = format!("{records:?}");
+    assert!(!told.contains(&refresh) && !told.contains(&play.granted.code));
 }
 
 async fn as9_a_refresh_token_needs_a_key_which_may_be_another(kind: Kind) {
@@ -243,10 +265,22 @@ async fn as71_what_was_granted_is_told_and_may_only_be_narrowed(kind: Kind) {
     let play = play(kind).await;
     let (world, app) = (&play.world, &play.app);
     for (name, value, error) in [
-        ("authorization_details", detail("payment_initiation", &play.consent).to_string(), "invalid_authorization_details"),
-        ("authorization_details", detail("account_information", &fresh("c")).to_string(), "invalid_authorization_details"),
+        (
+            "authorization_details",
+            detail("payment_initiation", &play.consent).to_string(),
+            "invalid_authorization_details",
+        ),
+        (
+            "authorization_details",
+            detail("account_information", &fresh("c")).to_string(),
+            "invalid_authorization_details",
+        ),
         ("authorization_details", "[]".to_owned(), "invalid_authorization_details"),
-        ("authorization_details", r#"[{"type":"account_information","permissions":["transactions"]}]"#.to_owned(), "invalid_authorization_details"),
+        (
+            "authorization_details",
+            r#"[{"type":"account_information","permissions":["transactions"]}]"#.to_owned(),
+            "invalid_authorization_details",
+        ),
     ] {
         let refused = app.ask_token(world, &play.right().set(name, value.as_str())).await;
         assert_eq!(refused.status, 400, "{value}: {}", refused.text());
@@ -287,7 +321,8 @@ async fn as12_a_token_says_no_more_than_was_granted(kind: Kind) {
 
 async fn as2_other_grants_are_refused(kind: Kind) {
     let play = play(kind).await;
-    for grant_type in ["password", "implicit", "urn:ietf:params:oauth:grant-type:token-exchange", "", "Authorization_Code"]
+    for grant_type in
+        ["password", "implicit", "urn:ietf:params:oauth:grant-type:token-exchange", "", "Authorization_Code"]
     {
         let refused = play.app.ask_token(&play.world, &play.right().set("grant_type", grant_type)).await;
         let error = if grant_type.is_empty() { "invalid_request" } else { "unsupported_grant_type" };

@@ -59,7 +59,8 @@ async fn as20_only_pushed_requests_are_served(kind: Kind) {
     // Everything that a request consists of, but not pushed.
     let query = "response_type=code&client_id=citizen-app&scope=accounts%3Aread&state=x&code_challenge_method=S256\
         &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&redirect_uri=https%3A%2F%2Fapp.example%2Fcallback";
-    for query in [query.to_owned(), format!("{query}&request=eyJhbGciOiJub25lIn0.e30."), "client_id=citizen-app".to_owned()]
+    for query in
+        [query.to_owned(), format!("{query}&request=eyJhbGciOiJub25lIn0.e30."), "client_id=citizen-app".to_owned()]
     {
         let refused = world.send(Ask::get(&format!("/oauth/authorize?{query}"))).await;
         assert!((400..500).contains(&refused.status), "{} {}", refused.status, refused.text());
@@ -136,7 +137,8 @@ async fn as21_par_in_excess_is_told_when_to_come_back(kind: Kind) {
 async fn as21_a_request_inside_a_request_is_refused(kind: Kind) {
     let (world, app) = world(kind).await;
     let name = app.push(&world, &right()).await.succeeded(201).at("/request_uri");
-    for (field, value) in [("request_uri", name.as_str()), ("request_uri", "https://app.example/r"), ("request", "eyJ.e30.")]
+    for (field, value) in
+        [("request_uri", name.as_str()), ("request_uri", "https://app.example/r"), ("request", "eyJ.e30.")]
     {
         let refused = app.push(&world, &right().set(field, value)).await;
         assert_eq!(refused.status, 400, "{field}: {}", refused.text());
@@ -252,7 +254,8 @@ async fn as25_only_client_and_name_are_read_at_the_page(kind: Kind) {
     let name = app.push(&world, &right()).await.succeeded(201).at("/request_uri");
     let plain = shown(&world, "citizen-app", &name).await;
     plain.succeeded(200);
-    let more = "&redirect_uri=https%3A%2F%2Fthief.example&scope=payments%3Awrite&state=other&response_type=token&x=1&x=2";
+    let more =
+        "&redirect_uri=https%3A%2F%2Fthief.example&scope=payments%3Awrite&state=other&response_type=token&x=1&x=2";
     let differing = shown(&world, "citizen-app", &format!("{name}{more}")).await;
     differing.succeeded(200);
     assert!(!differing.text().contains("thief.example") && !differing.text().contains("payments"));
@@ -357,10 +360,13 @@ async fn terms_that_come_with_a_request_become_a_consent(kind: Kind) {
     assert_eq!(read.succeeded(200).at("/status"), "awaiting_authorisation");
     assert_eq!(read.at("/creditorAccount/iban"), iban(2));
     // The same key for the same body is the same consent; for another body it is refused.
-    let (path, body) = ("/v1/domestic-payment-consents", json!({
-        "creditorAccount": {"iban": iban(2)}, "creditorName": "Bolat Sandbaev",
-        "instructedAmount": {"amount": "1.00", "currency": "KZT"}, "knp": "343",
-    }));
+    let (path, body) = (
+        "/v1/domestic-payment-consents",
+        json!({
+            "creditorAccount": {"iban": iban(2)}, "creditorName": "Bolat Sandbaev",
+            "instructedAmount": {"amount": "1.00", "currency": "KZT"}, "knp": "343",
+        }),
+    );
     let key = fresh("same");
     let first = session.post(path, &key, &body).await.succeeded(201).at("/consentId");
     assert_eq!(session.post(path, &key, &body).await.succeeded(201).at("/consentId"), first);
