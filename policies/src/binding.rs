@@ -24,19 +24,20 @@ impl BoundToken {
 
 /// Checks that the certificate of a connection is vouched for as far as its client needs that.
 ///
-/// A client that goes by its certificate needs one that the authorities vouch for now, with a token of yesterday too; and
-/// nobody may come with one that was taken back, whatever it is for.
+/// A client that goes by its certificate needs one that the authorities, or its own list, vouch for now, with a token of
+/// yesterday too; and nobody may come with one that was taken back, whatever it is for.
 ///
 /// # Errors
 /// [`TokenError::Unvouched`].
 pub fn vouched(client: &ClientAuthentication, certificate: Option<&PeerCertificate>) -> Result<(), TokenError> {
-    let fine = match (client, certificate.map(PeerCertificate::verdict)) {
-        (_, Some(ChainVerdict::Revoked)) | (ClientAuthentication::TlsClientAuth(_), Some(ChainVerdict::Unverified)) => {
-            false
-        }
-        // Without any certificate the binding of the token decides.
-        (_, Some(ChainVerdict::Verified(_)) | None)
-        | (ClientAuthentication::PrivateKeyJwt(_) | ClientAuthentication::SelfSignedTlsClientAuth(_), _) => true,
+    // Without any certificate the binding of the token decides.
+    let Some(shown) = certificate else { return Ok(()) };
+    let fine = match (client, shown.verdict()) {
+        (_, ChainVerdict::Revoked) | (ClientAuthentication::TlsClientAuth(_), ChainVerdict::Unverified) => false,
+        // One that policy no longer lists is gone at once.
+        (ClientAuthentication::SelfSignedTlsClientAuth(listed), _) => listed.contains(shown.thumbprint()),
+        (ClientAuthentication::TlsClientAuth(_), ChainVerdict::Verified(_))
+        | (ClientAuthentication::PrivateKeyJwt(_), _) => true,
     };
     if fine { Ok(()) } else { Err(TokenError::Unvouched) }
 }
@@ -78,6 +79,8 @@ pub fn bind(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::jose::KeySet;
     use crate::peer::CertificateNames;
@@ -88,18 +91,22 @@ mod tests {
     }
 
     #[test]
-    fn who_goes_by_a_certificate_needs_one_that_is_vouched_for() {
+    fn as50_as51_who_goes_by_a_certificate_needs_one_that_is_vouched_for() {
         let by_certificate = ClientAuthentication::TlsClientAuth(CertificateName::SanDns("app.example".into()));
         let by_key = ClientAuthentication::PrivateKeyJwt(KeySource::Given(KeySet::default()));
+        let itself = ClientAuthentication::SelfSignedTlsClientAuth(BTreeSet::from([[7; 32]]));
+        let unlisted = ClientAuthentication::SelfSignedTlsClientAuth(BTreeSet::from([[8; 32]]));
         let verified = shown(ChainVerdict::Verified(Arc::from("ca")));
-        for (verdict, certificate, key) in [
-            (Some(&shown(ChainVerdict::Revoked)), false, false),
-            (Some(&shown(ChainVerdict::Unverified)), false, true),
-            (Some(&verified), true, true),
-            (None, true, true),
+        for (verdict, certificate, key, listed, gone) in [
+            (Some(&shown(ChainVerdict::Revoked)), false, false, false, false),
+            (Some(&shown(ChainVerdict::Unverified)), false, true, true, false),
+            (Some(&verified), true, true, true, false),
+            (None, true, true, true, true),
         ] {
             assert_eq!(vouched(&by_certificate, verdict).is_ok(), certificate, "{verdict:?}");
             assert_eq!(vouched(&by_key, verdict).is_ok(), key, "{verdict:?}");
+            assert_eq!(vouched(&itself, verdict).is_ok(), listed, "{verdict:?}");
+            assert_eq!(vouched(&unlisted, verdict).is_ok(), gone, "{verdict:?}");
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod limits;
 mod listener;
 mod lists;
 pub mod material;
+mod names;
 mod pace;
 pub mod tls;
 mod watch;

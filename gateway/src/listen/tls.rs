@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use policies::jose::sha256;
-use policies::peer::{CertificateNames, ChainVerdict, PeerCertificate};
+use policies::peer::{ChainVerdict, PeerCertificate};
 use policies::time::Timestamp;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{
@@ -24,11 +24,10 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 use thiserror::Error as ThisError;
 use tokio_rustls::TlsAcceptor;
-use x509_parser::extensions::GeneralName;
-use x509_parser::parse_x509_certificate;
 
 use super::lists::without_list;
 use super::material::{FileFault, Life, Pem};
+use super::names;
 
 /// How long the worth of a client's certificate is believed on one connection: then it is judged again, so that one that
 /// ends, or whose list of revocations ends, does not live on for as long as its connection.
@@ -189,12 +188,14 @@ impl Stand {
         let (leaf, intermediates) = chain.split_first()?;
         let seconds = u64::try_from(now.seconds()).unwrap_or(0);
         let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let read = names::read(leaf);
         let verdict = match authorities.verifier.verify_client_cert(leaf, intermediates, at) {
-            Ok(_) => ChainVerdict::Verified(Arc::clone(&authorities.name)),
+            Ok(_) if read.for_clients => ChainVerdict::Verified(Arc::clone(&authorities.name)),
+            Ok(_) => ChainVerdict::Unverified,
             Err(Error::InvalidCertificate(CertificateError::Revoked)) => ChainVerdict::Revoked,
             Err(_) => ChainVerdict::Unverified,
         };
-        Some(PeerCertificate::from_handshake(sha256(leaf), names(leaf), verdict))
+        Some(PeerCertificate::from_handshake(sha256(leaf), read.names, verdict))
     }
 }
 
@@ -285,18 +286,6 @@ fn verifier(
         builder = builder.with_crls(revocations.revocations()?).enforce_revocation_expiration();
     }
     builder.build().map_err(|error| TlsError::Authorities(error.to_string()))
-}
-
-fn names(leaf: &CertificateDer<'_>) -> CertificateNames {
-    let mut told = CertificateNames::default();
-    let Ok((_, parsed)) = parse_x509_certificate(leaf) else { return told };
-    let Ok(Some(names)) = parsed.subject_alternative_name() else { return told };
-    for name in &names.value.general_names {
-        if let GeneralName::DNSName(text) = name {
-            told.dns.push((*text).to_owned());
-        }
-    }
-    told
 }
 
 /// Asks for a certificate and checks that the peer holds its key. What the chain is worth is judged after the handshake,

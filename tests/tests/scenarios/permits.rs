@@ -12,7 +12,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 scenarios! {
     a_path_without_a_policy_is_not_found,
-    a_missing_scope_is_refused_and_named,
+    rs14_a_missing_scope_is_refused_and_named,
     a_role_that_the_organisation_lacks_is_refused,
     a_suspended_client_is_refused_at_once,
     a_suspended_organisation_is_refused_at_once,
@@ -33,7 +33,7 @@ async fn a_path_without_a_policy_is_not_found(kind: Kind) {
     app.get(&format!("/v1/accounts/{}/balances", bank::account(1))).await.refused(404, "unknown_path");
 }
 
-async fn a_missing_scope_is_refused_and_named(kind: Kind) {
+async fn rs14_a_missing_scope_is_refused_and_named(kind: Kind) {
     let world = World::start(kind).await;
     let before = bank::balance(&world, 1).await;
     let app = App::of(&world, "demo-app").session(&world, Some("accounts:read")).await;

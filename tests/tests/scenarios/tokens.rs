@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use gateway::revocations::REVOCATION_LAG_MAX;
+use policies::id::GrantId;
+use policies::revocation::{self, Revoked};
 use policies::token::{ACCESS_TOKEN_TTL, LEEWAY, TOKEN_BYTES_MAX};
+use scenarios::actors::app::fresh;
 use scenarios::actors::certificate::Certificate;
 use scenarios::actors::key::base64url;
 use scenarios::actors::{App, Jws, Key, Session};
@@ -19,13 +23,17 @@ scenarios! {
     rs2_the_scheme_has_no_letter_case,
     rs3_without_a_token_the_challenge_names_the_scheme_and_no_error,
     rs4_a_malformed_token_is_a_bad_request,
+    rs6_a_challenge_tells_nothing_beyond_its_error,
     rs10_only_an_access_token_of_ours_for_us_is_accepted,
     rs10_a_token_expires_after_its_time_and_the_leeway,
     rs10_a_token_from_the_future_is_refused,
+    rs11_a_token_that_was_taken_back_counts_nowhere,
+    rs11_everything_under_a_grant_is_taken_back_at_once,
     rs13_a_token_of_another_issuer_is_refused,
     rs30_a_token_that_is_bound_to_nothing_is_refused,
     rs40_a_token_bound_to_a_certificate_needs_that_certificate,
     rs40_a_certificate_is_not_seen_at_the_door_that_does_not_ask,
+    as43_proofs_are_signed_by_what_metadata_list,
     another_library_accepts_our_tokens,
 }
 
@@ -110,11 +118,46 @@ async fn rs4_a_malformed_token_is_a_bad_request(kind: Kind) {
     for text in ["DPoP", "DPoP ", "DPoP a b", "DPoP a,b", "DPoP \"a\"", "DPoP ===", "DPoP  a"] {
         let refused = app.send(Ask::get(ACCOUNTS).with("authorization", text)).await;
         assert_eq!(refused.status, 400, "{text}: {}", refused.text());
-        assert!(refused.header("www-authenticate").is_none(), "{text}");
+        assert!(refused.challenge().contains("error=\"invalid_request\""), "{text}");
     }
     let sized = |bytes: usize| Ask::get(ACCOUNTS).with("authorization", format!("DPoP {}", "a".repeat(bytes)));
     app.send(sized(TOKEN_BYTES_MAX)).await.refused(401, "token_invalid");
     app.send(sized(TOKEN_BYTES_MAX + 1)).await.refused(400, "token_malformed");
+}
+
+async fn rs6_a_challenge_tells_nothing_beyond_its_error(kind: Kind) {
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "demo-app").await;
+    let (ours, right) = (issuer_key(&world), reread(&app.token));
+    let house = &world.assembled().house;
+    let taken_back = right.clone().set("jti", "taken-back");
+    let name = revocation::token(world.issuer(), "taken-back");
+    house.revocations.take_in(&[Revoked { name, until: world.now() + ACCESS_TOKEN_TTL }]);
+    let tokens = [
+        ("expired", right.clone().set("exp", world.seconds() - 60).sign(&ours)),
+        ("taken back", taken_back.sign(&ours)),
+        ("signed by somebody", right.clone().sign(&Key::es256())),
+        ("for another", right.clone().set("aud", "https://other.example").sign(&ours)),
+        ("of a client that is gone", right.clone().set("client_id", "gone-app").set("sub", "gone-app").sign(&ours)),
+        ("of another client's key", right.set("cnf", json!({"jkt": Key::es256().thumbprint()})).sign(&ours)),
+        ("no token at all", "a.b.c".to_owned()),
+    ];
+    let mut told = Vec::new();
+    for (what, token) in tokens {
+        let answer = Session { world: &world, app: twin(&app), token }.get(ACCOUNTS).await;
+        assert_eq!(answer.status, 401, "{what}: {}", answer.text());
+        assert_eq!(answer.challenges().len(), 1, "{what}");
+        told.push(answer.challenge().to_owned());
+    }
+    told.dedup();
+    assert_eq!(told.len(), 1, "{told:?}");
+    // Nor does what the client says come back.
+    let canary = "canary\\\" x";
+    for header in ["authorization", "dpop", "x-fapi-interaction-id", "origin"] {
+        let answer = world.send(Ask::get(ACCOUNTS).with(header, format!("DPoP {canary}"))).await;
+        assert!(answer.challenges().iter().all(|challenge| !challenge.contains("canary")), "{header}");
+        assert!(!answer.text().contains("canary"), "{header}: {}", answer.text());
+    }
 }
 
 async fn rs10_only_an_access_token_of_ours_for_us_is_accepted(kind: Kind) {
@@ -206,6 +249,56 @@ async fn rs10_a_token_from_the_future_is_refused(kind: Kind) {
     }
 }
 
+/// Has the store remember that something was taken back, as another replica would.
+async fn taken_back(world: &World, name: [u8; 32]) {
+    let revoked = [Revoked { name, until: world.now() + ACCESS_TOKEN_TTL + LEEWAY }];
+    let house = &world.assembled().house;
+    assert!(house.authorizations.change_items(&[], &revoked, world.now()).await.unwrap());
+}
+
+async fn rs11_a_token_that_was_taken_back_counts_nowhere(kind: Kind) {
+    let world = World::start(kind).await;
+    let (app, other) = (Session::of(&world, "demo-app").await, Session::of(&world, "demo-app").await);
+    app.get(ACCOUNTS).await.succeeded(200);
+    let jti = reread(&app.token).claims["jti"].as_str().unwrap().to_owned();
+    taken_back(&world, revocation::token(world.issuer(), &jti)).await;
+    // Within the bound it may still count, and not a moment longer, though its signature is known to be right.
+    world.advance(REVOCATION_LAG_MAX + Duration::from_millis(1));
+    let refused = app.get(ACCOUNTS).await;
+    refused.refused(401, "token_invalid");
+    assert!(refused.challenge().contains("error=\"invalid_token\""));
+    other.get(ACCOUNTS).await.succeeded(200);
+    // The same name of another issuer's token is another token.
+    let jti = reread(&other.token).claims["jti"].as_str().unwrap().to_owned();
+    taken_back(&world, revocation::token("https://other.example", &jti)).await;
+    world.advance(REVOCATION_LAG_MAX + Duration::from_millis(1));
+    other.get(ACCOUNTS).await.succeeded(200);
+}
+
+async fn rs11_everything_under_a_grant_is_taken_back_at_once(kind: Kind) {
+    let world = World::start(kind).await;
+    let app = Session::of(&world, "demo-app").await;
+    let of_grant = |grant: &str| {
+        let detail =
+            json!({"type": "account_information", "consentId": "c", "permissions": ["accounts"], "accounts": ["a"]});
+        let jws =
+            reread(&app.token).set("sub", "citizen:somebody").set("grant_id", grant).set("acr", "urn:qaqpa:acr:L2");
+        let jws = jws.set("authorization_details", json!([detail])).set("auth_time", world.seconds());
+        let token = jws.set("jti", fresh("token")).sign(&issuer_key(&world));
+        Session { world: &world, app: twin(&app), token }
+    };
+    let (first, second, other) = (of_grant("one"), of_grant("one"), of_grant("other"));
+    for session in [&first, &second, &other] {
+        session.get(ACCOUNTS).await.succeeded(200);
+    }
+    taken_back(&world, revocation::grant(&GrantId::parse("one").unwrap())).await;
+    world.advance(REVOCATION_LAG_MAX + Duration::from_millis(1));
+    for session in [&first, &second, &of_grant("one")] {
+        session.get(ACCOUNTS).await.refused(401, "token_invalid");
+    }
+    other.get(ACCOUNTS).await.succeeded(200);
+}
+
 async fn rs13_a_token_of_another_issuer_is_refused(kind: Kind) {
     let (world, elsewhere) = (World::start(kind).await, World::start(kind).await);
     let app = Session::of(&world, "demo-app").await;
@@ -264,6 +357,29 @@ async fn rs40_a_certificate_is_not_seen_at_the_door_that_does_not_ask(kind: Kind
     let certificate = app.app.certificate.as_ref().unwrap();
     let ask = Ask::get(ACCOUNTS).with("authorization", format!("Bearer {}", app.token)).showing(certificate);
     world.send(ask).await.refused(401, "token_binding_failed");
+}
+
+async fn as43_proofs_are_signed_by_what_metadata_list(kind: Kind) {
+    let world = World::start(kind).await;
+    let allowed = ["PS256", "ES256", "EdDSA", "Ed25519"];
+    let member = "dpop_signing_alg_values_supported";
+    let mut told = Vec::new();
+    for place in ["/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource"] {
+        let answer = world.send(Ask::get(place)).await;
+        let listed = answer.succeeded(200).json()[member].clone();
+        let listed: Vec<String> = serde_json::from_value(listed).unwrap();
+        assert!(
+            !listed.is_empty() && listed.iter().all(|name| allowed.contains(&name.as_str())),
+            "{place}: {listed:?}"
+        );
+        told.push(listed);
+    }
+    let answer = world.send(Ask::get(ACCOUNTS)).await;
+    let (_, rest) = answer.challenge().split_once("algs=\"").unwrap();
+    told.push(rest.split_once('"').unwrap().0.split(' ').map(str::to_owned).collect());
+    told.iter_mut().for_each(|list| list.sort());
+    told.dedup();
+    assert_eq!(told.len(), 1, "{told:?}");
 }
 
 async fn another_library_accepts_our_tokens(kind: Kind) {

@@ -112,3 +112,80 @@ impl Share {
         self.younger.insert(hash, entry);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use std::time::Duration;
+
+    use adapters::keys::LiveKeyring;
+    use policies::id::ClientId;
+    use policies::jose::encode;
+    use policies::party::ScopeSet;
+    use policies::time::Timestamp;
+    use policies::token::{self, AccessGrant, BearerToken, Confirmation, Expected};
+
+    use super::*;
+
+    const ISSUER: &str = "https://gate.example";
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    fn entry(epoch: u64) -> Entry {
+        let keyring = LiveKeyring::in_memory(NOW).unwrap().now();
+        let grant = AccessGrant {
+            issuer: ISSUER.to_owned(),
+            audience: ISSUER.to_owned(),
+            client: ClientId::parse("demo-app").unwrap(),
+            subject: "demo-app".to_owned(),
+            scopes: ScopeSet::default(),
+            confirmation: Confirmation::X5tS256([7; 32]),
+            jti: "0123456789abcdef".to_owned(),
+            issued: NOW,
+            expires: NOW + Duration::from_secs(300),
+            citizen: None,
+        };
+        let raw = encode(token::ACCESS_TOKEN_TYPE, &token::claims(&grant), None, keyring.signer()).unwrap();
+        let expected = Expected { issuer: ISSUER, audience: ISSUER, keys: keyring.published() };
+        Entry::of(ISSUER, token::verify(&BearerToken::parse(&raw).unwrap(), &expected, NOW).unwrap(), epoch)
+    }
+
+    fn hash(number: usize) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&number.to_be_bytes());
+        hash
+    }
+
+    #[test]
+    fn what_was_verified_under_other_keys_is_not_found() {
+        let (known, entry) = (Known::of(1), entry(7));
+        assert!(known.find(0, &hash(1), 7).is_none());
+        known.keep(0, hash(1), entry.clone());
+        for epoch in [0, 6, 8] {
+            assert!(known.find(0, &hash(1), epoch).is_none(), "{epoch}");
+        }
+        let found = known.find(0, &hash(1), 7).unwrap();
+        assert_eq!((found.token().jti(), found.names()), (entry.token().jti(), entry.names()));
+        assert!(known.find(0, &hash(2), 7).is_none(), "another token");
+    }
+
+    #[test]
+    fn no_thread_keeps_more_than_its_share_and_what_is_used_stays_longest() {
+        let (known, entry) = (Known::of(2), entry(7));
+        for number in 0..KNOWN_TOKENS_MAX * 3 {
+            known.keep(0, hash(number), entry.clone());
+            assert!(known.find(0, &hash(0), 7).is_some(), "{number}: it was used a moment ago");
+            assert!(known.count() <= KNOWN_TOKENS_MAX);
+        }
+        assert!(known.count() >= KNOWN_TOKENS_MAX / 2);
+        assert!(known.find(0, &hash(1), 7).is_none(), "it was not used for long");
+        assert!(known.find(1, &hash(0), 7).is_none(), "each thread has its own");
+        known.keep(1, hash(0), entry);
+        assert!(known.find(1, &hash(0), 7).is_some());
+    }
+
+    #[test]
+    fn a_token_is_looked_for_under_its_own_name_among_what_was_taken_back() {
+        assert_eq!(entry(7).names(), [revocation::token(ISSUER, "0123456789abcdef")]);
+    }
+}

@@ -196,7 +196,7 @@ async fn only_one_door_asks_for_a_certificate_and_it_takes_no_for_an_answer() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_gets_an_answer_and_no_token() {
+async fn as50_a_certificate_that_nobody_vouches_for_gets_an_answer_and_no_token() {
     for kind in [Kind::Memory, Kind::Http1, Kind::Http2] {
         let world = World::start(kind).await;
         let mut app = App::of(&world, "demo-mtls-app");
@@ -218,7 +218,7 @@ async fn a_certificate_that_nobody_vouches_for_gets_an_answer_and_no_token() {
 }
 
 #[tokio::test]
-async fn a_certificate_without_its_key_ends_the_handshake() {
+async fn as54_a_certificate_without_its_key_ends_the_handshake() {
     let world = World::start(Kind::Http1).await;
     let app = App::of(&world, "demo-mtls-app");
     let shown = app.certificate.as_ref().unwrap();
@@ -254,7 +254,7 @@ impl ResolvesClientCert for Stolen {
 }
 
 #[tokio::test]
-async fn no_session_is_taken_up_again_where_certificates_count() {
+async fn as55_no_session_is_taken_up_again_where_certificates_count() {
     let world = World::start(Kind::Http1).await;
     for version in [&TLS13, &TLS12] {
         for door in DOORS {
@@ -290,7 +290,7 @@ async fn c4_early_data_is_never_offered() {
 }
 
 #[tokio::test]
-async fn authorities_that_cannot_be_read_stop_the_start() {
+async fn as55_authorities_that_cannot_be_read_stop_the_start() {
     let state = |file: &str| Setup::default().replacing("qaqpa.yaml", "/ca/ca.pem", format!("/{file}"));
     let broken = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
     let setups = [
