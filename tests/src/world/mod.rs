@@ -40,7 +40,7 @@ use tokio_rustls::client::TlsStream;
 pub use answer::Answer;
 pub use ask::Ask;
 pub use folder::{Folder, copy};
-pub use setup::{Kind, Setup};
+pub use setup::{Kind, LIST_ACCOUNTS, Setup};
 pub use socket::{PATIENCE, Tls};
 pub use twin::Twin;
 
@@ -446,7 +446,12 @@ fn configuration(text: &str, setup: &Setup) -> String {
         }
         _ => line.to_owned(),
     };
-    let lines: Vec<String> = text.lines().map(changed).collect();
+    // What a scenario configures takes the place of what the sandbox has in one line.
+    let kept = |line: &&str| {
+        let key = line.split_once(": {").map(|(key, _)| format!("{key}:"));
+        key.is_none_or(|key| !setup.configuration.lines().any(|own| own.starts_with(&key)))
+    };
+    let lines: Vec<String> = text.lines().filter(kept).map(changed).collect();
     let configured = setup.configuration.trim_end();
     format!("{}\n{configured}\n", lines.join("\n"))
 }

@@ -3,6 +3,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+/// How the shipped policies expose the list of accounts, for who replaces it: the lines of `apis/accounts.yaml`.
+pub const LIST_ACCOUNTS: &str =
+    "      listAccounts:\n        consent: {kind: account-access, list: {items: /accounts, id: /accountId}}\n";
+
 /// How requests get into the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

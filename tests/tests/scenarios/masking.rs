@@ -8,7 +8,7 @@ use scenarios::actors::backend::Backend;
 use scenarios::actors::bank::{self, payment};
 use scenarios::actors::log::Log;
 use scenarios::actors::{App, Session};
-use scenarios::world::{Ask, Kind, Setup, World};
+use scenarios::world::{Ask, Kind, LIST_ACCOUNTS, Setup, World};
 
 use crate::fraud::at_payments;
 
@@ -46,10 +46,9 @@ fn masking(backend: &Backend, show: &str) -> Setup {
     let mask = format!(
         "qaqpa: v1\nmasking:\n  account-numbers: {{fields: [/accounts/*/iban], show: {show}, except: {{roles: [BANK]}}, in: [responses]}}\n"
     );
-    let known = "      listAccounts: {}\n";
     Setup { backend: Some(backend.address), ..Setup::default() }.policy("masking.yaml", mask).replacing(
         "policies/national/apis/accounts.yaml",
-        known,
+        LIST_ACCOUNTS,
         "      listAccounts: {mask: account-numbers}\n",
     )
 }

@@ -4,7 +4,7 @@ use scenarios::actors::Session;
 use scenarios::actors::app::fresh;
 use scenarios::actors::backend::Backend;
 use scenarios::actors::bank::payment;
-use scenarios::world::{Kind, Setup, World};
+use scenarios::world::{Kind, LIST_ACCOUNTS, Setup, World};
 use serde_json::Value;
 
 use crate::fraud::{at_payments, newest};
@@ -24,11 +24,10 @@ const LONGEST: usize = 1024 * 1024;
 
 async fn judged(kind: Kind, body: &str, how: &str) -> World {
     let backend = Backend::json(body, "").await;
-    let known = "      listAccounts: {}\n";
     let setup = Setup { backend: Some(backend.address), ..Setup::default() };
     let setup = setup.replacing(
         "policies/national/apis/accounts.yaml",
-        known,
+        LIST_ACCOUNTS,
         format!("      listAccounts: {{validate: {{response: {how}}}}}\n"),
     );
     World::with(kind, setup).await
@@ -88,7 +87,7 @@ async fn an_operation_whose_answers_are_not_judged_says_nothing(kind: Kind) {
     let setup = Setup { backend: Some(backend.address), ..Setup::default() };
     let setup = setup.replacing(
         "policies/national/apis/accounts.yaml",
-        "      listAccounts: {}\n",
+        LIST_ACCOUNTS,
         "      listAccounts: {validate: {response: off}, \
          override: {reason: the bank moves, approvedBy: Aigerim, expires: 2099-12-31}}\n",
     );

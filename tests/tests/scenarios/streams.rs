@@ -2,7 +2,7 @@
 
 use scenarios::actors::Session;
 use scenarios::actors::backend::Backend;
-use scenarios::world::{Ask, Kind, Setup, World};
+use scenarios::world::{Ask, Kind, LIST_ACCOUNTS, Setup, World};
 
 scenarios! {
     a_body_without_a_rule_goes_on_untouched,
@@ -22,7 +22,7 @@ async fn with_uploads(kind: Kind, backend: &Backend) -> World {
          application/octet-stream: {{schema: {{type: string, format: binary}}}}\n      responses:\n        '200': {{description: Taken.}}\n"
     );
     let setup = Setup { backend: Some(backend.address), ..Setup::default() };
-    let policy = "      listAccounts: {}\n";
+    let policy = LIST_ACCOUNTS;
     let setup = setup
         .replacing("contracts/accounts.yaml", "\npaths:\n", path)
         .replacing("policies/national/apis/accounts.yaml", "maxBody: 1KiB", "maxBody: 2KiB")

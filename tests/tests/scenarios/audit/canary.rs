@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use scenarios::actors::app::fresh;
+use scenarios::actors::app::{ASSERTION_TYPE, fresh};
+use scenarios::actors::asking::{CALLBACK, Fields, Pkce, detail};
 use scenarios::actors::bank::{self, payment_with};
+use scenarios::actors::citizen::{Browser, Citizen, Redirect, forms, step_of};
 use scenarios::actors::log::Log;
 use scenarios::actors::program::{self, Program};
 use scenarios::actors::provider::{self, Callback, decided};
@@ -46,10 +48,16 @@ async fn no_secret_is_found_in_files_logs_or_counts() {
     let log = Log::default();
     // In memory everything but the disk is done by this thread, so that its log is the whole log.
     let listening = log.listen(MOST_TALKATIVE);
-    let world = World::start(Kind::Memory).await;
+    let (citizens_app, policy) = App::for_citizens("citizens-app");
+    let asker = App::newcomer("asker");
+    let setup = Setup::default()
+        .policy("citizens-app.yaml", policy)
+        .policy("asker.yaml", asker.policy("demo-bank", &["identity:verify"], "introspects: true"));
+    let world = World::with(Kind::Memory, setup).await;
     let mut cage = Cage::default();
     arrival(&world, &mut cage).await;
     business(&world, &mut cage).await;
+    authorization(&world, &mut cage, citizens_app, &asker).await;
     trespass(&world, &mut cage).await;
     administration(&world, &mut cage).await;
     let metrics = administrator::metrics(&world).await;
@@ -137,6 +145,94 @@ async fn business(world: &World, cage: &mut Cage) {
             .unwrap(),
     );
     world.send(forged).await.refused(401, "signature_invalid");
+}
+
+/// Sends a form in which a client authenticates itself, with whatever it shows remembered.
+async fn form(world: &World, cage: &mut Cage, app: &App, path: &str, fields: &Fields) -> scenarios::world::Answer {
+    let assertion = cage.signed("an assertion", &app.assertion(world).sign(app.key()));
+    let place = format!("{}{path}", world.external(Door::Api));
+    let proof = cage.signed("a proof", &app.proof(world, "POST", &place, None).sign(&app.proof_key));
+    let mut pairs: Vec<(&str, &str)> = fields.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    pairs.extend([("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion.as_str())]);
+    world.send(Ask::post(path).form(&pairs).with("dpop", &proof)).await
+}
+
+/// A citizen lets a client read an account; what the client gets for it is used rightly and wrongly, and given back.
+async fn authorization(world: &World, cage: &mut Cage, app: App, asker: &App) {
+    let none = Fields(Vec::new());
+    let own = form(world, cage, &app, "/oauth/token", &none.clone().set("grant_type", "client_credentials")).await;
+    let own = app.copy().with_token(world, cage.signed("a token", &own.succeeded(200).at("/access_token")));
+    let wish = Ask::post("/v1/account-access-consents").with("x-idempotency-key", fresh("consent"));
+    let body = json!({"permissions": ["accounts", "balances"], "accounts": [{"iban": bank::iban(1)}], "purpose": "canary of a purpose"});
+    cage.personal.push(("the purpose of a consent", "canary of a purpose".to_owned()));
+    let consent = send(&own, cage, wish.json(&body)).await.succeeded(201).at("/consentId");
+    let pkce = Pkce::fresh();
+    cage.secret("a verifier", &pkce.verifier);
+    cage.secret("a state", "canary of a state");
+    let fields =
+        Fields::pushed(CALLBACK, "accounts:read balances:read", &pkce, &detail("account_information", &consent));
+    let fields = fields.set("state", "canary of a state").set("nonce", "canary-of-a-nonce");
+    cage.secret("a nonce", "canary-of-a-nonce");
+    let pushed = form(world, cage, &app, "/oauth/par", &fields).await;
+    let request_uri = pushed.succeeded(201).at("/request_uri");
+    cage.secret("the name of a pushed request", request_uri.rsplit(':').next().unwrap());
+
+    // Somebody comes with a number that is none, then the citizen; another browser sends what it has seen.
+    let mut browser = Browser::new(world);
+    let page = browser.open(&app.id, &request_uri).await;
+    remember(cage, &browser, &page.text());
+    cage.secret("what is no number", "canary of no number");
+    browser.step(&page, "identify", &[("iin", "canary of no number")]).await.succeeded(200);
+    let mut thief = Browser::new(world);
+    thief.cookies.insert("__Host-qaqpa-login".to_owned(), "canary-of-a-cookie".to_owned());
+    cage.secret("a wrong cookie", "canary-of-a-cookie");
+    assert_eq!(thief.step(&page, "identify", &[("iin", bank::iin(1))]).await.status, 403);
+    let page = browser.identified(&page, bank::iin(1)).await;
+    remember(cage, &browser, &page.text());
+    let allowed = step_of(&page, "decide").picking_all().with("decision", "approve");
+    let code = Redirect::of(&browser.submit(&allowed).await).code();
+    cage.secret("a code", &code);
+
+    let wrong = Fields::redemption(CALLBACK, &code, "canary-of-a-verifier-that-is-wrong-and-long-enough");
+    cage.secret("a wrong verifier", "canary-of-a-verifier-that-is-wrong-and-long-enough");
+    form(world, cage, &app, "/oauth/token", &wrong).await.oauth_refused(400, "invalid_grant");
+    let right = Fields::redemption(CALLBACK, &code, &pkce.verifier);
+    let redeemed = form(world, cage, &app, "/oauth/token", &right).await;
+    let token = cage.signed("a token", &redeemed.succeeded(200).at("/access_token"));
+    let refresh = redeemed.at("/refresh_token");
+    cage.secret("a refresh token", &refresh);
+    let citizen = app.copy().with_token(world, &token);
+    send(&citizen, cage, Ask::get("/v1/accounts")).await.succeeded(200);
+    let asked = form(world, cage, asker, "/oauth/introspect", &none.clone().set("token", &token)).await;
+    assert_eq!(asked.succeeded(200).json()["active"], true);
+    let again = none.clone().set("grant_type", "refresh_token");
+    let refreshed = form(world, cage, &app, "/oauth/token", &again.clone().set("refresh_token", &refresh)).await;
+    cage.signed("a token", &refreshed.succeeded(200).at("/access_token"));
+    cage.secret("what is no refresh token", "canary-of-no-refresh-token");
+    form(world, cage, &app, "/oauth/token", &again.set("refresh_token", "canary-of-no-refresh-token"))
+        .await
+        .oauth_refused(400, "invalid_grant");
+
+    // The citizen looks at what they have allowed, and the client gives it back.
+    let mut browser = Browser::new(world);
+    let list = Citizen(1).own_consents(&mut browser).await;
+    remember(cage, &browser, &list.text());
+    form(world, cage, &app, "/oauth/revoke", &none.set("token", &refresh)).await.succeeded(200);
+    send(&citizen, cage, Ask::get("/v1/accounts")).await.refused(401, "token_invalid");
+}
+
+/// Remembers what makes a browser the one it is: its cookies, and what the forms of its page are signed with.
+fn remember(cage: &mut Cage, browser: &Browser<'_>, page: &str) {
+    for (name, value) in &browser.cookies {
+        if !name.ends_with("language") {
+            cage.secret("a cookie", value);
+        }
+    }
+    for form in forms(page) {
+        if let Some(token) = form.field("csrf") {
+            cage.secret("the token of a form", token);
+        }
+    }
 }
 
 /// What is sent in wrong places and wrong forms is no less secret there.
