@@ -230,6 +230,10 @@ fn origin(redirect_uri: &str) -> &str {
     let rest = redirect_uri.get(authority..).unwrap_or_default();
     let length = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let found = redirect_uri.get(..authority + length).unwrap_or_default();
+    // The grammar of sources has no addresses in brackets (CSP 3, 2.3.1): the scheme is what can be said.
+    if let Some((scheme, _)) = found.split_once("//[") {
+        return scheme;
+    }
     // A space or semicolon would end the source or the directive.
     if found.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b';' | b',')) { found } else { "" }
 }

@@ -182,6 +182,7 @@ fn a_form_may_end_where_the_client_is_and_nowhere_else() {
         ("https://app.example/cb", "https://app.example"),
         ("https://app.example:8443/cb?x=;", "https://app.example:8443"),
         ("http://127.0.0.1:9000/", "http://127.0.0.1:9000"),
+        ("http://[::1]:9000/", "http:"),
         ("https://app.example", "https://app.example"),
         ("https://app.example;script-src/", ""),
     ] {
