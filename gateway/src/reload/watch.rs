@@ -160,6 +160,8 @@ mod tests {
         assert!(is_new());
         scratch.write("c.json", "{}");
         assert!(is_new());
+        scratch.write("inner/keys.jwks", "{}");
+        assert!(is_new());
         scratch.write("notes.txt", "none of ours");
         scratch.write(".hidden.yaml", "an editor's");
         assert!(!is_new());

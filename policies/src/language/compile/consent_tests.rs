@@ -273,6 +273,38 @@ clients:
 }
 
 #[test]
+fn another_certificate_under_the_same_key_is_another() {
+    const TEXT: &str = "qaqpa: v1
+organisations:
+  demo: {title: Demo, roles: [AISP], licence: {authority: NBK, id: P-1, validUntil: 2027-06-30}}
+plans: {standard: {limits: [{per: client, rate: 50/s, burst: 100}]}}
+clients:
+  one:
+    organisation: demo
+    plan: standard
+    scopes: [accounts:read]
+    authentication: self_signed_tls_client_auth
+    keys: KEYS
+    tokens: {bind: mtls}
+";
+    // Frames of certificates: what is in them does not count.
+    let certificate = |fill: char| format!("MIGA{}=", fill.to_string().repeat(171));
+    let file = |fill: char| {
+        let keys = format!("{{\"keys\": [{{\"kty\": \"EC\", \"x5c\": [\"{}\"]}}]}}", certificate(fill));
+        let text = TEXT.replace("KEYS", "{file: own.jwks}");
+        vec![Source::new("a.yaml", text), Source::new("own.jwks", keys), accounts("2027-01-31")]
+    };
+    let inline = |fill: char| {
+        let text = TEXT.replace("KEYS", &format!("[{{kty: EC, x5c: ['{}']}}]", certificate(fill)));
+        vec![Source::new("a.yaml", text), accounts("2027-01-31")]
+    };
+    assert_eq!(differences(&file('A'), &file('Q')), ["may_loosen clients.one.keys"]);
+    assert_eq!(differences(&inline('A'), &inline('Q')), ["may_loosen clients.one.keys"]);
+    // Where it stands is no difference.
+    assert_eq!(differences(&inline('A'), &file('A')), ["changes clients.one.keys.file"]);
+}
+
+#[test]
 fn a_consent_that_is_no_longer_asked_for_loosens() {
     let plain = accounts("2027-01-31");
     for (from, to, expected) in [

@@ -207,8 +207,9 @@ pub(super) fn certificates(written: Written<'_, '_>) -> Option<BTreeSet<[u8; 32]
     Some(found.into_iter().collect())
 }
 
-// SHA-256 of the DER form of a key's first certificate; only its frame is looked at, for what counts is that it is the same.
-fn certificate(jwk: &Json) -> Option<[u8; 32]> {
+/// Returns SHA-256 of the DER form of a key's first certificate; only its frame is looked at, for what counts is that it is
+/// the same.
+pub(super) fn certificate(jwk: &Json) -> Option<[u8; 32]> {
     let text = jwk.get("x5c")?.as_array()?.first()?.as_str()?;
     let der = STANDARD.decode(text).ok().filter(|der| der.len() <= CERTIFICATE_BYTES_MAX)?;
     let length = match der.as_slice() {

@@ -67,7 +67,7 @@ use crate::facts::OperationFacts;
 use crate::issuer::Issuer;
 use crate::limit::Limit;
 use crate::rulebook::{
-    Client, ClientAuthentication, FraudRule, KeySource, Organisation, Plan, Provider, Rulebook, StepUp, Upstream,
+    Client, FraudRule, Organisation, Plan, Provider, Rulebook, StepUp, Upstream,
 };
 use crate::time::Timestamp;
 
@@ -259,12 +259,9 @@ impl<'n> Sections<'n> {
         for (key, value) in self.clients.definitions() {
             let file = entry(value.node(), "keys").and_then(|keys| entry(keys, "file"));
             let client = clients.get(&key.text);
-            if let (Some(file), Some(client)) = (file, client)
-                && let ClientAuthentication::PrivateKeyJwt(KeySource::Given(keys)) = &client.authentication
-                && let Some(field) = CLIENT.field("keys")
-            {
+            if let (Some(file), Some(client), Some(field)) = (file, client, CLIENT.field("keys")) {
                 let path = vec!["clients".to_owned(), key.text.clone(), "keys".to_owned()];
-                rows.keys(path, field, keys, &file.place);
+                rows.keys(path, field, &client.authentication, &file.place);
             }
         }
     }

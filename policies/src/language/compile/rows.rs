@@ -2,8 +2,8 @@
 //!
 //! Rows are made of sound sets only; a secret is never among them, for a file that holds one is refused.
 
-use super::keys::json;
-use crate::jose::{KeySet, VerifyingKey};
+use super::keys::{certificate, json};
+use crate::jose::{VerifyingKey, base64url};
 use crate::language::decode::Value;
 use crate::language::document::{Content, Node};
 use crate::language::effective::{Layer, Row};
@@ -11,6 +11,7 @@ use crate::language::problem::Place;
 use crate::language::strict::default_items;
 use crate::language::table::{Field, Kind, Need, Table};
 use crate::language::units;
+use crate::rulebook::{ClientAuthentication, KeySource};
 
 /// Collects rows.
 #[derive(Default)]
@@ -52,9 +53,19 @@ impl Rows {
     }
 
     /// Takes in keys that stand in a file of their own, as if they stood in the policy.
-    pub(super) fn keys(&mut self, path: Vec<String>, field: &'static Field, keys: &KeySet, place: &Place) {
-        let shown = keys.iter().map(|key| format!("{} {}", key.kid().unwrap_or("-"), key.thumbprint().as_str()));
-        self.merged(path, field, shown.collect(), Some(place), Layer::Own);
+    pub(super) fn keys(
+        &mut self,
+        path: Vec<String>,
+        field: &'static Field,
+        authentication: &ClientAuthentication,
+        place: &Place,
+    ) {
+        let shown = match authentication {
+            ClientAuthentication::PrivateKeyJwt(KeySource::Given(keys)) => keys.iter().map(verifying).collect(),
+            ClientAuthentication::SelfSignedTlsClientAuth(found) => found.iter().map(|hash| base64url(hash)).collect(),
+            ClientAuthentication::PrivateKeyJwt(KeySource::Url(_)) | ClientAuthentication::TlsClientAuth(_) => return,
+        };
+        self.merged(path, field, shown, Some(place), Layer::Own);
     }
 
     /// Takes in a definition as it stands in the file; keys in `except` are left to others.
@@ -177,10 +188,17 @@ pub(super) fn shown(kind: &Kind, node: &Node) -> String {
     other.unwrap_or_else(|| text.clone())
 }
 
-// A public key is called by its id and thumbprint: another key is another value, whatever its id.
+// A public key is called by its id and thumbprint: another key is another value, whatever its id. What is shown with a
+// certificate is known by that.
 fn key_shown(node: &Node) -> String {
-    match VerifyingKey::from_jwk(&json(node)) {
-        Ok(key) => format!("{} {}", key.kid().unwrap_or("-"), key.thumbprint().as_str()),
-        Err(_) => String::new(),
+    let jwk = json(node);
+    match (certificate(&jwk), VerifyingKey::from_jwk(&jwk)) {
+        (Some(hash), _) => base64url(&hash),
+        (None, Ok(key)) => verifying(&key),
+        (None, Err(_)) => String::new(),
     }
+}
+
+fn verifying(key: &VerifyingKey) -> String {
+    format!("{} {}", key.kid().unwrap_or("-"), key.thumbprint().as_str())
 }
