@@ -41,6 +41,15 @@ impl<B> OutgoingRequest<B> {
 
 /// Removes what belongs to one connection only.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Also what the other end says is such.
+    if headers.contains_key(header::CONNECTION) {
+        let options = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        let nominated: Vec<HeaderName> =
+            options.flat_map(|text| text.split(',')).filter_map(|option| option.trim().parse().ok()).collect();
+        for name in nominated {
+            headers.remove(name);
+        }
+    }
     // By the few headers that are there rather than by the many that might be.
     while let Some(name) = headers.keys().find(|name| NOT_OURS.contains(name)).cloned() {
         headers.remove(name);

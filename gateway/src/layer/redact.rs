@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
     HeaderValue, LOCATION, RETRY_AFTER,
 };
 use policies::code::Code;
@@ -141,21 +141,8 @@ fn promised(reply: &Reply, once: bool) -> Result<(), Rejection> {
     Err(broken("the backend's answer is not JSON"))
 }
 
-fn nominates(headers: &HeaderMap, name: &HeaderName) -> bool {
-    let options = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    options.flat_map(|text| text.split(',')).any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
-}
-
 // In place: an answer has few headers that have to go, and a new map would be one more allocation for each answer.
 fn keep_only(headers: &mut HeaderMap) {
-    // What a backend nominates is for its own connection with us (RFC 9110, 7.6.1).
-    if headers.contains_key(CONNECTION) {
-        for name in &FROM_BACKEND {
-            if nominates(headers, name) {
-                headers.remove(name);
-            }
-        }
-    }
     while let Some(name) = headers.keys().find(|name| !FROM_BACKEND.contains(name)).cloned() {
         headers.remove(name);
     }

@@ -53,7 +53,7 @@ async fn rs60_every_answer_tells_how_much_room_is_left(kind: Kind) {
 }
 
 async fn rs60_the_limit_with_the_least_room_is_told(kind: Kind) {
-    let plan = "qaqpa: v1\nplans:\n  twofold:\n    limits: [{per: client, rate: 100/s}, \
+    let plan = "qaqpa: v1\nplans:\n  twofold:\n    limits: [{per: client, rate: 100/s, burst: 100}, \
                 {per: organisation, rate: 1/min, burst: 4}, {per: client, rate: 1/h, burst: 1, mode: report}]\n";
     let app = App::newcomer("one-app");
     let policy = app.policy("demo-fintech", &["accounts:read"], "").replace("plan: standard", "plan: twofold");

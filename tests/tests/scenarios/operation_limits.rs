@@ -15,11 +15,11 @@ scenarios! {
 }
 
 fn limited(limit: &str) -> Setup {
-    let known = "      listAccounts: {}\n";
+    let known = "      listAccounts:\n";
     Setup::default().policy("narrow.yaml", format!("qaqpa: v1\nlimits:\n  narrow: {limit}\n")).replacing(
         "policies/national/apis/accounts.yaml",
         known,
-        "      listAccounts: {limits: narrow}\n",
+        "      listAccounts:\n        limits: narrow\n",
     )
 }
 

@@ -94,7 +94,7 @@ async fn a_grant_that_was_ended_elsewhere_ends_all_its_tokens(kind: Kind) {
     }
     // The client's own tokens have nothing to do with it.
     let own = app.copy().session(&world, Some("consents:write")).await;
-    own.get("/v1/account-access-consents/none").await.refused(404, "not_found");
+    own.get("/v1/account-access-consents/018f3c1e-9d84-7e4f-8a31-5c7d9e0f2a31").await.refused(404, "not_found");
 }
 
 async fn what_is_taken_back_here_ends_at_once(kind: Kind) {
@@ -116,12 +116,15 @@ async fn what_is_taken_back_here_ends_at_once(kind: Kind) {
 
 async fn what_was_taken_back_before_the_start_stays_so(kind: Kind) {
     let world = World::start(kind).await;
-    let (app, other) = (App::of(&world, "demo-app"), App::of(&world, "demo-app"));
-    let (given, kept) = (Session::of(&world, "demo-app").await.token, Session::of(&world, "demo-app").await.token);
-    give_back(&world, &app, &given).await;
+    let held = async || {
+        let session = Session::of(&world, "demo-app").await;
+        (session.app, session.token)
+    };
+    let ((given_by, given), (kept_by, kept)) = (held().await, held().await);
+    give_back(&world, &given_by, &given).await;
     let world = World::again(world.stop().await, Setup::default()).await.map_err(|(error, _)| error).unwrap();
-    app.with_token(&world, given).get(ACCOUNTS).await.refused(401, "token_invalid");
-    other.with_token(&world, kept).get(ACCOUNTS).await.succeeded(200);
+    given_by.with_token(&world, given).get(ACCOUNTS).await.refused(401, "token_invalid");
+    kept_by.with_token(&world, kept).get(ACCOUNTS).await.succeeded(200);
 }
 
 #[tokio::test]

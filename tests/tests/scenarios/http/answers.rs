@@ -190,7 +190,7 @@ async fn rs5_every_refusal_is_named_and_whole(kind: Kind) {
     let names: std::collections::HashSet<&str> = refusals.iter().map(|(refused, ..)| refused.named()).collect();
     assert_eq!(names.len(), refusals.len(), "two interactions have one name");
     let oauth = world.send(Ask::post("/oauth/token").form(&[("grant_type", "password")])).await;
-    oauth.oauth_refused(400, "unsupported_grant_type");
+    oauth.oauth_refused(400, "invalid_request");
     decent(&oauth);
 }
 
