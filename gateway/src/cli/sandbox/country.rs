@@ -69,6 +69,16 @@ const AISP_AND_PISP: &[&str] = &[
 ];
 const AISP: &[&str] = &["consents:write", "accounts:read", "balances:read", "transactions:read"];
 const BANK: &[&str] = &["identity:verify", "events:read", "events:write"];
+// A bank is told what tokens are worth to it: those for reading and moving what it keeps.
+const BANK_THAT_ASKS: &[&str] = &[
+    "identity:verify",
+    "events:read",
+    "events:write",
+    "accounts:read",
+    "balances:read",
+    "transactions:read",
+    "payments:write",
+];
 const ES256: Shows = Shows::Key(Algorithm::Es256);
 
 static PLANS: [Plan; 7] = [
@@ -122,7 +132,7 @@ static PLANS: [Plan; 7] = [
         id: "demo-bank-app",
         organisation: "demo-bank",
         plan: "standard",
-        scopes: BANK,
+        scopes: BANK_THAT_ASKS,
         shows: Shows::Key(Algorithm::EdDsa),
         redirects: &[],
         more: &["introspects: true", "consents: organisation"],
