@@ -42,13 +42,18 @@ pub async fn end_grant(server: &Server<'_>, id: &GrantId, now: Timestamp) -> Res
 /// An outage of the store.
 pub async fn end_consent(server: &Server<'_>, id: &ConsentId, now: Timestamp) -> Result<(), Rejection> {
     for _ in 0..TRIES {
-        let Some(found) = consent(server, id).await? else { return Ok(()) };
-        if let Some(grant) = &found.value.grant {
-            return end_grant(server, grant, now).await;
+        let Some(mut found) = consent(server, id).await? else { return Ok(()) };
+        if let Some(grant) = found.value.grant.clone() {
+            end_grant(server, &grant, now).await?;
+            // Usually it has ended with its grant; not if that was over before, with a shorter consent.
+            let Some(after) = consent(server, id).await? else { return Ok(()) };
+            found = after;
         }
         let spent = is_spent(server, &found.value, now).await?;
         let Ok(revoked) = found.value.revoke(now, spent) else { return Ok(()) };
-        if Batch::new().replace(&found, &revoked).commit(server.store, now).await.map_err(|outage| away(&outage))? {
+        // Whoever has authorised it meanwhile has changed it: then there is a grant to end.
+        let batch = Batch::new().replace(&found, &revoked);
+        if batch.commit(server.store, now).await.map_err(|outage| away(&outage))? {
             return Ok(());
         }
     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use policies::authorization::AuthorizationCode;
 use scenarios::actors::app::fresh;
-use scenarios::actors::asking::grant_directly;
+use scenarios::actors::asking::{CALLBACK, Fields, Pkce, grant_directly};
 use scenarios::actors::bank::iban;
+use scenarios::actors::citizen::Citizen;
 use scenarios::actors::{App, Session};
 use scenarios::world::{Kind, Setup, World};
 use serde_json::{Value, json};
@@ -20,6 +21,8 @@ store_scenarios! {
     as13_a_citizens_token_makes_no_consents,
     a_consent_needs_scope_role_and_licence,
     of_twenty_who_end_a_consent_all_succeed_and_it_is_over,
+    two_consents_of_one_request_end_together,
+    a_consent_can_be_ended_when_its_grant_is_over_already,
 }
 
 const ACCOUNTS: &str = "/v1/account-access-consents";
@@ -295,4 +298,48 @@ async fn of_twenty_who_end_a_consent_all_succeed_and_it_is_over(kind: Kind) {
         answer.status_is(204);
     }
     assert_eq!(status(&session, ACCOUNTS, &id).await, "revoked");
+}
+
+/// Asks a citizen for both kinds at once; gives the ids and the refresh token.
+async fn both(world: &World, app: &App) -> (String, String, String) {
+    let session = own(world, app.copy()).await;
+    let (accounts, payment) = (session.consent(ACCOUNTS, &access()).await, session.consent(PAYMENTS, &order()).await);
+    let details = json!([
+        {"type": "account_information", "consentId": accounts},
+        {"type": "payment_initiation", "consentId": payment},
+    ]);
+    let pkce = Pkce::fresh();
+    let fields = Fields::pushed(CALLBACK, "accounts:read balances:read payments:write", &pkce, &details);
+    let pushed = app.push(world, &fields).await;
+    pushed.succeeded(201);
+    let sent = Citizen(1).approve(world, "citizen-app", &pushed).await;
+    let refresh = app.redeem(world, &sent.code(), &pkce).await.succeeded(200).at("/refresh_token");
+    (accounts, payment, refresh)
+}
+
+async fn two_consents_of_one_request_end_together(kind: Kind) {
+    let (world, app, _) = world(kind).await;
+    let (accounts, payment, refresh) = both(&world, &app).await;
+    let token = app.refresh(&world, &refresh).await.succeeded(200).at("/access_token");
+    let session = own(&world, app.copy()).await;
+    session.delete(&format!("{PAYMENTS}/{payment}")).await.status_is(204);
+    assert_eq!(status(&session, PAYMENTS, &payment).await, "revoked");
+    assert_eq!(status(&session, ACCOUNTS, &accounts).await, "revoked");
+    app.refresh(&world, &refresh).await.oauth_refused(400, "invalid_grant");
+    app.copy().with_token(&world, token).get("/v1/accounts").await.refused(401, "token_invalid");
+}
+
+async fn a_consent_can_be_ended_when_its_grant_is_over_already(kind: Kind) {
+    let (world, app, _) = world(kind).await;
+    let (accounts, payment, refresh) = both(&world, &app).await;
+    // A grant ends with the first of its consents.
+    world.advance(Duration::from_secs(2 * 86_400));
+    app.refresh(&world, &refresh).await.oauth_refused(400, "invalid_grant");
+    let session = own(&world, app.copy()).await;
+    assert_eq!(status(&session, PAYMENTS, &payment).await, "expired");
+    assert_eq!(status(&session, ACCOUNTS, &accounts).await, "authorised");
+    session.delete(&format!("{ACCOUNTS}/{accounts}")).await.status_is(204);
+    assert_eq!(status(&session, ACCOUNTS, &accounts).await, "revoked");
+    session.delete(&format!("{PAYMENTS}/{payment}")).await.status_is(204);
+    assert_eq!(status(&session, PAYMENTS, &payment).await, "expired");
 }
