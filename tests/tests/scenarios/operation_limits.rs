@@ -93,8 +93,8 @@ async fn a_limit_that_plan_and_operation_share_counts_a_call_once(kind: Kind) {
 async fn two_operations_with_one_limit_share_its_room(kind: Kind) {
     let setup = limited("{per: client, rate: 1/min, burst: 1}").replacing(
         "policies/national/apis/accounts.yaml",
-        "      getAccountBalances: {}\n",
-        "      getAccountBalances: {limits: narrow}\n",
+        "      getAccountBalances:\n",
+        "      getAccountBalances:\n        limits: narrow\n",
     );
     let world = World::with(kind, setup).await;
     let app = Session::of(&world, "demo-app").await;
