@@ -28,7 +28,7 @@ const fn once(name: &'static str, home: &'static str, makers: &'static [&'static
 }
 
 /// The proofs that are tuple structs: of the others, `Name(..)` is a variant of some enum.
-const TUPLES: [&str; 4] = ["BearerToken", "BoundToken", "CanonicalPath", "Received"];
+const TUPLES: [&str; 3] = ["BoundToken", "CanonicalPath", "Received"];
 
 const STAGE: &str = "gateway/spine/src/stage.rs";
 
@@ -65,7 +65,7 @@ const PROOFS: [Proof; 29] = [
 ];
 
 /// A check, as `module::function` or `Type::function`, the file that declares it, and the files that may call it.
-const CALLS: [(&str, &str, &[&str]); 27] = [
+const CALLS: [(&str, &str, &[&str]); 31] = [
     // A trial makes its callers: nothing that it makes ever meets a listener.
     (
         "PeerCertificate::from_handshake",
@@ -81,15 +81,24 @@ const CALLS: [(&str, &str, &[&str]); 27] = [
     ("Cleared::judged", STAGE, &["gateway/src/layer/assess.rs"]),
     // The loader asks too: a template that could never match a request's path is a fault of the contract.
     ("CanonicalPath::parse", "openapi/src/path.rs", &["gateway/src/layer/route.rs", "openapi/src/description.rs"]),
-    ("BearerToken::parse", "policies/src/token.rs", &[]),
+    ("BearerToken::parse", "policies/src/token.rs", &["gateway/oauth/src/introspect.rs"]),
     ("token::parse_authorization", "policies/src/token.rs", &["gateway/src/layer/authenticate/token.rs"]),
-    ("token::verify", "policies/src/token.rs", &["gateway/src/layer/authenticate/token.rs"]),
+    (
+        "token::verify",
+        "policies/src/token.rs",
+        // Who asks what a token is worth shows it in a form.
+        &["gateway/src/layer/authenticate/token.rs", "gateway/oauth/src/introspect.rs"],
+    ),
+    ("token::verify_other", "policies/src/token.rs", &["gateway/src/layer/authenticate/token.rs"]),
     ("token::introspected", "policies/src/token.rs", &["adapters/src/oauth/introspection.rs"]),
     ("binding::bind", "policies/src/binding.rs", &["gateway/src/layer/authenticate/token.rs"]),
     ("proof::check", "policies/src/proof.rs", &["gateway/src/layer/authenticate/proof.rs"]),
     ("ClientForm::parse", "policies/src/grant/form.rs", &["gateway/src/layer/authenticate/form.rs"]),
     ("grant::check_assertion", "policies/src/grant/client.rs", &["gateway/src/layer/authenticate/form.rs"]),
     ("grant::check_certificate", "policies/src/grant/client.rs", &["gateway/src/layer/authenticate/form.rs"]),
+    ("AuthorizationRequest::parse", "policies/src/authorization/request.rs", &["gateway/oauth/src/par.rs"]),
+    ("grant::redeem", "policies/src/grant/redeem.rs", &["gateway/oauth/src/token.rs"]),
+    ("grant::refresh", "policies/src/grant/redeem.rs", &["gateway/oauth/src/token.rs"]),
     ("grant::client_credentials", "policies/src/grant/exchange.rs", &["gateway/oauth/src/token.rs"]),
     ("callback::verify", "policies/src/callback.rs", &["gateway/src/layer/authenticate.rs"]),
     ("admin::identify", "policies/src/admin.rs", &["gateway/src/layer/authenticate.rs"]),
@@ -97,11 +106,16 @@ const CALLS: [(&str, &str, &[&str]); 27] = [
     ("decide::assess", "policies/src/decide.rs", &["gateway/src/layer/assess.rs"]),
     ("result::check", "policies/src/result.rs", &["gateway/src/layer/assess.rs"]),
     ("evidence::assure", "policies/src/evidence.rs", &["gateway/broker/src/callback.rs"]),
-    // A store reads back what `once` bound.
+    // A store reads back what `once` bound; a case has another call of the client use up a consent before.
     (
         "IdempotencyKey::bind",
         "policies/src/id.rs",
-        &["gateway/src/layer/once.rs", "adapters/src/store/sqlite/claims.rs", "adapters/src/store/postgres/claims.rs"],
+        &[
+            "gateway/src/layer/once.rs",
+            "adapters/src/store/sqlite/claims.rs",
+            "adapters/src/store/postgres/claims.rs",
+            "gateway/src/trial/consented.rs",
+        ],
     ),
     ("OutgoingRequest::new", "adapters/src/upstream/request.rs", &["gateway/src/proxy.rs"]),
 ];
@@ -356,11 +370,11 @@ mod tests {
 
     #[test]
     fn tuples_are_made_by_calls() {
-        let token = proof("BearerToken", "home.rs", &["parse"]);
+        let token = proof("BoundToken", "home.rs", &["bind"]);
         let births = |live: &str| strange_births(&token, &module("away.rs", live)).len();
-        assert_eq!(births("fn f() { BearerToken(x) }"), 1);
-        assert_eq!(births("fn f() { x.map(BearerToken) }"), 1);
-        assert_eq!(births("fn f() -> (Scheme, BearerToken) { }"), 0);
+        assert_eq!(births("fn f() { BoundToken(x) }"), 1);
+        assert_eq!(births("fn f() { x.map(BoundToken) }"), 1);
+        assert_eq!(births("fn f() -> (Scheme, BoundToken) { }"), 0);
     }
 
     #[test]
