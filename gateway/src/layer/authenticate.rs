@@ -3,6 +3,7 @@
 mod form;
 pub mod known;
 mod proof;
+mod sources;
 mod token;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use spine::stage::{Identified, Routed};
 use spine::trail::Trail;
 
 use self::known::Known;
+use self::sources::Sources;
 pub(crate) use self::proof::NONCES;
 use super::{noted, read};
 use crate::generation::Generation;
@@ -39,22 +41,14 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The stage.
 #[derive(Debug, Clone)]
-pub struct Authenticate {
-    /// Keys and stores.
-    pub house: Arc<House>,
-    /// Clients.
-    pub generation: Arc<Generation>,
-    /// Other servers.
-    pub reach: Arc<Reach>,
-    known: Arc<Known>,
-}
+pub struct Authenticate(Sources);
 
 impl Authenticate {
     /// Makes the stage of a policy generation; it knows no token yet.
     #[must_use]
     pub fn new(house: Arc<House>, generation: Arc<Generation>, reach: Arc<Reach>) -> Self {
         let known = Arc::new(Known::of(reach.pools.len()));
-        Self { house, generation, reach, known }
+        Self(Sources { house, generation, reach, known })
     }
 }
 
@@ -65,7 +59,7 @@ impl Refine<Routed> for Authenticate {
         let trail = routed.trail.clone();
         let result = match routed.policy().security {
             Security::Public => Ok(Identified::proven(routed, Caller::Public, None, None)),
-            Security::AccessToken => Box::pin(token::identify(self, &routed))
+            Security::AccessToken => Box::pin(token::identify(&self.0, &routed))
                 .await
                 .map(|(caller, proof)| Identified::proven(routed, caller, None, proof)),
             Security::ClientAuthentication => Box::pin(self.by_form(routed)).await,
@@ -82,7 +76,7 @@ impl Refine<Routed> for Authenticate {
 impl Authenticate {
     async fn by_form(&self, mut routed: Routed) -> Result<Identified, Rejection> {
         let raw = read_early(&mut routed, FORM_BYTES_MAX).await?;
-        let (client, proof) = form::identify(self, &routed, &raw).await?;
+        let (client, proof) = form::identify(&self.0, &routed, &raw).await?;
         Ok(Identified::proven(routed, Caller::Client(client), Some(raw), proof))
     }
 
@@ -91,7 +85,7 @@ impl Authenticate {
         let provider =
             routed.matched().parameter("provider").and_then(|id| ProviderId::parse(id).ok()).ok_or_else(refuse)?;
         let raw = read_early(&mut routed, CALLBACK_BYTES_MAX).await?;
-        let secret = self.house.secrets.load();
+        let secret = self.0.house.secrets.load();
         let secret = secret.webhooks.get(&provider).ok_or_else(refuse)?;
         let header =
             |name: &str| routed.head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -120,7 +114,7 @@ impl Authenticate {
         if scheme != Scheme::Bearer {
             return Err(missing());
         }
-        let secrets = self.house.secrets.load();
+        let secrets = self.0.house.secrets.load();
         let administrator = admin::identify(&secrets.administrators, bearer.expose()).map_err(|_| missing())?;
         Ok(Identified::proven(routed, Caller::Administrator(administrator), None, None))
     }

@@ -10,11 +10,12 @@ use policies::rulebook::{ClientAuthentication, KeySource};
 use spine::error::Rejection;
 use spine::stage::Routed;
 
-use super::{Authenticate, proof};
+use super::proof;
+use super::sources::Sources;
 
 /// Tells which client sends a form, and the DPoP proof that came with it.
 pub(super) async fn identify(
-    stage: &Authenticate,
+    stage: &Sources,
     routed: &Routed,
     raw: &Bytes,
 ) -> Result<(AuthenticatedClient, Option<VerifiedProof>), Rejection> {

@@ -15,11 +15,12 @@ use spine::error::Rejection;
 use spine::stage::Routed;
 
 use super::known::Entry;
-use super::{Authenticate, proof};
+use super::proof;
+use super::sources::Sources;
 
 /// Tells who comes with a token, and the DPoP proof that came with it.
 pub(super) async fn identify(
-    stage: &Authenticate,
+    stage: &Sources,
     routed: &Routed,
 ) -> Result<(Caller, Option<VerifiedProof>), Rejection> {
     let (scheme, bearer) = presented(routed)?;
@@ -27,7 +28,7 @@ pub(super) async fn identify(
 }
 
 async fn held(
-    stage: &Authenticate,
+    stage: &Sources,
     routed: &Routed,
     scheme: Scheme,
     bearer: &BearerToken,
@@ -56,7 +57,7 @@ async fn held(
 
 /// Gives the token as it was verified, now or a little while ago under the same keys, and who vouches for it.
 async fn verified<'s>(
-    stage: &'s Authenticate,
+    stage: &'s Sources,
     routed: &Routed,
     bearer: &BearerToken,
 ) -> Result<(Source<'s>, Entry), Rejection> {
@@ -87,7 +88,7 @@ async fn verified<'s>(
 
 /// Asks another authorization server, or its keys, about a token that names it.
 async fn by_other(
-    stage: &Authenticate,
+    stage: &Sources,
     issuer: &Issuer,
     bearer: &BearerToken,
     now: Timestamp,
