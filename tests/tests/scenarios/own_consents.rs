@@ -41,7 +41,7 @@ async fn what_a_citizen_takes_back_is_worth_nothing_at_once(kind: Kind) {
     let page = Citizen(1).own_consents(&mut browser).await;
     let text = without_style(&page.text()).replace('\u{a0}', " ");
     for part in
-        ["Demo Fintech", "citizen-app", "In force", "KZ47 901S BX00 0000 0101", "Balances", "Since", "For how long"]
+        ["Demo Fintech", "citizen-app", "In force", "KZ47 901S BX00 0000 0101", "Balances", "Given", "For how long"]
     {
         assert!(text.contains(part), "{part}: {text}");
     }

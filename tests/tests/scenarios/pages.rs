@@ -390,7 +390,7 @@ async fn as29_a_form_is_for_the_browser_that_was_given_it(kind: Kind) {
     }
     let mut without = form.clone();
     without.fields.retain(|(name, _)| name != "csrf");
-    is_page(&browser.submit(&without).await, 403, OTHER);
+    is_page(&browser.submit(&without).await, 400, MALFORMED);
     let fields: Vec<(&str, &str)> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     for site in ["cross-site", "same-site", "none"] {
         let ask = Ask::post(AUTHORIZE).form(&fields).with("sec-fetch-site", site);

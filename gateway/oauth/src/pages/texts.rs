@@ -173,7 +173,7 @@ static ENGLISH: Texts = Texts {
 
     own_title: "Your consents",
     own_none: "You have given no consent.",
-    since: "Since",
+    since: "Given",
     shared_accounts: "Accounts",
     state_active: "In force",
     state_revoked: "Taken back",
@@ -280,7 +280,7 @@ static RUSSIAN: Texts = Texts {
 
     own_title: "Ваши согласия",
     own_none: "Вы не давали согласий.",
-    since: "С",
+    since: "Дано",
     shared_accounts: "Счета",
     state_active: "Действует",
     state_revoked: "Отозвано",
@@ -390,7 +390,7 @@ static KAZAKH: Texts = Texts {
 
     own_title: "Сіздің келісімдеріңіз",
     own_none: "Сіз келісім берген жоқсыз.",
-    since: "Басталуы",
+    since: "Берілді",
     shared_accounts: "Шоттар",
     state_active: "Күшінде",
     state_revoked: "Қайтарып алынды",
