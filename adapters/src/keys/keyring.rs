@@ -203,8 +203,8 @@ pub struct LiveKeyring {
 impl LiveKeyring {
     /// Loads the keys of a directory; makes the directory and ES256 keys where there are none.
     ///
-    /// They rest in `signing.json`, the private parts sealed under the data key. Keys that lie there in the clear, as up to
-    /// version 0.5, are taken over, and their files removed.
+    /// They rest in `signing.json`, the private parts sealed under the data key. Keys that lie there in the clear, as in
+    /// early builds of version 0.1, are taken over, and their files removed.
     ///
     /// # Errors
     /// [`Outage`] if a file cannot be read or written, was changed or sealed under another data key, or holds no key: a

@@ -33,7 +33,7 @@ const VERSION: u32 = 1;
 /// The domain of the keyed hash over the file.
 const DOMAIN: &str = "keys that sign";
 
-/// The files in which keys lay in the clear up to version 0.5: the current, the next, the previous one.
+/// The files in which early builds of version 0.1 kept keys in the clear: the current, the next, the previous one.
 const PLAIN_FILES: [&str; 3] = ["signing.pem", "signing-next.pem", "signing-previous.pem"];
 
 #[derive(Serialize, Deserialize)]
