@@ -5,10 +5,11 @@ use std::time::Duration;
 use policies::rotation::{PUBLISHED_AFTER_USE, PUBLISHED_BEFORE_USE, ROTATE_EVERY};
 use policies::token::{ACCESS_TOKEN_TTL, LEEWAY};
 use scenarios::actors::app::fresh;
+use scenarios::actors::asking::{CALLBACK, Fields, Pkce};
 use scenarios::actors::bank::{self, payment};
-use scenarios::actors::{Administrator, Session};
+use scenarios::actors::{Administrator, App, Citizen, Session};
 use scenarios::world::{Answer, Ask, Kind, Setup, World};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::ACCOUNTS;
 use crate::stepup::{challenged, verified, with_result};
@@ -23,6 +24,7 @@ scenarios! {
     a_rotation_is_in_the_trail_and_the_trail_still_proves_itself,
     an_identity_result_is_good_after_a_rotation,
     keys_outlast_a_restart_and_rest_sealed,
+    c12_what_lets_somebody_in_is_random_and_rests_hashed,
 }
 
 const TICK: Duration = Duration::from_secs(1);
@@ -60,7 +62,10 @@ async fn keys_are_rotated_by_an_editor_alone(kind: Kind) {
     for other in ["daniyar", "saule", "nurlan"] {
         rotate(&world, other).await.refused(403, "administrator_refused");
     }
-    world.send(Ask::post("/admin/keys/rotations").at(spine::stage::Door::Admin)).await.refused(401, "token_missing");
+    world
+        .send(Ask::post("/admin/keys/rotations").at(spine::stage::Door::Admin))
+        .await
+        .refused(401, "client_unauthenticated");
     Administrator::of(&world, "saule").get(&world, "/admin/keys").await.refused(403, "administrator_refused");
     // Nor at a door of the public.
     let administrator = Administrator::of(&world, "aigerim");
@@ -170,6 +175,8 @@ async fn nobody_rotates_where_the_schedule_says_never(kind: Kind) {
 async fn a_rotation_is_in_the_trail_and_the_trail_still_proves_itself(kind: Kind) {
     let world = World::start(kind).await;
     world.advance(PUBLISHED_BEFORE_USE);
+    let _app = Session::of(&world, "demo-app").await;
+    world.audit().await;
     world.assembled().house.audit.sign().await.unwrap();
     let [first, second] = names(&world).await.try_into().unwrap();
     rotate(&world, "aigerim").await.succeeded(200);
@@ -224,4 +231,43 @@ async fn keys_outlast_a_restart_and_rest_sealed(kind: Kind) {
     assert_eq!(names(&world).await, before);
     let early = Session { world: &world, app, token };
     early.get(ACCOUNTS).await.succeeded(200);
+}
+
+/// Gives every text that somebody could be let in by, of one citizen's way through.
+async fn secrets(world: &World, app: &App) -> [String; 3] {
+    let own = app.copy().session(world, Some("consents:write")).await;
+    let consent = own.consent("/v1/account-access-consents", &json!({"permissions": ["accounts"]})).await;
+    let (pkce, details) = (Pkce::fresh(), json!([{"type": "account_information", "consentId": consent}]));
+    let pushed = app.push(world, &Fields::pushed(CALLBACK, "accounts:read", &pkce, &details)).await;
+    let code = Citizen(1).approve(world, "citizen-app", &pushed).await.code();
+    let granted = app.redeem(world, &code, &pkce).await;
+    let request = pushed.at("/request_uri").rsplit(':').next().unwrap().to_owned();
+    [request, code, granted.succeeded(200).at("/refresh_token")]
+}
+
+async fn c12_what_lets_somebody_in_is_random_and_rests_hashed(kind: Kind) {
+    let (app, policy) = App::for_citizens("citizen-app");
+    let world = World::with(kind, Setup::citizens().policy("citizen-app.yaml", policy)).await;
+    let mut all = [secrets(&world, &app).await, secrets(&world, &app).await].concat();
+    // 128 bits are 22 letters of base64url.
+    assert!(all.iter().all(|secret| secret.len() >= 22), "{all:?}");
+    let rest = world.stop().await;
+    let mut files = vec![rest.state().to_owned()];
+    let mut looked = 0;
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        looked += 1;
+        let text = std::fs::read(&path).unwrap();
+        for secret in &all {
+            let found = text.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{} holds a secret", path.display());
+        }
+    }
+    assert!(looked > 10, "{looked}");
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 6, "a secret came twice");
 }
