@@ -138,6 +138,8 @@ pub fn protected_resource(at: &Endpoints<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+
     use super::*;
 
     fn at<'a>(rulebook: &'a Rulebook, issuer: &'a str) -> Endpoints<'a> {
