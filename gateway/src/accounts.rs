@@ -5,7 +5,7 @@ use std::time::Instant;
 use adapters::upstream::Pools;
 use http::header::{ACCEPT, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderName, StatusCode};
 use policies::code::Outage;
 use policies::consent::SharedAccount;
 use policies::id::InteractionId;
@@ -19,7 +19,7 @@ use crate::generation::Generation;
 use crate::layer::answer::ANSWER_BYTES_MAX;
 use crate::layer::read;
 use crate::layer::trace::INTERACTION;
-use crate::proxy::passed_on;
+use crate::proxy::read_from;
 
 /// Whose accounts are asked for: the gateway has just verified them.
 const CUSTOMER: HeaderName = HeaderName::from_static("x-qaqpa-customer");
@@ -63,11 +63,10 @@ pub async fn of_customer(
     let interaction = HeaderValue::from_str(interaction.as_str()).map_err(|_| outage("the interaction has no name"))?;
     let headers =
         [(ACCEPT, HeaderValue::from_static("application/json")), (INTERACTION, interaction), (CUSTOMER, customer)];
-    let request =
-        adapters::upstream::OutgoingRequest::new(Method::GET, target, HeaderMap::from_iter(headers), Body::empty());
-    let sent = tokio::time::timeout_at(deadline.into(), pools.send(upstream, request)).await;
+    let sent = read_from(pools, upstream, target, HeaderMap::from_iter(headers));
+    let sent = tokio::time::timeout_at(deadline.into(), sent).await;
     let reply = match sent {
-        Ok(Ok(reply)) => passed_on(reply),
+        Ok(Ok(reply)) => reply,
         Ok(Err(error)) => return Err(Outage::new(PORT, error)),
         Err(_) => return Err(outage("the backend did not answer in time")),
     };

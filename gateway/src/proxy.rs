@@ -132,9 +132,8 @@ pub(crate) async fn ask_state(
         (ORGANISATION, value(undecided.organisation.as_str())?),
     ];
     let place = PathAndQuery::try_from(place).ok()?;
-    let request = OutgoingRequest::new(Method::GET, place, HeaderMap::from_iter(headers), Body::empty());
-    match pools.send(upstream, request).await {
-        Ok(reply) => Some(passed_on(reply)),
+    match read_from(pools, upstream, place, HeaderMap::from_iter(headers)).await {
+        Ok(reply) => Some(reply),
         Err(error) => {
             tracing::debug!("what became of {} could not be asked: {error}", undecided.reference);
             None
@@ -142,8 +141,18 @@ pub(crate) async fn ask_state(
     }
 }
 
+/// Reads something of a backend for ourselves: no client's request stands behind it.
+pub(crate) async fn read_from(
+    pools: &Pools<Body>,
+    upstream: &UpstreamId,
+    place: PathAndQuery,
+    headers: HeaderMap,
+) -> Result<Reply, SendError> {
+    pools.send(upstream, OutgoingRequest::new(Method::GET, place, headers, Body::empty())).await.map(passed_on)
+}
+
 /// Takes over the answer of a backend as it is; its body streams on.
-pub(crate) fn passed_on(reply: http::Response<PooledBody<Body>>) -> Reply {
+fn passed_on(reply: http::Response<PooledBody<Body>>) -> Reply {
     let (mut head, body) = reply.into_parts();
     head.version = http::Version::HTTP_11;
     Reply::from_parts(head, Body::stream(Box::pin(Answer(body))))
