@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use adapters::keys::{Keyring, Subjects};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use policies::caller::Caller;
@@ -84,7 +83,7 @@ impl Deed {
             Own::Introspect => self.authority().introspect(&cleared).await,
             Own::Revoke => self.authority().revoke(&cleared).await,
             Own::Consent(kind, deed) => self.authority().consent(kind, deed, &cleared).await,
-            Own::Page(page) => pages::show(self, page, &cleared).await,
+            Own::Page(page) => pages::show(&self.place(), page, &cleared).await,
             Own::Keys => Ok(public(house.keyring.now().published().to_jwks())),
             Own::ServerMetadata => self.authority().server_metadata(&cleared).map(public),
             Own::ResourceMetadata => self.authority().resource_metadata(&cleared).map(public),
@@ -92,22 +91,27 @@ impl Deed {
             Own::CreateVerification => {
                 let body = checked(&cleared)?;
                 let client = cleared.caller().client().ok_or_else(no_client)?;
-                let (status, body) =
-                    broker::create(&self.broker(&house.keyring.now()), client, body, &cleared.trail, cleared.received)
-                        .await?;
+                let (status, body) = broker::create(
+                    &self.place().broker(&house.keyring.now()),
+                    client,
+                    body,
+                    &cleared.trail,
+                    cleared.received,
+                )
+                .await?;
                 Ok(json_reply(status, &body))
             }
             Own::GetVerification => {
                 let client = cleared.caller().client().ok_or_else(no_client)?;
                 let id = cleared.matched().parameter("verificationId").unwrap_or_default();
                 let (status, body) =
-                    broker::read(&self.broker(&house.keyring.now()), client, id, cleared.received).await?;
+                    broker::read(&self.place().broker(&house.keyring.now()), client, id, cleared.received).await?;
                 Ok(json_reply(status, &body))
             }
             Own::ReceiveCallback => {
                 let Caller::Provider(callback) = cleared.caller() else { return Err(no_client()) };
                 let raw = cleared.raw().cloned().unwrap_or_default();
-                broker::receive(&self.broker(&house.keyring.now()), callback, &raw, cleared.received).await?;
+                broker::receive(&self.place().broker(&house.keyring.now()), callback, &raw, cleared.received).await?;
                 let mut reply = Reply::new(Body::empty());
                 *reply.status_mut() = StatusCode::NO_CONTENT;
                 Ok(reply)
@@ -131,17 +135,8 @@ impl Deed {
         Authority::new(&self.house, &self.generation)
     }
 
-    pub(crate) fn broker<'a>(&'a self, keyring: &'a Keyring) -> broker::Broker<'a> {
-        broker::Broker {
-            offered: &self.generation.rulebook.providers,
-            providers: &self.reach.providers,
-            verifications: &*self.house.verifications,
-            sealer: &self.house.sealer,
-            subjects: Subjects::new(&self.house.sealer, &*self.house.subject_keys),
-            signer: keyring.signer(),
-            issuer: &self.house.issuer,
-            external: &self.house.external,
-        }
+    fn place(&self) -> pages::Place<'_> {
+        pages::Place { house: &self.house, generation: &self.generation, reach: &self.reach }
     }
 }
 

@@ -26,6 +26,7 @@ mod own;
 mod pages;
 pub mod proxy;
 pub mod reach;
+mod reader;
 pub mod reload;
 pub mod remembrance;
 mod reply;

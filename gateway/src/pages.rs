@@ -1,17 +1,13 @@
 //! The citizens' pages at their desk: providers are reached through the broker, accounts are asked of the bank.
-//!
-//! Also tells which refusals a browser reads as a page, whatever stage they come from.
 
 use std::time::Instant;
 
-use adapters::keys::Subjects;
+use adapters::keys::{Keyring, Subjects};
 use adapters::store::port::Answer;
-use http::{HeaderMap, Method};
 use oauth::identify::{Accounts, Begun, Check, Checked, Identify, Later, Office, OwnAccount};
-use oauth::pages::{AUTHORIZE, CONSENTS, Language, RETURN};
-use oauth::visit::{Visit, language_of};
+use oauth::visit::Visit;
 use policies::code::{Code, Outage};
-use policies::id::{InteractionId, VerificationId};
+use policies::id::VerificationId;
 use policies::secret::Secret;
 use policies::time::Timestamp;
 use spine::Reply;
@@ -21,28 +17,40 @@ use spine::trail::Trail;
 
 use crate::accounts;
 use crate::authority::Authority;
-use crate::deed::Deed;
+use crate::generation::Generation;
+use crate::house::House;
 use crate::own::Page;
+use crate::reach::Reach;
 
-/// How a browser reads a refusal.
+/// The house, the policies and what is reached, for one request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reader(Language);
+pub(crate) struct Place<'a> {
+    /// Keys and stores.
+    pub(crate) house: &'a House,
+    /// The policies.
+    pub(crate) generation: &'a Generation,
+    /// Backends and providers.
+    pub(crate) reach: &'a Reach,
+}
 
-impl Reader {
-    /// Finds out whether a page is asked for.
-    pub(crate) fn of(method: &Method, path: &str, headers: &HeaderMap) -> Option<Self> {
-        let ours = [AUTHORIZE, RETURN, CONSENTS].contains(&path) && (method == Method::GET || method == Method::POST);
-        ours.then(|| Self(language_of(headers)))
-    }
-
-    /// Writes a refusal as a page.
-    pub(crate) fn page(self, rejection: &Rejection, interaction: &InteractionId) -> Reply {
-        oauth::pages::problem(self.0, rejection.code(), rejection.status(), interaction.as_str())
+impl<'a> Place<'a> {
+    /// Gives flows of the identity broker what they work with.
+    pub(crate) fn broker(&self, keyring: &'a Keyring) -> broker::Broker<'a> {
+        broker::Broker {
+            offered: &self.generation.rulebook.providers,
+            providers: &self.reach.providers,
+            verifications: &*self.house.verifications,
+            sealer: &self.house.sealer,
+            subjects: Subjects::new(&self.house.sealer, &*self.house.subject_keys),
+            signer: keyring.signer(),
+            issuer: &self.house.issuer,
+            external: &self.house.external,
+        }
     }
 }
 
 /// Shows a citizen's browser a page.
-pub(crate) async fn show(deed: &Deed, page: Page, cleared: &Cleared) -> Result<Reply, Rejection> {
+pub(crate) async fn show(at: &Place<'_>, page: Page, cleared: &Cleared) -> Result<Reply, Rejection> {
     let unreadable = || Rejection::new(Code::OauthInvalidRequest, "The form cannot be read.");
     let query = cleared.head.uri.query().unwrap_or_default();
     let query = openapi::form_fields(query.as_bytes()).ok_or_else(unreadable)?;
@@ -51,9 +59,9 @@ pub(crate) async fn show(deed: &Deed, page: Page, cleared: &Cleared) -> Result<R
         SoundBody::None | SoundBody::Streamed => Vec::new(),
     };
     let (trail, now) = (&cleared.trail, cleared.received);
-    let house = &deed.house;
-    let authority = Authority::new(house, &deed.generation);
-    let bridge = Bridge { deed, trail, worker: cleared.worker, deadline: cleared.deadline };
+    let house = at.house;
+    let authority = Authority::new(house, at.generation);
+    let bridge = Bridge { at: *at, trail, worker: cleared.worker, deadline: cleared.deadline };
     let office = Office {
         server: authority.server(),
         external: &house.external,
@@ -75,7 +83,7 @@ pub(crate) async fn show(deed: &Deed, page: Page, cleared: &Cleared) -> Result<R
 
 /// Leads from the pages to whatever answers their questions.
 struct Bridge<'a> {
-    deed: &'a Deed,
+    at: Place<'a>,
     trail: &'a Trail,
     worker: usize,
     deadline: Instant,
@@ -85,17 +93,17 @@ impl Identify for Bridge<'_> {
     fn begin<'a>(&'a self, check: Check<'a>) -> Later<'a, Begun> {
         Box::pin(async move {
             let Check { iin, reason, level, return_url, now } = check;
-            let keyring = self.deed.house.keyring.now();
+            let keyring = self.at.house.keyring.now();
             let login = broker::Login { subject: iin, reason, level, return_url };
-            let begun = broker::begin_login(&self.deed.broker(&keyring), &login, self.trail, now).await?;
+            let begun = broker::begin_login(&self.at.broker(&keyring), &login, self.trail, now).await?;
             Ok(Begun { verification: begun.id, capture_url: begun.capture_url })
         })
     }
 
     fn find<'a>(&'a self, verification: &'a VerificationId, now: Timestamp) -> Later<'a, Checked> {
         Box::pin(async move {
-            let keyring = self.deed.house.keyring.now();
-            let found = broker::find_login(&self.deed.broker(&keyring), verification).await?;
+            let keyring = self.at.house.keyring.now();
+            let found = broker::find_login(&self.at.broker(&keyring), verification).await?;
             Ok(Checked { state: found.state_at(now), acr: found.acr })
         })
     }
@@ -104,29 +112,11 @@ impl Identify for Bridge<'_> {
 impl Accounts for Bridge<'_> {
     fn of_citizen<'a>(&'a self, iin: &'a Secret<String>) -> Answer<'a, Vec<OwnAccount>> {
         Box::pin(async move {
-            let pools = self.deed.reach.pools.get(self.worker);
+            let pools = self.at.reach.pools.get(self.worker);
             let pools = pools.ok_or_else(|| Outage::new("customer accounts", "a serving thread has no connections"))?;
-            let generation = &self.deed.generation;
+            let generation = self.at.generation;
             let named = accounts::of_customer(generation, pools, iin, self.trail.interaction(), self.deadline).await?;
             Ok(named.into_iter().map(|named| OwnAccount { shared: named.account, label: named.name }).collect())
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_browsers_at_the_pages_read_pages() {
-        let headers = HeaderMap::new();
-        for path in ["/oauth/token", "/oauth/par", "/oauth/authorize/", "/oauth/consents/x", "/v1/accounts"] {
-            assert!(Reader::of(&Method::GET, path, &headers).is_none(), "{path}");
-        }
-        assert!(Reader::of(&Method::PUT, AUTHORIZE, &headers).is_none());
-        for path in [AUTHORIZE, RETURN, CONSENTS] {
-            assert!(Reader::of(&Method::GET, path, &headers).is_some(), "{path}");
-        }
-        assert!(Reader::of(&Method::POST, CONSENTS, &headers).is_some());
     }
 }

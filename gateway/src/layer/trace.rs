@@ -14,7 +14,7 @@ use spine::stage::{Arrived, Door, Traced};
 use tower::Layer;
 
 use crate::house::House;
-use crate::pages::Reader;
+use crate::reader::Reader;
 
 /// The header that names an interaction; a UUID, or it is ignored (FAPI).
 pub const INTERACTION: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
