@@ -83,6 +83,7 @@ macro_rules! durable_promises {
                 a_release_never_makes_a_lease_longer
                 a_released_claim_may_spend_again_what_it_spent
                 a_forgotten_key_with_another_body_may_not_spend_it
+                a_forgotten_claim_spends_nothing_again_under_a_new_reference
                 a_dropped_wait_leaves_a_lease_that_ends
             }
             undecided {

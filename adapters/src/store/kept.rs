@@ -10,7 +10,7 @@ use policies::once::{ClaimState, EarlierClaim, StoredReply};
 use policies::settle::{Fate, Settlement, Undecided};
 use policies::time::Timestamp;
 
-use super::port::{ClaimTicket, Finish, NewClaim};
+use super::port::{ClaimTicket, Finish, NewClaim, SPENDS_KEPT};
 use crate::entropy;
 
 /// A claim as it is kept.
@@ -189,6 +189,12 @@ impl Kept {
         // Nobody holds this one: the ticket is void from here on.
         self.token = entropy::random();
         self.ask_at = (self.settles && self.doubt).then_some(now);
+    }
+
+    /// Returns from which end of a memory on a spend is this claim's: an earlier one is of a claim that was forgotten,
+    /// whose deed had another reference.
+    pub(super) fn spends_from(&self) -> Timestamp {
+        self.since + SPENDS_KEPT
     }
 
     /// Tells whether nobody knows what became of the deed, and nobody is at it.

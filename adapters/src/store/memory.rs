@@ -97,8 +97,9 @@ impl MemoryStore {
 
     fn spend(&self, ticket: &ClaimTicket, spends: &[String], now: Timestamp) -> Result<bool, Outage> {
         let mut records = self.records();
-        records.held(ticket)?;
-        let other = |spend: &Spend| now < spend.until && (spend.key != ticket.key || spend.digest != ticket.digest);
+        let own_from = records.held(ticket)?.spends_from();
+        let own = |spend: &Spend| spend.key == ticket.key && spend.digest == ticket.digest && spend.until >= own_from;
+        let other = |spend: &Spend| now < spend.until && !own(spend);
         if spends.iter().any(|name| records.spends.get(name).is_some_and(other)) {
             return Ok(false);
         }

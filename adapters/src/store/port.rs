@@ -109,7 +109,9 @@ pub trait Claims: Send + Sync {
 
     /// Spends single-use things for a claimed deed, all or none; `false` if another claim spent one of them before.
     ///
-    /// What the same key and digest spent before counts as unspent: a deed that is tried again may spend it again.
+    /// What the same key and digest spent before counts as unspent, as long as the claim is the same: a deed that is tried
+    /// again goes on under its reference, and may spend it again. A claim that was forgotten since is another one, and its
+    /// deed would be a second one.
     /// A ticket that was taken over gives an outage.
     fn clear<'a>(&'a self, ticket: &'a ClaimTicket, spends: &'a [String], now: Timestamp) -> Answer<'a, bool>;
 

@@ -158,6 +158,24 @@ pub(crate) async fn a_forgotten_key_with_another_body_may_not_spend_it(store: &A
     assert!(!store.clear(&second, &things(&["jti"]), NOW + KEEP).await.unwrap());
 }
 
+pub(crate) async fn a_forgotten_claim_spends_nothing_again_under_a_new_reference(store: &Arc<impl Claims + 'static>) {
+    let first = taken(&**store, wish("k", 1, "ref-1"), NOW).await;
+    store.release(&first, NOW).await.unwrap();
+    // Paid as late as may be: the claim is as old as its first try.
+    let late = NOW + KEEP - TICK;
+    let second = taken(&**store, wish("k", 1, "ref-2"), late).await;
+    assert_eq!(second.reference(), "ref-1");
+    assert!(store.clear(&second, &things(&["consent:1"]), late).await.unwrap());
+    assert!(store.clear(&second, &things(&["consent:1"]), late).await.unwrap(), "the same claim");
+    store.finish(&second, answered(201), late).await.unwrap();
+    let later = late + KEEP;
+    let again = taken(&**store, wish("k", 1, "ref-3"), later).await;
+    assert_eq!(again.reference(), "ref-3", "to a backend it is another deed");
+    assert!(!store.clear(&again, &things(&["consent:1"]), later).await.unwrap());
+    assert!(!store.clear(&again, &things(&["consent:2", "consent:1"]), later).await.unwrap());
+    assert!(store.clear(&again, &things(&["consent:2"]), later).await.unwrap());
+}
+
 pub(crate) async fn a_dropped_wait_leaves_a_lease_that_ends(store: &Arc<impl Claims + 'static>) {
     {
         let waiting = store.claim(wish("k", 1, "ref-1"), NOW);

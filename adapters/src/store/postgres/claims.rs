@@ -12,6 +12,7 @@ use policies::once::StoredReply;
 use policies::settle::{Fate, Settlement, Undecided};
 use policies::time::Timestamp;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::super::kept::{Kept, Outcome, Standing, take};
 use super::super::port::{ClaimAnswer, ClaimTicket, Finish, NewClaim, SPENDS_KEPT};
@@ -50,7 +51,8 @@ const SPEND: &str = "INSERT INTO spends (name, client, operation, key, digest, u
     SELECT name, $2, $3, $4, $5, $6 FROM unnest($1::TEXT[]) AS name
     ON CONFLICT (name) DO UPDATE SET client = $2, operation = $3, key = $4, digest = $5, until = $6
     WHERE spends.until <= $7 OR
-        (spends.client = $2 AND spends.operation = $3 AND spends.key = $4 AND spends.digest = $5)";
+        (spends.client = $2 AND spends.operation = $3 AND spends.key = $4 AND spends.digest = $5 AND
+            spends.until >= $8)";
 
 const SPENT: &str = "SELECT name FROM spends WHERE name = $1 AND until > $2";
 
@@ -91,7 +93,7 @@ pub(super) async fn clear(
     now: Timestamp,
 ) -> Result<bool, Fault> {
     session.begin();
-    held(session, ticket).await?;
+    let own_from = held(session, ticket).await?.spends_from().millis();
     let mut things: Vec<&str> = spends.iter().map(String::as_str).collect();
     things.sort_unstable();
     things.dedup();
@@ -100,7 +102,8 @@ pub(super) async fn clear(
     }
     let (client, operation, name) = names(&ticket.key);
     let (digest, until, now) = (ticket.digest.as_slice(), (now + SPENDS_KEPT).millis(), now.millis());
-    let spent = session.change(SPEND, &[&things, &client, &operation, &name, &digest, &until, &now]).await?;
+    let wanted: [&(dyn ToSql + Sync); 8] = [&things, &client, &operation, &name, &digest, &until, &now, &own_from];
+    let spent = session.change(SPEND, &wanted).await?;
     if spent == things.len() as u64 {
         return Ok(true);
     }

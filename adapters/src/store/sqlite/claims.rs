@@ -34,15 +34,16 @@ pub(super) fn clear(
     spends: &[String],
     now: Timestamp,
 ) -> Result<bool, Fault> {
-    held(connection, ticket)?;
+    let own_from = held(connection, ticket)?.spends_from().millis();
     let key = &ticket.key;
     let (client, operation, name) = (key.client().as_str(), key.operation().as_str(), key.key());
     let mut other = connection.prepare_cached(
         "SELECT 1 FROM spends WHERE name = ?1 AND until > ?2
-         AND NOT (client = ?3 AND operation = ?4 AND key = ?5 AND digest = ?6)",
+         AND NOT (client = ?3 AND operation = ?4 AND key = ?5 AND digest = ?6 AND until >= ?7)",
     )?;
     for thing in spends {
-        let found = other.query_row(params![thing, now.millis(), client, operation, name, ticket.digest], |_| Ok(()));
+        let asked = params![thing, now.millis(), client, operation, name, ticket.digest, own_from];
+        let found = other.query_row(asked, |_| Ok(()));
         if found.optional()?.is_some() {
             return Ok(false);
         }
