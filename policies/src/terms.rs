@@ -257,10 +257,11 @@ fn text(value: &Value, characters_max: usize) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
-// Control characters, and the marks that change the direction of what follows or take no room (Unicode UAX 9, UTR 36).
+// Control characters, and the marks that change the direction of what follows, take no room or are a letter without ink
+// (Unicode UAX 9, UTR 36, and what is to be ignored by default): a payee of such letters alone would be shown as nobody.
 fn is_unseen(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        || matches!(character, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
