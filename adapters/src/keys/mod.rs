@@ -9,6 +9,7 @@ mod client_key;
 mod data_key;
 mod keyring;
 mod keyring_file;
+mod live_keyring;
 mod pkcs11;
 mod provider;
 mod seal;
@@ -19,8 +20,9 @@ mod wrapping_key;
 
 pub use authority::{AUTHORITY_LIFE, CertificateFiles, DevelopmentAuthority, LEAF_LIFE, RENEW_BEFORE};
 pub use client_key::{private_jwk, public_part};
-pub use keyring::{KeyState, Keyring, KnownKey, LiveKeyring, NotRotated, RETIRED_MAX};
+pub use keyring::{KeyState, Keyring, KnownKey, RETIRED_MAX};
 pub use keyring_file::known_public;
+pub use live_keyring::{LiveKeyring, NotRotated};
 pub use pkcs11::TOKEN_TIME;
 pub use provider::{install, provider};
 pub use seal::Sealer;

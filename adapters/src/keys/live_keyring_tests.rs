@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use policies::jose::Signer;
+use policies::jose::{Algorithm, Signer};
 use policies::rotation::{PUBLISHED_AFTER_USE, PUBLISHED_BEFORE_USE};
 
 use super::*;
 use crate::files::testing::{Scratch, mode};
 use crate::files::write_private;
 use crate::keys::keyring_file::known_public;
-use crate::keys::{WrapSource, open_wrapping};
+use crate::keys::{RETIRED_MAX, SigningKey, WrapSource, open_wrapping};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const TICK: Duration = Duration::from_secs(1);
