@@ -7,6 +7,8 @@
 
 #[path = "tidy/births.rs"]
 mod births;
+#[path = "tidy/checklist.rs"]
+mod checklist;
 #[path = "tidy/circles.rs"]
 mod circles;
 #[path = "tidy/imports.rs"]
