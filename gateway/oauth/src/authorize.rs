@@ -74,13 +74,10 @@ pub async fn show(office: &Office<'_>, visit: &Visit<'_>) -> Result<Reply, Rejec
     };
     let same =
         |login: &Login| matches!(&login.errand, Errand::Request { pushed, .. } if *pushed == request.pushed.value.key);
-    if let Some((secret, found)) = own.filter(|(_, found)| same(&found.value)) {
+    let own = own.filter(|(_, found)| same(&found.value));
+    held_by(office, &request, own.as_ref().map(|(_, found)| &found.value)).await?;
+    if let Some((secret, found)) = own {
         return stage(office, visit, secret, &found, &request).await;
-    }
-    // Somebody was verified for it already, before another browser.
-    let holder = find::<Holder>(office.store(), &holder_key(&request.pushed.value.key)).await.map_err(down)?;
-    if holder.is_some() {
-        return Err(foreign("another browser holds the request"));
     }
     let secret = fresh_secret();
     let errand = Errand::Request { pushed: request.pushed.value.key, client: id };
@@ -132,7 +129,10 @@ async fn identify(
     login.value.may_verify(visit.now).map_err(refuse)?;
     request.pushed.value.open(&request.client.id, visit.now).map_err(|error| over().because(error))?;
     match number(visit) {
-        Ok(iin) => begin(office, visit, login, &iin, Some(request.who()), request.level(office)).await,
+        Ok(iin) => {
+            let reason = pages::reason(visit.language(), Some(request.who()), &request.wishes());
+            begin(office, visit, login, &iin, &reason, request.level(office)).await
+        }
         Err(fault) => {
             let form_token = login::form_token(secret);
             let frame = frame(visit, &form_token);
@@ -317,7 +317,20 @@ async fn under_way(office: &Office<'_>, visit: &Visit<'_>, secret: &str) -> Resu
         return Err(over().because("it was decided before"));
     }
     may_act(&request.client, visit.now).map_err(|error| unknown_client().because(error))?;
+    held_by(office, &request, Some(&login.value)).await?;
     Ok((login, request))
+}
+
+/// Refuses every login but the one that has verified somebody for a request, once there is one: no other browser goes on
+/// with it, nor refuses in the name of who was verified.
+async fn held_by(office: &Office<'_>, request: &Request, login: Option<&Login>) -> Result<(), Rejection> {
+    let holder = find::<Holder>(office.store(), &holder_key(&request.pushed.value.key)).await.map_err(down)?;
+    match holder {
+        Some(holder) if login.is_none_or(|login| login.key != holder.value.login) => {
+            Err(foreign("another browser holds the request"))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn request(office: &Office<'_>, key: &[u8; 32], id: &ClientId) -> Result<Request, Rejection> {

@@ -87,7 +87,8 @@ async fn identify(office: &Office<'_>, visit: &Visit<'_>, secret: &str) -> Resul
         commit(office, visit, Batch::new().add(&login)).await?;
     }
     let login = needed(office, visit, secret).await?;
-    begin(office, visit, &login, &iin, None, level(office)).await
+    let reason = pages::reason(visit.language(), None, &[]);
+    begin(office, visit, &login, &iin, &reason, level(office)).await
 }
 
 async fn stage(

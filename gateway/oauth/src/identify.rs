@@ -190,13 +190,13 @@ pub(crate) fn number(visit: &Visit<'_>) -> Result<Secret<String>, Fault> {
 
 /// Begins a verification for a login, and sends the browser to the provider's page.
 ///
-/// The attempt is counted, for the login and for the person, before anybody is asked.
+/// The attempt is counted, for the login and for the person, before anybody is asked. `reason` tells the person why.
 pub(crate) async fn begin(
     office: &Office<'_>,
     visit: &Visit<'_>,
     login: &Found<Login>,
     iin: &Secret<String>,
-    who: Option<&str>,
+    reason: &str,
     level: &str,
 ) -> Result<Reply, Rejection> {
     let now = visit.now;
@@ -213,8 +213,7 @@ pub(crate) async fn begin(
         Errand::OwnConsents => pages::CONSENTS,
     };
     let return_url = format!("{}{back}", office.external);
-    let reason = pages::reason(visit.language(), who);
-    let begun = office.identify.begin(Check { iin, reason: &reason, level, return_url: &return_url, now }).await?;
+    let begun = office.identify.begin(Check { iin, reason, level, return_url: &return_url, now }).await?;
     let sealed = office.subjects.seal(&key, &login_purpose(&begun.verification), iin.expose().as_bytes());
     let person = Person { index, sealed: sealed.map_err(down)? };
     let before = find::<Login>(office.store(), &counted.key).await.map_err(down)?;

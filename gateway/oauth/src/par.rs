@@ -4,12 +4,13 @@ use adapters::authorizations::Batch;
 use adapters::entropy;
 use policies::authorization::{AuthorizationRequest, RequestError};
 use policies::code::Code;
-use policies::consent::Consent;
+use policies::consent::{Consent, ConsentKind};
 use policies::details::Asked;
 use policies::grant::AuthenticatedClient;
-use policies::id::ConsentId;
+use policies::id::{ConsentId, OperationId};
 use policies::jose::{base64url, sha256};
 use policies::proof::VerifiedProof;
+use policies::rule::role;
 use policies::rulebook::ConsentTerms;
 use policies::time::Timestamp;
 use serde_json::{Value, json};
@@ -34,6 +35,9 @@ pub async fn push(
     let mut consents = Vec::new();
     let mut batch = Batch::new();
     for asked in request.asked() {
+        if !licensed(server, client, asked.kind()) {
+            return Err(refused(&RequestError::TypeNotAllowed));
+        }
         let consent = match asked {
             Asked::Consent { id, .. } => {
                 ending::consent(server, id).await?.map(|found| found.value).ok_or_else(nobodys)?
@@ -60,6 +64,16 @@ pub async fn push(
         return Err(Rejection::new(Code::Internal, "The request could not be taken.").because("a name came twice"));
     }
     Ok(json!({"request_uri": name, "expires_in": pushed.expires.since(now).as_secs()}))
+}
+
+// Whose organisation may not make consents of a kind where those are made has none made here, nor asks with an earlier one.
+fn licensed(server: &Server<'_>, client: &AuthenticatedClient, kind: ConsentKind) -> bool {
+    let made_by = match kind {
+        ConsentKind::AccountAccess => "createAccountAccessConsent",
+        ConsentKind::DomesticPayment => "createDomesticPaymentConsent",
+    };
+    let policy = OperationId::parse(made_by).ok().and_then(|id| server.rulebook.operations.get(&id));
+    policy.is_none_or(|policy| role::held(&policy.roles, &client.client().organisation.roles).is_ok())
 }
 
 fn refused(error: &RequestError) -> Rejection {

@@ -196,7 +196,8 @@ async fn as5_a_client_that_was_stopped_asks_nobody(kind: Kind) {
 async fn as22_a_request_has_its_time_to_be_begun(kind: Kind) {
     let play = play(kind).await;
     let mut browser = Browser::new(&play.world);
-    let page = play.open(&mut browser).await;
+    let (_, other) = push(&play.world, &play.app, ACCESS, &play.consent).await;
+    let page = browser.open("citizen-app", &other.at("/request_uri")).await;
     let mut in_time = Browser::new(&play.world);
     let decision = Citizen(1).verified(&mut in_time, "citizen-app", &play.uri()).await;
     play.world.advance(PUSHED_TTL);
@@ -209,10 +210,20 @@ async fn as22_a_request_has_its_time_to_be_begun(kind: Kind) {
 async fn as22_once_somebody_was_verified_no_other_browser_goes_on(kind: Kind) {
     let play = play(kind).await;
     let (mut first, mut second) = (Browser::new(&play.world), Browser::new(&play.world));
+    let mut third = Browser::new(&play.world);
     let page = play.open(&mut second).await;
-    Citizen(1).verified(&mut first, "citizen-app", &play.uri()).await;
+    let sent = third.open("citizen-app", &play.uri()).await;
+    let sent = third.step(&sent, "identify", &[("iin", iin(2))]).await;
+    let decision = Citizen(1).verified(&mut first, "citizen-app", &play.uri()).await;
     is_page(&play.open(&mut Browser::new(&play.world)).await, 403, OTHER);
-    is_page(&second.identified(&page, iin(2)).await, 403, OTHER);
+    // Neither does one go on that was there before, nor does it refuse for whom it does not know, nor bother anybody.
+    is_page(&play.open(&mut second).await, 403, OTHER);
+    is_page(&second.step(&page, "decide", &[("decision", "refuse")]).await, 403, OTHER);
+    is_page(&second.step(&page, "identify", &[("iin", iin(2))]).await, 403, OTHER);
+    let back = third.at_provider(&sent).await;
+    is_page(&third.come_back(&back).await, 403, OTHER);
+    assert_eq!(play.state(ACCESS).await, "awaiting_authorisation");
+    Redirect::of(&first.submit(&allowed(&decision)).await).code();
 }
 
 async fn as25_only_two_parameters_are_read(kind: Kind) {

@@ -25,6 +25,7 @@ store_scenarios! {
     as23_consents_have_to_be_the_clients_own_and_await_it,
     as25_only_client_and_name_are_read_at_the_page,
     as15_who_may_not_act_pushes_nothing,
+    as15_who_is_licensed_for_less_asks_for_less,
     as42_the_key_of_a_request_is_named_once,
     as70_details_that_cannot_be_granted_are_refused,
     as11_par_tells_nobody_which_clients_there_are,
@@ -270,6 +271,18 @@ async fn as15_who_may_not_act_pushes_nothing(kind: Kind) {
     let world = World::with(kind, Setup::citizens()).await;
     let refused = App::of(&world, "demo-mfo-app").push(&world, &right()).await;
     assert_eq!(refused.status, 400, "{}", refused.text());
+}
+
+async fn as15_who_is_licensed_for_less_asks_for_less(kind: Kind) {
+    let (app, policy) = App::for_citizens("citizen-app");
+    let reader = "qaqpa: v1\norganisations:\n  reader:\n    title: Reader\n    roles: [AISP]\n    \
+                  licence: {authority: NBK, id: N-1, validUntil: 2099-12-31}\n";
+    let policy = policy.replace("demo-fintech", "reader");
+    let world =
+        World::with(kind, Setup::citizens().policy("citizen-app.yaml", policy).policy("reader.yaml", reader)).await;
+    let payment = right().set("scope", "payments:write").set("authorization_details", payment_terms().to_string());
+    app.push(&world, &payment).await.oauth_refused(400, "invalid_authorization_details");
+    app.push(&world, &right()).await.succeeded(201);
 }
 
 async fn as42_the_key_of_a_request_is_named_once(kind: Kind) {

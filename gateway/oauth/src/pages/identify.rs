@@ -84,14 +84,18 @@ pub(crate) fn identify(frame: &Frame<'_>, who: Option<&str>, wishes: &[Wish<'_>]
     page(frame, title, contents, false, Onward::Provider, status)
 }
 
-/// Tells a provider's page why the person is checked, in words for the person.
-pub(crate) fn reason(language: super::Language, who: Option<&str>) -> String {
+/// Tells a provider's page why the person is checked, in words for the person: who was sent there by somebody else is to
+/// find out there. Says no more than that: a provider need not know a payee.
+pub(crate) fn reason(language: super::Language, who: Option<&str>, wishes: &[Wish<'_>]) -> String {
     let texts = super::Texts::of(language);
-    match who {
-        None => texts.reason_own.to_owned(),
-        Some(who) => {
-            let who: String = who.chars().take(NAME_CHARS_MAX).collect();
-            plain(texts.reason, &[("who", &who)])
-        }
+    let Some(who) = who else { return texts.reason_own.to_owned() };
+    let who: String = who.chars().take(NAME_CHARS_MAX).collect();
+    let payment = wishes.iter().find_map(|wish| match wish {
+        Wish::Payment { amount, .. } => Some(show::amount(amount, language)),
+        Wish::Accounts => None,
+    });
+    match payment {
+        Some(amount) => plain(texts.reason_payment, &[("who", &who), ("amount", &amount)]),
+        None => plain(texts.reason, &[("who", &who)]),
     }
 }

@@ -22,6 +22,7 @@ pub(crate) struct Texts {
     pub(crate) iin_wrong: &'static str,
     pub(crate) provider_follows: &'static str,
     pub(crate) reason: &'static str,
+    pub(crate) reason_payment: &'static str,
     pub(crate) reason_own: &'static str,
 
     pub(crate) waiting_title: &'static str,
@@ -125,6 +126,7 @@ static ENGLISH: Texts = Texts {
     iin_wrong: "This cannot be an IIN: its last digit does not fit the others. Look for a slip in what you typed.",
     provider_follows: "Next, an identity provider checks your face. No picture passes through this page, and none is kept here.",
     reason: "Decide on a request of {who}",
+    reason_payment: "Pay {amount} on a request of {who}",
     reason_own: "Look at your consents",
 
     waiting_title: "One moment",
@@ -232,6 +234,7 @@ static RUSSIAN: Texts = Texts {
     iin_wrong: "Такого ИИН быть не может: последняя цифра не сходится с остальными. Проверьте, нет ли опечатки.",
     provider_follows: "Дальше поставщик идентификации проверит ваше лицо. Изображения через эту страницу не проходят и здесь не хранятся.",
     reason: "Решение по запросу {who}",
+    reason_payment: "Платёж {amount} по запросу {who}",
     reason_own: "Просмотр ваших согласий",
 
     waiting_title: "Одну минуту",
@@ -342,6 +345,7 @@ static KAZAKH: Texts = Texts {
     iin_wrong: "Мұндай ЖСН болуы мүмкін емес: соңғы сан қалғандарына сәйкес келмейді. Қате термегеніңізді тексеріңіз.",
     provider_follows: "Келесі қадамда сәйкестендіру провайдері бетіңізді тексереді. Суреттер бұл парақ арқылы өтпейді және мұнда сақталмайды.",
     reason: "{who} сұрауы бойынша шешім",
+    reason_payment: "{who} сұрауы бойынша {amount} төлем",
     reason_own: "Келісімдеріңізді қарау",
 
     waiting_title: "Бір сәт күтіңіз",
