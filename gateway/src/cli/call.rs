@@ -98,9 +98,9 @@ pub(crate) async fn run(args: CallArguments) -> Result<u8, String> {
     }
     teller.tell(&granted);
     let session = actor.session(&granted)?;
-    teller.note("with the token:");
     let exchange = session.ask(&question).await?;
     if args.own || exchange.problem().as_deref() != Some("consent_required") {
+        teller.note("with the token:");
         return Ok(teller.end(&exchange));
     }
     let session = match consented(&sandbox, &session, &question, args.citizen.as_deref()).await {

@@ -52,12 +52,14 @@ First steps:
   qaqpa sandbox              a gateway with a small country behind it, on this machine
   qaqpa tour                 (in a second terminal) watch a fintech pay, and be refused
   qaqpa call GET /v1/accounts
-                             make one call yourself; token and proof are made for you
+                             make one call yourself; token and proof are made for you, and an
+                             invented citizen agrees where one has to
   qaqpa check policies/      is this policy set right? every problem with file, line and column
   qaqpa lint policies/       is it good? what protects less than it looks
   qaqpa explain operation ID what applies to it, which line says so, and may this client call it?
   qaqpa diff OLD NEW         what would change, and does it let more through?
   qaqpa routes               what is exposed, to whom, and which file says so
+  qaqpa keys list            which key signs, which is next, and when
   qaqpa audit verify         was anything in the audit trail changed, removed or cut off?
   qaqpa backup --to DIR      copy the state folder while a gateway works on it
 
@@ -120,9 +122,12 @@ enum Command {
     Routes(routes::RoutesArguments),
     /// Tell the way of one call, described or recorded: what each stage decided, how long it took, and by which line.
     Trace(trace::TraceArguments),
-    /// Watch a fintech pay and be refused, step by step, against a running sandbox.
+    /// Watch a fintech ask a citizen, pay and be refused, step by step, against a running sandbox.
     Tour(TourArguments),
     /// Make one call as a sandbox client; token, proof and certificate are made for you.
+    ///
+    /// Where a citizen has to agree to it, an invented one does so on the gateway's own pages first: `--citizen` chooses who,
+    /// `--own` asks nobody.
     ///
     /// Prints the request and the answer like `curl -v`, with secrets shortened.
     Call(call::CallArguments),

@@ -235,6 +235,7 @@ fn start_page(tells: &SandboxFile, state: &Path) -> String {
 
     Open API               {api}
     Open API with mTLS     {mtls}
+    citizens' consents     {api}/oauth/consents
     administrators         {admin}
     National Bank          {bank}   (only the gateway may call it)
     state                  {state}

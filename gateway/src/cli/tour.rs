@@ -101,11 +101,11 @@ fn next(sandbox: &SandboxFile) -> String {
     let state = &sandbox.paths.state;
     let flag = if state.ends_with("/.qaqpa") { String::new() } else { format!(" --state {state}") };
     let calls = [
-        ("GET /v1/accounts", "one call; token and proof are made for you"),
-        ("GET /v1/accounts --anonymous", "the same without a token"),
+        ("GET /v1/accounts", "one call; token and proof are made for you, and a citizen agrees"),
+        ("GET /v1/accounts --own", "the same with nobody asked: refused"),
         (
             "POST /v1/domestic-payments --data @payment.json",
-            "pay; a payment.json stands in FINTECHS.md, --key KEY repeats it",
+            "pay; FINTECHS.md has a payment.json, large enough that the payer is verified first",
         ),
     ];
     let mut text = format!("Try next, with `qaqpa sandbox{flag}` running in another terminal:\n");

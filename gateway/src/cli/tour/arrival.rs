@@ -82,16 +82,14 @@ pub(crate) async fn token<'a>(guide: &mut Guide, actor: &'a Actor) -> Result<Ses
 pub(crate) async fn look(guide: &mut Guide, session: &Session<'_>) -> Result<Exchange, Stop> {
     guide.step(
         "Whose accounts may the app see?",
-        "The gateway passes the fintech's name on to the banks, and they show the accounts of customers who gave it a \
-         mandate, no others. Each request carries the token and a new proof.",
+        "The app asks for accounts with the token that it has. Each request carries the token and a new proof.",
     );
     let exchange = session.ask(&Question::get("/v1/accounts")).await?;
     guide.show(&exchange, &[], &[]);
     if exchange.problem().as_deref() == Some("consent_required") {
         guide.expect_answer(&exchange, 403, Some("consent_required"))?;
         guide.lesson(
-            "A mandate is not enough here: the token speaks for the app alone, and what belongs to a citizen takes a \
-             citizen's own yes.",
+            "None, so far. The token speaks for the app alone, and what belongs to a citizen takes a citizen's own yes.",
         );
     } else {
         guide.expect_answer(&exchange, 200, None)?;
