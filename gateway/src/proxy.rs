@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use adapters::store::port::Claims;
 use adapters::upstream::{OutgoingRequest, PooledBody, Pools, SendError};
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use http_body::Body as _;
@@ -24,8 +24,8 @@ use spine::stage::{Cleared, SoundBody};
 use crate::bounded::{Bounded, Broken};
 use crate::house::House;
 use crate::layer::once::LEASE_MARGIN;
-use crate::layer::read;
 use crate::layer::trace::INTERACTION;
+use crate::layer::{answer, read};
 use crate::reach::Reach;
 use crate::reply::{OfOurs, json_reply, unknown_outcome};
 
@@ -43,8 +43,7 @@ const CONSENT: HeaderName = HeaderName::from_static("x-qaqpa-consent");
 const ACCOUNTS: HeaderName = HeaderName::from_static("x-qaqpa-accounts");
 
 /// What of the client's own headers goes on; tokens, proofs, cookies and addresses never do.
-static FROM_CLIENT: [HeaderName; 4] =
-    [ACCEPT, CONTENT_TYPE, HeaderName::from_static("traceparent"), http::header::IF_NONE_MATCH];
+static FROM_CLIENT: [HeaderName; 4] = [ACCEPT, CONTENT_TYPE, HeaderName::from_static("traceparent"), IF_NONE_MATCH];
 
 /// Sends a cleared request to its backend.
 pub async fn forward(
@@ -210,6 +209,10 @@ fn headers(cleared: &Cleared) -> Result<HeaderMap, http::header::InvalidHeaderVa
         if let Some(value) = cleared.head.headers.get(name) {
             headers.insert(name, value.clone());
         }
+    }
+    if headers.contains_key(IF_NONE_MATCH) && answer::is_cut(cleared) {
+        // "Not modified" would confirm a guess at what is cut out, as the tag would that is kept back for it.
+        headers.remove(IF_NONE_MATCH);
     }
     headers.insert(INTERACTION, HeaderValue::from_str(cleared.interaction.as_str())?);
     if let Some(client) = cleared.caller().client() {

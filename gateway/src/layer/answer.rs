@@ -167,6 +167,11 @@ pub(crate) struct Headers {
     fields: HeaderMap,
 }
 
+/// Tells whether something may be cut out of the answer to a request before it leaves.
+pub(crate) fn is_cut(cleared: &Cleared) -> bool {
+    !Cuts::of(cleared).is_empty()
+}
+
 /// Returns the masks that answers of an operation to a client get.
 pub(crate) fn masks(policy: &OperationPolicy, client: Option<&Client>) -> Vec<Arc<Mask>> {
     let roles = client.map(|client| &client.organisation.roles);

@@ -21,6 +21,7 @@ scenarios! {
     problems_of_the_backend_are_masked_too,
     answers_without_a_body_leave,
     tags_and_lengths_of_what_was_masked_stay_here,
+    no_guess_at_a_tag_of_what_is_masked_is_confirmed,
     a_payment_whose_answer_cannot_be_masked_is_unknown,
     a_repetition_gets_what_was_let_out,
     noted_fields_are_masked_in_the_log_whoever_asks,
@@ -199,6 +200,23 @@ async fn tags_and_lengths_of_what_was_masked_stay_here(kind: Kind) {
     let read = app.get("/v1/accounts").await;
     assert_eq!(read.succeeded(200).header("etag"), None);
     assert!(read.header("content-length").is_none_or(|length| length == read.body.len().to_string()));
+}
+
+async fn no_guess_at_a_tag_of_what_is_masked_is_confirmed(kind: Kind) {
+    let tagged = |asked: &str| match asked {
+        "\"right\"" | "*" => "HTTP/1.1 304 Not Modified\r\netag: \"right\"\r\n\r\n".to_owned(),
+        _ => answer("200 OK", "etag: \"right\"\r\n", &format!(r#"{{"accounts":[{{"iban":"{IBAN}"}}]}}"#)),
+    };
+    let backend = Backend::scripted(move |received| tagged(received.header("if-none-match").unwrap_or_default())).await;
+    let world = World::with(kind, masking(&backend, "stars")).await;
+    let app = Session::of(&world, "demo-app").await;
+    for guess in ["\"right\"", "*", "\"wrong\""] {
+        let read = app.send(Ask::get("/v1/accounts").with("if-none-match", guess)).await;
+        assert_eq!(read.succeeded(200).header("etag"), None, "{guess}");
+    }
+    // Of what leaves as it came the backend is asked.
+    let balances = Ask::get(&format!("/v1/accounts/{}/balances", bank::account(1))).with("if-none-match", "\"right\"");
+    assert_eq!(app.send(balances).await.status, 304);
 }
 
 /// Takes out what the shipped policies note of payments: these scenarios say it themselves.
