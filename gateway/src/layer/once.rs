@@ -7,13 +7,16 @@ use adapters::store::port::{ClaimAnswer, ClaimTicket, Finish, NewClaim};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
+use policies::caller::Caller;
 use policies::code::Code;
 use policies::event::{EventKind, NewEvent};
 use policies::id::IdempotencyKey;
+use policies::jose::digest_of_parts;
 use policies::once::{Repeat, StoredReply, judge};
 use policies::rulebook::OperationPolicy;
 use policies::settle::{self, Fate};
 use policies::time::Timestamp;
+use policies::token::Citizen;
 use spine::Reply;
 use spine::body::Body;
 use spine::error::Rejection;
@@ -85,7 +88,7 @@ impl<S: Refine<Claimed, Out = Reply>> Once<S> {
         let answer = self.house.claims.claim(claim, now).await;
         match answer.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))? {
             ClaimAnswer::Earlier(earlier) => {
-                let repeat = judge(earlier, sound.digest());
+                let repeat = judge(earlier, &digest(&sound));
                 let reply = repeated(repeat);
                 trail.note_step("once", reply.as_ref().map_or_else(Rejection::name, |_| "replay"));
                 reply
@@ -226,12 +229,25 @@ fn new_claim(house: &House, sound: &Sound) -> Result<NewClaim, Rejection> {
     Ok(NewClaim {
         key,
         organisation: client.organisation.id.clone(),
-        digest: *sound.digest(),
+        digest: digest(sound),
         reference: house.new_reference(),
         lease: policy.timeout + LEASE_MARGIN,
         keep: KEEP,
         settles: policy.settled_by.is_some(),
     })
+}
+
+/// Names what is asked for, and in whose name: what was answered for one citizen is no answer for another.
+fn digest(sound: &Sound) -> [u8; 32] {
+    let citizen = match sound.caller() {
+        Caller::Bound { token, .. } => token.token().citizen(),
+        _ => None,
+    };
+    let of = |citizen: &Citizen| {
+        let parts = [b"in the name of", citizen.grant.as_str().as_bytes(), sound.digest().as_slice()];
+        digest_of_parts(&parts)
+    };
+    citizen.map_or(*sound.digest(), of)
 }
 
 fn repeated(repeat: Repeat) -> Result<Reply, Rejection> {

@@ -23,6 +23,7 @@ store_scenarios! {
     records_tell_what_a_call_was_made_by,
     as72_a_consent_is_used_up_by_one_payment,
     as72_of_many_payments_at_once_one_uses_the_consent,
+    what_was_answered_for_one_citizen_is_told_to_no_other,
 }
 
 /// A world in which citizens are asked, with a client that they may be asked by.
@@ -231,6 +232,26 @@ async fn as72_a_consent_is_used_up_by_one_payment(kind: Kind) {
     assert_eq!(bank::balance(&world, 1).await, before - 10_000);
     granted(&own, &[paying("c-2", &order)]).pay(&fresh("order"), &order).await.succeeded(201);
     assert_eq!(spine::error::answer(Code::ConsentConsumed).status, 422);
+}
+
+async fn what_was_answered_for_one_citizen_is_told_to_no_other(kind: Kind) {
+    let (world, app) = asked(kind).await;
+    let own = app.session(&world, None).await;
+    let (order, key) = (payment("100.00"), fresh("order"));
+    let before = bank::balance(&world, 1).await;
+    let first = granted(&own, &[paying("c-1", &order)]);
+    let id = first.pay(&key, &order).await.succeeded(201).at("/paymentId");
+    // Another citizen of the same client has agreed to a payment that reads alike: the key stands for the first one's.
+    let details = [paying("c-2", &order)];
+    let token = spoken(&own, &details).set("grant_id", "grant-of-another").sign(&issuer_key(&world));
+    let other = Session { world: &world, app: own.app.copy(), token };
+    let refused = other.pay(&key, &order).await;
+    refused.refused(422, "idempotency_mismatch");
+    assert!(!refused.text().contains(&id), "{}", refused.text());
+    assert_eq!(bank::balance(&world, 1).await, before - 10_000);
+    // A key is used up by nobody's refusal, and the first one is told again.
+    assert_eq!(first.pay(&key, &order).await.succeeded(201).at("/paymentId"), id);
+    other.pay(&fresh("order"), &order).await.succeeded(201);
 }
 
 async fn as72_of_many_payments_at_once_one_uses_the_consent(kind: Kind) {
