@@ -12,7 +12,7 @@ use super::{FieldPath, Unmaskable};
 ///
 /// `list` is the place of the list, `id` that of the id within an item; both go through members of objects only. A list
 /// that comes twice is cut twice; an item whose id is not there, is no text or stands there twice is left out; where the
-/// list should be and something else is but `null`, nothing can be told.
+/// list should be and nothing is, or something else but `null`, nothing can be told: it may stand elsewhere.
 ///
 /// # Errors
 /// [`Unmaskable::NoJson`].
@@ -49,6 +49,7 @@ fn write_kept(text: &str, parts: &[Arc<str>], wanted: &Wanted<'_>, out: &mut Str
         }
         (Some((first, rest)), Kind::Object) => {
             out.push('{');
+            let mut there = false;
             for (index, member) in Members::of(text).enumerate() {
                 if index > 0 {
                     out.push(',');
@@ -56,12 +57,16 @@ fn write_kept(text: &str, parts: &[Arc<str>], wanted: &Wanted<'_>, out: &mut Str
                 out.push_str(member.key);
                 out.push(':');
                 if meant(member.key)? == **first {
+                    there = true;
                     write_kept(member.value, rest, wanted, out)?;
                 } else {
                     out.push_str(member.value);
                 }
             }
             out.push('}');
+            if !there {
+                return Err(Unmaskable::NoJson);
+            }
         }
         _ => return Err(Unmaskable::NoJson),
     }
@@ -116,7 +121,7 @@ mod tests {
                 r#"{"data":{"\u0061ccounts":[],"accounts":[{"i\u0064":"\u0061"}]}}"#,
             ),
             (r#"{"data":{"accounts":null}}"#, r#"{"data":{"accounts":null}}"#),
-            (r#"{"other":[{"id":"c"}]}"#, r#"{"other":[{"id":"c"}]}"#),
+            (r#"{"data":null}"#, r#"{"data":null}"#),
         ] {
             assert_eq!(shown(text).as_deref(), Ok(left), "{text}");
         }
@@ -124,8 +129,21 @@ mod tests {
 
     #[test]
     fn where_no_list_can_be_found_nothing_is_shown() {
-        for text in ["", "[]", r#""a""#, r#"{"data":[]}"#, r#"{"data":{"accounts":{"id":"a"}}}"#, r#"{"data":1}"#, "{"]
-        {
+        for text in [
+            "",
+            "[]",
+            r#""a""#,
+            r#"{"data":[]}"#,
+            r#"{"data":{"accounts":{"id":"a"}}}"#,
+            r#"{"data":1}"#,
+            "{",
+            // It may stand elsewhere.
+            "{}",
+            r#"{"accounts":[{"id":"c"}]}"#,
+            r#"{"data":{}}"#,
+            r#"{"data":{"data":{"accounts":[{"id":"c"}]}}}"#,
+            r#"{"data":{"accounts":[{"id":"c"}]},"data":{"x":[{"id":"c"}]}}"#,
+        ] {
             assert_eq!(shown(text), Err(Unmaskable::NoJson), "{text}");
         }
     }
