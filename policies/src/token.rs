@@ -30,6 +30,10 @@ pub const LEEWAY: Duration = Duration::from_secs(10);
 /// How long an access token lives (FAPI 2.0 leaves it open; short, so that a suspension bites soon).
 pub const ACCESS_TOKEN_TTL: Duration = Duration::from_secs(300);
 
+/// The longest time from `iat` to `exp` of a token that another server signed: nobody can take it back here, so whoever finds
+/// it out has to wait for its end, and an hour is what servers usually give.
+pub const OTHER_TOKEN_TTL_MAX: Duration = Duration::from_secs(3600);
+
 /// The longest `sub`, in bytes (OpenID Connect Core, section 2).
 pub const SUBJECT_BYTES_MAX: usize = 255;
 
@@ -69,6 +73,9 @@ pub enum TokenError {
     /// Its time is over.
     #[error("the access token has expired")]
     Expired,
+    /// It lives for longer than a token may that cannot be taken back.
+    #[error("the access token of another server lives for too long")]
+    TooLongLived,
     /// It is bound to nothing, or to two things.
     #[error("the access token is not bound to one key or certificate")]
     Unbound,
@@ -102,6 +109,7 @@ impl TokenError {
             | TokenError::WrongAudience
             | TokenError::Claim(_)
             | TokenError::NotYet
+            | TokenError::TooLongLived
             | TokenError::Unbound => Code::TokenInvalid,
         }
     }
@@ -355,13 +363,23 @@ pub fn verify(token: &BearerToken, expected: &Expected<'_>, now: Timestamp) -> R
 
 /// Checks an access token of another authorization server against RFC 9068, section 4.
 ///
-/// It never speaks for a citizen of ours, whatever it says: grants and consents are named by us alone.
+/// It never speaks for a citizen of ours, whatever it says: grants and consents are named by us alone. Nor may it speak for
+/// a user of theirs, since it would count as the client itself here: its subject is its client.
 ///
 /// # Errors
-/// As [`verify`].
+/// As [`verify`], and [`TokenError::TooLongLived`] beyond [`OTHER_TOKEN_TTL_MAX`].
 pub fn verify_other(token: &BearerToken, expected: &Expected<'_>, now: Timestamp) -> Result<VerifiedToken, TokenError> {
     let claims = signed(token, expected)?;
-    judge(&claims, token, expected, (claims.required_string("sub")?, claims.jti()?), now)
+    let verified = judge(&claims, token, expected, (claims.required_string("sub")?, claims.jti()?), now)?;
+    if verified.expires > claims.required_instant("iat")? + OTHER_TOKEN_TTL_MAX {
+        return Err(TokenError::TooLongLived);
+    }
+    of_the_client_itself(verified)
+}
+
+// Nobody here knows the users of other servers, nor what they have agreed to.
+fn of_the_client_itself(verified: VerifiedToken) -> Result<VerifiedToken, TokenError> {
+    if verified.subject == verified.client.as_str() { Ok(verified) } else { Err(ClaimError::OutOfRange("sub").into()) }
 }
 
 // Type, issuer and signature; gives the claims.
@@ -404,7 +422,7 @@ pub fn introspected(
     let hash = base64url(&token.hash());
     let jti = if answer.string("jti")?.is_some() { answer.jti()? } else { &hash };
     let subject = answer.string("sub")?.map_or_else(|| answer.required_string("client_id"), Ok)?;
-    let verified = judge(answer, token, expected, (subject, jti), now)?;
+    let verified = of_the_client_itself(judge(answer, token, expected, (subject, jti), now)?)?;
     let scheme = match verified.confirmation {
         Confirmation::Jkt(_) => "DPoP",
         Confirmation::X5tS256(_) => "Bearer",

@@ -172,12 +172,20 @@ fn as73_what_a_citizen_has_granted_is_what_is_verified() {
 }
 
 #[test]
-fn rs13_a_token_of_another_server_never_speaks_for_a_citizen_of_ours() {
+fn rs13_a_token_of_another_server_speaks_for_its_client_and_nobody_else() {
     let fixture = Fixture::new();
+    let users = ClaimError::OutOfRange("sub");
+    for subject in ["user-17", "citizen:somebody", "fintech ", "Fintech"] {
+        for told in [own_grant(), citizens_grant()] {
+            let found = fixture.verify_other(&with(&told, "sub", Some(json!(subject)))).unwrap_err();
+            assert_eq!(found, TokenError::Claim(users), "{subject}");
+        }
+    }
+    // What it tells of a citizen beside that is nothing to us.
+    let itself = AccessGrant { subject: "fintech".to_owned(), ..citizens_grant() };
     for told in [
-        claims(&citizens_grant()),
-        with(&citizens_grant(), "authorization_details", Some(json!("x"))),
-        with(&citizens_grant(), "sub", Some(json!("user-17"))),
+        claims(&itself),
+        with(&itself, "authorization_details", Some(json!("x"))),
         with(&own_grant(), "grant_id", Some(json!(1))),
     ] {
         let verified = fixture.verify_other(&told).unwrap();
@@ -185,11 +193,27 @@ fn rs13_a_token_of_another_server_never_speaks_for_a_citizen_of_ours() {
     }
     // Everything else is asked of it as of ours.
     let other = Expected { issuer: "https://other.example", audience: ISSUER, keys: &fixture.keys };
-    let token = fixture.sign(&claims(&citizens_grant()));
+    let token = fixture.sign(&claims(&itself));
     assert_eq!(verify_other(&token, &other, NOW).unwrap_err(), TokenError::WrongIssuer);
     for (name, value) in
         [("iat", None), ("jti", None), ("sub", None), ("cnf", None), ("client_id", None), ("exp", None)]
     {
-        assert!(fixture.verify_other(&with(&citizens_grant(), name, value)).is_err(), "{name}");
+        assert!(fixture.verify_other(&with(&itself, name, value)).is_err(), "{name}");
     }
+}
+
+#[test]
+fn rs13_a_token_of_another_server_lives_for_an_hour_at_most() {
+    let fixture = Fixture::new();
+    let until = |begun: Timestamp, end: Timestamp| {
+        let told = claims(&AccessGrant { issued: begun, expires: end, ..own_grant() });
+        fixture.verify_other(&told).map(|verified| verified.expires())
+    };
+    let second = Duration::from_secs(1);
+    assert_eq!(until(NOW, NOW + OTHER_TOKEN_TTL_MAX + second), Err(TokenError::TooLongLived));
+    assert_eq!(until(NOW - second, NOW + OTHER_TOKEN_TTL_MAX), Err(TokenError::TooLongLived));
+    assert_eq!(until(NOW, NOW + OTHER_TOKEN_TTL_MAX), Ok(NOW + OTHER_TOKEN_TTL_MAX));
+    // Ours can be taken back.
+    let ours = claims(&AccessGrant { expires: NOW + OTHER_TOKEN_TTL_MAX + second, ..own_grant() });
+    assert!(fixture.verify(&ours).is_ok());
 }
