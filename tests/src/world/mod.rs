@@ -40,7 +40,7 @@ use tokio_rustls::client::TlsStream;
 pub use answer::Answer;
 pub use ask::Ask;
 pub use folder::{Folder, copy};
-pub use setup::{Kind, LIST_ACCOUNTS, Setup};
+pub use setup::{ACCOUNT_BALANCES, Kind, LIST_ACCOUNTS, Setup};
 pub use socket::{PATIENCE, Tls};
 pub use twin::Twin;
 
@@ -419,23 +419,23 @@ async fn begin(rest: &Rest, setup: &Setup) -> Result<Begun, AssemblyError> {
     Ok((assembled, prepared, config, clock))
 }
 
-// Has each client's organisation hold the consents of citizens itself.
-fn holding(text: &str) -> String {
+/// Has each client's organisation hold the consents of citizens itself, in the text of `policies/sandbox.yaml`.
+#[must_use]
+pub fn holding(text: &str) -> String {
     let Some((parties, clients)) = text.split_once("\nclients:\n") else { return text.to_owned() };
     let mut lines = Vec::new();
-    for line in clients.lines() {
-        let names = line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':');
-        if !line.trim_start().starts_with("consents:") {
-            lines.push(line);
-        }
-        if names {
+    for line in clients.lines().filter(|line| !line.trim_start().starts_with("consents:")) {
+        lines.push(line);
+        if line.starts_with("    organisation:") {
             lines.push("    consents: organisation");
         }
     }
     format!("{parties}\nclients:\n{}\n", lines.join("\n"))
 }
 
-fn configuration(text: &str, setup: &Setup) -> String {
+/// Changes the text of `qaqpa.yaml` as a setup says.
+#[must_use]
+pub fn configuration(text: &str, setup: &Setup) -> String {
     let changed = |line: &str| match (setup.backend, setup.provider) {
         (Some(address), _) if line.contains("core-bank:") => {
             format!("  core-bank: {{endpoints: [\"http://{address}\"]}}")

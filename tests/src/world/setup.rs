@@ -7,6 +7,10 @@ use std::path::Path;
 pub const LIST_ACCOUNTS: &str =
     "      listAccounts:\n        consent: {kind: account-access, list: {items: /accounts, id: /accountId}}\n";
 
+/// How the shipped policies expose the balances of an account, likewise.
+pub const ACCOUNT_BALANCES: &str =
+    "      getAccountBalances:\n        consent: {kind: account-access, account: accountId}\n";
+
 /// How requests get into the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

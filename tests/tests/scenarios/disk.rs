@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 use scenarios::actors::program::{Program, run};
 use scenarios::actors::{SlowDisk, SmallDisk, bank};
-use scenarios::world::Folder;
+use scenarios::world::{Folder, holding};
 use serde_json::Value;
 
 /// How long the disk takes that hangs: longer than anybody may wait for it.
@@ -69,6 +69,15 @@ async fn call(state: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {} {}", ended.out, ended.err))
 }
 
+/// Has the organisations hold the consents of citizens themselves: who asks a citizen first writes, also for a read.
+async fn ask_no_citizen(state: &Path, program: &mut Program) {
+    let parties = state.join("policies/sandbox.yaml");
+    let text = std::fs::read_to_string(&parties).unwrap();
+    std::fs::write(&parties, holding(&text)).unwrap();
+    program.signal("HUP");
+    program.complains("policy generation 2 decides").await;
+}
+
 async fn pay(state: &Path, key: &str) -> Value {
     call(state, &["POST", "/v1/domestic-payments", "--data", &bank::payment("1.00").to_string(), "--key", key]).await
 }
@@ -120,6 +129,7 @@ async fn without_room_for_the_trail_nothing_happens_that_must_be_in_it_and_the_r
     let (state, trail) = (place.state(), place.state().join("audit"));
     let mut disk = SmallDisk::start(&trail, 2 * 1024 * 1024, &place.elsewhere(), &[], &place.arguments());
     disk.program.says("Ctrl-C stops").await;
+    ask_no_citizen(&state, &mut disk.program).await;
     assert_eq!(pay(&state, "before").await["status"], 201);
     let booked = place.booked();
     disk.fill();
@@ -159,6 +169,7 @@ async fn without_room_for_the_store_nothing_is_sent_and_the_rest_goes_on() {
     let mut disk = SmallDisk::start(&outside, 24 * 1024 * 1024, &place.elsewhere(), &staying, &place.arguments());
     disk.program.says("Ctrl-C stops").await;
     let state = disk.seen(&outside);
+    ask_no_citizen(&state, &mut disk.program).await;
     assert_eq!(pay(&state, "before").await["status"], 201);
     let booked = place.booked();
     disk.fill();
@@ -197,6 +208,7 @@ async fn a_disk_that_hangs_holds_up_only_what_must_be_on_it_and_that_not_for_eve
     let state = place.state();
     let mut disk = SlowDisk::start("/state/audit/", &place.elsewhere(), &place.arguments());
     disk.program.says("Ctrl-C stops").await;
+    ask_no_citizen(&state, &mut disk.program).await;
     assert_eq!(pay(&state, "before").await["status"], 201);
     let booked = place.booked();
     // Slow is late, and no more than that.

@@ -50,7 +50,7 @@ fn masking(backend: &Backend, show: &str) -> Setup {
     Setup { backend: Some(backend.address), ..Setup::default() }.policy("masking.yaml", mask).replacing(
         "policies/national/apis/accounts.yaml",
         LIST_ACCOUNTS,
-        "      listAccounts: {mask: account-numbers}\n",
+        format!("{LIST_ACCOUNTS}        mask: account-numbers\n"),
     )
 }
 

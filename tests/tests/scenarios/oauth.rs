@@ -233,7 +233,7 @@ async fn a_scope_that_is_not_the_clients_is_refused(kind: Kind) {
     let world = World::start(kind).await;
     let app = App::of(&world, "demo-bank-app");
     for scope in
-        ["accounts:read", "identity:verify accounts:read", "no:such", "identity:verify  x\"y", "Identity:verify"]
+        ["payments:read", "identity:verify payments:read", "no:such", "identity:verify  x\"y", "Identity:verify"]
     {
         world.send(app.token_ask(&world, Some(scope))).await.oauth_refused(400, "invalid_scope");
     }

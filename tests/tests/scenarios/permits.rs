@@ -5,7 +5,7 @@ use std::time::Duration;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::{self, payment};
 use scenarios::actors::{App, Session};
-use scenarios::world::{Kind, Setup, World};
+use scenarios::world::{ACCOUNT_BALANCES, Kind, Setup, World};
 use serde_json::json;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -25,8 +25,7 @@ scenarios! {
 
 async fn a_path_without_a_policy_is_not_found(kind: Kind) {
     // The contract has it, no policy exposes it: that is as if it were not there.
-    let setup =
-        Setup::default().replacing("policies/national/apis/accounts.yaml", "      getAccountBalances: {}\n", "");
+    let setup = Setup::default().replacing("policies/national/apis/accounts.yaml", ACCOUNT_BALANCES, "");
     let world = World::with(kind, setup).await;
     let app = Session::of(&world, "demo-app").await;
     app.get("/v1/accounts").await.succeeded(200);

@@ -28,7 +28,7 @@ async fn judged(kind: Kind, body: &str, how: &str) -> World {
     let setup = setup.replacing(
         "policies/national/apis/accounts.yaml",
         LIST_ACCOUNTS,
-        format!("      listAccounts: {{validate: {{response: {how}}}}}\n"),
+        format!("{LIST_ACCOUNTS}        validate: {{response: {how}}}\n"),
     );
     World::with(kind, setup).await
 }
@@ -88,8 +88,10 @@ async fn an_operation_whose_answers_are_not_judged_says_nothing(kind: Kind) {
     let setup = setup.replacing(
         "policies/national/apis/accounts.yaml",
         LIST_ACCOUNTS,
-        "      listAccounts: {validate: {response: off}, \
-         override: {reason: the bank moves, approvedBy: Aigerim, expires: 2099-12-31}}\n",
+        format!(
+            "{LIST_ACCOUNTS}        validate: {{response: off}}\n        \
+             override: {{reason: the bank moves, approvedBy: Aigerim, expires: 2099-12-31}}\n"
+        ),
     );
     let strict = "      timeout: 4s\n      validate: {response: report}\n";
     let setup = setup.replacing("policies/national/apis/accounts.yaml", "      timeout: 4s\n", strict);

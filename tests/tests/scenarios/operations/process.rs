@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use scenarios::actors::program::{Ended, Program, run};
-use scenarios::world::{Folder, PATIENCE};
+use scenarios::world::{ACCOUNT_BALANCES, Folder, PATIENCE};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -312,7 +312,7 @@ async fn a_hangup_reloads_and_a_broken_file_changes_nothing() {
     assert_eq!(answered(call(state, &["GET", &balances]).await.with(0))["status"], 200);
     let path = state.join("policies/national/apis/accounts.yaml");
     let right = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, right.replace("      getAccountBalances: {}\n", "")).unwrap();
+    std::fs::write(&path, right.replace(ACCOUNT_BALANCES, "")).unwrap();
     sandbox.signal("HUP");
     sandbox.complains("policy generation 2 decides").await;
     let gone = answered(call(state, &["GET", &balances]).await.with(1));
@@ -323,7 +323,7 @@ async fn a_hangup_reloads_and_a_broken_file_changes_nothing() {
     assert!(log.contains("accounts.yaml:") && log.contains("did you mean `getAccountBalances`?"), "{log}");
     assert_eq!(answered(call(state, &["GET", "/v1/accounts"]).await.with(0))["status"], 200);
     assert_eq!(answered(call(state, &["GET", &balances]).await.with(1))["status"], 404);
-    std::fs::write(&path, right.replace("      getAccountBalances: {}\n", "")).unwrap();
+    std::fs::write(&path, right.replace(ACCOUNT_BALANCES, "")).unwrap();
     sandbox.signal("HUP");
     let log = sandbox.complains("what stands in the files is in force again, generation 2").await;
     assert!(!log.contains("nothing has changed in the files"), "{log}");

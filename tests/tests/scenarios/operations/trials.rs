@@ -6,7 +6,7 @@ use scenarios::actors::Session;
 use scenarios::actors::app::fresh;
 use scenarios::actors::bank::payment;
 use scenarios::actors::program::{Ended, run};
-use scenarios::world::{Folder, Kind, LIST_ACCOUNTS, World, copy};
+use scenarios::world::{ACCOUNT_BALANCES, Folder, Kind, LIST_ACCOUNTS, World, copy};
 use serde_json::Value;
 
 /// The shipped set in a folder, to be changed.
@@ -120,7 +120,7 @@ tests:
 #[tokio::test]
 async fn a_case_shows_that_an_operation_is_closed() {
     let set = Set::shipped();
-    set.replace("apis/accounts.yaml", "      getAccountBalances: {}\n", "").write("closed.yaml", CLOSED);
+    set.replace("apis/accounts.yaml", ACCOUNT_BALANCES, "").write("closed.yaml", CLOSED);
     let ended = set.test(&["--filter", "closed.yaml"]).await;
     let told = &ended.with(1).out;
     assert!(told.contains("2 passed, 1 failed") && told.contains("status: expected 200, came 404"), "{told}");
@@ -153,9 +153,11 @@ tests:
 #[tokio::test]
 async fn a_case_shows_that_an_override_ends_by_itself() {
     let set = Set::shipped();
-    let loosened = "      listAccounts:\n        requires: {roles: [AISP, TREASURY]}\n        \
-                    override: {reason: audit of state accounts, approvedBy: A. Admin, expires: 2041-06-30}\n";
-    set.replace("apis/accounts.yaml", LIST_ACCOUNTS, loosened).write("ending.yaml", ENDING);
+    let loosened = format!(
+        "{LIST_ACCOUNTS}        requires: {{roles: [AISP, TREASURY]}}\n        \
+         override: {{reason: audit of state accounts, approvedBy: A. Admin, expires: 2041-06-30}}\n"
+    );
+    set.replace("apis/accounts.yaml", LIST_ACCOUNTS, &loosened).write("ending.yaml", ENDING);
     let ended = set.test(&["--filter", "ending.yaml"]).await;
     assert!(ended.with(0).out.contains("3 passed, 0 failed"), "{}", ended.out);
     // One that was over long before it is looked at was in force when the case plays.

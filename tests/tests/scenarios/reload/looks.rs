@@ -10,7 +10,7 @@ use gateway::texts::Texts;
 use openapi::Contract;
 use policies::language::Source;
 use scenarios::actors::{Session, administrator};
-use scenarios::world::{Kind, Setup, World};
+use scenarios::world::{ACCOUNT_BALANCES, Kind, Setup, World};
 
 use super::{BROKEN, more, number};
 
@@ -182,7 +182,7 @@ async fn nobody_looks_where_watching_is_off(kind: Kind) {
 /// Looser than its API for three days and today.
 fn loosened(world_day: &str) -> String {
     format!(
-        "getAccountBalances:\n        timeout: 6s\n        override: {{reason: a slow week, approvedBy: aigerim, expires: {world_day}}}\n"
+        "{ACCOUNT_BALANCES}        timeout: 6s\n        override: {{reason: a slow week, approvedBy: aigerim, expires: {world_day}}}\n"
     )
 }
 
@@ -193,8 +193,8 @@ async fn an_override_ends_although_the_files_are_broken(kind: Kind) {
     let whole = std::fs::read_to_string(&path).unwrap();
     let last_day = (world.now() + 3 * DAY).to_string();
     let last_day = last_day.split_once('T').unwrap().0;
-    assert!(whole.contains("getAccountBalances: {}\n"), "{whole}");
-    std::fs::write(&path, whole.replace("getAccountBalances: {}\n", &loosened(last_day))).unwrap();
+    assert!(whole.contains(ACCOUNT_BALANCES), "{whole}");
+    std::fs::write(&path, whole.replace(ACCOUNT_BALANCES, &loosened(last_day))).unwrap();
     assert_eq!(world.reload(), Ok(2));
     let timeout = || {
         let stack = world.assembled().stack.load_full();
@@ -224,7 +224,7 @@ async fn what_cannot_be_compiled_without_its_override_is_withheld(kind: Kind) {
     let whole = std::fs::read_to_string(&path).unwrap();
     let last_day = (world.now() + DAY).to_string();
     let loosened = loosened(last_day.split_once('T').unwrap().0);
-    std::fs::write(&path, whole.replace("getAccountBalances: {}\n", &loosened)).unwrap();
+    std::fs::write(&path, whole.replace(ACCOUNT_BALANCES, &loosened)).unwrap();
     assert_eq!(world.reload(), Ok(2));
     let assembled = world.assembled();
     let exposed = |id: &str| {
