@@ -127,7 +127,7 @@ impl Elsewhere {
     pub fn token(&self, world: &World, app: &App, kid: &str) -> Jws {
         let now = world.seconds();
         let claims = json!({
-            "iss": ISSUER, "aud": world.issuer(), "sub": "somebody there", "client_id": app.id, "jti": fresh("theirs"),
+            "iss": ISSUER, "aud": world.issuer(), "sub": app.id, "client_id": app.id, "jti": fresh("theirs"),
             "iat": now, "exp": now + 3600, "scope": "accounts:read", "cnf": {"jkt": app.proof_key.thumbprint()},
         });
         Jws::new(json!({"alg": "ES256", "kid": kid, "typ": "at+jwt"}), claims)

@@ -24,8 +24,8 @@ pub(super) async fn identify(
         let detail = "Clients authenticate by assertion or certificate, not by the Authorization header.";
         return Err(Rejection::new(Code::OauthInvalidClient, detail));
     }
-    let fields =
-        openapi::form_fields(raw).ok_or_else(|| Rejection::new(Code::OauthInvalidRequest, "The form cannot be read."))?;
+    let fields = openapi::form_fields(raw)
+        .ok_or_else(|| Rejection::new(Code::OauthInvalidRequest, "The form cannot be read."))?;
     let form = ClientForm::parse(&fields).map_err(|error| refuse(&error))?;
     let id = grant::client_id_of(&form).map_err(|error| refuse(&error))?;
     // An unknown client and a wrong assertion read the same, and take as long (AS11).
@@ -38,7 +38,8 @@ pub(super) async fn identify(
                 KeySource::Given(keys) => keys.clone(),
                 KeySource::Url(url) => {
                     let keys = house.jwks.keys(url, form.key_id().as_deref(), routed.received).await;
-                    keys.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?
+                    // As for an unknown client: a 503 would tell that this one exists (AS11). The log tells why.
+                    keys.map_err(|outage| unknown().because(outage))?
                 }
             };
             let checked = grant::check_assertion(&form, client, &keys, &house.issuer, routed.received);
