@@ -5,11 +5,14 @@ mod reloads;
 mod role;
 mod sets;
 
+use adapters::authorizations::{Found, of_owner};
 use adapters::keys::Subjects;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use oauth::ending;
 use policies::admin::AdminRole;
 use policies::code::{Code, Outage};
+use policies::consent::{Consent, ConsentKind, ConsentState};
 use policies::jose::base64url;
 use policies::national::iin::Iin;
 use policies::secret::Secret;
@@ -21,6 +24,7 @@ use spine::stage::{Cleared, SoundBody};
 
 use self::role::{READERS, allow};
 pub(crate) use self::sets::{files, put_in_force};
+use crate::authority::Authority;
 use crate::generation::Generation;
 use crate::house::House;
 pub use crate::own::Question;
@@ -74,7 +78,7 @@ pub(crate) async fn reply(
         }
         Question::EraseSubject => {
             allow(cleared, &[AdminRole::Eraser])?;
-            erase(house, cleared).await
+            erase(house, generation, cleared).await
         }
         Question::Reload => {
             allow(cleared, &[AdminRole::Editor])?;
@@ -102,8 +106,8 @@ pub(crate) async fn reply(
 /// Why somebody may be erased, in the words of the contract: free text could itself name the person.
 const REASONS: [&str; 4] = ["request", "order", "purpose_ended", "recorded_wrongly"];
 
-/// Destroys a person's key; the trail learns its name, the reason and the administrator, and nothing of the person.
-async fn erase(house: &House, cleared: &Cleared) -> Result<Reply, Rejection> {
+/// Ends what a person has agreed to, and destroys their key; the trail learns its name, the reason and the administrator, and nothing of the person.
+async fn erase(house: &House, generation: &Generation, cleared: &Cleared) -> Result<Reply, Rejection> {
     let SoundBody::Checked { value, .. } = cleared.sound_body() else {
         return Err(Rejection::new(Code::Internal, "Nothing was erased.").because("an operation has no body rule"));
     };
@@ -119,16 +123,42 @@ async fn erase(house: &House, cleared: &Cleared) -> Result<Reply, Rejection> {
     })?;
     // Noted beforehand: if a store does not answer, nobody knows whether it has destroyed the key, but why it should have.
     cleared.trail.note_step("erase", reason);
+    let number = Secret::new(iin.as_str().to_owned());
+    // While the key is there: if this stops half-way, the same request once more does the rest.
+    let ended = end_consents(house, generation, &number, cleared).await?;
     let subjects = Subjects::new(&house.sealer, &*house.subject_keys);
-    let destroyed = subjects.erase(&Secret::new(iin.as_str().to_owned())).await;
+    let destroyed = subjects.erase(&number).await;
     let destroyed = destroyed.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
-    let mut body = json!({"erased": destroyed.is_some(), "at": cleared.received.to_string()});
+    let mut body = json!({"erased": destroyed.is_some(), "consentsEnded": ended, "at": cleared.received.to_string()});
     if let (Some(id), Some(body)) = (destroyed, body.as_object_mut()) {
         let receipt = base64url(&id);
         cleared.trail.note_reference(&receipt);
         body.insert("receipt".to_owned(), Value::String(receipt));
     }
     Ok(json_reply(StatusCode::OK, &body))
+}
+
+/// Ends the consents of a person that are in force, with the grants and tokens that came of them; tells how many.
+async fn end_consents(
+    house: &House,
+    generation: &Generation,
+    number: &Secret<String>,
+    cleared: &Cleared,
+) -> Result<usize, Rejection> {
+    let now = cleared.received;
+    let authority = Authority::new(house, generation);
+    let (server, index) = (authority.server(), oauth::identify::index_of(&house.sealer, number));
+    let listed = of_owner::<Consent>(server.store, &index).await;
+    let mut ended = 0;
+    for Found { value: consent, .. } in listed.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))? {
+        let once = consent.terms.kind() == ConsentKind::DomesticPayment;
+        let spent = once && ending::is_spent(&server, &consent, now).await?;
+        if consent.state_at(now, spent) == ConsentState::Authorised {
+            ending::end_consent(&server, &consent.id, now).await?;
+            ended += 1;
+        }
+    }
+    Ok(ended)
 }
 
 /// Lists the exposed operations.

@@ -14,11 +14,12 @@ use scenarios::actors::app::fresh;
 use scenarios::actors::bank::{self, payment};
 use scenarios::actors::key::sha256;
 use scenarios::actors::provider::decided;
-use scenarios::actors::{Administrator, Session};
+use scenarios::actors::{Administrator, Citizen, Session};
 use scenarios::world::{Answer, Ask, Kind, Setup, World};
 use serde_json::{Value, json};
 use spine::stage::Door;
 
+use crate::pages::{ACCESS, play};
 use crate::stepup::{challenged, verified, with_result};
 
 store_scenarios! {
@@ -29,6 +30,7 @@ store_scenarios! {
     what_was_sealed_for_an_erased_person_is_opened_nowhere,
     an_erased_person_may_come_again,
     without_a_trail_nobody_is_erased,
+    what_an_erased_person_has_granted_is_worth_nothing,
 }
 
 fn erasure(iin: &str, reason: &str) -> Ask {
@@ -208,6 +210,27 @@ async fn an_erased_person_may_come_again(kind: Kind) {
     with_result(&app, &order, &wanted, &result).await.succeeded(201);
     let second = key(&world, bank::iin(1)).await;
     assert!(second.id != first.id && second.wrapped != first.wrapped);
+}
+
+async fn what_an_erased_person_has_granted_is_worth_nothing(kind: Kind) {
+    let play = play(kind).await;
+    let sent = Citizen(1).approve(&play.world, "citizen-app", &play.pushed).await;
+    let granted = play.app.redeem(&play.world, &sent.code(), &play.pkce).await.succeeded(200).json();
+    let app = play.app.copy().with_token(&play.world, granted["access_token"].as_str().unwrap());
+    let eraser = Administrator::of(&play.world, "saule");
+    // Nothing happens to what others have granted.
+    let other = play.world.send(eraser.dress(erasure(bank::iin(2), "request"))).await;
+    assert_eq!(other.succeeded(200).json()["consentsEnded"], 0);
+    app.get("/v1/accounts").await.succeeded(200);
+    let receipt = play.world.send(eraser.dress(erasure(bank::iin(1), "request"))).await;
+    let told = receipt.succeeded(200).json();
+    assert_eq!((&told["erased"], &told["consentsEnded"]), (&json!(true), &json!(1)));
+    app.get("/v1/accounts").await.refused(401, "token_invalid");
+    let refresh = granted["refresh_token"].as_str().unwrap();
+    play.app.refresh(&play.world, refresh).await.oauth_refused(400, "invalid_grant");
+    assert_eq!(play.state(ACCESS).await, "revoked");
+    let again = play.world.send(eraser.dress(erasure(bank::iin(1), "request"))).await;
+    assert_eq!(again.succeeded(200).json()["consentsEnded"], 0);
 }
 
 async fn without_a_trail_nobody_is_erased(kind: Kind) {
