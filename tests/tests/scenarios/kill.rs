@@ -18,7 +18,7 @@ use policies::time::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 use scenarios::actors::App;
 use scenarios::actors::program::Program;
-use scenarios::world::{Kind, PATIENCE, Rest, Setup, World};
+use scenarios::world::{Kind, PATIENCE, Rest, Setup, World, configuration};
 use spine::stage::Door;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -100,7 +100,7 @@ async fn storm(
     let arguments = SandboxArguments { listen, mtls, admin, state: rest.state().to_owned(), tour: false, json: false };
     let Ok(prepared) = prepare(&arguments, rest.state()).await else { panic!("no bank") };
     let config = std::fs::read_to_string(prepared.config()).unwrap();
-    std::fs::write(prepared.config(), format!("{config}\n{}", setup.configuration)).unwrap();
+    std::fs::write(prepared.config(), configuration(&config, setup)).unwrap();
     let (stop, stopped) = watch::channel(false);
     let customers: Vec<_> = apps
         .into_iter()

@@ -67,6 +67,7 @@ async fn no_money_moves_while(breaking: impl Fn(&Wire)) {
     refuses_to_pay(&app, &order, KNOWN_BOUND).await;
     // Nor is what was answered before told from anywhere else, or done again.
     refuses_to_pay(&app, &paid, KNOWN_BOUND).await;
+    // For a second, that is: the world's time stands still. `revoked` holds what comes then.
     reads_go_on(&app).await;
 
     wire.mend();
@@ -125,9 +126,12 @@ async fn a_gateway_starts_without_its_database_and_works_once_it_is_there() {
     let app = Session::of(&world, "demo-app").await;
     readiness(&world).await.refused(503, "dependency_down");
     refuses_to_pay(&app, &fresh("order"), KNOWN_BOUND).await;
-    reads_go_on(&app).await;
+    // What was revoked was never read: nobody can say of any token that it still counts.
+    app.get("/v1/accounts").await.refused(503, "dependency_down");
+    world.send(Ask::get("/livez").at(Door::Admin)).await.succeeded(200);
     wire.mend();
     readiness(&world).await.succeeded(200);
+    app.get("/v1/accounts").await.succeeded(200);
     app.pay(&fresh("order"), &payment("10.00")).await.succeeded(201);
 }
 
