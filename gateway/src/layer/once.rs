@@ -16,7 +16,6 @@ use policies::once::{Repeat, StoredReply, judge};
 use policies::rulebook::OperationPolicy;
 use policies::settle::{self, Fate};
 use policies::time::Timestamp;
-use policies::token::Citizen;
 use spine::Reply;
 use spine::body::Body;
 use spine::error::Rejection;
@@ -237,17 +236,15 @@ fn new_claim(house: &House, sound: &Sound) -> Result<NewClaim, Rejection> {
     })
 }
 
-/// Names what is asked for, and in whose name: what was answered for one citizen is no answer for another.
+/// Names what is asked for, and in whose name: what was answered for one citizen is no answer for another. Whoever lost a
+/// grant and comes with a new consent of the same citizen asks for the same thing, and must not have to choose another key.
 fn digest(sound: &Sound) -> [u8; 32] {
-    let citizen = match sound.caller() {
-        Caller::Bound { token, .. } => token.token().citizen(),
-        _ => None,
-    };
-    let of = |citizen: &Citizen| {
-        let parts = [b"in the name of", citizen.grant.as_str().as_bytes(), sound.digest().as_slice()];
-        digest_of_parts(&parts)
-    };
-    citizen.map_or(*sound.digest(), of)
+    match sound.caller() {
+        Caller::Bound { token, .. } if token.token().citizen().is_some() => {
+            digest_of_parts(&[b"in the name of", token.token().subject().as_bytes(), sound.digest().as_slice()])
+        }
+        _ => *sound.digest(),
+    }
 }
 
 fn repeated(repeat: Repeat) -> Result<Reply, Rejection> {
