@@ -28,8 +28,8 @@ use crate::chore::deliver::Deliver;
 use crate::chore::enter::Enter;
 use crate::chore::follow::Follow;
 use crate::chore::prune::Prune;
-use crate::chore::rotate::Rotate;
 use crate::chore::revoked::FollowRevocations;
+use crate::chore::rotate::Rotate;
 use crate::chore::settle::Settle;
 use crate::chore::ship::{Place, Ship};
 use crate::chore::warm::Warm;
@@ -321,6 +321,7 @@ fn house(
         scout,
         limiter: LocalLimiter::new(),
         peers: PeerGuard::new(config.per_peer.0, config.per_peer.1),
+        beginnings: crate::pages::Beginnings::default(),
         audit: Audit::open(&config.state.join("audit"), trail).map_err(|outage| machine(&outage))?,
         desk: Desk::default(),
         strangers: Strangers::default(),

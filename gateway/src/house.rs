@@ -21,6 +21,7 @@ use policies::time::Timestamp;
 use crate::changes::Changes;
 use crate::desk::Desk;
 use crate::metrics::Metrics;
+use crate::pages::Beginnings;
 use crate::remembrance::Remembrance;
 use crate::revocations::{Revocations, Watched};
 use crate::secrets::Secrets;
@@ -78,6 +79,8 @@ pub struct House {
     pub limiter: LocalLimiter,
     /// The buckets of peers.
     pub peers: PeerGuard,
+    /// How many identity checks are begun by pages.
+    pub beginnings: Beginnings,
     /// How many refusals of callers nobody knows are recorded.
     pub strangers: Strangers,
     /// The audit log.

@@ -2,8 +2,8 @@
 
 pub mod accounts;
 pub mod admin;
-pub mod assemble;
 mod asked;
+pub mod assemble;
 mod authority;
 mod bounded;
 mod changes;

@@ -212,7 +212,8 @@ mod tests {
         }
         let read = |folder: &Path| PolicySource::folders(&[folder.to_owned()], &[]).read();
         let names = |texts: &Texts| -> Vec<String> {
-            let inside = |source: &Source| Path::new(&*source.name).strip_prefix(&folder).unwrap().display().to_string();
+            let inside =
+                |source: &Source| Path::new(&*source.name).strip_prefix(&folder).unwrap().display().to_string();
             texts.policies.iter().map(inside).collect()
         };
         let before = read(&folder).unwrap();

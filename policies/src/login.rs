@@ -64,6 +64,8 @@ pub enum Stage {
         person: Person,
         /// Since when.
         since: Timestamp,
+        /// What stands for the ticket in the provider's link back ([`ticket_hash`]); none once the browser has come by it.
+        ticket: Option<[u8; 32]>,
     },
     /// It is true.
     Verified {
@@ -136,6 +138,8 @@ pub enum Progress {
     },
     /// The person is who they said.
     Passed,
+    /// So they are, but this browser was not led back by the provider's page: it may be that of somebody else.
+    Elsewhere,
     /// They are not, or nobody can tell.
     Missed {
         /// Whether the login may ask once more.
@@ -147,6 +151,12 @@ pub enum Progress {
 #[must_use]
 pub fn key_of(secret: &str) -> [u8; 32] {
     digest_of_parts(&[b"login", secret.as_bytes()])
+}
+
+/// Returns what is kept of the ticket that a provider's page leads the browser back with.
+#[must_use]
+pub fn ticket_hash(ticket: &str) -> [u8; 32] {
+    digest_of_parts(&[b"way back of a login", ticket.as_bytes()])
 }
 
 /// Makes what every form of a login has to bring back: it follows from the cookie's secret, and does not tell it.
@@ -211,10 +221,21 @@ impl Login {
         Ok(Self { stage: Stage::Begun, ..self.clone() })
     }
 
-    /// Goes on to the verification that was begun.
+    /// Goes on to the verification that was begun; its outcome counts in the browser that brings the ticket back.
     #[must_use]
-    pub fn verifying(&self, verification: VerificationId, person: Person, now: Timestamp) -> Login {
-        Self { stage: Stage::Verifying { verification, person, since: now }, ..self.clone() }
+    pub fn verifying(&self, verification: VerificationId, person: Person, ticket: &str, now: Timestamp) -> Login {
+        let ticket = Some(ticket_hash(ticket));
+        Self { stage: Stage::Verifying { verification, person, since: now, ticket }, ..self.clone() }
+    }
+
+    /// Notes that the browser has come back by the provider's link; none if it has not, or had before.
+    #[must_use]
+    pub fn come_back(&self, ticket: &str) -> Option<Login> {
+        let mut back = self.clone();
+        let Stage::Verifying { ticket: expected, .. } = &mut back.stage else { return None };
+        let brought = expected.as_ref().is_some_and(|hash| constant_time_eq(hash, &ticket_hash(ticket)));
+        *expected = None;
+        brought.then_some(back)
     }
 
     /// Judges how far a verification in progress has come; `since` is when it was begun.
@@ -222,6 +243,7 @@ impl Login {
     pub fn progress(&self, since: Timestamp, state: State, now: Timestamp) -> Progress {
         match state {
             State::CapturePending => Progress::Waiting { by_itself: now < since + WAIT_TIME },
+            State::Passed if matches!(self.stage, Stage::Verifying { ticket: Some(_), .. }) => Progress::Elsewhere,
             State::Passed => Progress::Passed,
             State::Failed | State::Inconclusive | State::Expired => {
                 Progress::Missed { again: self.attempts < ATTEMPTS_MAX }
@@ -233,12 +255,13 @@ impl Login {
     /// after it); gives what is left under the old name and what stands under the new one.
     ///
     /// # Errors
-    /// [`LoginError::Over`]; [`LoginError::OutOfTurn`] if no verification was asked for.
+    /// [`LoginError::Over`]; [`LoginError::OutOfTurn`] if no verification was asked for, or this browser has not come
+    /// back from it.
     pub fn verified(&self, key: [u8; 32], acr: String, now: Timestamp) -> Result<(Login, Login), LoginError> {
         if self.is_over(now) {
             return Err(LoginError::Over);
         }
-        let Stage::Verifying { verification, person, .. } = self.stage.clone() else {
+        let Stage::Verifying { verification, person, ticket: None, .. } = self.stage.clone() else {
             return Err(LoginError::OutOfTurn);
         };
         let stage = Stage::Verified { verification, person, acr, at: now };
@@ -309,11 +332,15 @@ mod tests {
 
     fn verifying(login: &Login, now: Timestamp) -> Login {
         let person = Person { index: [2; 32], sealed: vec![3] };
-        login.attempt(now).unwrap().verifying(VerificationId::parse("v").unwrap(), person, now)
+        login.attempt(now).unwrap().verifying(VerificationId::parse("v").unwrap(), person, "ticket", now)
+    }
+
+    fn back(login: &Login, now: Timestamp) -> Login {
+        verifying(login, now).come_back("ticket").unwrap()
     }
 
     fn verified(login: &Login, now: Timestamp) -> Login {
-        verifying(login, now).verified(key_of("another"), "urn:qaqpa:acr:L2".to_owned(), now).unwrap().1
+        back(login, now).verified(key_of("another"), "urn:qaqpa:acr:L2".to_owned(), now).unwrap().1
     }
 
     #[test]
@@ -332,7 +359,7 @@ mod tests {
 
     #[test]
     fn as29_a_login_goes_on_under_another_name() {
-        let before = verifying(&begun(), NOW);
+        let before = back(&begun(), NOW);
         let (old, new) = before.verified(key_of("another"), "acr".to_owned(), NOW).unwrap();
         assert_eq!((old.key, &old.stage), (before.key, &Stage::Over));
         assert!(old.is_over(NOW) && !new.is_over(NOW));
@@ -344,9 +371,26 @@ mod tests {
     fn nobody_is_verified_who_was_not_asked() {
         let refused = begun().verified([0; 32], "acr".to_owned(), NOW).unwrap_err();
         assert_eq!(refused, LoginError::OutOfTurn);
-        let over = verifying(&begun(), NOW).ended().verified([0; 32], "acr".to_owned(), NOW).unwrap_err();
+        let over = back(&begun(), NOW).ended().verified([0; 32], "acr".to_owned(), NOW).unwrap_err();
         assert_eq!(over, LoginError::Over);
         assert_eq!(verified(&begun(), NOW).may_verify(NOW), Err(LoginError::OutOfTurn));
+    }
+
+    #[test]
+    fn as29_a_pass_counts_only_in_the_browser_that_has_come_back() {
+        let away = verifying(&begun(), NOW);
+        for ticket in ["", "Ticket", "ticket ", "secret"] {
+            assert_eq!(away.come_back(ticket), None, "{ticket}");
+        }
+        assert_eq!(begun().come_back("ticket"), None);
+        assert_eq!(away.verified([0; 32], "acr".to_owned(), NOW), Err(LoginError::OutOfTurn));
+        assert_eq!(away.progress(NOW, State::Passed, NOW), Progress::Elsewhere);
+        let back = away.come_back("ticket").unwrap();
+        assert_eq!(back.progress(NOW, State::Passed, NOW), Progress::Passed);
+        assert!(back.verified([0; 32], "acr".to_owned(), NOW).is_ok());
+        // A ticket is brought once.
+        assert_eq!(back.come_back("ticket"), None);
+        assert_eq!(back.come_back(""), None);
     }
 
     #[test]
@@ -381,7 +425,7 @@ mod tests {
 
     #[test]
     fn what_a_provider_has_told_is_the_progress() {
-        let login = verifying(&begun(), NOW);
+        let login = back(&begun(), NOW);
         let at = |state, now| login.progress(NOW, state, now);
         assert_eq!(at(State::CapturePending, NOW + WAIT_TIME - TICK), Progress::Waiting { by_itself: true });
         assert_eq!(at(State::CapturePending, NOW + WAIT_TIME), Progress::Waiting { by_itself: false });

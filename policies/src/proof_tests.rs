@@ -361,13 +361,18 @@ fn rs32_a_proof_names_a_nonce_of_now_where_one_is_needed() {
     assert_eq!(judged(None, needed, NOW).unwrap_err(), refused);
     for nonce in ["", "x", &needed.current(NOW + NONCE_SLOT)] {
         assert_eq!(judged(Some(json!(nonce)), needed, NOW).unwrap_err(), refused, "{nonce}");
-        assert_eq!(judged(Some(json!(nonce)), nonces(&client, false), NOW).unwrap_err(), refused, "{nonce}: not asked for");
+        assert_eq!(
+            judged(Some(json!(nonce)), nonces(&client, false), NOW).unwrap_err(),
+            refused,
+            "{nonce}: not asked for"
+        );
     }
     for nonce in [json!(1), json!(null), json!([current]), json!({})] {
         let found = judged(Some(nonce.clone()), needed, NOW);
         assert!(matches!(found, Err(ProofError::Claim(_))), "{nonce}");
     }
-    let next = |now| judged(Some(json!(current)), needed, now).unwrap().accept(true).unwrap().next_nonce().map(str::to_owned);
+    let next =
+        |now| judged(Some(json!(current)), needed, now).unwrap().accept(true).unwrap().next_nonce().map(str::to_owned);
     assert_eq!(next(NOW), None);
     assert_eq!(next(NOW + NONCE_SLOT), Some(needed.current(NOW + NONCE_SLOT)), "the next one rides on the answer");
     assert!(judged(Some(json!(current)), needed, NOW + NONCE_SLOT * 2).is_err());

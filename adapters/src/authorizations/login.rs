@@ -47,8 +47,19 @@ enum ErrandForm {
 #[serde(tag = "stage", rename_all = "snake_case", deny_unknown_fields)]
 enum StageForm {
     Begun,
-    Verifying { verification: String, person: PersonForm, since: i64 },
-    Verified { verification: String, person: PersonForm, acr: String, at: i64 },
+    Verifying {
+        verification: String,
+        person: PersonForm,
+        since: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ticket: Option<String>,
+    },
+    Verified {
+        verification: String,
+        person: PersonForm,
+        acr: String,
+        at: i64,
+    },
     Over,
 }
 
@@ -74,10 +85,11 @@ impl StageForm {
     fn of(stage: &Stage) -> Self {
         match stage {
             Stage::Begun => Self::Begun,
-            Stage::Verifying { verification, person, since } => Self::Verifying {
+            Stage::Verifying { verification, person, since, ticket } => Self::Verifying {
                 verification: verification.as_str().to_owned(),
                 person: PersonForm::of(person),
                 since: since.millis(),
+                ticket: ticket.map(|ticket| base64url(&ticket)),
             },
             Stage::Verified { verification, person, acr, at } => Self::Verified {
                 verification: verification.as_str().to_owned(),
@@ -93,10 +105,14 @@ impl StageForm {
         let verification = |text: String| VerificationId::parse(&text).ok();
         Some(match self {
             Self::Begun => Stage::Begun,
-            Self::Verifying { verification: id, person, since } => Stage::Verifying {
+            Self::Verifying { verification: id, person, since, ticket } => Stage::Verifying {
                 verification: verification(id)?,
                 person: person.read()?,
                 since: Timestamp::from_millis(since),
+                ticket: match ticket {
+                    Some(ticket) => Some(hash(&ticket)?),
+                    None => None,
+                },
             },
             Self::Verified { verification: id, person, acr, at } => Stage::Verified {
                 verification: verification(id)?,
@@ -235,9 +251,10 @@ mod tests {
         let person = Person { index: [2; 32], sealed: vec![3, 4] };
         let verification = VerificationId::parse("v").unwrap();
         let begun = Login::begin([1; 32], Errand::Request { pushed: [5; 32], client }, NOW);
-        let verifying = begun.attempt(NOW).unwrap().verifying(verification, person, NOW);
-        let (old, new) = verifying.verified([6; 32], "acr".to_owned(), NOW).unwrap();
-        for login in [begun, verifying, old, new, Login::begin([7; 32], Errand::OwnConsents, NOW)] {
+        let verifying = begun.attempt(NOW).unwrap().verifying(verification, person, "ticket", NOW);
+        let back = verifying.come_back("ticket").unwrap();
+        let (old, new) = back.verified([6; 32], "acr".to_owned(), NOW).unwrap();
+        for login in [begun, verifying, back, old, new, Login::begin([7; 32], Errand::OwnConsents, NOW)] {
             comes_back(&login);
         }
         comes_back(&Asked::never([8; 32]).once_more(1, NOW).unwrap());

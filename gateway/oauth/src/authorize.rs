@@ -11,6 +11,7 @@ use policies::authorization::redirect;
 use policies::authorization::{AuthorizationCode, Grant, GrantedBy, Pushed};
 use policies::code::Code;
 use policies::consent::{Consent, Person, SharedAccount, Terms, choose};
+use policies::evidence::acr_of_level;
 use policies::grant::may_act;
 use policies::id::{ClientId, GrantId};
 use policies::jose::sha256;
@@ -20,8 +21,8 @@ use spine::Reply;
 use spine::error::Rejection;
 
 use crate::identify::{
-    Citizen, Office, OwnAccount, Turn, begin, citizen, consent_purpose, current, down, fresh_secret, number, refuse,
-    remember, subject_of, turn,
+    Citizen, Office, OwnAccount, Turn, answered, begin, citizen, come_back, consent_purpose, current, down,
+    fresh_secret, number, refuse, remember, subject_of, turn,
 };
 use crate::pages::{self, Asking, Choice, Frame, Place, Wish};
 use crate::visit::{LANGUAGE_COOKIE, LANGUAGE_SECONDS, LOGIN_COOKIE, Visit, foreign};
@@ -92,7 +93,8 @@ pub async fn show(office: &Office<'_>, visit: &Visit<'_>) -> Result<Reply, Rejec
     Ok(keep_language(visit, reply))
 }
 
-/// Answers `GET /oauth/authorize/return`: where the browser is on its way; nothing in the address is believed.
+/// Answers `GET /oauth/authorize/return`: where the browser is on its way; of the address only the ticket is read, which says
+/// that it was at the provider's page, and the language.
 ///
 /// # Errors
 /// As [`show`].
@@ -130,6 +132,7 @@ async fn identify(
     request.pushed.value.open(&request.client.id, visit.now).map_err(|error| over().because(error))?;
     match number(visit) {
         Ok(iin) => {
+            office.identify.room(visit.now)?;
             let reason = pages::reason(visit.language(), Some(request.who()), &request.wishes());
             begin(office, visit, login, &iin, &reason, request.level(office)).await
         }
@@ -158,11 +161,15 @@ async fn stage(
     login: &Found<Login>,
     request: &Request,
 ) -> Result<Reply, Rejection> {
+    if let Some(reply) = come_back(office, visit, login, pages::RETURN).await? {
+        return Ok(reply);
+    }
     let form_token = login::form_token(secret);
     let frame = frame(visit, &form_token);
     let back_to = Some((request.who(), request.pushed.value.redirect_uri.as_str()));
     let reply = match (&login.value.stage, turn(office, &login.value, visit.now).await?) {
         (_, Some(Turn::Progress(Progress::Waiting { by_itself }))) => pages::wait(&frame, by_itself),
+        (_, Some(Turn::Progress(Progress::Elsewhere))) => pages::elsewhere(&frame),
         (_, Some(Turn::Progress(Progress::Missed { again }))) => pages::missed(&frame, again, back_to),
         (_, Some(Turn::Progress(Progress::Passed))) => {
             return Err(foreign("a verification has passed without a level"));
@@ -175,6 +182,7 @@ async fn stage(
             if !batch.commit(office.store(), visit.now).await.map_err(down)? {
                 return Err(foreign("the login went on elsewhere, or another browser holds the request"));
             }
+            answered(office, &new, visit.now).await?;
             let mut reply = see_other(pages::RETURN)?;
             remember(&mut reply, LOGIN_COOKIE, &fresh);
             return Ok(keep_language(visit, reply));
@@ -242,6 +250,10 @@ async fn approved(
     let Some(citizen) = citizen(office, visit, &login.value).await? else {
         return Err(foreign("nobody was verified"));
     };
+    // Policy may have become stricter since the check was begun; the levels' names are in their order.
+    if citizen.acr < acr_of_level(request.level(office)) {
+        return Err(foreign("policy has asked for a higher level since"));
+    }
     let own: Vec<SharedAccount> = accounts(office, &citizen).await?.into_iter().map(|account| account.shared).collect();
     let grant = GrantId::parse(&entropy::uuid_v7(now)).map_err(defect)?;
     let mut batch = Batch::new().replace(&request.pushed, &request.pushed.value.completed());

@@ -14,7 +14,8 @@ use spine::error::Rejection;
 use crate::authorize::{keep_language, see_other};
 use crate::ending;
 use crate::identify::{
-    Office, Turn, begin, citizen, current, down, fresh_secret, index_of, number, refuse, remember, turn,
+    Office, Turn, answered, begin, citizen, come_back, current, down, fresh_secret, index_of, number, refuse, remember,
+    turn,
 };
 use crate::pages::{self, Frame, OwnConsent, OwnState, Place};
 use crate::visit::{CITIZEN_COOKIE, Visit, foreign};
@@ -81,6 +82,7 @@ async fn identify(office: &Office<'_>, visit: &Visit<'_>, secret: &str) -> Resul
             return Ok(pages::identify(&frame(visit, &form_token), None, &[], Some(fault)));
         }
     };
+    office.identify.room(visit.now)?;
     if own_login(office, visit, secret).await?.is_none() {
         // Fails if the secret had its login before: a name is not used twice.
         let login = Login::begin(login::key_of(secret), Errand::OwnConsents, visit.now);
@@ -98,10 +100,14 @@ async fn stage(
     login: &Found<Login>,
     revoked: bool,
 ) -> Result<Reply, Rejection> {
+    if let Some(reply) = come_back(office, visit, login, pages::CONSENTS).await? {
+        return Ok(reply);
+    }
     let form_token = login::form_token(secret);
     let frame = frame(visit, &form_token);
     Ok(match (&login.value.stage, turn(office, &login.value, visit.now).await?) {
         (_, Some(Turn::Progress(Progress::Waiting { by_itself }))) => pages::wait(&frame, by_itself),
+        (_, Some(Turn::Progress(Progress::Elsewhere))) => pages::elsewhere(&frame),
         (_, Some(Turn::Progress(Progress::Missed { again }))) => pages::missed(&frame, again, None),
         (_, Some(Turn::Progress(Progress::Passed))) => {
             return Err(foreign("a verification has passed without a level"));
@@ -109,6 +115,7 @@ async fn stage(
         (_, Some(Turn::Passed(passed))) => {
             let (old, new, fresh) = *passed;
             commit(office, visit, Batch::new().replace(login, &old).add(&new)).await?;
+            answered(office, &new, visit.now).await?;
             let mut reply = see_other(pages::CONSENTS)?;
             remember(&mut reply, CITIZEN_COOKIE, &fresh);
             reply

@@ -82,6 +82,12 @@ pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, Rejection>> + Send
 
 /// Has identity providers find out who somebody is.
 pub trait Identify: Send + Sync {
+    /// Counts that a check is to be begun for this visit's peer; asked before anything is kept of it.
+    ///
+    /// # Errors
+    /// [`Code::RateLimited`].
+    fn room(&self, now: Timestamp) -> Result<(), Rejection>;
+
     /// Begins a check.
     fn begin<'a>(&'a self, check: Check<'a>) -> Later<'a, Begun>;
 
@@ -206,20 +212,23 @@ pub(crate) async fn begin(
     if !batch.commit(office.store(), now).await.map_err(down)? {
         return Err(foreign("the form was sent twice"));
     }
-    let key = office.subjects.key(iin, now).await.map_err(down)?;
-    note(office, visit, &key, iin)?;
     let back = match counted.errand {
         Errand::Request { .. } => pages::RETURN,
         Errand::OwnConsents => pages::CONSENTS,
     };
-    let return_url = format!("{}{back}", office.external);
+    // Whoever was sent the provider's page by somebody else comes back without the cookie; who has sent it, without the ticket.
+    let ticket = fresh_secret();
+    let return_url = format!("{}{back}?ticket={ticket}", office.external);
     let begun = office.identify.begin(Check { iin, reason, level, return_url: &return_url, now }).await?;
+    // A person has a key from when a check has begun on.
+    let key = office.subjects.key(iin, now).await.map_err(down)?;
+    note(office, visit, &key, iin)?;
     let sealed = office.subjects.seal(&key, &login_purpose(&begun.verification), iin.expose().as_bytes());
     let person = Person { index, sealed: sealed.map_err(down)? };
     let before = find::<Login>(office.store(), &counted.key).await.map_err(down)?;
     let before =
         before.filter(|before| before.value == counted).ok_or_else(|| foreign("the login went on elsewhere"))?;
-    let verifying = counted.verifying(begun.verification, person, now);
+    let verifying = counted.verifying(begun.verification, person, &ticket, now);
     let kept = Batch::new().replace(&before, &verifying).commit(office.store(), now).await.map_err(down)?;
     if !kept {
         return Err(foreign("the login went on elsewhere"));
@@ -240,6 +249,32 @@ async fn asked(office: &Office<'_>, index: &[u8; 32], now: Timestamp, batch: Bat
             batch.replace(&found, &more)
         }
     })
+}
+
+/// Notes that a browser was led back by the provider's page; gives where it goes on, without the ticket in its address.
+pub(crate) async fn come_back(
+    office: &Office<'_>,
+    visit: &Visit<'_>,
+    login: &Found<Login>,
+    place: &str,
+) -> Result<Option<Reply>, Rejection> {
+    let Some(back) = visit.parameter("ticket").and_then(|ticket| login.value.come_back(ticket)) else {
+        return Ok(None);
+    };
+    if !Batch::new().replace(login, &back).commit(office.store(), visit.now).await.map_err(down)? {
+        return Err(foreign("the login went on elsewhere"));
+    }
+    Ok(pages::see_other(place))
+}
+
+/// Forgets how often somebody was asked for who was verified: what counts is what nobody has answered for.
+pub(crate) async fn answered(office: &Office<'_>, login: &Login, now: Timestamp) -> Result<(), Rejection> {
+    let Stage::Verified { person, .. } = &login.stage else { return Ok(()) };
+    if let Some(found) = find::<Asked>(office.store(), &asked_key(&person.index)).await.map_err(down)? {
+        // Somebody may count at this moment; then it is forgotten the next time.
+        Batch::new().replace(&found, &Asked::never(person.index)).commit(office.store(), now).await.map_err(down)?;
+    }
+    Ok(())
 }
 
 /// What a verification in progress has come to.

@@ -23,8 +23,8 @@ use spine::stage::{Identified, Routed};
 use spine::trail::Trail;
 
 use self::known::Known;
-use self::sources::Sources;
 pub(crate) use self::proof::NONCES;
+use self::sources::Sources;
 use super::{noted, read};
 use crate::generation::Generation;
 use crate::house::House;

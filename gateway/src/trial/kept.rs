@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use policies::language::{Source, is_key_set};
 use policies::language::decode::HEADER;
+use policies::language::{Source, is_key_set};
 
 use crate::texts::Texts;
 
@@ -11,7 +11,8 @@ use crate::texts::Texts;
 #[must_use]
 pub fn texts(bundle: &[u8]) -> Option<Texts> {
     let files: BTreeMap<String, String> = serde_json::from_slice(bundle).ok()?;
-    let (policies, contracts): (Vec<_>, Vec<_>) = files.into_iter().partition(|(name, text)| is_key_set(name, text) || is_policy(text));
+    let (policies, contracts): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|(name, text)| is_key_set(name, text) || is_policy(text));
     let contracts = contracts.into_iter().map(|(name, text)| openapi::Source { name, text });
     let policies = policies.into_iter().map(|(name, text)| Source::new(name, text));
     Some(Texts { contracts: contracts.collect(), policies: policies.collect() })

@@ -9,8 +9,8 @@ use std::time::Duration;
 use adapters::audit::Audit;
 use adapters::clock::Clock;
 use adapters::entropy::Namer;
-use adapters::http::trust::Trust;
 use adapters::http::scout::Scout;
+use adapters::http::trust::Trust;
 use adapters::keys::{LiveKeyring, Sealer};
 use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
@@ -144,6 +144,7 @@ impl<'t> Scene<'t> {
             jwks: Jwks::new(Scout::nowhere()),
             limiter: LocalLimiter::new(),
             peers: PeerGuard::new(rate, rate.count),
+            beginnings: crate::pages::Beginnings::default(),
             strangers: Strangers::default(),
             audit: Audit::in_memory(),
             desk: Desk::default(),

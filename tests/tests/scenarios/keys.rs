@@ -151,7 +151,7 @@ async fn keys_are_rotated_by_schedule(kind: Kind) {
     assert_eq!(names(&world).await, [current.clone(), next.clone()]);
     world.advance(TICK + TICK);
     world.round().await.unwrap();
-    assert_eq!(keys(&world, "current").await, [next.clone()]);
+    assert_eq!(keys(&world, "current").await, std::slice::from_ref(&next));
     assert_eq!(keys(&world, "previous").await, [current]);
     assert_eq!(signed_by(&Session::of(&world, "demo-app").await.token), next);
     // Once, and not with every round.

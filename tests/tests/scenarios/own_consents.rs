@@ -83,6 +83,15 @@ async fn nothing_is_shown_to_who_was_not_verified(kind: Kind) {
     assert_eq!(browser.submit(&form.with("iin", iin(6))).await.status, 303);
     let waiting = browser.get(CONSENTS).await;
     is_waiting(&waiting);
+    // Nor where somebody else was there.
+    let mut thief = Browser::new(&play.world);
+    let first = thief.get(CONSENTS).await;
+    let sent = thief.step(&first, "identify", &[("iin", iin(1))]).await;
+    let back = thief.at_provider(&sent).await;
+    is_page(&thief.get(CONSENTS).await, 200, "Come back from the provider's page");
+    is_page(&Browser::new(&play.world).come_back(&back).await, 200, "Your consents");
+    is_page(&thief.get(CONSENTS).await, 200, "Come back from the provider's page");
+    assert!(thief.come_back(&back).await.text().contains("Demo Fintech"));
 }
 
 #[track_caller]

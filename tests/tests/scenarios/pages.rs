@@ -28,12 +28,14 @@ scenarios! {
     as29_a_form_is_for_the_browser_that_was_given_it,
     as29_the_name_of_a_login_changes_once_the_citizen_is_known,
     as29_nobody_decides_who_was_not_verified,
+    as29_who_was_not_at_the_provider_does_not_go_on,
     as29_a_login_has_its_time_and_so_has_a_decision,
     a_number_that_cannot_be_is_explained,
     a_citizen_who_is_not_confirmed_may_try_again_three_times,
     a_citizen_waits_for_the_provider_by_itself_for_a_while,
     a_provider_that_is_away_is_told,
     nobody_is_bothered_without_end,
+    who_was_verified_may_come_again_and_again,
     pages_speak_three_languages,
     refusals_before_the_pages_are_pages_too,
 }
@@ -204,7 +206,7 @@ async fn as22_a_request_has_its_time_to_be_begun(kind: Kind) {
     is_page(&play.open(&mut Browser::new(&play.world)).await, 400, OVER);
     is_page(&browser.step(&page, "identify", &[("iin", iin(1))]).await, 400, OVER);
     // Who was under way goes on: a person may have stood before the camera meanwhile.
-    Redirect::of(&in_time.submit(&allowed(&decision)).await).code();
+    let _code = Redirect::of(&in_time.submit(&allowed(&decision)).await).code();
 }
 
 async fn as22_once_somebody_was_verified_no_other_browser_goes_on(kind: Kind) {
@@ -223,7 +225,7 @@ async fn as22_once_somebody_was_verified_no_other_browser_goes_on(kind: Kind) {
     let back = third.at_provider(&sent).await;
     is_page(&third.come_back(&back).await, 403, OTHER);
     assert_eq!(play.state(ACCESS).await, "awaiting_authorisation");
-    Redirect::of(&first.submit(&allowed(&decision)).await).code();
+    let _code = Redirect::of(&first.submit(&allowed(&decision)).await).code();
 }
 
 async fn as25_only_two_parameters_are_read(kind: Kind) {
@@ -302,7 +304,11 @@ async fn as27_browsers_are_sent_on_by_303_alone(kind: Kind) {
     assert_eq!(sent.status, 303);
     assert!(!sent.header("location").unwrap().contains(iin(1)));
     let back = browser.at_provider(&sent).await;
-    assert!(back.ends_with(RETURN), "{back}");
+    let (place, ticket) = back.split_once("?ticket=").unwrap();
+    assert!(place.ends_with(RETURN) && ticket.len() == 43, "{back}");
+    // The ticket does not stay in the address.
+    let arrived = browser.get(&format!("{RETURN}?ticket={ticket}")).await;
+    assert_eq!((arrived.status, arrived.header("location")), (303, Some(RETURN)));
     let renewed = browser.get(RETURN).await;
     assert_eq!((renewed.status, renewed.header("location")), (303, Some(RETURN)));
     let page = browser.get(RETURN).await;
@@ -411,7 +417,7 @@ async fn as29_a_form_is_for_the_browser_that_was_given_it(kind: Kind) {
     doubled.fields.push(("decision".to_owned(), "refuse".to_owned()));
     assert_eq!(browser.submit(&doubled).await.status, 400);
     // A browser that tells nothing of sites has the token all the same.
-    Redirect::of(&browser.send(Ask::post(AUTHORIZE).form(&fields)).await).code();
+    let _code = Redirect::of(&browser.send(Ask::post(AUTHORIZE).form(&fields)).await).code();
 }
 
 async fn as29_the_name_of_a_login_changes_once_the_citizen_is_known(kind: Kind) {
@@ -426,8 +432,39 @@ async fn as29_the_name_of_a_login_changes_once_the_citizen_is_known(kind: Kind) 
     is_page(&thief.get(RETURN).await, 403, OTHER);
     is_page(&thief.submit(&step_of(&first, "decide")).await, 403, OTHER);
     is_page(&thief.submit(&allowed(&page)).await, 403, OTHER);
-    Redirect::of(&browser.submit(&allowed(&page)).await).code();
+    let _code = Redirect::of(&browser.submit(&allowed(&page)).await).code();
     is_page(&browser.get(RETURN).await, 403, OTHER);
+}
+
+async fn as29_who_was_not_at_the_provider_does_not_go_on(kind: Kind) {
+    let play = play(kind).await;
+    // Somebody gives the number of another, and sends that other person the link to the provider's page.
+    let mut thief = Browser::new(&play.world);
+    let first = play.open(&mut thief).await;
+    let sent = thief.step(&first, "identify", &[("iin", iin(1))]).await;
+    let mut victim = Browser::new(&play.world);
+    let back = victim.at_provider(&sent).await;
+    is_page(&victim.come_back(&back).await, 403, OTHER);
+    let secret = thief.cookies["__Host-qaqpa-login"].clone();
+    let other = format!("{RETURN}?ticket={}", "A".repeat(43));
+    let twice = format!("{back}&ticket={}", "A".repeat(43));
+    for place in [RETURN, &other, &format!("{RETURN}?ticket="), &format!("{RETURN}?ticket={secret}"), &twice] {
+        let page = thief.come_back(place).await;
+        is_page(&page, 200, "Come back from the provider's page");
+        assert!(!page.text().contains("http-equiv"));
+    }
+    is_page(&play.open(&mut thief).await, 200, "Come back from the provider's page");
+    let account = scenarios::actors::bank::account(1);
+    let approval = step_of(&first, "decide").with("decision", "approve").with("account", &account);
+    is_page(&thief.submit(&approval).await, 403, OTHER);
+    assert_eq!(play.state(ACCESS).await, "awaiting_authorisation");
+    // The link of one attempt is of no use for the next.
+    let page = thief.come_back(RETURN).await;
+    assert_eq!(thief.step(&page, "again", &[]).await.status, 303);
+    let sent = thief.step(&first, "identify", &[("iin", iin(1))]).await;
+    let fresh = thief.at_provider(&sent).await;
+    is_page(&thief.come_back(&back).await, 200, "Come back from the provider's page");
+    is_page(&thief.come_back(&fresh).await, 200, "Let <strong>");
 }
 
 async fn as29_nobody_decides_who_was_not_verified(kind: Kind) {
@@ -566,6 +603,16 @@ async fn nobody_is_bothered_without_end(kind: Kind) {
     play.world.advance(ASKED_WITHIN);
     let (_, pushed) = push(&play.world, &play.app, ACCESS, &play.consent).await;
     assert_eq!(ask(&pushed.at("/request_uri"), 6).await.status, 303);
+}
+
+async fn who_was_verified_may_come_again_and_again(kind: Kind) {
+    let shipped = format!("perCitizen: {ASKED_MAX}");
+    let play =
+        play_in(kind, Setup::citizens().replacing("qaqpa.yaml", SANDBOX_LIMIT, shipped), ACCESS, &access()).await;
+    for _ in 0..=ASKED_MAX {
+        let page = Citizen(1).own_consents(&mut Browser::new(&play.world)).await;
+        is_page(&page, 200, "Your consents");
+    }
 }
 
 async fn pages_speak_three_languages(kind: Kind) {

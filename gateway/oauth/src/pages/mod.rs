@@ -31,7 +31,7 @@ pub(crate) use identify::{Fault, Wish, identify, reason};
 pub use language::Language;
 pub(crate) use own::{OwnConsent, OwnState, left, own};
 pub use problem::problem;
-pub(crate) use wait::{missed, wait};
+pub(crate) use wait::{elsewhere, missed, wait};
 
 /// The look of every page.
 const STYLE: &str = include_str!("style.css");

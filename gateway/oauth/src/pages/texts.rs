@@ -28,6 +28,8 @@ pub(crate) struct Texts {
     pub(crate) waiting_title: &'static str,
     pub(crate) waiting_lead: &'static str,
     pub(crate) waiting_long: &'static str,
+    pub(crate) elsewhere_title: &'static str,
+    pub(crate) elsewhere_lead: &'static str,
     pub(crate) look_again: &'static str,
 
     pub(crate) missed_title: &'static str,
@@ -132,6 +134,8 @@ static ENGLISH: Texts = Texts {
     waiting_title: "One moment",
     waiting_lead: "We are waiting for the identity provider to tell us the result. This page goes on by itself.",
     waiting_long: "The identity provider has not told us a result yet. If you have left its page before the end, begin again.",
+    elsewhere_title: "Come back from the provider's page",
+    elsewhere_lead: "The identity provider has told us its result. Go on by the link at the end of its page, in this browser. If somebody else was at that page for you, begin again yourself.",
     look_again: "Look again",
 
     missed_title: "We could not confirm that it is you",
@@ -240,6 +244,8 @@ static RUSSIAN: Texts = Texts {
     waiting_title: "Одну минуту",
     waiting_lead: "Мы ждём результата от поставщика идентификации. Страница продолжит сама.",
     waiting_long: "Поставщик идентификации пока не сообщил результата. Если вы ушли с его страницы раньше времени, начните заново.",
+    elsewhere_title: "Вернитесь со страницы поставщика",
+    elsewhere_lead: "Поставщик идентификации сообщил результат. Перейдите сюда по ссылке в конце его страницы, в этом же браузере. Если на той странице вместо вас был другой человек, начните заново сами.",
     look_again: "Проверить ещё раз",
 
     missed_title: "Не удалось подтвердить, что это вы",
@@ -351,6 +357,8 @@ static KAZAKH: Texts = Texts {
     waiting_title: "Бір сәт күтіңіз",
     waiting_lead: "Сәйкестендіру провайдерінен нәтиже күтіп тұрмыз. Парақ өзі жалғасады.",
     waiting_long: "Сәйкестендіру провайдері әлі нәтиже хабарлаған жоқ. Оның парағынан ерте шығып кетсеңіз, қайта бастаңыз.",
+    elsewhere_title: "Провайдердің парағынан оралыңыз",
+    elsewhere_lead: "Сәйкестендіру провайдері нәтижені хабарлады. Оның парағының соңындағы сілтемемен осы браузерге оралыңыз. Ол парақта сіздің орныңызда басқа адам болса, өзіңіз қайта бастаңыз.",
     look_again: "Қайта тексеру",
 
     missed_title: "Бұл өзіңіз екенін растай алмадық",

@@ -24,6 +24,15 @@ pub(crate) fn wait(frame: &Frame<'_>, by_itself: bool) -> Reply {
     page(frame, texts.waiting_title, contents, by_itself, Onward::Nowhere, StatusCode::OK)
 }
 
+/// Says that the provider has confirmed somebody, but that its page has not led this browser back.
+pub(crate) fn elsewhere(frame: &Frame<'_>) -> Reply {
+    let texts = frame.texts();
+    let contents = Html::new().raw("<h1>").text(texts.elsewhere_title).raw("</h1><p class=\"lead\" role=\"status\">");
+    let again = frame.form("again").raw("<div class=\"buttons\"><button>").text(texts.try_again);
+    let contents = contents.text(texts.elsewhere_lead).raw("</p>").with(again).raw("</button></div></form>");
+    page(frame, texts.elsewhere_title, contents, false, Onward::Nowhere, StatusCode::OK)
+}
+
 /// Says that the person could not be confirmed; `who` asks, and `redirect_uri` is where a refusal leads.
 pub(crate) fn missed(frame: &Frame<'_>, again: bool, who: Option<(&str, &str)>) -> Reply {
     let texts = frame.texts();

@@ -19,10 +19,7 @@ use super::proof;
 use super::sources::Sources;
 
 /// Tells who comes with a token, and the DPoP proof that came with it.
-pub(super) async fn identify(
-    stage: &Sources,
-    routed: &Routed,
-) -> Result<(Caller, Option<VerifiedProof>), Rejection> {
+pub(super) async fn identify(stage: &Sources, routed: &Routed) -> Result<(Caller, Option<VerifiedProof>), Rejection> {
     let (scheme, bearer) = presented(routed)?;
     held(stage, routed, scheme, &bearer).await.map_err(|rejection| rejection.under(scheme))
 }
@@ -40,7 +37,8 @@ async fn held(
     }
     let verified = entry.token();
     let client = stage.generation.rulebook.clients.get(verified.client()).filter(|client| source.serves(client));
-    let client = client.ok_or_else(|| refuse(Code::TokenInvalid).because("its client is gone, or has it from elsewhere"))?;
+    let client =
+        client.ok_or_else(|| refuse(Code::TokenInvalid).because("its client is gone, or has it from elsewhere"))?;
     let proof = match scheme {
         Scheme::Dpop => Some(proof::prove(&stage.house, routed, client, Some(bearer)).await?),
         Scheme::Bearer => None,

@@ -66,9 +66,7 @@ use crate::case::{Case, Fixtures};
 use crate::facts::OperationFacts;
 use crate::issuer::Issuer;
 use crate::limit::Limit;
-use crate::rulebook::{
-    Client, FraudRule, Organisation, Plan, Provider, Rulebook, StepUp, Upstream,
-};
+use crate::rulebook::{Client, FraudRule, Organisation, Plan, Provider, Rulebook, StepUp, Upstream};
 use crate::time::Timestamp;
 
 /// What came of a policy set without errors.
