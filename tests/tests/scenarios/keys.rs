@@ -207,7 +207,7 @@ async fn an_identity_result_is_good_after_a_rotation(kind: Kind) {
     let app = Session::of(&world, "demo-app").await;
     let (key, body) = (fresh("order"), payment("300000.00"));
     let challenge = challenged(&app, &key, &body).await;
-    let result = verified(&app, &challenge, &bank::iin(1)).await;
+    let result = verified(&app, &challenge, bank::iin(1)).await;
     let before = signed_by(&result);
     rotate(&world, "aigerim").await.succeeded(200);
     assert_ne!(keys(&world, "current").await, [before]);
