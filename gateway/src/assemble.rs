@@ -321,7 +321,7 @@ fn house(
         scout,
         limiter: LocalLimiter::new(),
         peers: PeerGuard::new(config.per_peer.0, config.per_peer.1),
-        beginnings: crate::pages::Beginnings::default(),
+        beginnings: crate::beginnings::Beginnings::default(),
         audit: Audit::open(&config.state.join("audit"), trail).map_err(|outage| machine(&outage))?,
         desk: Desk::default(),
         strangers: Strangers::default(),

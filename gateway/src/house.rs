@@ -18,10 +18,10 @@ use arc_swap::ArcSwap;
 use policies::id::InteractionId;
 use policies::time::Timestamp;
 
+use crate::beginnings::Beginnings;
 use crate::changes::Changes;
 use crate::desk::Desk;
 use crate::metrics::Metrics;
-use crate::pages::Beginnings;
 use crate::remembrance::Remembrance;
 use crate::revocations::{Revocations, Watched};
 use crate::secrets::Secrets;

@@ -5,6 +5,7 @@ pub mod admin;
 mod asked;
 pub mod assemble;
 mod authority;
+pub mod beginnings;
 mod bounded;
 mod changes;
 pub mod chore;

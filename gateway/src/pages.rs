@@ -1,17 +1,15 @@
 //! The citizens' pages at their desk: providers are reached through the broker, accounts are asked of the bank.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroU32;
-use std::time::{Duration, Instant};
+use std::net::IpAddr;
+use std::time::Instant;
 
 use adapters::keys::{Keyring, Subjects};
-use adapters::limit::peer::PeerGuard;
 use adapters::store::port::Answer;
 use oauth::identify::{Accounts, Begun, Check, Checked, Identify, Later, Office, OwnAccount};
 use oauth::visit::Visit;
 use policies::code::{Code, Outage};
 use policies::id::VerificationId;
-use policies::limit::{Metering, Rate};
+use policies::login::Errand;
 use policies::secret::Secret;
 use policies::time::Timestamp;
 use spine::Reply;
@@ -49,55 +47,6 @@ impl<'a> Place<'a> {
             signer: keyring.signer(),
             issuer: &self.house.issuer,
             external: &self.house.external,
-        }
-    }
-}
-
-/// How many identity checks may be begun by pages from one address each second: a carrier puts thousands of people behind
-/// one, but only few of them sit down to this in the same second.
-const BEGUN_PER_ADDRESS: NonZeroU32 = NonZeroU32::new(5).expect("it is not zero");
-
-/// How many at once.
-const BEGUN_PER_ADDRESS_AT_ONCE: NonZeroU32 = NonZeroU32::new(200).expect("it is not zero");
-
-/// How many may be begun by pages from everywhere each second: each costs a provider's time, and leaves a person's key.
-const BEGUN: NonZeroU32 = NonZeroU32::new(20).expect("it is not zero");
-
-/// How many at once.
-const BEGUN_AT_ONCE: NonZeroU32 = NonZeroU32::new(400).expect("it is not zero");
-
-/// Bounds what strangers begin: whoever knows how numbers are made could ask for checks of anybody.
-#[derive(Debug)]
-pub struct Beginnings {
-    of_each: PeerGuard,
-    of_all: PeerGuard,
-}
-
-impl Default for Beginnings {
-    fn default() -> Self {
-        let each_second = |count| Rate { count, per: Duration::from_secs(1) };
-        Self {
-            of_each: PeerGuard::new(each_second(BEGUN_PER_ADDRESS), BEGUN_PER_ADDRESS_AT_ONCE),
-            of_all: PeerGuard::new(each_second(BEGUN), BEGUN_AT_ONCE),
-        }
-    }
-}
-
-impl Beginnings {
-    /// Counts one check of a browser at `peer`.
-    ///
-    /// # Errors
-    /// [`Code::RateLimited`] where there is no room; one address that has none takes none of the others'.
-    pub(crate) fn check(&self, peer: IpAddr, now: Timestamp) -> Result<(), Rejection> {
-        let room = match self.of_each.check(peer, now) {
-            Metering::Within { .. } => self.of_all.check(IpAddr::V4(Ipv4Addr::UNSPECIFIED), now),
-            none => none,
-        };
-        let refused = || Rejection::new(Code::RateLimited, "Too many identity checks are begun.");
-        match room {
-            Metering::Within { .. } => Ok(()),
-            Metering::Exceeded { retry_after } => Err(refused().retry_after(retry_after)),
-            Metering::KeysExhausted => Err(refused()),
         }
     }
 }
@@ -145,8 +94,12 @@ struct Bridge<'a> {
 }
 
 impl Identify for Bridge<'_> {
-    fn room(&self, now: Timestamp) -> Result<(), Rejection> {
-        self.at.house.beginnings.check(self.peer, now)
+    fn browser(&self, now: Timestamp) -> Result<(), Rejection> {
+        self.at.house.beginnings.browser(self.peer, now)
+    }
+
+    fn room(&self, errand: &Errand, now: Timestamp) -> Result<(), Rejection> {
+        self.at.house.beginnings.check(errand, self.peer, now)
     }
 
     fn begin<'a>(&'a self, check: Check<'a>) -> Later<'a, Begun> {
@@ -177,34 +130,5 @@ impl Accounts for Bridge<'_> {
             let named = accounts::of_customer(generation, pools, iin, self.trail.interaction(), self.deadline).await?;
             Ok(named.into_iter().map(|named| OwnAccount { shared: named.account, label: named.name }).collect())
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-
-    fn address(last: u8) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
-    }
-
-    fn begun(beginnings: &Beginnings, last: u8, times: u32, now: Timestamp) -> u32 {
-        let begun = (0..times).filter(|_| beginnings.check(address(last), now).is_ok());
-        u32::try_from(begun.count()).unwrap_or(u32::MAX)
-    }
-
-    #[test]
-    fn strangers_begin_no_more_than_there_is_room_for() {
-        let beginnings = Beginnings::default();
-        let (each, all) = (BEGUN_PER_ADDRESS_AT_ONCE.get(), BEGUN_AT_ONCE.get());
-        assert_eq!(begun(&beginnings, 1, each * 3, NOW), each);
-        // What one address was refused takes nothing of the others'.
-        assert_eq!(begun(&beginnings, 2, each, NOW), each);
-        assert_eq!(begun(&beginnings, 3, each, NOW), all - 2 * each);
-        let later = NOW + Duration::from_secs(1);
-        assert_eq!(begun(&beginnings, 1, each, later), BEGUN_PER_ADDRESS.get());
-        assert_eq!(begun(&beginnings, 4, each, later), BEGUN.get() - BEGUN_PER_ADDRESS.get());
     }
 }

@@ -80,6 +80,7 @@ pub async fn show(office: &Office<'_>, visit: &Visit<'_>) -> Result<Reply, Rejec
     if let Some((secret, found)) = own {
         return stage(office, visit, secret, &found, &request).await;
     }
+    office.identify.browser(visit.now)?;
     let secret = fresh_secret();
     let errand = Errand::Request { pushed: request.pushed.value.key, client: id };
     let login = Login::begin(login::key_of(&secret), errand, visit.now);
@@ -132,7 +133,7 @@ async fn identify(
     request.pushed.value.open(&request.client.id, visit.now).map_err(|error| over().because(error))?;
     match number(visit) {
         Ok(iin) => {
-            office.identify.room(visit.now)?;
+            office.identify.room(&login.value.errand, visit.now)?;
             let reason = pages::reason(visit.language(), Some(request.who()), &request.wishes());
             begin(office, visit, login, &iin, &reason, request.level(office)).await
         }

@@ -82,7 +82,7 @@ async fn identify(office: &Office<'_>, visit: &Visit<'_>, secret: &str) -> Resul
             return Ok(pages::identify(&frame(visit, &form_token), None, &[], Some(fault)));
         }
     };
-    office.identify.room(visit.now)?;
+    office.identify.room(&Errand::OwnConsents, visit.now)?;
     if own_login(office, visit, secret).await?.is_none() {
         // Fails if the secret had its login before: a name is not used twice.
         let login = Login::begin(login::key_of(secret), Errand::OwnConsents, visit.now);

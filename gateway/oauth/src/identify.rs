@@ -82,11 +82,17 @@ pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, Rejection>> + Send
 
 /// Has identity providers find out who somebody is.
 pub trait Identify: Send + Sync {
-    /// Counts that a check is to be begun for this visit's peer; asked before anything is kept of it.
+    /// Counts a browser that a login is to be kept for; asked beforehand.
     ///
     /// # Errors
-    /// [`Code::RateLimited`].
-    fn room(&self, now: Timestamp) -> Result<(), Rejection>;
+    /// [`Code::RateLimited`] where too many were begun from this visit's address.
+    fn browser(&self, now: Timestamp) -> Result<(), Rejection>;
+
+    /// Counts a check that is to be begun; asked before anything is kept of it.
+    ///
+    /// # Errors
+    /// [`Code::RateLimited`] where too many were begun from this visit's address, or from everywhere on errands of this kind.
+    fn room(&self, errand: &Errand, now: Timestamp) -> Result<(), Rejection>;
 
     /// Begins a check.
     fn begin<'a>(&'a self, check: Check<'a>) -> Later<'a, Begun>;

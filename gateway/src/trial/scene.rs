@@ -144,7 +144,7 @@ impl<'t> Scene<'t> {
             jwks: Jwks::new(Scout::nowhere()),
             limiter: LocalLimiter::new(),
             peers: PeerGuard::new(rate, rate.count),
-            beginnings: crate::pages::Beginnings::default(),
+            beginnings: crate::beginnings::Beginnings::default(),
             strangers: Strangers::default(),
             audit: Audit::in_memory(),
             desk: Desk::default(),

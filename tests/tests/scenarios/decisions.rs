@@ -42,9 +42,11 @@ async fn as22_a_refusal_uses_a_request_up(kind: Kind) {
     let page = play.open(&mut browser).await;
     let refusal = step_of(&page, "decide");
     let mut other = Browser::new(&play.world);
-    let late = Citizen(1).verified(&mut other, "citizen-app", &play.uri()).await;
+    let first = play.open(&mut other).await;
+    let sent = other.step(&first, "identify", &[("iin", iin(1))]).await;
+    let back = other.at_provider(&sent).await;
     assert_eq!(Redirect::of(&browser.submit(&refusal).await).get("error"), Some("access_denied"));
-    is_page(&other.submit(&allowed(&late)).await, 400, OVER);
+    is_page(&other.come_back(&back).await, 400, OVER);
     is_page(&browser.submit(&refusal).await, 403, OTHER);
     is_page(&play.open(&mut browser).await, 400, OVER);
     assert_eq!(play.state(ACCESS).await, "rejected");

@@ -243,7 +243,8 @@ async fn what_was_answered_for_one_citizen_is_told_to_no_other(kind: Kind) {
     let id = first.pay(&key, &order).await.succeeded(201).at("/paymentId");
     // Another citizen of the same client has agreed to a payment that reads alike: the key stands for the first one's.
     let details = [paying("c-2", &order)];
-    let token = spoken(&own, &details).set("grant_id", "grant-of-another").sign(&issuer_key(&world));
+    let token = spoken(&own, &details).set("grant_id", "grant-of-another");
+    let token = token.set("sub", "citizen:another").sign(&issuer_key(&world));
     let other = Session { world: &world, app: own.app.copy(), token };
     let refused = other.pay(&key, &order).await;
     refused.refused(422, "idempotency_mismatch");
@@ -252,6 +253,12 @@ async fn what_was_answered_for_one_citizen_is_told_to_no_other(kind: Kind) {
     // A key is used up by nobody's refusal, and the first one is told again.
     assert_eq!(first.pay(&key, &order).await.succeeded(201).at("/paymentId"), id);
     other.pay(&fresh("order"), &order).await.succeeded(201);
+    // So it is where the first one had to agree once more, because the grant was lost: nothing is paid again.
+    let token = spoken(&own, &[paying("c-3", &order)]).set("grant_id", "grant-anew").sign(&issuer_key(&world));
+    let anew = Session { world: &world, app: own.app.copy(), token };
+    assert_eq!(anew.pay(&key, &order).await.succeeded(201).at("/paymentId"), id);
+    assert_eq!(bank::balance(&world, 1).await, before - 20_000);
+    anew.pay(&fresh("order"), &order).await.succeeded(201);
 }
 
 async fn as72_of_many_payments_at_once_one_uses_the_consent(kind: Kind) {

@@ -8,7 +8,7 @@ use scenarios::actors::{Browser, Citizen};
 use scenarios::world::{Answer, Kind};
 use serde_json::Value;
 
-use crate::pages::{Play, is_page, play};
+use crate::pages::{ELSEWHERE, Play, is_page, play};
 
 store_scenarios! {
     what_a_citizen_takes_back_is_worth_nothing_at_once,
@@ -88,9 +88,9 @@ async fn nothing_is_shown_to_who_was_not_verified(kind: Kind) {
     let first = thief.get(CONSENTS).await;
     let sent = thief.step(&first, "identify", &[("iin", iin(1))]).await;
     let back = thief.at_provider(&sent).await;
-    is_page(&thief.get(CONSENTS).await, 200, "Come back from the provider's page");
+    is_page(&thief.get(CONSENTS).await, 200, ELSEWHERE);
     is_page(&Browser::new(&play.world).come_back(&back).await, 200, "Your consents");
-    is_page(&thief.get(CONSENTS).await, 200, "Come back from the provider's page");
+    is_page(&thief.get(CONSENTS).await, 200, ELSEWHERE);
     assert!(thief.come_back(&back).await.text().contains("Demo Fintech"));
 }
 

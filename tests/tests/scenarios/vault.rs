@@ -69,7 +69,7 @@ async fn the_program_starts_only_where_the_token_opens_the_data_key() {
     // The bank of a stopped sandbox is not needed to start.
     let rest = World::start(Kind::Memory).await.stop().await;
     let state = rest.state();
-    for name in ["data.key", "wrapping.key"] {
+    for name in ["data.key", "wrapping.key", "signing.json"] {
         std::fs::remove_file(state.join("keys").join(name)).unwrap();
     }
     let text = std::fs::read_to_string(state.join("qaqpa.yaml")).unwrap();

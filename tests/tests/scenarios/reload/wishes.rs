@@ -49,7 +49,12 @@ async fn only_an_editor_has_files_read_again(kind: Kind) {
 async fn what_is_wrong_is_told_with_its_place_and_stays_out(kind: Kind) {
     let world = World::start(kind).await;
     let app = Session::of(&world, "demo-app").await;
-    world.write_policy("broken.yaml", BROKEN);
+    // What is only odd is told after what is wrong.
+    let over = "licence: {authority: NBK, id: KZ-1, validUntil: 2020-12-31}";
+    world.write_policy(
+        "broken.yaml",
+        &format!("{BROKEN}organisations: {{gone: {{title: Gone, roles: [AISP], {over}}}}}\n"),
+    );
     let refused = wish(&world).await;
     let problem = refused.refused(422, "reload_refused").json();
     assert_eq!((&problem["generation"], &problem["changed"]), (&json!(1), &json!(false)));
