@@ -77,6 +77,8 @@ fn admitted(room: Metering) -> Result<(), Rejection> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use policies::id::ClientId;
 
     use super::*;
