@@ -159,7 +159,7 @@ impl Again<'_> {
     /// Goes through the limits that refuse.
     fn limits(&self) -> impl Iterator<Item = &Limit> {
         let planned = self.client.into_iter().flat_map(|client| &client.plan.limits);
-        let counts = |limit: &&Limit| limit.mode == Mode::Enforce && limit.counts(self.client.is_some());
+        let counts = |limit: &&Limit| limit.mode == Mode::Enforce && limit.concerns(self.client.is_some());
         planned.chain(&self.policy.limits).filter(counts)
     }
 

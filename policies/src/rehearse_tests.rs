@@ -24,7 +24,7 @@ fn tenge(tenge: i64) -> Money {
 fn limit(id: &str, mode: Mode) -> Limit {
     let one = NonZeroU32::new(1).unwrap();
     let rate = Rate { count: one, per: Duration::from_secs(1) };
-    Limit { id: Arc::from(id), per: vec![Dimension::Client], rate, burst: one, mode }
+    Limit { mode, ..Limit::bucket(id, &[Dimension::Client], rate, one) }
 }
 
 fn client() -> Client {

@@ -230,7 +230,7 @@ impl OperationPolicy {
     pub fn limits_of<'a>(&'a self, client: Option<&'a Client>) -> impl Iterator<Item = &'a Limit> {
         let planned =
             move |id: &str| client.is_some_and(|client| client.plan.limits.iter().any(|limit| &*limit.id == id));
-        self.limits.iter().filter(move |limit| limit.counts(client.is_some()) && !planned(&limit.id))
+        self.limits.iter().filter(move |limit| limit.concerns(client.is_some()) && !planned(&limit.id))
     }
 
     /// Goes through everything that brings a rule about the request into play, with whether that rule is enforced; rules

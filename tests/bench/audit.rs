@@ -18,7 +18,7 @@ use adapters::keys::SigningKey;
 use policies::audit::{Ending, Facts, Record, RecordKind, Step};
 use policies::id::{ClientId, InteractionId, OperationId, OrganisationId, PlanId};
 use policies::jose::{Algorithm, hmac_sha256};
-use policies::limit::{Dimension, Limit, Mode, Rate};
+use policies::limit::{Dimension, Limit, Rate};
 use policies::national::money::Money;
 use policies::rulebook::{
     CertificateName, Client, ClientAuthentication, OauthTerms, Organisation, Plan, Role, ScopeSet, TokenBinding,
@@ -36,13 +36,7 @@ const STAGES: [&str; 9] = ["route", "authenticate", "meter", "permit", "validate
 
 fn client() -> Arc<Client> {
     let rate = |count| Rate { count: NonZeroU32::new(count).unwrap(), per: Duration::from_secs(1) };
-    let limit = |id: &str, per: &[Dimension]| Limit {
-        id: id.into(),
-        per: per.to_vec(),
-        rate: rate(50),
-        burst: NonZeroU32::new(100).unwrap(),
-        mode: Mode::Enforce,
-    };
+    let limit = |id: &str, per: &[Dimension]| Limit::bucket(id, per, rate(50), NonZeroU32::new(100).unwrap());
     let organisation = Organisation {
         id: OrganisationId::parse("demo-fintech").unwrap(),
         title: "Demo".to_owned(),

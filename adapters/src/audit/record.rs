@@ -8,7 +8,7 @@ use policies::audit::{Facts, Record};
 use policies::details::Detail;
 use policies::id::{ClientId, ConsentId, OperationId};
 use policies::jose::base64url;
-use policies::limit::{LimitKey, Mode};
+use policies::limit::{LimitKey, Mode, Values};
 use policies::merkle::Hash;
 use policies::rule::RuleName;
 use policies::rulebook::{Client, OperationPolicy};
@@ -177,7 +177,15 @@ impl Scribe {
             return Some(Arc::clone(limits));
         }
         let limit = |limit: &policies::limit::Limit| {
-            let key = LimitKey::of(limit, client.id.as_str(), client.organisation.id.as_str(), operation.as_str());
+            let key = LimitKey::of(
+                limit,
+                &Values {
+                    client: Some(client.id.as_str()),
+                    organisation: Some(client.organisation.id.as_str()),
+                    operation: Some(operation.as_str()),
+                    ..Values::default()
+                },
+            );
             let key = hash(key.as_str().as_bytes());
             Limit { id: limit.id.to_string(), key: base64url(key.get(..KEY_BYTES).unwrap_or_default()) }
         };

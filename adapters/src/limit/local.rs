@@ -11,7 +11,7 @@ use governor::clock::Clock;
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use policies::limit::{Limit, LimitKey, Metering, Rate};
+use policies::limit::{Bucket as Terms, Limit, LimitKey, Metering, Rate, Shape};
 use policies::time::Timestamp;
 
 /// How many buckets are kept at once: every client of a large country times its operations, at most 64 MiB.
@@ -89,10 +89,11 @@ impl LocalLimiter {
     #[must_use]
     pub fn check(&self, limit: &Limit, key: &LimitKey, now: Timestamp) -> Metering {
         let shard = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
+        let Shape::Bucket(terms) = &limit.shape else { return Metering::KeysExhausted };
         let Some(shard) = self.shards.get(shard) else { return Metering::KeysExhausted };
         // A bucket is changed by one atomic step, so that a panic elsewhere leaves nothing half done.
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        shard.check(limit, key, now, self.shard_keys_max)
+        shard.check(terms, key, now, self.shard_keys_max)
     }
 }
 
@@ -103,7 +104,7 @@ impl Default for LocalLimiter {
 }
 
 impl Shard {
-    fn check(&mut self, limit: &Limit, key: &LimitKey, now: Timestamp, keys_max: usize) -> Metering {
+    fn check(&mut self, limit: &Terms, key: &LimitKey, now: Timestamp, keys_max: usize) -> Metering {
         self.calls += 1;
         if self.calls >= CALLS_PER_SWEEP {
             self.sweep(now);
@@ -142,7 +143,7 @@ impl Shard {
 const STEP_BACK_MIN: Duration = Duration::from_millis(10);
 
 impl Bucket {
-    fn new(limit: &Limit, cell: Duration, now: Timestamp) -> Self {
+    fn new(limit: &Terms, cell: Duration, now: Timestamp) -> Self {
         let quota = Quota::with_period(cell).unwrap_or(Quota::per_second(limit.rate.count)).allow_burst(limit.burst);
         let limiter = RateLimiter::direct_with_clock(quota, Hand(AtomicU64::new(0)));
         Self { burst: limit.burst, limiter: limiter.with_middleware(), full_at: now }

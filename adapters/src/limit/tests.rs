@@ -4,10 +4,9 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
-use policies::limit::{Dimension, Limit, LimitKey, Metering, Mode, Rate};
+use policies::limit::{Dimension, Limit, LimitKey, Metering, Rate, Values};
 use policies::time::Timestamp;
 
 use super::local::LocalLimiter;
@@ -22,11 +21,14 @@ fn rate(count: u32, per: Duration) -> Rate {
 
 fn limit(id: &str, count: u32, per: Duration, burst: u32) -> Limit {
     let burst = NonZeroU32::new(burst).unwrap();
-    Limit { id: Arc::from(id), per: vec![Dimension::Client], rate: rate(count, per), burst, mode: Mode::Enforce }
+    Limit::bucket(id, &[Dimension::Client], rate(count, per), burst)
 }
 
 fn key(limit: &Limit, client: &str) -> LimitKey {
-    LimitKey::of(limit, client, "bank", "pay")
+    LimitKey::of(
+        limit,
+        &Values { client: Some(client), organisation: Some("bank"), operation: Some("pay"), ..Values::default() },
+    )
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use policies::limit::Limit;
+use policies::limit::{Limit, Shape};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -33,8 +33,11 @@ impl Room {
     /// Tells how many more events fit after one that did.
     #[must_use]
     pub fn left(limit: &Limit, remaining: u32) -> Self {
-        let cell = cell(limit);
-        let quota = Some((limit.burst.get(), cell.saturating_mul(limit.burst.get())));
+        let (cell, burst) = match &limit.shape {
+            Shape::Bucket(bucket) => (bucket.rate.per / bucket.rate.count.get(), bucket.burst.get()),
+            _ => (Duration::ZERO, 1),
+        };
+        let quota = Some((burst, cell.saturating_mul(burst)));
         Self { name: Arc::clone(&limit.id), quota, remaining, more_after: cell }
     }
 
@@ -78,10 +81,6 @@ pub(crate) fn whole_seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
-fn cell(limit: &Limit) -> Duration {
-    limit.rate.per / limit.rate.count.get()
-}
-
 // A String of RFC 9651, section 3.3.3.
 fn quoted(text: &str) -> Option<String> {
     let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
@@ -98,14 +97,14 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 mod tests {
     use std::num::NonZeroU32;
 
-    use policies::limit::{Dimension, Mode, Rate};
+    use policies::limit::{Dimension, Rate};
 
     use super::*;
 
     fn limit(id: &str, count: u32, per: u64, burst: u32) -> Limit {
         let number = |number: u32| NonZeroU32::MIN.saturating_add(number - 1);
         let rate = Rate { count: number(count), per: Duration::from_secs(per) };
-        Limit { id: Arc::from(id), per: vec![Dimension::Client], rate, burst: number(burst), mode: Mode::Enforce }
+        Limit::bucket(id, &[Dimension::Client], rate, number(burst))
     }
 
     fn fields(room: &Room) -> [Option<String>; 2] {

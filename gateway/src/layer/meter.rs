@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policies::code::Code;
-use policies::limit::{Limit, LimitKey, Metering, Mode};
+use policies::limit::{Limit, LimitKey, Metering, Mode, Values};
 use policies::rule::RuleName;
 use spine::Reply;
 use spine::error::Rejection;
@@ -61,7 +61,13 @@ impl<S> Meter<S> {
         let policy = identified.policy();
         let (id, organisation) =
             client.map_or(("", ""), |client| (client.id.as_str(), client.organisation.id.as_str()));
-        let key = |limit: &Limit| LimitKey::of(limit, id, organisation, policy.operation.as_str());
+        let values = Values {
+            client: client.map(|_| id),
+            organisation: client.map(|_| organisation),
+            operation: Some(policy.operation.as_str()),
+            ..Values::default()
+        };
+        let key = |limit: &Limit| LimitKey::of(limit, &values);
         let mut least = None;
         // Who has no plan (the public, providers, administrators) was counted by `guard`, per peer.
         if let Some(client) = client {

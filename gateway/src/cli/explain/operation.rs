@@ -9,7 +9,7 @@ use policies::language::Place;
 use policies::language::effective::{Effective, Layer, Row};
 use policies::language::suggest::{did_you_mean, listed};
 use policies::language::written::Written;
-use policies::limit::{Limit, Mode};
+use policies::limit::{Limit, Mode, Shape};
 use policies::rulebook::{Client, ConsentHolder, OperationPolicy};
 use serde_json::{Value, json};
 
@@ -313,5 +313,6 @@ impl Page<'_> {
 fn shown(limit: &Limit) -> String {
     let per: Vec<&str> = limit.per.iter().map(|dimension| dimension.word()).collect();
     let mode = if limit.mode == Mode::Enforce { String::new() } else { format!(" ({})", limit.mode.word()) };
-    format!("{} per {}, burst {}{mode}", limit.rate, per.join(" and "), limit.burst)
+    let Shape::Bucket(bucket) = &limit.shape else { return format!("{}{mode}", limit.id) };
+    format!("{} per {}, burst {}{mode}", bucket.rate, per.join(" and "), bucket.burst)
 }

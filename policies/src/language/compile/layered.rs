@@ -72,7 +72,7 @@ impl<'t, 'n> Layered<'t, 'n> {
             (self.roles, self.scopes, self.allow, self.step_ups, self.fraud) = (None, None, None, None, None);
             self.consent = None;
         }
-        retain(&mut self.limits, |limit| limit.counts(by_client));
+        retain(&mut self.limits, |limit| limit.concerns(by_client));
         if !has_body {
             self.note = None;
             // Where no body is, no money is moved by it; an operation's own rule was refused.

@@ -69,13 +69,9 @@ fn limit(name: &str, fields: &Fields<'_>) -> Option<Limit> {
     let mode = fields.at("mode").map_or(Some(Mode::Enforce), mode);
     let (per, rate, burst, mode) = (per?, rate?, burst?, mode?);
     let words: Vec<&str> = per.iter().map(|dimension| dimension.word()).collect();
-    Some(Limit {
-        id: Arc::from(format!("{name}:{}:{rate}", words.join("+"))),
-        per: per.into_iter().collect(),
-        rate,
-        burst: NonZeroU32::new(u32::try_from(burst).ok()?)?,
-        mode,
-    })
+    let per: Vec<Dimension> = per.iter().copied().collect();
+    let id = format!("{name}:{}:{rate}", words.join("+"));
+    Some(Limit { mode, ..Limit::bucket(&id, &per, rate, NonZeroU32::new(u32::try_from(burst).ok()?)?) })
 }
 
 /// Reads whether a rule is enforced.

@@ -364,7 +364,7 @@ fn asked_of_some(terms: &Terms<'_>) -> Vec<(&'static str, Place)> {
     said("fraud", terms.fraud.as_ref().map(|given| &given.place));
     said("stepUp", terms.step_ups.as_ref().map(|given| &given.place));
     // Strangers are only counted all together.
-    let by_client = terms.limits.as_ref().filter(|given| given.value.iter().any(|limit| !limit.counts(false)));
+    let by_client = terms.limits.as_ref().filter(|given| given.value.iter().any(|limit| !limit.concerns(false)));
     said("limits", by_client.map(|given| &given.place));
     found
 }

@@ -18,7 +18,7 @@ use crate::language::codes::CODES;
 use crate::language::decode::SecretReference;
 use crate::language::problem::Severity;
 use crate::language::{render, shipped, tally};
-use crate::limit::Dimension;
+use crate::limit::{self, Dimension, Limit};
 use crate::rulebook::{
     AuditDuty, CertificateName, ClientAuthentication, KeySource, OperationPolicy, Role, Service, TokenBinding, Trigger,
 };
@@ -411,8 +411,12 @@ fn parties_come_out_as_they_were_written() {
         matches!(&mtls.authentication, ClientAuthentication::TlsClientAuth(CertificateName::SanDns(name)) if name == "client.demo.kz")
     );
     assert!(mtls.suspended);
+    let burst = |limit: &Limit| match &limit.shape {
+        limit::Shape::Bucket(bucket) => bucket.burst.get(),
+        _ => 0,
+    };
     let limits: Vec<_> =
-        mtls.plan.limits.iter().map(|limit| (&*limit.id, limit.per.clone(), limit.burst.get())).collect();
+        mtls.plan.limits.iter().map(|limit| (&*limit.id, limit.per.clone(), burst(limit))).collect();
     assert_eq!(
         limits,
         [
