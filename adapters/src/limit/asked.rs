@@ -1,0 +1,74 @@
+//! What is asked of a limiter and what it answers, in words that every tier shares.
+//!
+//! This module must not know where anything is counted.
+
+use std::sync::Arc;
+
+use policies::code::Outage;
+use policies::limit::{Limit, Mode, Values};
+use policies::time::Timestamp;
+
+/// One limit of a call, with what the call is counted as there: each limit may name people by a header of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a> {
+    /// The limit.
+    pub limit: &'a Limit,
+    /// What the call is counted as.
+    pub values: Values<'a>,
+    /// What names the thing of the limit's credit in this call ([`Credit::by`](policies::limit::Credit::by)), or a keyed
+    /// hash of it; none where there is no credit, or the call names nothing.
+    pub thing: Option<&'a str>,
+}
+
+impl Counted<'_> {
+    /// Tells whether the call is counted, as far as the limit's mode and the values go.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.limit.mode != Mode::Off && self.limit.counts(&self.values)
+    }
+}
+
+/// A call that is counted against limits, all together.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The limits, in the order that verdicts come in.
+    ///
+    /// Who asks leaves out those that do not count this call by [`When`](policies::limit::When); what is off, or has a
+    /// dimension without a value, is answered as if nothing was used, and counts nothing.
+    pub limits: &'a [Counted<'a>],
+    /// Whose share of the counters it is: the id of the client, empty for the public.
+    pub owner: &'a str,
+    /// The name of the call, so that a store that is asked twice counts it once.
+    pub call: &'a str,
+    /// When it came.
+    pub now: Timestamp,
+}
+
+/// The later call of a credit: it has succeeded, and may give tokens back.
+#[derive(Debug, Clone, Copy)]
+pub struct Happened<'a> {
+    /// The limit with the credit.
+    pub limit: &'a Limit,
+    /// What the later call is counted as; whom the tokens are given to is known from the first one.
+    pub values: &'a Values<'a>,
+    /// Whose call it is: a credit is given to who made both calls.
+    pub owner: &'a str,
+    /// What the header of the credit says.
+    pub thing: &'a str,
+    /// When it came.
+    pub now: Timestamp,
+}
+
+/// Why nothing was judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Untaken {
+    /// The call needs a counter of its own, and its owner has as many as it may.
+    KeysExhausted,
+    /// The store that all gateways share does not answer, and this limit lets nothing pass without it.
+    Outage {
+        /// The id of the limit.
+        limit: Arc<str>,
+        /// What happened.
+        outage: Outage,
+    },
+}
