@@ -228,6 +228,11 @@ pub const CODES: &[Explanation] = &[
         "Another authorization server is known by its `iss`, byte for byte, and its tokens in one of two ways: by keys that it publishes (`jwks`), or by asking it (`introspection`). No two definitions have the same `iss`: a token would fit both.",
     ),
     code(
+        "P0319",
+        "limit does not fit",
+        "A limit says in exactly one way how much there may be: `rate` with `burst` (a bucket, whose calls may have a `cost` by their status, and a `credit` by a later call), `quota`, `inFlight`, `polls` or `sessions`. `subject` goes with `per: subject`, `polls` with `per: resource`, `first` with `after`; calls under way are counted by each gateway, without the shared store.",
+    ),
+    code(
         "P0401",
         "licence over",
         "The organisation's licence is over: its clients are refused until `validUntil` is renewed.",

@@ -42,7 +42,7 @@ use super::problem::{Coming, Faults, Place, Problem, quoted};
 use super::suggest::{did_you_mean, listed};
 use super::table::{Kind, Table};
 use super::units;
-use crate::limit::Rate;
+use crate::limit::{Quota, Rate};
 use crate::national::money::Money;
 use crate::time::Timestamp;
 
@@ -334,6 +334,13 @@ impl<'n> Value<'n> {
         self.in_range(number, &range, u64::to_string)
     }
 
+    /// Reads a whole number in a range that may be below zero.
+    pub fn signed(self, range: RangeInclusive<i64>) -> Option<i64> {
+        let example = "a number such as 3 or -3";
+        let number = self.parsed("a whole number", example, units::signed)?;
+        self.in_range(number, &range, i64::to_string)
+    }
+
     /// Reads a time such as `800ms`, `3s`, `5m`, `24h` or `7d`, in a range.
     pub fn duration(self, range: RangeInclusive<Duration>) -> Option<Duration> {
         let span = self.parsed("a time", "`800ms`, `3s`, `5m` or `24h`", units::duration)?;
@@ -349,6 +356,24 @@ impl<'n> Value<'n> {
     /// Reads a rate such as `50/s` or `10000/day`.
     pub fn rate(self) -> Option<Rate> {
         self.parsed("a rate", "`50/s`, `100/min` or `10000/day`", units::rate)
+    }
+
+    /// Reads a number of calls in a window of the calendar, such as `2000/minute`.
+    pub fn quota(self) -> Option<Quota> {
+        self.parsed("a number of calls in a window", "`2000/minute`, `100/day` or `{most: 100, rolling: 10m}`", units::quota)
+    }
+
+    /// Reads hours of a day such as `06:00-24:00`, in minutes since midnight.
+    pub fn hours(self) -> Option<(u16, u16)> {
+        // No backtick first, as for a day.
+        self.parsed("a time of the day", "06:00-24:00 (from and until, in Kazakhstan)", units::hours)
+    }
+
+    /// Reads the name of a header, in small letters.
+    pub fn header(self) -> Option<&'n str> {
+        let (text, _) = self.scalar("the name of a header")?;
+        self.parsed("the name of a header", "x-payer-id (in small letters)", |text| units::header(text).map(|_| ()))?;
+        Some(text)
     }
 
     /// Reads an amount such as `250000 KZT`.

@@ -92,6 +92,10 @@ fn value(kind: &Kind) -> String {
         Kind::Text => "text".to_owned(),
         Kind::Boolean => "`true`, `false`".to_owned(),
         Kind::Whole(range) => format!("count, {} to {}", range.start(), range.end()),
+        Kind::Signed(range) => format!("count, {} to {}", range.start(), range.end()),
+        Kind::Quota => "calls in a window, `2000/minute`".to_owned(),
+        Kind::Hours => "hours, `06:00-24:00`".to_owned(),
+        Kind::Header => "header, in small letters".to_owned(),
         Kind::Duration(range) => {
             format!("time, {} to {}", shown_duration(*range.start()), shown_duration(*range.end()))
         }
@@ -112,6 +116,7 @@ fn value(kind: &Kind) -> String {
         Kind::Any => "any value".to_owned(),
         Kind::List(kind) => format!("list: {}", value(kind)),
         Kind::OneOrMore(kind) => format!("one or a list: {}", value(kind)),
+        Kind::Named(Kind::Signed(range)) => format!("by status: count, {} to {}", range.start(), range.end()),
         Kind::Named(_) => "by name".to_owned(),
         Kind::Mapping(_) => "keys".to_owned(),
         Kind::Either(kinds) => kinds.iter().map(value).collect::<Vec<_>>().join(", or "),

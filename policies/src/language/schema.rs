@@ -98,6 +98,10 @@ impl Definitions {
             Kind::Text => json!({"type": ["string", "number"]}),
             Kind::Boolean => json!({"type": "boolean"}),
             Kind::Whole(range) => json!({"type": "integer", "minimum": range.start(), "maximum": range.end()}),
+            Kind::Signed(range) => json!({"type": "integer", "minimum": range.start(), "maximum": range.end()}),
+            Kind::Quota => text("^[1-9][0-9]*/(second|minute|hour|day|month)$"),
+            Kind::Hours => text("^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"),
+            Kind::Header => text("^[a-z0-9!#$%&'*+.^_`|~-]+$"),
             Kind::Duration(_) => text("^(0|[1-9][0-9]*)(ms|s|m|min|h|d)$"),
             Kind::Bytes(_) => text("^(0|[1-9][0-9]*)(B|KiB|MiB|GiB)$"),
             Kind::Rate => text("^[1-9][0-9]*/(s|m|min|h|d|day)$"),
@@ -146,10 +150,11 @@ pub fn bounds(kind: &Kind) -> Option<String> {
     }
     match kind {
         Kind::Whole(found) => Some(range(found, plain)),
+        Kind::Signed(found) => Some(range(found, plain)),
         Kind::Duration(found) => Some(range(found, |span| shown_duration(*span))),
         Kind::Bytes(found) => Some(range(found, |size| shown_bytes(*size))),
         Kind::Name(section) => Some(format!("A name that `{section}` defines.")),
-        Kind::List(item) | Kind::OneOrMore(item) => bounds(item),
+        Kind::List(item) | Kind::OneOrMore(item) | Kind::Named(item) => bounds(item),
         _ => None,
     }
 }
@@ -161,6 +166,8 @@ pub fn strictness(stricter: Stricter) -> Option<&'static str> {
         Stricter::Neither => None,
         Stricter::Smaller => Some("The smaller, the stricter."),
         Stricter::Larger => Some("The larger, the stricter."),
+        Stricter::SmallerOrNone => Some("The smaller, the stricter; left out is stricter still."),
+        Stricter::Unsaid => Some("Left out is stricter."),
         Stricter::Fewer => Some("The fewer, the stricter."),
         Stricter::More => Some("The more, the stricter."),
         Stricter::LaterWord => Some("The later a word stands in the list of words, the stricter."),

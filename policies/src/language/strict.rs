@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 
 use super::table::{Kind, Need, Stricter};
 use super::units;
+use crate::limit::{Quota, Window};
 
 /// What a later value is, held against an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,16 @@ pub fn compare(
         Stricter::Neither => None,
         Stricter::Smaller => left_out_is_loosest(ordered),
         Stricter::Larger => left_out_is_loosest(|kind, after, before| ordered(kind, before, after)),
+        Stricter::SmallerOrNone => match (before, after) {
+            (None, _) => Some(Ordering::Greater),
+            (_, None) => Some(Ordering::Less),
+            _ => both(before, after, |before, after| ordered(kind, after, before)),
+        },
+        Stricter::Unsaid => match (before, after) {
+            (None, _) => Some(Ordering::Greater),
+            (_, None) => Some(Ordering::Less),
+            _ => None,
+        },
         Stricter::Fewer => match (before, after) {
             (None, _) => Some(Ordering::Less),
             (_, None) => Some(Ordering::Greater),
@@ -123,6 +134,7 @@ fn within(first: &[String], second: &[String]) -> Option<Ordering> {
 fn ordered(kind: &Kind, first: &str, second: &str) -> Option<Ordering> {
     match kind {
         Kind::Whole(_) => Some(units::whole(first)?.cmp(&units::whole(second)?)),
+        Kind::Signed(_) => Some(units::signed(first)?.cmp(&units::signed(second)?)),
         Kind::Duration(_) => Some(units::duration(first)?.cmp(&units::duration(second)?)),
         Kind::Bytes(_) => Some(units::bytes(first)?.cmp(&units::bytes(second)?)),
         Kind::Money => units::money(first)?.compare(&units::money(second)?),
@@ -138,7 +150,37 @@ fn ordered(kind: &Kind, first: &str, second: &str) -> Option<Ordering> {
             let cross = |a: crate::limit::Rate, b: crate::limit::Rate| u128::from(a.count.get()) * b.per.as_millis();
             Some(cross(first, second).cmp(&cross(second, first)))
         }
+        Kind::Quota => quotas(&units::quota(first)?, &units::quota(second)?),
+        Kind::Either(kinds) => kinds.iter().find_map(|kind| ordered(kind, first, second)),
+        Kind::Named(kind) => ordered(kind, first, second),
         _ => None,
+    }
+}
+
+// The one that keeps the other whatever comes is the stricter one: windows of the calendar lie within one another.
+fn quotas(first: &Quota, second: &Quota) -> Option<Ordering> {
+    let keeps = |a: &Quota, b: &Quota| {
+        let (inner, outer) = (seconds(a.window)?, seconds(b.window)?);
+        let windows = outer.div_ceil(inner).max(1);
+        Some(u64::from(a.most.get()).saturating_mul(windows) <= u64::from(b.most.get()))
+    };
+    match (keeps(first, second)?, keeps(second, first)?) {
+        (true, true) => Some(Ordering::Equal),
+        (true, false) => Some(Ordering::Less),
+        (false, true) => Some(Ordering::Greater),
+        (false, false) => None,
+    }
+}
+
+// The longest that a window of the calendar is.
+fn seconds(window: Window) -> Option<u64> {
+    match window {
+        Window::Second => Some(1),
+        Window::Minute => Some(60),
+        Window::Hour => Some(3600),
+        Window::Day => Some(86_400),
+        Window::Month => Some(31 * 86_400),
+        Window::Rolling(_) => None,
     }
 }
 

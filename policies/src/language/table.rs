@@ -41,12 +41,20 @@ pub enum Kind {
     Boolean,
     /// A whole number in a range.
     Whole(RangeInclusive<u64>),
+    /// A whole number in a range that may be below zero.
+    Signed(RangeInclusive<i64>),
     /// A time such as `800ms` in a range.
     Duration(RangeInclusive<Duration>),
     /// A size such as `64KiB` in a range of bytes.
     Bytes(RangeInclusive<usize>),
     /// A rate such as `50/s`.
     Rate,
+    /// A number of calls in a window of the calendar, such as `2000/minute`.
+    Quota,
+    /// Hours of a day, such as `06:00-24:00`.
+    Hours,
+    /// The name of a header.
+    Header,
     /// An amount such as `250000 KZT`.
     Money,
     /// A day, `YYYY-MM-DD`.
@@ -105,6 +113,10 @@ pub enum Stricter {
     Smaller,
     /// The larger one; left out is the loosest.
     Larger,
+    /// The smaller one; left out is the strictest.
+    SmallerOrNone,
+    /// Left out; of two that are said, neither.
+    Unsaid,
     /// The list with fewer items, each of them in the other; left out lets all through.
     Fewer,
     /// The list with more items; left out is an empty one.

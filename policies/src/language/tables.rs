@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::table::Need::{Default, Optional, Required};
 use super::table::Stricter::{EarlierWord, Fewer, LaterWord, More, Neither, Smaller, True};
 use super::table::{Field, Kind, Need, Stricter, Table};
-use crate::limit::{Dimension, Mode};
+use crate::limit::Mode;
 use crate::rulebook::Role;
 
 pub mod cases;
@@ -16,11 +16,13 @@ pub mod clients;
 pub mod consents;
 pub mod fixtures;
 pub mod issuers;
+pub mod limits;
 
 pub use self::clients::{CERTIFICATE, CLIENT, KEYS, TOKENS, WEBHOOK};
 pub use self::consents::CONSENTS;
 use self::consents::{API_CONSENT, CONSENT};
 pub use self::issuers::ISSUER;
+pub use self::limits::{BURST_MAX, LIMIT, PLAN};
 
 /// The longest body that can be allowed, in bytes: it is kept in memory while it is judged.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -36,9 +38,6 @@ pub const RESPONSE_MAX: Duration = Duration::from_secs(60);
 
 /// The most requests at once to one backend: as many as a process can have connections.
 pub const REQUESTS_MAX: u64 = 65_535;
-
-/// The most events at once that a limit may allow: more protects nothing.
-pub const BURST_MAX: u64 = 1_000_000;
 
 /// The longest JSON pointer, in bytes: deeper than any contract goes.
 pub const POINTER_BYTES_MAX: usize = 256;
@@ -72,8 +71,6 @@ const ROLE: Kind = Kind::Word(&[
 ]);
 const LEVEL: Kind = Kind::Word(&["L1", "L2", "L3", "L4"]);
 const MODE: Kind = Kind::Word(&[Mode::Off.word(), Mode::Report.word(), Mode::Enforce.word()]);
-const DIMENSION: Kind =
-    Kind::Word(&[Dimension::Client.word(), Dimension::Organisation.word(), Dimension::Operation.word()]);
 const SCOPE_NAME: Kind = Kind::Contract("scope");
 
 /// A whole file.
@@ -205,43 +202,6 @@ pub static LICENCE: Table = Table {
             Required,
             Smaller,
             "Its last good day; from the next on, the clients are refused. A warning comes 30 days before.",
-        ),
-    ],
-};
-
-/// A plan.
-pub static PLAN: Table = Table {
-    name: "plan",
-    about: "How much a client may ask for.",
-    fields: &[field(
-        "limits",
-        Kind::List(&Kind::Either(&[Kind::Mapping(&LIMIT), Kind::Name("limits")])),
-        Required,
-        More,
-        "At least one limit, written out or by name; every one must have room, and they are asked in this order.",
-    )],
-};
-
-/// A limit.
-pub static LIMIT: Table = Table {
-    name: "limit",
-    about: "So many calls in so long a time: a token bucket for each value of what is counted.",
-    fields: &[
-        field("per", Kind::OneOrMore(&DIMENSION), Required, Neither, "What is counted together."),
-        field("rate", Kind::Rate, Required, Smaller, "How fast it refills."),
-        field(
-            "burst",
-            Kind::Whole(RangeInclusive::new(1, BURST_MAX)),
-            Required,
-            Smaller,
-            "How many calls may come at once.",
-        ),
-        field(
-            "mode",
-            MODE,
-            Default("enforce"),
-            LaterWord,
-            "Whether a call without room is refused, only counted (`report`), or not judged (`off`).",
         ),
     ],
 };

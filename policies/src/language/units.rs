@@ -5,7 +5,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::limit::Rate;
+use crate::limit::{Quota, Rate, Window};
 use crate::national::money::Money;
 
 /// The longest time that can be written, one hundred years in seconds: keeps sums far from overflow.
@@ -54,6 +54,79 @@ pub fn rate(text: &str) -> Option<Rate> {
         _ => return None,
     };
     Some(Rate { count, per: Duration::from_secs(seconds) })
+}
+
+/// The windows of the calendar, by the words they are written with.
+pub const WINDOWS: [(&str, Window); 5] = [
+    ("second", Window::Second),
+    ("minute", Window::Minute),
+    ("hour", Window::Hour),
+    ("day", Window::Day),
+    ("month", Window::Month),
+];
+
+/// Reads a number of calls in a window of the calendar, such as `2000/minute` or `100/day`.
+#[must_use]
+pub fn quota(text: &str) -> Option<Quota> {
+    let (most, word) = text.split_once('/')?;
+    let most = NonZeroU32::new(u32::try_from(whole(most)?).ok()?)?;
+    WINDOWS.into_iter().find(|(known, _)| *known == word).map(|(_, window)| Quota { most, window })
+}
+
+/// Writes a number of calls in a window as it is read; of a rolling one its length.
+#[must_use]
+pub fn shown_quota(quota: &Quota) -> String {
+    let known = WINDOWS.into_iter().find(|(_, window)| *window == quota.window).map(|(word, _)| word.to_owned());
+    let window = match quota.window {
+        Window::Rolling(length) => shown_duration(length),
+        _ => known.unwrap_or_default(),
+    };
+    format!("{}/{window}", quota.most)
+}
+
+/// Reads hours of a day such as `06:00-24:00`, in minutes since midnight; `22:00-06:00` goes over midnight.
+#[must_use]
+pub fn hours(text: &str) -> Option<(u16, u16)> {
+    let (from, until) = text.split_once('-')?;
+    let (from, until) = (minutes(from)?, minutes(until)?);
+    (from != until && from < MIDNIGHT).then_some((from, until))
+}
+
+/// Writes hours of a day as they are read.
+#[must_use]
+pub fn shown_hours(from: u16, until: u16) -> String {
+    let clock = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+    format!("{}-{}", clock(from), clock(until))
+}
+
+/// The end of a day, in minutes since its beginning.
+pub const MIDNIGHT: u16 = 24 * 60;
+
+fn minutes(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let two = |part: &str| {
+        let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| part.parse::<u16>().ok()).flatten()
+    };
+    let (hours, minutes) = (two(hours)?, two(minutes)?);
+    let found = hours.checked_mul(60)?.checked_add(minutes)?;
+    (minutes < 60 && found <= MIDNIGHT).then_some(found)
+}
+
+/// Reads the name of a header in small letters (a token of RFC 9110, section 5.6.2), of at most 64 bytes.
+#[must_use]
+pub fn header(text: &str) -> Option<&str> {
+    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    (!text.is_empty() && text.len() <= 64 && text.bytes().all(known)).then_some(text)
+}
+
+/// Reads a whole number that may be below zero, without a needless sign or zero.
+#[must_use]
+pub fn signed(text: &str) -> Option<i64> {
+    match text.strip_prefix('-') {
+        Some(digits) => i64::try_from(whole(digits)?).ok().filter(|count| *count != 0)?.checked_neg(),
+        None => i64::try_from(whole(text)?).ok(),
+    }
 }
 
 /// Reads an amount of money such as `250000 KZT` or `0.50 KZT`.

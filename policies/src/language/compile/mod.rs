@@ -310,8 +310,8 @@ impl<'n> Set<'_, 'n> {
     // With every scope that contracts and policies know.
     fn compile(&self) -> (Compiled, BTreeSet<String>) {
         let (sections, conditions) = (self.sections, Conditions::new(self.files));
-        let named = self.named(&conditions);
         let contracts = Contracts::new(self.operations);
+        let named = self.named(&conditions, &contracts);
         let mut scopes: BTreeSet<String> =
             self.operations.iter().flat_map(|facts| facts.scopes.iter().cloned()).collect();
         let defined = sections.scopes.definitions().map(|(key, _)| key.text.clone());
@@ -319,7 +319,7 @@ impl<'n> Set<'_, 'n> {
         let mut found = self.apis(&named, &conditions, &contracts, &known);
         known.extend(found.asked.iter().cloned());
         scopes.append(&mut found.asked);
-        let parties = self.parties(&scopes, &named.limits);
+        let parties = self.parties(&scopes, &named.limits, &contracts);
         let consents = self.consents(&found, &named.providers);
         let mut rows = std::mem::take(&mut found.rows);
         sections.rows(&mut rows);
@@ -346,7 +346,7 @@ impl<'n> Set<'_, 'n> {
         (compiled, known)
     }
 
-    fn named(&self, conditions: &Conditions<'_>) -> Named<'n> {
+    fn named(&self, conditions: &Conditions<'_>, contracts: &Contracts<'_>) -> Named<'n> {
         let Sections { whole, .. } = *self.sections;
         let sections = self.sections;
         let providers = sections.providers.read(whole, services::provider);
@@ -354,7 +354,7 @@ impl<'n> Set<'_, 'n> {
         let fraud = sections.fraud.read(whole, |key, value| rules::fraud(key, value, &step_ups, conditions));
         Named {
             upstreams: sections.upstreams.read(whole, services::upstream),
-            limits: sections.limits.read(whole, limits::named),
+            limits: sections.limits.read(whole, |key, value| limits::named(key, value, contracts)),
             masks: sections.masking.read(whole, masking::mask),
             providers,
             step_ups,
@@ -413,13 +413,18 @@ impl<'n> Set<'_, 'n> {
         self.sections.consents.map(|value| consents::consents(value, &known)).unwrap_or_default()
     }
 
-    fn parties(&self, scopes: &BTreeSet<String>, limits: &Names<'n, Arc<Limit>>) -> Parties<'n> {
+    fn parties(
+        &self,
+        scopes: &BTreeSet<String>,
+        limits: &Names<'n, Arc<Limit>>,
+        contracts: &Contracts<'_>,
+    ) -> Parties<'n> {
         let Sections { whole, .. } = *self.sections;
         let sections = self.sections;
         let scope_rules = sections.scopes.read(whole, |key, value| parties::scope(key, value, scopes));
         let organisations =
             sections.organisations.read(whole, |key, value| parties::organisation(&key.text, value, self.now));
-        let plans = sections.plans.read(whole, |key, value| limits::plan(key, value, limits));
+        let plans = sections.plans.read(whole, |key, value| limits::plan(key, value, limits, contracts));
         let issuers = sections.issuers.read(whole, |key, value| issuers::issuer(key, value, self.allowed));
         issuers::refuse_twins(&issuers, |problem| self.faults.report(problem));
         let known = clients::Known {

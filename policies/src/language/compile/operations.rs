@@ -7,6 +7,7 @@ use super::consent::needed;
 use super::contracts::Contracts;
 use super::layered::Layered;
 use super::layers::{Merge, Union};
+use super::limits::uncounted;
 use super::names::Names;
 use super::overrides::Waiver;
 use super::places::{self, Told};
@@ -149,6 +150,7 @@ impl<'c, 'n> Context<'_, 'c, 'n> {
         sound &= exposable(facts, key, value);
         sound &= served(api, facts, key, value);
         sound &= effective(&own, &fields, api, facts, key);
+        sound &= countable(&own, &fields, facts, key);
         sound &= notable(&fields, facts);
         let settled_by = settled_by(self.settling, api.service.as_ref(), facts, key, &fields);
         if layered.timeout.is_none() && !own.broken && api.sound {
@@ -403,6 +405,22 @@ fn effective(own: &Terms<'_>, fields: &Fields<'_>, api: &Api<'_, '_>, facts: &Op
                 _ => format!("say `{name}` at the operations that are called with a token"),
             }),
         );
+    }
+    sound
+}
+
+// A limit that an operation names counts by something that its calls have.
+fn countable(own: &Terms<'_>, fields: &Fields<'_>, facts: &OperationFacts, key: &Key) -> bool {
+    let Some(given) = &own.limits else { return true };
+    let mut sound = true;
+    for limit in &given.value {
+        let Some((dimension, reason)) = uncounted(limit, facts) else { continue };
+        fields.owner().report(
+            Problem::error("P0313", &given.place, format!("`limits` has no effect on {}", quoted(&key.text)))
+                .label(format!("{} counts by `{}`, and {reason}", quoted(&limit.id), dimension.word()))
+                .help(format!("remove it here; see {}", facts.origin)),
+        );
+        sound = false;
     }
     sound
 }

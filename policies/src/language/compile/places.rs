@@ -56,6 +56,32 @@ pub(super) fn noted(value: Value<'_>, path: &FieldPath, facts: &OperationFacts, 
     false
 }
 
+/// Tells whether an operation's answer may name a thing at a place, and reports if it cannot.
+pub(super) fn named(value: Value<'_>, pointer: &str, facts: &OperationFacts) -> bool {
+    let Some(path) = FieldPath::parse(pointer) else { return false };
+    let shown = format!("{} {}, {}", facts.method, facts.template, facts.origin);
+    let guessed = guess(&[&facts.answer], pointer, false);
+    if facts.answer_streams {
+        let message = format!("the answer of {} is not read", quoted(&facts.id));
+        value.report(value.fault("P0316", message).label("it streams through, and names nothing here").help(shown));
+        return false;
+    }
+    let found = kinds(&facts.answer, &path);
+    let message = match found.first() {
+        Some(FieldKind::Object | FieldKind::Array) => format!("nothing is named at {}", quoted(pointer)),
+        Some(_) => return true,
+        None if facts.answer.open => {
+            let message = format!("the contract describes no {} in the answer", quoted(pointer));
+            let problem = Problem::warning("P0411", value.place(), message);
+            value.report(problem.label("where it is not there, nothing begins").help_if(guessed));
+            return true;
+        }
+        None => format!("the answer of {} has no {}", quoted(&facts.id), quoted(pointer)),
+    };
+    value.report(value.fault("P0305", message).label(shown).help_if(guessed));
+    false
+}
+
 /// Holds the fields of a mask against the bodies of the operations that use it, and reports what is nowhere described.
 pub(super) fn masked<'f>(fields: &[(FieldPath, Value<'_>)], users: &[(&'f OperationFacts, &Key)]) {
     let Some((facts, key)) = users.first() else { return };

@@ -3,13 +3,15 @@
 //! Rows are made of sound sets only; a secret is never among them, for a file that holds one is refused.
 
 use super::keys::{certificate, json};
+use super::limits::without_store_unsaid;
 use crate::jose::{VerifyingKey, base64url};
 use crate::language::decode::Value;
-use crate::language::document::{Content, Node};
+use crate::language::document::{Content, Entry, Node};
 use crate::language::effective::{Layer, Row};
 use crate::language::problem::Place;
 use crate::language::strict::default_items;
 use crate::language::table::{Field, Kind, Need, Table};
+use crate::language::tables::LIMIT;
 use crate::language::units;
 use crate::rulebook::{ClientAuthentication, KeySource};
 
@@ -86,6 +88,8 @@ impl Rows {
                 None => {
                     if let Need::Default(text) = field.need {
                         self.merged(path, field, default_items(text), None, Layer::Language);
+                    } else if let Some(word) = word_unsaid(table, field, entries) {
+                        self.merged(path, field, vec![word.to_owned()], None, Layer::Language);
                     }
                 }
             }
@@ -155,6 +159,13 @@ impl Rows {
     fn own(&mut self, path: Vec<String>, field: &'static Field, value: Vec<String>, place: &Place) {
         self.merged(path, field, value, Some(place), Layer::Own);
     }
+}
+
+// What is done without the store hangs on what is counted, so that no default of the table can say it.
+fn word_unsaid(table: &'static Table, field: &Field, entries: &[Entry]) -> Option<&'static str> {
+    let says = |key: &str| entries.iter().any(|entry| entry.key.text == key);
+    let asked = std::ptr::eq(table, &LIMIT) && field.name == "withoutStore" && !says("inFlight");
+    asked.then(|| without_store_unsaid(says).word())
 }
 
 fn joined(path: &[String], last: &str) -> Vec<String> {

@@ -95,6 +95,14 @@ impl<'n> Value<'n> {
         }
     }
 
+    /// Reads a whole number that may be below zero, in the range of its kind.
+    pub fn balance(self) -> Option<i64> {
+        match self.kind {
+            Some(Kind::Signed(range)) => self.signed(range.clone()),
+            _ => self.unfit(),
+        }
+    }
+
     /// Reads one of the words of its kind; `read` turns each of them into a value.
     pub fn word<T>(self, read: impl Fn(&str) -> Option<T>) -> Option<T> {
         let kinds = match self.kind {
