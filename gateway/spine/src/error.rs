@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Reply;
 use crate::body::Body;
-use crate::rate_limit::{QUOTA_EXCEEDED, REDUCED_CAPACITY, Room, whole_seconds};
+use crate::rate_limit::{QUOTA_EXCEEDED, REDUCED_CAPACITY, Rooms, whole_seconds};
 
 /// The algorithms that DPoP proofs may use, as challenges name them.
 pub const DPOP_ALGORITHMS: &str = "ES256 EdDSA Ed25519 PS256";
@@ -220,8 +220,7 @@ struct More {
     retry_after: Option<Duration>,
     allow: Vec<String>,
     scope: Option<String>,
-    room: Option<Room>,
-    exhausted: bool,
+    rooms: Rooms,
     step_up: Option<StepUpOffer>,
     accepted: Vec<String>,
     next: Option<String>,
@@ -306,17 +305,19 @@ impl Rejection {
         self
     }
 
-    /// Adds the limit that had no room.
+    /// Adds what the limits said, of which some had no room; unless it was said, in how long all of those have.
     #[must_use]
-    pub fn violated(mut self, room: Room) -> Self {
-        self.more().exhausted = true;
-        self.room(room)
+    pub fn violated(mut self, rooms: impl Into<Rooms>) -> Self {
+        let rooms = rooms.into();
+        let (more, after) = (self.more(), rooms.retry_after());
+        more.retry_after = more.retry_after.or(after);
+        self.room(rooms)
     }
 
-    /// Adds how much room a limit has left that this is not about.
+    /// Adds how much room limits have left that this is not about.
     #[must_use]
-    pub fn room(mut self, room: Room) -> Self {
-        self.more().room = Some(room);
+    pub fn room(mut self, rooms: impl Into<Rooms>) -> Self {
+        self.more().rooms = rooms.into();
         self
     }
 
@@ -403,9 +404,7 @@ impl Rejection {
             if let Some(after) = more.retry_after {
                 headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
             }
-            if let Some(room) = &more.room {
-                room.write(headers);
-            }
+            more.rooms.write(headers);
             insert_list(headers, ALLOW, &more.allow);
             insert_list(headers, http::header::ACCEPT, &more.accepted);
         }
@@ -434,8 +433,9 @@ impl Rejection {
                     .map(|fault| json!({"pointer": fault.pointer, "keyword": fault.keyword, "message": fault.message}));
                 body.insert("errors".into(), faults.collect());
             }
-            if let Some(room) = more.room.as_ref().filter(|_| more.exhausted) {
-                body.insert("violated-policies".into(), json!([room.name()]));
+            let violated: Vec<&str> = more.rooms.violated().map(AsRef::as_ref).collect();
+            if !violated.is_empty() {
+                body.insert("violated-policies".into(), json!(violated));
             }
             if let Some(offer) = &more.step_up {
                 body.insert(

@@ -1,13 +1,14 @@
 //! What clients are told of their limits: the fields `RateLimit-Policy` and `RateLimit`, and two types of problems.
 //!
 //! They are those of draft-ietf-httpapi-ratelimit-headers-10, which may change: it is known in this file only. They name a
-//! limit and never whose bucket it is.
+//! limit and never whose counter it is, so no partition key is told (3.1.4); and how full a counter is that others fill
+//! too is told to nobody (8.2): it would tell what those do.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use policies::limit::{Limit, Shape};
+use policies::limit::{Limit, Mode, Shape, Verdict, Window};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -18,39 +19,96 @@ pub const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-type
 /// The type of the problem that there is less room than usual for everybody.
 pub const REDUCED_CAPACITY: &str = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
 
+/// The most policies that the fields of one answer tell: they would else be longer than some servers in between take.
+pub const TOLD_MAX: usize = 16;
+
+/// The shortest wait that is told to who was refused: seconds are the smallest unit there is, and zero would mean "at once".
+const WAIT_MIN: Duration = Duration::from_secs(1);
+
+/// The largest Integer of a structured field (RFC 9651, section 3.3.1).
+const INTEGER_MAX: u64 = 999_999_999_999_999;
+
+/// What a limit allots to each caller, whatever was used of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allotment {
+    /// How many calls.
+    pub quota: u32,
+    /// Within how long; none where it is no time that bounds them, or one that is not always as long.
+    pub window: Option<Duration>,
+    /// Whether calls that are under way are meant.
+    pub concurrent: bool,
+}
+
+impl Allotment {
+    /// Returns what a limit allots.
+    #[must_use]
+    pub fn of(limit: &Limit) -> Self {
+        let (quota, window) = match &limit.shape {
+            Shape::Bucket(bucket) => {
+                let cell = bucket.rate.per / bucket.rate.count.get();
+                (bucket.burst, Some(cell.saturating_mul(bucket.burst.get())))
+            }
+            Shape::Quota(quota) => (quota.most, length(quota.window)),
+            Shape::InFlight(most) => (*most, None),
+            Shape::Polls(polls) => (polls.most, Some(polls.within)),
+            Shape::Sessions(sessions) => (sessions.calls, None),
+        };
+        Self { quota: quota.get(), window, concurrent: matches!(limit.shape, Shape::InFlight(_)) }
+    }
+
+    /// Returns the window in whole seconds, never zero (3.1.3).
+    #[must_use]
+    pub fn window_seconds(&self) -> Option<u64> {
+        self.window.map(|window| whole_seconds(window).max(1))
+    }
+}
+
 /// How much room a limit has left for a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     name: Arc<str>,
-    /// How many events fit into an empty bucket, and how long a full one takes to empty; none where that is not told.
-    quota: Option<(u32, Duration)>,
+    /// What there is for each caller; none where that is not told.
+    allotment: Option<Allotment>,
+    admitted: bool,
     remaining: u32,
+    capacity: u32,
     /// In how long there is room for one event more.
     more_after: Duration,
 }
 
 impl Room {
+    /// Tells what a limit said of a call.
+    #[must_use]
+    pub fn of(limit: &Limit, verdict: &Verdict) -> Self {
+        Self {
+            name: Arc::clone(&limit.id),
+            allotment: is_own(limit).then(|| Allotment::of(limit)),
+            admitted: verdict.admitted,
+            remaining: if verdict.admitted { verdict.remaining } else { 0 },
+            capacity: verdict.capacity,
+            more_after: if verdict.admitted { verdict.more_after } else { verdict.more_after.max(WAIT_MIN) },
+        }
+    }
+
+    /// Tells that nothing fits until `more_after` has passed into a limit that is the process's own business.
+    #[must_use]
+    pub fn none_of(name: &str, more_after: Duration) -> Self {
+        Self { name: Arc::from(name), allotment: None, admitted: false, remaining: 0, capacity: 1, more_after }
+    }
+
     /// Tells how many more events fit after one that did.
     #[must_use]
     pub fn left(limit: &Limit, remaining: u32) -> Self {
-        let (cell, burst) = match &limit.shape {
-            Shape::Bucket(bucket) => (bucket.rate.per / bucket.rate.count.get(), bucket.burst.get()),
-            _ => (Duration::ZERO, 1),
-        };
-        let quota = Some((burst, cell.saturating_mul(burst)));
-        Self { name: Arc::clone(&limit.id), quota, remaining, more_after: cell }
+        let allotment = Allotment::of(limit);
+        let cell = allotment.window.unwrap_or_default() / allotment.quota.max(1);
+        let verdict = Verdict { admitted: true, remaining, capacity: allotment.quota, window: cell, more_after: cell };
+        Self::of(limit, &verdict)
     }
 
     /// Tells that nothing fits until `more_after` has passed.
     #[must_use]
     pub fn none(limit: &Limit, more_after: Duration) -> Self {
-        Self { more_after, ..Self::left(limit, 0) }
-    }
-
-    /// Tells the same of a limit that is the process's own business.
-    #[must_use]
-    pub fn none_of(name: &str, more_after: Duration) -> Self {
-        Self { name: Arc::from(name), quota: None, remaining: 0, more_after }
+        Self { more_after, admitted: false, ..Self::left(limit, 0) }
     }
 
     /// Returns the name of the limit.
@@ -62,23 +120,106 @@ impl Room {
     /// Tells whether a smaller part of it is left than of another.
     #[must_use]
     pub fn is_tighter_than(&self, other: &Self) -> bool {
-        let quota = |room: &Self| u64::from(room.quota.map_or(1, |(quota, _)| quota));
-        u64::from(self.remaining) * quota(other) < u64::from(other.remaining) * quota(self)
+        let capacity = |room: &Self| u64::from(room.capacity.max(1));
+        u64::from(self.remaining) * capacity(other) < u64::from(other.remaining) * capacity(self)
     }
 
-    /// Writes the fields; a name that a structured field cannot hold is not told.
+    /// Writes the fields of this one alone.
     pub fn write(&self, headers: &mut HeaderMap) {
-        let Some(name) = quoted(&self.name) else { return };
-        if let Some((quota, window)) = self.quota {
-            insert(headers, POLICY, &format!("{name};q={quota};w={}", whole_seconds(window)));
-        }
-        insert(headers, LIMIT, &format!("{name};r={};t={}", self.remaining, whole_seconds(self.more_after)));
+        Rooms::from(self.clone()).write(headers);
+    }
+
+    // An Item of `RateLimit-Policy` (3.1); none where it cannot or may not be told.
+    fn policy(&self) -> Option<String> {
+        let (name, allotment) = (quoted(&self.name)?, self.allotment?);
+        let unit = if allotment.concurrent { ";qu=\"concurrent-requests\"" } else { "" };
+        let window = allotment.window_seconds().map(|window| format!(";w={}", window.min(INTEGER_MAX)));
+        Some(format!("{name};q={}{unit}{}", allotment.quota, window.unwrap_or_default()))
+    }
+
+    // An Item of `RateLimit` (4.1).
+    fn service(&self) -> Option<String> {
+        let name = quoted(&self.name)?;
+        // When a call that is under way ends is not known.
+        let known = !self.admitted || !self.allotment.is_some_and(|allotment| allotment.concurrent);
+        let reset = known.then(|| format!(";t={}", whole_seconds(self.more_after).min(INTEGER_MAX)));
+        Some(format!("{name};r={}{}", self.remaining, reset.unwrap_or_default()))
     }
 }
 
+/// What all limits said of one call, in the order in which they were asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rooms(Vec<Room>);
+
+impl From<Room> for Rooms {
+    fn from(room: Room) -> Self {
+        Self(vec![room])
+    }
+}
+
+impl Rooms {
+    /// Puts together what was said; a limit that refuses nobody is no client's business, nor one of all that had room.
+    #[must_use]
+    pub fn of<'a>(said: impl IntoIterator<Item = (&'a Limit, &'a Verdict)>) -> Self {
+        let told = said.into_iter().filter(|(limit, verdict)| {
+            limit.mode == Mode::Enforce && (is_own(limit) || !verdict.admitted)
+        });
+        Self(told.map(|(limit, verdict)| Room::of(limit, verdict)).collect())
+    }
+
+    /// Tells whether there is nothing to tell.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Goes through the names of those that had no room.
+    pub fn violated(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.iter().filter(|room| !room.admitted).map(|room| &room.name)
+    }
+
+    /// Returns in how long all of those have room again that had none; none where all had.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.iter().filter(|room| !room.admitted).map(|room| room.more_after).max()
+    }
+
+    /// Writes the fields: every policy, and how much room is left in the tightest, or who had none.
+    ///
+    /// A name that a structured field cannot hold is not told, nor what comes behind [`TOLD_MAX`] others.
+    pub fn write(&self, headers: &mut HeaderMap) {
+        insert(headers, POLICY, self.0.iter().filter_map(Room::policy));
+        let mut none = self.0.iter().filter(|room| !room.admitted).peekable();
+        if none.peek().is_some() {
+            return insert(headers, LIMIT, none.filter_map(Room::service));
+        }
+        let tightest = self.0.iter().reduce(|least, room| if room.is_tighter_than(least) { room } else { least });
+        insert(headers, LIMIT, tightest.and_then(Room::service).into_iter());
+    }
+}
+
+/// Tells whether a counter is filled by the caller or its organisation alone, so that they may know how full it is.
+#[must_use]
+pub fn is_own(limit: &Limit) -> bool {
+    !limit.concerns(false)
+}
+
 /// Rounds up, so that who waits as told finds room.
-pub(crate) fn whole_seconds(span: Duration) -> u64 {
+#[must_use]
+pub fn whole_seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
+fn length(window: Window) -> Option<Duration> {
+    match window {
+        Window::Second => Some(Duration::from_secs(1)),
+        Window::Minute => Some(Duration::from_secs(60)),
+        Window::Hour => Some(Duration::from_secs(3600)),
+        Window::Day => Some(Duration::from_secs(86_400)),
+        // The field is to stay the same from answer to answer (3), and months do not.
+        Window::Month => None,
+        Window::Rolling(span) => Some(span),
+    }
 }
 
 // A String of RFC 9651, section 3.3.3.
@@ -87,8 +228,10 @@ fn quoted(text: &str) -> Option<String> {
     plain.then(|| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
+// A List of RFC 9651, section 3.1; an empty one is no field at all.
+fn insert(headers: &mut HeaderMap, name: HeaderName, items: impl Iterator<Item = String>) {
+    let list = items.take(TOLD_MAX).collect::<Vec<_>>().join(", ");
+    if let Some(value) = HeaderValue::from_str(&list).ok().filter(|_| !list.is_empty()) {
         headers.insert(name, value);
     }
 }
@@ -97,49 +240,155 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 mod tests {
     use std::num::NonZeroU32;
 
-    use policies::limit::{Dimension, Rate};
+    use policies::limit::{Dimension, Polls, Quota, Rate, Sessions};
 
     use super::*;
 
+    fn number(number: u32) -> NonZeroU32 {
+        NonZeroU32::MIN.saturating_add(number - 1)
+    }
+
     fn limit(id: &str, count: u32, per: u64, burst: u32) -> Limit {
-        let number = |number: u32| NonZeroU32::MIN.saturating_add(number - 1);
         let rate = Rate { count: number(count), per: Duration::from_secs(per) };
         Limit::bucket(id, &[Dimension::Client], rate, number(burst))
     }
 
-    fn fields(room: &Room) -> [Option<String>; 2] {
+    fn shaped(id: &str, shape: Shape) -> Limit {
+        Limit { shape, ..limit(id, 1, 1, 1) }
+    }
+
+    fn verdict(admitted: bool, remaining: u32, capacity: u32, more_after: Duration) -> Verdict {
+        Verdict { admitted, remaining, capacity, window: Duration::from_secs(1), more_after }
+    }
+
+    fn fields(rooms: &Rooms) -> [Option<String>; 2] {
         let mut headers = HeaderMap::new();
-        room.write(&mut headers);
+        rooms.write(&mut headers);
         assert!(headers.keys().all(|name| name == POLICY || name == LIMIT));
         [POLICY, LIMIT].map(|name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned))
     }
 
+    fn told(said: &[(&Limit, Verdict)]) -> [Option<String>; 2] {
+        fields(&Rooms::of(said.iter().map(|(limit, verdict)| (*limit, verdict))))
+    }
+
     #[test]
     fn rs60_a_name_that_would_end_its_string_does_not() {
-        let [policy, room] = fields(&Room::left(&limit("a\";q=9;x=\"\\", 1, 1, 1), 0));
+        let some = verdict(true, 0, 1, Duration::from_secs(1));
+        let [policy, room] = told(&[(&limit("a\";q=9;x=\"\\", 1, 1, 1), some)]);
         assert_eq!(policy.as_deref(), Some(r#""a\";q=9;x=\"\\";q=1;w=1"#));
         assert_eq!(room.as_deref(), Some(r#""a\";q=9;x=\"\\";r=0;t=1"#));
         for untold in ["план", "a\nb", "a\u{7f}"] {
-            assert_eq!(fields(&Room::left(&limit(untold, 1, 1, 1), 0)), [None, None]);
+            assert_eq!(told(&[(&limit(untold, 1, 1, 1), some)]), [None, None]);
+            // One that cannot be told hides none beside it.
+            let both = told(&[(&limit(untold, 1, 1, 1), some), (&limit("a", 1, 1, 1), some)]);
+            assert_eq!(both.first().cloned().flatten().as_deref(), Some(r#""a";q=1;w=1"#));
         }
     }
 
     #[test]
-    fn rs60_the_fields_are_structured_and_round_up() {
-        let [policy, room] = fields(&Room::left(&limit("trial:client:2/s", 2, 1, 5), 4));
-        assert_eq!(policy.as_deref(), Some(r#""trial:client:2/s";q=5;w=3"#));
-        assert_eq!(room.as_deref(), Some(r#""trial:client:2/s";r=4;t=1"#));
-        let [policy, room] = fields(&Room::none(&limit("slow", 1, 60, 2), Duration::from_millis(59_001)));
-        assert_eq!((policy.as_deref(), room.as_deref()), (Some(r#""slow";q=2;w=120"#), Some(r#""slow";r=0;t=60"#)));
-        let [policy, room] = fields(&Room::none_of("peer", Duration::from_secs(1)));
+    fn rs60_the_fields_are_lists_and_round_up() {
+        let (client, slow) = (limit("trial:client:2/s", 2, 1, 5), limit("slow", 1, 60, 2));
+        let [policy, room] = told(&[
+            (&client, verdict(true, 4, 5, Duration::from_millis(500))),
+            (&slow, verdict(true, 1, 2, Duration::from_millis(59_001))),
+        ]);
+        assert_eq!(policy.as_deref(), Some(r#""trial:client:2/s";q=5;w=3, "slow";q=2;w=120"#));
+        assert_eq!(room.as_deref(), Some(r#""slow";r=1;t=60"#), "the tightest alone");
+        let [policy, room] = fields(&Rooms::from(Room::none_of("peer", Duration::from_secs(1))));
         assert_eq!((policy, room.as_deref()), (None, Some(r#""peer";r=0;t=1"#)));
+        assert_eq!(fields(&Rooms::default()), [None, None]);
+    }
+
+    #[test]
+    fn rs60_every_limit_without_room_is_told_and_the_longest_wait() {
+        let (one, two, roomy) = (limit("one", 1, 60, 1), limit("two", 1, 1, 1), limit("roomy", 1, 1, 9));
+        let second = Duration::from_secs(1);
+        let said = [
+            (&one, verdict(false, 0, 1, Duration::from_secs(59))),
+            (&roomy, verdict(true, 0, 9, second)),
+            // Some shapes have calls left, but not yet.
+            (&two, verdict(false, 2, 3, Duration::from_millis(1))),
+        ];
+        let rooms = Rooms::of(said.iter().map(|(limit, verdict)| (*limit, verdict)));
+        let [policy, room] = fields(&rooms);
+        assert_eq!(policy.as_deref(), Some(r#""one";q=1;w=60, "roomy";q=9;w=9, "two";q=1;w=1"#));
+        assert_eq!(room.as_deref(), Some(r#""one";r=0;t=59, "two";r=0;t=1"#));
+        assert!(rooms.violated().map(AsRef::as_ref).eq(["one", "two"]));
+        assert_eq!(rooms.retry_after(), Some(Duration::from_secs(59)), "not earlier than any `t`");
+        let soon = [(&two, verdict(false, 0, 1, Duration::ZERO))];
+        let rooms = Rooms::of(soon.iter().map(|(limit, verdict)| (*limit, verdict)));
+        assert_eq!(rooms.retry_after(), Some(WAIT_MIN), "who is refused never reads `at once`");
+        assert_eq!(Rooms::of([(&one, &verdict(true, 0, 1, second))]).retry_after(), None);
+    }
+
+    #[test]
+    fn what_refuses_nobody_is_not_told() {
+        let none = verdict(false, 0, 1, Duration::from_secs(9));
+        for mode in [Mode::Report, Mode::Off] {
+            let limit = Limit { mode, ..limit("shadow", 1, 1, 1) };
+            let rooms = Rooms::of([(&limit, &none)]);
+            assert!(rooms.is_empty() && rooms.violated().next().is_none() && rooms.retry_after().is_none());
+        }
+    }
+
+    #[test]
+    fn a_counter_that_others_fill_too_is_told_only_where_it_refuses() {
+        for shared in [Dimension::Operation, Dimension::Api, Dimension::Subject, Dimension::Resource, Dimension::Peer] {
+            let limit = Limit { per: vec![shared], ..limit("everybody", 1, 1, 9) };
+            assert_eq!(told(&[(&limit, verdict(true, 3, 9, Duration::from_secs(1)))]), [None, None]);
+            let [policy, room] = told(&[(&limit, verdict(false, 0, 9, Duration::from_secs(4)))]);
+            assert_eq!((policy, room.as_deref()), (None, Some(r#""everybody";r=0;t=4"#)));
+            let limit = Limit { per: vec![shared, Dimension::Client], ..limit };
+            assert!(told(&[(&limit, verdict(true, 3, 9, Duration::from_secs(1)))]).iter().all(Option::is_some));
+        }
+    }
+
+    #[test]
+    fn each_shape_tells_what_it_allots() {
+        let second = Duration::from_secs(1);
+        let quota = |window| Shape::Quota(Quota { most: number(7), window });
+        let polls = Polls { after: None, first: second, gap: second, most: number(3), within: 2 * second };
+        let sessions = Sessions { per_day: number(20), calls: number(100), rate: number(5), idle: second };
+        let cases = [
+            (quota(Window::Second), r#""it";q=7;w=1"#, r#""it";r=1;t=1"#),
+            (quota(Window::Minute), r#""it";q=7;w=60"#, r#""it";r=1;t=1"#),
+            (quota(Window::Hour), r#""it";q=7;w=3600"#, r#""it";r=1;t=1"#),
+            (quota(Window::Day), r#""it";q=7;w=86400"#, r#""it";r=1;t=1"#),
+            (quota(Window::Month), r#""it";q=7"#, r#""it";r=1;t=1"#),
+            (quota(Window::Rolling(Duration::from_millis(9500))), r#""it";q=7;w=10"#, r#""it";r=1;t=1"#),
+            (Shape::Polls(polls), r#""it";q=3;w=2"#, r#""it";r=1;t=1"#),
+            (Shape::Sessions(sessions), r#""it";q=100"#, r#""it";r=1;t=1"#),
+            // When a call that is under way ends is not known.
+            (Shape::InFlight(number(4)), r#""it";q=4;qu="concurrent-requests""#, r#""it";r=1"#),
+        ];
+        for (shape, policy, room) in cases {
+            let said = told(&[(&shaped("it", shape), verdict(true, 1, 7, second))]);
+            assert_eq!(said.each_ref().map(Option::as_deref), [Some(policy), Some(room)]);
+        }
+        let full = told(&[(&shaped("it", Shape::InFlight(number(4))), verdict(false, 0, 4, Duration::ZERO))]);
+        assert_eq!(full.last().cloned().flatten().as_deref(), Some(r#""it";r=0;t=1"#));
+    }
+
+    #[test]
+    fn the_fields_tell_so_many_and_not_one_more() {
+        let limits: Vec<Limit> = (0..=TOLD_MAX).map(|n| limit(&format!("n{n}"), 1, 1, 1)).collect();
+        for (count, items) in [(TOLD_MAX, TOLD_MAX), (TOLD_MAX + 1, TOLD_MAX)] {
+            let none = verdict(false, 0, 1, Duration::from_secs(1));
+            let rooms = Rooms::of(limits.iter().take(count).map(|limit| (limit, &none)));
+            for field in fields(&rooms) {
+                assert_eq!(field.map(|field| field.split(", ").count()), Some(items));
+            }
+            assert_eq!(rooms.violated().count(), count, "the problem names all");
+        }
     }
 
     #[test]
     fn the_limit_with_the_smaller_part_left_is_the_tighter_one() {
         let (wide, narrow) = (limit("wide", 100, 1, 100), limit("narrow", 2, 1, 4));
-        assert!(Room::left(&narrow, 1).is_tighter_than(&Room::left(&wide, 26)));
-        assert!(!Room::left(&narrow, 1).is_tighter_than(&Room::left(&wide, 25)), "as tight is not tighter");
-        assert!(Room::none(&wide, Duration::ZERO).is_tighter_than(&Room::left(&narrow, 1)));
+        let left = |limit: &Limit, remaining, of| Room::of(limit, &verdict(true, remaining, of, Duration::from_secs(1)));
+        assert!(left(&narrow, 1, 4).is_tighter_than(&left(&wide, 26, 100)));
+        assert!(!left(&narrow, 1, 4).is_tighter_than(&left(&wide, 25, 100)), "as tight is not tighter");
+        assert!(Room::none_of("wide", Duration::ZERO).is_tighter_than(&left(&narrow, 1, 4)));
     }
 }
