@@ -1,4 +1,14 @@
-//! The shapes of limits; the counting stands in `adapters::limit`.
+//! The shapes of limits, and the arithmetic of each below; where the counts are kept is for `adapters::limit` to say.
+
+pub mod bucket;
+pub mod clock;
+pub mod polls;
+pub mod quota;
+pub mod sessions;
+pub mod share;
+pub mod state;
+mod when;
+pub mod window;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -4,6 +4,10 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+/// How far Kazakhstan is ahead of UTC: it has one time zone, without daylight saving, since 1 March 2024 (IANA time zone
+/// database 2024a, `Asia/Almaty`).
+pub const KAZAKHSTAN_AHEAD: Duration = Duration::from_secs(5 * 3600);
+
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, leap seconds left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -122,6 +126,13 @@ impl Sub<Duration> for Timestamp {
     fn sub(self, span: Duration) -> Timestamp {
         Timestamp(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
+}
+
+/// Returns the first day of the month that a day lies in, or of one so many months later; days since 1970-01-01.
+pub(crate) fn first_of_month(day: i64, months_later: i64) -> i64 {
+    let (year, month, _) = civil_from_days(day);
+    let months = year.saturating_mul(12).saturating_add(month - 1).saturating_add(months_later);
+    days_from_civil(months.div_euclid(12), months.rem_euclid(12) + 1, 1)
 }
 
 // `Z`, or hours and minutes ahead of UTC with a sign.

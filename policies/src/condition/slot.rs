@@ -8,11 +8,7 @@ use serde_json::Value;
 use super::context::{BODY, FACTS, FactId};
 use super::facts::{ConditionFacts, KnownBody};
 use super::value::{Instant, TooLarge, of_json};
-use crate::time::Timestamp;
-
-/// Kazakhstan has one time zone, five hours ahead of UTC and without daylight saving, since 1 March 2024 (IANA time zone
-/// database 2024a, `Asia/Almaty`).
-const KAZAKHSTAN_OFFSET_HOURS: i64 = 5;
+use crate::time::{KAZAKHSTAN_AHEAD, Timestamp};
 
 /// One thing that a condition names.
 #[derive(Debug)]
@@ -179,7 +175,7 @@ fn texts<'a>(texts: impl Iterator<Item = &'a str>) -> Box<dyn Val + 'a> {
 
 /// Hours since the epoch as clocks in Kazakhstan show them.
 fn local_hours(at: Timestamp) -> i64 {
-    at.seconds().div_euclid(3600).saturating_add(KAZAKHSTAN_OFFSET_HOURS)
+    (at + KAZAKHSTAN_AHEAD).seconds().div_euclid(3600)
 }
 
 /// The day of the week by ISO 8601; 1 January 1970 was a Thursday.
