@@ -51,6 +51,19 @@ fn unknown_keys_and_wrong_units_are_refused() {
         ("apis: {payments: {operations: {pay: }}}", "apis: {payments: {operations: {pay: {tiemout: 3s}}}}"),
         ("fraud: {a: {when: 'true', then: {stepUp: b}}}", "fraud: {a: {when: 'true', then: allow}}"),
         ("apis: {payments: {operations: {}}}", "apis: {payments: {}}"),
+        ("limits: {a: {per: api, quota: 5/minute}}", "limits: {a: {per: api, quota: 5/min}}"),
+        ("limits: {a: {per: api, quota: {most: 5, rolling: 10m}}}", "limits: {a: {per: api, quota: {most: 5}}}"),
+        ("limits: {a: {per: api, inFlight: 65535}}", "limits: {a: {per: api, inFlight: 65536}}"),
+        ("limits: {a: {per: api, cost: {404: 20, otherwise: -1}}}", "limits: {a: {per: api, cost: {404: many}}}"),
+        (
+            "limits: {a: {per: subject, subject: x-payer-id, when: {hours: ['22:00-06:00']}}}",
+            "limits: {a: {per: subject, subject: x-payer-id, when: {hours: ['22:00-6:00']}}}",
+        ),
+        ("limits: {a: {per: subject, subject: x-payer-id}}", "limits: {a: {per: subject, subject: X-Payer-Id}}"),
+        (
+            "limits: {a: {per: resource, polls: {most: 3, within: 2h}}}",
+            "limits: {a: {per: resource, polls: {within: 2h}}}",
+        ),
     ] {
         let valid = |text: &str| validator.is_valid(&tree(&Source::new("a", format!("qaqpa: v1\n{text}\n"))).unwrap());
         assert!(valid(right), "{right}");
@@ -59,10 +72,20 @@ fn unknown_keys_and_wrong_units_are_refused() {
     assert!(!validator.is_valid(&json!({"apis": {}})), "the version is missing");
 }
 
+// Limits that others have published, for administrators to copy: they stand beside the set and are not in the program.
+fn presets() -> Vec<Source> {
+    let entries = std::fs::read_dir(folder("presets")).unwrap();
+    let read = |path: PathBuf| {
+        let name = format!("policies/presets/{}", path.file_name().unwrap().to_str().unwrap());
+        Source::new(name, std::fs::read_to_string(path).unwrap())
+    };
+    entries.map(|entry| read(entry.unwrap().path())).collect()
+}
+
 #[test]
 fn what_ships_fits() {
     let validator = validator();
-    for source in shipped() {
+    for source in presets().into_iter().chain(shipped()) {
         let value = tree(&source).unwrap();
         let told: Vec<String> =
             validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
