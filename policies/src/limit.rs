@@ -7,6 +7,8 @@ pub mod quota;
 pub mod sessions;
 pub mod share;
 pub mod state;
+#[cfg(test)]
+mod testing;
 mod when;
 pub mod window;
 

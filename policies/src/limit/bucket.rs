@@ -113,3 +113,7 @@ fn whole_millis(nanos: u64) -> Duration {
 fn nanos_of(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+#[path = "bucket_tests.rs"]
+mod tests;

@@ -71,12 +71,15 @@ pub fn verdict(polls: &Polls, polled: Option<&Polled>, now: Timestamp, admitted:
         left if polls.gap.is_zero() => left,
         left => left.min(1),
     };
-    let more_after = match polled {
-        None => Duration::ZERO,
-        Some(_) if remaining == 0 => wait,
-        // One question is due; the next one comes a gap after it.
-        Some(_) if remaining < most.saturating_sub(asked) => polls.gap.min(window),
-        Some(_) => window,
+    let more_after = match remaining {
+        0 => wait,
+        // One question is due: no second one ever fits beside it.
+        _ if !polls.gap.is_zero() || asked == 0 => Duration::ZERO,
+        _ => window,
     };
     Verdict { admitted, remaining, capacity: most, window, more_after }
 }
+
+#[cfg(test)]
+#[path = "polls_tests.rs"]
+mod tests;

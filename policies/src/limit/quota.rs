@@ -111,3 +111,7 @@ pub fn slots_over_at(length: Duration, slots: &Slots) -> Timestamp {
 fn end_of_slot(slot: i64, length: Duration) -> i64 {
     slot.saturating_add(SLOTS).saturating_mul(slot_millis(length))
 }
+
+#[cfg(test)]
+#[path = "quota_tests.rs"]
+mod tests;

@@ -86,7 +86,12 @@ pub fn verdict(sessions: &Sessions, held: Option<&Held>, now: Timestamp, admitte
     let left = calls - held.calls;
     let remaining = left.min(rate.saturating_sub(in_second));
     let next_second = Window::Second.end(held.last.max(now)).since(now);
-    verdict(remaining, if remaining < left { next_second } else { next_session })
+    let more_after = match remaining {
+        _ if remaining == calls.min(rate) => Duration::ZERO,
+        _ if remaining < left => next_second,
+        _ => next_session,
+    };
+    verdict(remaining, more_after)
 }
 
 fn today(now: Timestamp) -> i32 {
@@ -96,3 +101,7 @@ fn today(now: Timestamp) -> i32 {
 fn second(at: Timestamp) -> i64 {
     at.seconds()
 }
+
+#[cfg(test)]
+#[path = "sessions_tests.rs"]
+mod tests;

@@ -142,9 +142,7 @@ pub fn begin(terms: &Polls, state: Option<State>, now: Timestamp) -> State {
 // `state` is what `current` has given for `now`, as for all below.
 fn told(shape: &Shape, state: Option<&State>, now: Timestamp, admitted: bool) -> Verdict {
     match (shape, state) {
-        (Shape::Bucket(terms), Some(State::Bucket(used))) => {
-            bucket::verdict(terms, used.full_at_nanos, now, admitted)
-        }
+        (Shape::Bucket(terms), Some(State::Bucket(used))) => bucket::verdict(terms, used.full_at_nanos, now, admitted),
         (Shape::Quota(terms), Some(State::Window(counted))) => quota::verdict(terms, *counted, now, admitted),
         (Shape::Quota(terms), Some(State::Rolling(slots))) => match terms.window {
             Window::Rolling(length) => quota::rolling_verdict(terms, length, slots, now, admitted),
@@ -158,9 +156,7 @@ fn told(shape: &Shape, state: Option<&State>, now: Timestamp, admitted: bool) ->
             more_after: IN_FLIGHT_RETRY,
         },
         (Shape::Polls(terms), Some(State::Polls(polled))) => polls::verdict(terms, Some(polled), now, admitted),
-        (Shape::Sessions(terms), Some(State::Sessions(held))) => {
-            sessions::verdict(terms, Some(held), now, admitted)
-        }
+        (Shape::Sessions(terms), Some(State::Sessions(held))) => sessions::verdict(terms, Some(held), now, admitted),
         (Shape::Bucket(terms), _) => untouched(terms.burst, admitted),
         (Shape::Quota(terms), _) => untouched(terms.most, admitted),
         (Shape::InFlight(most), _) => untouched(*most, admitted),
@@ -218,3 +214,7 @@ fn taken(shape: &Shape, state: Option<State>, now: Timestamp) -> State {
         },
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -80,3 +80,58 @@ pub(super) fn minute_of_day(now: Timestamp) -> u16 {
 fn floor(now: Timestamp, millis: i64) -> Timestamp {
     Timestamp::from_millis(now.millis().div_euclid(millis).saturating_mul(millis))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{DAY, Dice, NOW, SECOND, TICK, at};
+    use super::*;
+
+    #[test]
+    fn a_month_is_as_long_as_the_calendar_says() {
+        for (text, days) in [
+            ("2026-11-30T18:59:59.999Z", 30),
+            ("2026-11-30T19:00:00Z", 31),
+            ("2027-02-10T00:00:00Z", 28),
+            ("2028-02-10T00:00:00Z", 29),
+            ("2100-02-10T00:00:00Z", 28),
+            ("2000-02-10T00:00:00Z", 29),
+            ("2026-12-31T19:00:00Z", 31),
+        ] {
+            assert_eq!(Window::Month.length(at(text)), days * DAY, "{text}");
+        }
+        assert_eq!(Window::Month.start(at("2026-12-31T18:59:59.999Z")), at("2026-11-30T19:00:00Z"));
+        assert_eq!(Window::Month.end(at("2026-12-31T18:59:59.999Z")), at("2026-12-31T19:00:00Z"));
+        assert_eq!(Window::Month.start(at("2026-12-31T19:00:00Z")), at("2026-12-31T19:00:00Z"));
+    }
+
+    #[test]
+    fn windows_follow_each_other_without_a_gap() {
+        for seed in 0..500 {
+            let mut dice = Dice(seed);
+            // Forty years either way.
+            let now = NOW - 14_600 * DAY + dice.span(29_200 * DAY);
+            for window in [Window::Second, Window::Minute, Window::Hour, Window::Day, Window::Month] {
+                let (start, end) = (window.start(now), window.end(now));
+                assert!(start <= now && now < end, "{window:?} of {now}");
+                assert_eq!((window.start(start), window.start(end - TICK)), (start, start), "{window:?} of {now}");
+                assert_eq!(window.start(end), end, "{window:?} of {now}");
+                assert_eq!(window.end(start - TICK), start, "{window:?} of {now}");
+                let local = (start + KAZAKHSTAN_AHEAD).to_string();
+                let at_midnight = local.ends_with("T00:00:00.000Z");
+                assert!(at_midnight || !matches!(window, Window::Day | Window::Month), "{window:?} of {now}");
+                assert!(local.ends_with("-01T00:00:00.000Z") || window != Window::Month, "{now}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_slots_before_the_newest_one_span_their_window() {
+        for millis in [0, 1, 999, 1000, 1001, 1006, 1007, 1008, 60_000, 86_400_000] {
+            let window = Duration::from_millis(millis);
+            let slot = slot_millis(window);
+            assert!(slot > 0 && slot * (SLOTS - 1) >= super::millis(window), "{window:?}");
+            assert!((slot - 1) * (SLOTS - 1) < super::millis(window).max(SLOTS), "{window:?}");
+        }
+        assert_eq!(slot_millis(SECOND), 143);
+    }
+}
