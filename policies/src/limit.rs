@@ -280,6 +280,8 @@ pub struct When {
     pub attended: Option<bool>,
     /// In which hours of the day in Asia/Almaty, in minutes since midnight, the last one excluded; at all of them if empty.
     pub hours: Vec<Range<u16>>,
+    /// Of which operations; of all of them if empty.
+    pub operations: Vec<OperationId>,
 }
 
 /// What is done with a limit where the shared store does not answer.
@@ -331,13 +333,14 @@ impl Limit {
         client || !self.per.iter().any(|dimension| of_clients.contains(dimension))
     }
 
-    /// Tells whether a call is counted, as far as its values go: it has one for each dimension.
+    /// Tells whether a call is counted, as far as its values go: it has one for each dimension, and is of an operation that
+    /// is counted (what is of none yet, as the beginning of polls, is not ruled out).
     ///
     /// Strangers share no counter that is meant for one client: one of them could use it up for all. They are counted by
     /// their address before anything is known of them.
     #[must_use]
     pub fn counts(&self, values: &Values<'_>) -> bool {
-        self.per.iter().all(|dimension| values.of(*dimension).is_some())
+        self.per.iter().all(|dimension| values.of(*dimension).is_some()) && self.when.concerns(values.operation)
     }
 }
 

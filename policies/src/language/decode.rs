@@ -360,7 +360,11 @@ impl<'n> Value<'n> {
 
     /// Reads a number of calls in a window of the calendar, such as `2000/minute`.
     pub fn quota(self) -> Option<Quota> {
-        self.parsed("a number of calls in a window", "`2000/minute`, `100/day` or `{most: 100, rolling: 10m}`", units::quota)
+        self.parsed(
+            "a number of calls in a window",
+            "`2000/minute`, `100/day` or `{most: 100, rolling: 10m}`",
+            units::quota,
+        )
     }
 
     /// Reads hours of a day such as `06:00-24:00`, in minutes since midnight.

@@ -99,7 +99,10 @@ pub fn diff(before: &Effective, after: &Effective) -> Vec<Change> {
         };
         let mut keys: BTreeSet<&[String]> = old.rows.keys().copied().collect();
         keys.extend(new.rows.keys().copied());
-        changes.extend(keys.into_iter().filter_map(|key| one(old.rows.get(key).copied(), new.rows.get(key).copied())));
+        for key in keys {
+            let meant = (old.value(key), new.value(key));
+            changes.extend(one((old.rows.get(key).copied(), new.rows.get(key).copied()), meant));
+        }
     }
     changes.sort_by(|a, b| a.path.cmp(&b.path));
     changes
@@ -113,6 +116,25 @@ struct Set<'e> {
 #[derive(Clone, Default)]
 struct Definition<'e> {
     rows: BTreeMap<&'e [String], &'e Row>,
+}
+
+/// What a call costs where a limit says nothing of its status, nor what others cost.
+const COST_UNSAID: &str = "1";
+
+impl Definition<'_> {
+    // A cost that is not said is that of every other status.
+    fn value(&self, path: &[String]) -> Option<Vec<String>> {
+        let said = |path: &[String]| self.rows.get(path).map(|row| row.value.clone());
+        let words: Vec<&str> = path.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["limits", _, above @ .., _] | ["plans", _, "limits", _, above @ .., _] if above == ["cost"] => {
+                let otherwise: Vec<String> =
+                    path.iter().take(path.len() - 1).cloned().chain(["otherwise".to_owned()]).collect();
+                said(path).or_else(|| said(&otherwise)).or_else(|| Some(vec![COST_UNSAID.to_owned()]))
+            }
+            _ => said(path),
+        }
+    }
 }
 
 impl<'e> Set<'e> {
@@ -174,10 +196,12 @@ fn whole(path: &[String], before: Option<&Definition<'_>>, after: Option<&Defini
     Change { path: path.to_vec(), direction, before: before.map(side), after: after.map(side), whole: true }
 }
 
-fn one(before: Option<&Row>, after: Option<&Row>) -> Option<Change> {
+// Two sides of a key, and what they mean.
+fn one(
+    (before, after): (Option<&Row>, Option<&Row>),
+    (old, new): (Option<Vec<String>>, Option<Vec<String>>),
+) -> Option<Change> {
     let row = after.or(before)?;
-    let value = |row: Option<&'_ Row>| row.map(|row| row.value.clone());
-    let (old, new) = (value(before), value(after));
     let direction = match compare(row.kind, row.stricter, row.need, old.as_deref(), new.as_deref()) {
         Comparison::Same => return None,
         Comparison::Looser => Direction::Loosens,
@@ -340,6 +364,79 @@ mod tests {
         assert_eq!(way(&allow("request.hour > 6"), &allow("true")).as_deref(), Some("loosens"));
         assert_eq!(way(&allow("true"), &allow("request.hour > 6")).as_deref(), Some("tightens"));
         assert_eq!(way(&allow("request.hour > 5"), &allow("request.hour > 6")).as_deref(), Some("may_loosen"));
+    }
+
+    #[test]
+    fn limits_of_every_shape_are_held_against_each_other() {
+        let way = |key: &str, before: &str, after: &str| {
+            let row = |value: &str| {
+                let key = if value == "-" { "per = client".to_owned() } else { format!("{key} = {value}") };
+                format!("limits.l.mode = enforce\nlimits.l.{key}")
+            };
+            let told = told(&row(before), &row(after));
+            let one = told.iter().find(|one| one.contains(key)).and_then(|one| one.split_once(' '));
+            one.map_or("same".to_owned(), |(word, _)| word.to_owned())
+        };
+        for (key, before, after, expected) in [
+            ("quota", "5/minute", "6/minute", "loosens"),
+            ("quota", "5/minute", "5/hour", "tightens"),
+            ("quota", "5/minute", "300/hour", "loosens"),
+            ("quota", "5/minute", "299/hour", "may_loosen"),
+            ("quota", "300/hour", "5/minute", "tightens"),
+            ("quota", "31/month", "1/day", "tightens"),
+            ("quota", "30/month", "1/day", "may_loosen"),
+            ("quota", "5/day", "-", "loosens"),
+            ("quota.most", "5", "6", "loosens"),
+            ("quota.rolling", "10m", "600s", "same"),
+            ("quota.rolling", "10m", "9m", "loosens"),
+            ("inFlight", "5", "4", "tightens"),
+            ("inFlight", "5", "6", "loosens"),
+            ("polls.most", "3", "4", "loosens"),
+            ("polls.gap", "60s", "30s", "loosens"),
+            ("polls.gap", "60s", "-", "loosens"),
+            ("polls.first", "-", "90s", "tightens"),
+            ("polls.within", "2h", "1h", "loosens"),
+            ("polls.after.operation", "pay", "refund", "may_loosen"),
+            ("sessions.perDay", "20", "21", "loosens"),
+            ("sessions.calls", "100", "99", "tightens"),
+            ("sessions.rate", "5", "6", "loosens"),
+            ("sessions.idle", "10m", "5m", "may_loosen"),
+            ("cost.404", "20", "3", "loosens"),
+            ("cost.404", "20", "21", "tightens"),
+            ("cost.404", "-", "20", "tightens"),
+            ("cost.404", "-", "1", "same"),
+            ("cost.404", "-", "0", "loosens"),
+            ("cost.500", "-1", "-", "tightens"),
+            ("cost.otherwise", "1", "-", "same"),
+            ("cost.otherwise", "-", "0", "loosens"),
+            ("credit.tokens", "1", "2", "loosens"),
+            ("credit.tokens", "-", "1", "loosens"),
+            ("credit.tokens", "1", "-", "tightens"),
+            ("credit.within", "24h", "1h", "tightens"),
+            ("credit.by", "x-a", "x-b", "may_loosen"),
+            ("when.attended", "-", "true", "loosens"),
+            ("when.attended", "true", "-", "tightens"),
+            ("when.attended", "true", "false", "may_loosen"),
+            ("when.hours", "-", "06:00-24:00", "loosens"),
+            ("when.hours", "06:00-24:00", "07:00-24:00", "may_loosen"),
+            ("withoutStore", "deny", "local-share", "loosens"),
+            ("withoutStore", "local-share", "allow", "loosens"),
+            ("withoutStore", "allow", "deny", "tightens"),
+            ("subject", "x-a", "x-b", "may_loosen"),
+        ] {
+            assert_eq!(way(key, before, after), expected, "{key}: {before} -> {after}");
+        }
+    }
+
+    #[test]
+    fn a_status_costs_what_others_cost_where_it_is_not_said() {
+        let before = "limits.l.cost.404 = 20\nlimits.l.cost.otherwise = 3";
+        assert_eq!(told(before, "limits.l.cost.otherwise = 3"), ["loosens limits.l.cost.404: 20 -> -"]);
+        assert_eq!(
+            told(before, "limits.l.cost.404 = 20\nlimits.l.cost.otherwise = 3\nlimits.l.cost.500 = 2"),
+            ["loosens limits.l.cost.500: - -> 2"]
+        );
+        assert_eq!(told(before, &format!("{before}\nlimits.l.cost.500 = 3")), Vec::<String>::new());
     }
 
     #[test]

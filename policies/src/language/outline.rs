@@ -33,7 +33,13 @@ pub fn find<'p>(path: &[&'p str]) -> Result<Found, Unknown<'p>> {
     while let Some(part) = parts.next() {
         let mut part = part;
         if let Some(found) = &found {
-            let Some(inner) = inside(&found.field.kind) else { return Err(Unknown { part, known: Vec::new() }) };
+            let Some(inner) = inside(&found.field.kind) else {
+                // Values by name, such as costs by status: the name is the end of it.
+                if matches!(found.field.kind, Kind::Named(_)) && parts.next().is_none() {
+                    break;
+                }
+                return Err(Unknown { part, known: Vec::new() });
+            };
             // A name may be spelled like a key: then it is the key, unless the key comes next.
             if (inner.named || inner.items) && inner.table.field(part).is_none() {
                 match parts.next() {
@@ -195,6 +201,7 @@ mod tests {
         assert_eq!(path("apis.payments.operatoins"), Err(("operatoins".to_owned(), Some("operations"))));
         assert_eq!(path("api"), Err(("api".to_owned(), Some("apis"))));
         assert_eq!(path("apis.upstream.x"), Err(("x".to_owned(), None)));
+        assert_eq!(path("limits.lookups.cost.404.x"), Err(("404".to_owned(), None)));
     }
 
     #[test]
@@ -222,5 +229,8 @@ mod tests {
         assert_eq!(path("plans.p.limits.client+operation.rate").unwrap(), "plans.<name>.limits.rate");
         assert_eq!(path("fraud.then.stepUp").unwrap(), "fraud.<name>.then.stepUp");
         assert_eq!(path("clients.demo").unwrap(), "clients");
+        assert_eq!(path("limits.lookups.cost.404").unwrap(), "limits.<name>.cost");
+        assert_eq!(path("limits.cost").unwrap(), "limits.<name>.cost");
+        assert_eq!(path("limits.polls.after.id").unwrap(), "limits.<name>.polls.after.id");
     }
 }

@@ -222,6 +222,49 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_names_a_window_of_the_calendar() {
+        for text in ["", "5", "0/day", "5/min", "5/s", "5/year", "5 /day", "5/days", "4294967296/day", "-5/day"] {
+            assert_eq!(quota(text), None, "{text}");
+        }
+        for text in ["1/second", "2000/minute", "5/hour", "5/day", "4294967295/month"] {
+            assert_eq!(quota(text).map(|quota| shown_quota(&quota)).as_deref(), Some(text));
+        }
+        let window = Window::Rolling(Duration::from_secs(600));
+        let rolling = quota("5/day").map(|quota| Quota { window, ..quota });
+        assert_eq!(rolling.map(|quota| shown_quota(&quota)).as_deref(), Some("5/10m"));
+    }
+
+    #[test]
+    fn hours_are_those_of_one_day() {
+        for text in ["", "06:00", "6:00-7:00", "06:00-24:01", "06:60-07:00", "24:00-06:00", "06:00-06:00", "0600-0700"]
+        {
+            assert_eq!(hours(text), None, "{text}");
+        }
+        assert_eq!(hours("00:00-24:00"), Some((0, MIDNIGHT)));
+        assert_eq!(hours("22:00-06:00"), Some((22 * 60, 6 * 60)));
+        assert_eq!(hours("23:59-00:00"), Some((1439, 0)));
+        assert_eq!(shown_hours(6 * 60 + 5, MIDNIGHT), "06:05-24:00");
+    }
+
+    #[test]
+    fn headers_are_named_in_small_letters() {
+        let longest = "x".repeat(64);
+        for text in ["", "X-Payer", "x payer", "x:payer", "плательщик", &format!("{longest}x")] {
+            assert_eq!(header(text), None, "{text}");
+        }
+        assert_eq!(header("x-payer_id.1"), Some("x-payer_id.1"));
+        assert_eq!(header(&longest), Some(longest.as_str()));
+    }
+
+    #[test]
+    fn numbers_below_zero_have_one_sign() {
+        for text in ["", "-", "--1", "+1", "-0", "01", "-01", "1.0", "9223372036854775808"] {
+            assert_eq!(signed(text), None, "{text}");
+        }
+        assert_eq!((signed("0"), signed("-20"), signed("20")), (Some(0), Some(-20), Some(20)));
+    }
+
+    #[test]
     fn money_names_its_currency() {
         for text in ["", "250000", "KZT", "250000KZT", "250000  KZT", "-1 KZT", "1.5 KZT", "1 USD", "1,000 KZT"] {
             assert_eq!(money(text), None, "{text}");

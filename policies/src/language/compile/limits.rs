@@ -10,7 +10,7 @@ use super::contracts::Contracts;
 use super::lists::distinct;
 use super::names::Names;
 use crate::facts::{OperationFacts, Security};
-use crate::id::PlanId;
+use crate::id::{OperationId, PlanId};
 use crate::language::decode::{Fields, Value};
 use crate::language::document::Key;
 use crate::language::problem::{Problem, quoted};
@@ -82,7 +82,7 @@ fn limit(name: &str, fields: &Fields<'_>, contracts: &Contracts<'_>) -> Option<L
     });
     let subject = subject(fields, per.as_ref());
     let shape = shapes::shape(fields, per.as_ref(), contracts);
-    let when = fields.at("when").map_or_else(|| Some(When::default()), when);
+    let when = fields.at("when").map_or_else(|| Some(When::default()), |value| when(value, contracts));
     let without_store = without_store(fields);
     let mode = fields.at("mode").map_or(Some(Mode::Enforce), mode);
     let (per, subject, shape, when) = (per?, subject?, shape?, when?);
@@ -104,7 +104,8 @@ fn id(name: &str, per: &BTreeSet<Dimension>, shape: &Shape, when: &When) -> Stri
     };
     let attended = when.attended.map(|there| if there { "attended" } else { "unattended" }.to_owned());
     let hours = when.hours.iter().map(|hours| shown_hours(hours.start, hours.end));
-    let counted: Vec<String> = attended.into_iter().chain(hours).collect();
+    let operations = when.operations.iter().map(ToString::to_string);
+    let counted: Vec<String> = attended.into_iter().chain(hours).chain(operations).collect();
     let rest = if counted.is_empty() { String::new() } else { format!(":{}", counted.join("+")) };
     format!("{name}:{}:{much}{rest}", words.join("+"))
 }
@@ -131,22 +132,32 @@ fn subject(fields: &Fields<'_>, per: Option<&BTreeSet<Dimension>>) -> Option<Opt
     Some(Some(Arc::from(header?)))
 }
 
-fn when(value: Value<'_>) -> Option<When> {
+fn when(value: Value<'_>, contracts: &Contracts<'_>) -> Option<When> {
     let fields = value.mapping()?;
     let attended = fields.at("attended").map(Value::boolean);
     let hours = fields.at("hours").map(hours);
-    if attended.is_none() && hours.is_none() && !fields.may_have("attended") && !fields.may_have("hours") {
+    let operations = fields.at("operations").map(|list| operations(list, contracts));
+    let said = attended.is_some() || hours.is_some() || operations.is_some();
+    if !said && !["attended", "hours", "operations"].into_iter().any(|key| fields.may_have(key)) {
         value.report(
             value
                 .fault("P0111", "`when` says nothing")
-                .label("`attended` or `hours` belongs here")
+                .label("`attended`, `hours` or `operations` belongs here")
                 .help("leave `when` out to count every call"),
         );
         return None;
     }
     let attended = attended.map_or(Some(None), |found| found.map(Some));
-    let hours = hours.map_or_else(|| Some(Vec::new()), |found| found);
-    Some(When { attended: attended?, hours: hours? })
+    let (hours, operations) = (hours.unwrap_or(Some(Vec::new())), operations.unwrap_or(Some(Vec::new())));
+    Some(When { attended: attended?, hours: hours?, operations: operations? })
+}
+
+fn operations(list: Value<'_>, contracts: &Contracts<'_>) -> Option<Vec<OperationId>> {
+    let items = list.items(|item| {
+        let facts = shapes::operation(item, contracts)?;
+        Some((OperationId::parse(&facts.id).ok()?, item))
+    })?;
+    distinct(list, items, "operation").map(|found| found.into_iter().collect())
 }
 
 // In the order of the day; what goes over midnight is two.
@@ -159,7 +170,7 @@ fn hours(list: Value<'_>) -> Option<Vec<Range<u16>>> {
     let mut found: Vec<Range<u16>> = Vec::new();
     let mut sound = true;
     for ((from, until), item) in items {
-        let parts = if from < until { vec![from..until] } else { vec![from..MIDNIGHT, 0..until] };
+        let parts = if from < until { [from..until, 0..0] } else { [from..MIDNIGHT, 0..until] };
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
             if found.iter().any(|other| other.start < part.end && part.start < other.end) {
                 item.report(item.fault("P0110", "some hours stand twice in `hours`").label("overlaps with another"));
@@ -200,8 +211,11 @@ pub(super) fn mode(value: Value<'_>) -> Option<Mode> {
     value.word(|word| Mode::ALL.into_iter().find(|mode| mode.word() == word))
 }
 
-/// Tells why no call of an operation has a value that a limit counts by; none where some may have.
-pub(super) fn uncounted(limit: &Limit, facts: &OperationFacts) -> Option<(Dimension, &'static str)> {
+/// Tells why a limit counts no call of an operation; none where it may count some.
+pub(super) fn uncounted(limit: &Limit, facts: &OperationFacts) -> Option<String> {
+    if !limit.when.concerns(Some(&facts.id)) {
+        return Some("counts other operations".to_owned());
+    }
     limit.per.iter().find_map(|dimension| {
         let reason = match dimension {
             Dimension::Provider if !ASKS_PROVIDERS.contains(&facts.id.as_str()) => "it asks no identity provider",
@@ -211,6 +225,6 @@ pub(super) fn uncounted(limit: &Limit, facts: &OperationFacts) -> Option<(Dimens
             }
             _ => return None,
         };
-        Some((*dimension, reason))
+        Some(format!("counts by `{}`, and {reason}", dimension.word()))
     })
 }

@@ -414,10 +414,10 @@ fn countable(own: &Terms<'_>, fields: &Fields<'_>, facts: &OperationFacts, key: 
     let Some(given) = &own.limits else { return true };
     let mut sound = true;
     for limit in &given.value {
-        let Some((dimension, reason)) = uncounted(limit, facts) else { continue };
+        let Some(reason) = uncounted(limit, facts) else { continue };
         fields.owner().report(
             Problem::error("P0313", &given.place, format!("`limits` has no effect on {}", quoted(&key.text)))
-                .label(format!("{} counts by `{}`, and {reason}", quoted(&limit.id), dimension.word()))
+                .label(format!("{} {reason}", quoted(&limit.id)))
                 .help(format!("remove it here; see {}", facts.origin)),
         );
         sound = false;

@@ -60,7 +60,7 @@ pub(super) fn noted(value: Value<'_>, path: &FieldPath, facts: &OperationFacts, 
 pub(super) fn named(value: Value<'_>, pointer: &str, facts: &OperationFacts) -> bool {
     let Some(path) = FieldPath::parse(pointer) else { return false };
     let shown = format!("{} {}, {}", facts.method, facts.template, facts.origin);
-    let guessed = guess(&[&facts.answer], pointer, false);
+    let guessed = || guess(&[&facts.answer], pointer, false);
     if facts.answer_streams {
         let message = format!("the answer of {} is not read", quoted(&facts.id));
         value.report(value.fault("P0316", message).label("it streams through, and names nothing here").help(shown));
@@ -68,17 +68,21 @@ pub(super) fn named(value: Value<'_>, pointer: &str, facts: &OperationFacts) -> 
     }
     let found = kinds(&facts.answer, &path);
     let message = match found.first() {
-        Some(FieldKind::Object | FieldKind::Array) => format!("nothing is named at {}", quoted(pointer)),
+        Some(FieldKind::Object | FieldKind::Array) => {
+            let message = format!("nothing is named at {}", quoted(pointer));
+            value.report(value.fault("P0305", message).label("a text or a number names a thing").help(shown));
+            return false;
+        }
         Some(_) => return true,
         None if facts.answer.open => {
             let message = format!("the contract describes no {} in the answer", quoted(pointer));
             let problem = Problem::warning("P0411", value.place(), message);
-            value.report(problem.label("where it is not there, nothing begins").help_if(guessed));
+            value.report(problem.label("where it is not there, nothing begins").help_if(guessed()));
             return true;
         }
         None => format!("the answer of {} has no {}", quoted(&facts.id), quoted(pointer)),
     };
-    value.report(value.fault("P0305", message).label(shown).help_if(guessed));
+    value.report(value.fault("P0305", message).label(shown).help_if(guessed()));
     false
 }
 

@@ -10,6 +10,8 @@ use super::*;
 mod consent_tests;
 #[path = "layers_tests.rs"]
 mod layers_tests;
+#[path = "limits_tests.rs"]
+mod limits_tests;
 
 use crate::event::EventKind;
 use crate::facts::{FieldKind, Security, Shape};
@@ -37,6 +39,8 @@ accounts listAccountTransactions GET /v1/accounts/{accountId}/transactions token
 accounts pingAccounts GET /v1/accounts/ping token -
 payments createDomesticPayment POST /v1/domestic-payments token payments:write body idempotent
 payments getDomesticPayment GET /v1/domestic-payments/{id} token payments:read
+limits listLimits GET /v1/limits token limits:read
+limits getLimit GET /v1/limits/{policy} token limits:read
 events listEvents GET /v1/events token events:read
 events redeliverEvents POST /v1/events/redeliveries token events:write body
 identity createIdentityVerification POST /v1/identity-verifications token identity:verify body idempotent
@@ -78,6 +82,8 @@ admin getGeneration GET /v1/admin/generation administrator -
 admin listAuditRecords GET /v1/admin/audit-records administrator -
 admin listSigningKeys GET /v1/admin/keys administrator -
 admin rotateSigningKeys POST /v1/admin/keys/rotations administrator -
+admin listClientLimits GET /v1/admin/limits administrator -
+admin resetLimits POST /v1/admin/limits/resets administrator - body
 admin reloadPolicies POST /v1/admin/reload administrator -
 admin eraseSubject POST /v1/admin/erasures administrator - body
 admin listPolicySets GET /v1/admin/policy-sets administrator -
@@ -415,8 +421,7 @@ fn parties_come_out_as_they_were_written() {
         limit::Shape::Bucket(bucket) => bucket.burst.get(),
         _ => 0,
     };
-    let limits: Vec<_> =
-        mtls.plan.limits.iter().map(|limit| (&*limit.id, limit.per.clone(), burst(limit))).collect();
+    let limits: Vec<_> = mtls.plan.limits.iter().map(|limit| (&*limit.id, limit.per.clone(), burst(limit))).collect();
     assert_eq!(
         limits,
         [

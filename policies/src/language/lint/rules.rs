@@ -88,6 +88,10 @@ rules! {
         "The body holds an amount, and no consent of a citizen is asked for, so that the client's word is enough. Say `consent: domestic-payment` where citizens' money is moved.";
     NOTHING_TO_SHOW = "L0028", Warning, "consents are needed that nobody can give",
         "Operations that the client may call need the consent of a citizen, and it has no `redirectUris`, so that no citizen is ever sent back to it. Name its addresses, or take the scope away; a bank for its own customers has `consents: organisation`.";
+    LIMIT_WAITS = "L0029", Warning, "limit waits for an operation that nobody can call",
+        "The limit names an operation that is to give tokens back (`credit`), or that begins what is asked about (`polls.after`), and no policy exposes it: no token ever comes back, and the first question is never held back. Expose the operation, or name another.";
+    LIMIT_WITHOUT_STORE = "L0030", Info, "limit does not hold without the store",
+        "While the shared store is away, nothing is counted by a limit that says `withoutStore: allow`. `local-share` lets each gateway count against its share of it.";
 }
 
 #[cfg(test)]

@@ -40,7 +40,11 @@ fn contracts() -> Vec<OperationFacts> {
         obstacle: None,
         origin: "payments.yaml:9".to_owned(),
     };
-    vec![operation("pay", "POST", "/v1/pay", "pay:write"), operation("getPay", "GET", "/v1/pay/{id}", "pay:read")]
+    vec![
+        operation("pay", "POST", "/v1/pay", "pay:write"),
+        operation("getPay", "GET", "/v1/pay/{id}", "pay:read"),
+        operation("refund", "POST", "/v1/pay/{id}/refunds", "pay:write"),
+    ]
 }
 
 /// A set that only infos are told of.
@@ -87,6 +91,15 @@ const CASES: &[(&str, &str, &str)] = &[
     ("burst: 5}", "burst: 5, mode: report}", "L0002 12:64 L0002 12:64 L0008 6:57"),
     ("burst: 5}", "burst: 5, mode: off}", "L0002 12:64 L0002 12:64 L0009 6:57"),
     ("burst: 5}", "burst: 121}", "L0023 6:47"),
+    ("burst: 5}", "burst: 5, withoutStore: allow}", "L0030 6:57"),
+    ("burst: 5}", "burst: 5, withoutStore: deny}", ""),
+    ("burst: 5}", "burst: 5, credit: {operation: pay, tokens: 1, by: x-id, within: 1h}}", ""),
+    ("burst: 5}", "burst: 5, credit: {operation: refund, tokens: 1, by: x-id, within: 1h}}", "L0029 6:66"),
+    (
+        "[client, operation], rate: 2/s, burst: 5}",
+        "[client, resource], polls: {after: {operation: refund, id: /id}, most: 3, within: 1h}}",
+        "L0029 6:51",
+    ),
     ("getPay: {}", "getPay: {validate: {response: off}}", "L0004 15:27"),
     ("audit: required", "audit: standard", "L0015 14:28"),
     ("stepUp: large, ", "", "L0013 8:3 L0016 14:7"),

@@ -102,13 +102,19 @@ pub static LIMIT: Table = Table {
             "The header that names whom a call is about; goes with `per: subject`, and is kept as a keyed hash.",
         ),
         field("rate", Kind::Rate, Optional, Smaller, "How fast the tokens of a bucket refill; goes with `burst`."),
-        field("burst", upto(BURST_MAX), Optional, Smaller, "How many tokens a bucket holds: so many calls may come at once."),
+        field(
+            "burst",
+            upto(BURST_MAX),
+            Optional,
+            Smaller,
+            "How many tokens a bucket holds: so many calls may come at once.",
+        ),
         field(
             "cost",
             Kind::Named(&Kind::Signed(RangeInclusive::new(-COST_MAX, COST_MAX))),
             Optional,
             Larger,
-            "What a call costs by the status of its answer, and `otherwise` (1, if it is not said); goes with `rate`.",
+            "What a call costs by the status of its answer (200 to 599), and `otherwise` (1, if it is not said); goes with `rate`.",
         ),
         field(
             "credit",
@@ -124,7 +130,13 @@ pub static LIMIT: Table = Table {
             Smaller,
             "How many calls there may be in a second, minute or hour of the clock, a day or month in Kazakhstan, or a rolling window.",
         ),
-        field("inFlight", upto(IN_FLIGHT_MAX), Optional, Smaller, "How many calls may be under way at once, in each gateway."),
+        field(
+            "inFlight",
+            upto(IN_FLIGHT_MAX),
+            Optional,
+            Smaller,
+            "How many calls may be under way at once, in each gateway.",
+        ),
         field(
             "polls",
             Kind::Mapping(&POLLS),
@@ -132,7 +144,13 @@ pub static LIMIT: Table = Table {
             Neither,
             "How often may be asked what became of one thing; goes with `per: resource`.",
         ),
-        field("sessions", Kind::Mapping(&SESSIONS), Optional, Neither, "How many sessions there may be, and calls in each."),
+        field(
+            "sessions",
+            Kind::Mapping(&SESSIONS),
+            Optional,
+            Neither,
+            "How many sessions there may be, and calls in each.",
+        ),
         field("when", Kind::Mapping(&COUNTED), Optional, Neither, "Which calls are counted; left out, all."),
         field(
             "withoutStore",
@@ -156,13 +174,7 @@ pub static CREDIT: Table = Table {
     name: "credit",
     about: "A later call that gives tokens back, once for each call that has taken them.",
     fields: &[
-        field(
-            "operation",
-            Kind::Contract("operation"),
-            Required,
-            Unsaid,
-            "The later call, once it has succeeded.",
-        ),
+        field("operation", Kind::Contract("operation"), Required, Unsaid, "The later call, once it has succeeded."),
         field("tokens", upto(BURST_MAX), Required, SmallerOrNone, "How many tokens it gives, never beyond the burst."),
         field("by", Kind::Header, Required, Unsaid, "The header that names the same thing in both calls."),
         field(
@@ -190,13 +202,7 @@ pub static POLLS: Table = Table {
     name: "polls",
     about: "How often may be asked what became of one thing.",
     fields: &[
-        field(
-            "after",
-            Kind::Mapping(&AFTER),
-            Optional,
-            Neither,
-            "What begins it; left out, the first question does.",
-        ),
+        field("after", Kind::Mapping(&AFTER), Optional, Neither, "What begins it; left out, the first question does."),
         field(
             "first",
             span(Duration::ZERO, REMEMBERED_MAX),
@@ -268,6 +274,13 @@ pub static COUNTED: Table = Table {
             Optional,
             Unsaid,
             "In which hours of the day in Kazakhstan, for example `06:00-24:00`; left out, in all.",
+        ),
+        field(
+            "operations",
+            Kind::OneOrMore(&Kind::Contract("operation")),
+            Optional,
+            Unsaid,
+            "Of which operations, where a plan counts some of them; left out, of all.",
         ),
     ],
 };

@@ -41,8 +41,9 @@ pub(super) fn shape(
         unsaid(fields);
         return None;
     };
+    let alone = found.len() == 1;
     let read = |name: &str| match name {
-        "rate" => bucket(fields, contracts).map(Shape::Bucket),
+        "rate" => bucket(fields, alone, contracts).map(Shape::Bucket),
         "quota" => fields.at("quota").and_then(quota).map(Shape::Quota),
         "inFlight" => fields.at("inFlight").and_then(count).map(Shape::InFlight),
         "polls" => fields.at("polls").and_then(|value| polls(value, fields, per, contracts)).map(Shape::Polls),
@@ -53,12 +54,12 @@ pub(super) fn shape(
         read(other);
         value.report(
             Problem::error("P0319", value.key_place(), format!("{} counts in two ways", fields.owner().name()))
-                .label(format!("{} beside `{first}`", value.name()))
+                .label(format!("{} beside {}", value.name(), place.name()))
                 .related(place.key_place(), "the first")
-                .help("a limit has one of the two; write two limits, of which each must have room"),
+                .help("a limit has one of the two, `burst`, `cost` and `credit` go with `rate`; write two limits, of which each must have room"),
         );
     }
-    shape.filter(|_| found.len() == 1)
+    shape.filter(|_| alone)
 }
 
 fn unsaid(fields: &Fields<'_>) {
@@ -74,9 +75,11 @@ fn unsaid(fields: &Fields<'_>) {
     );
 }
 
-fn bucket(fields: &Fields<'_>, contracts: &Contracts<'_>) -> Option<Bucket> {
-    let rate = fields.required("rate").and_then(Value::rate);
-    let burst = fields.required("burst").and_then(count);
+// Beside another shape nothing is missing: it has too much.
+fn bucket(fields: &Fields<'_>, alone: bool, contracts: &Contracts<'_>) -> Option<Bucket> {
+    let needed = |name: &str| if alone { fields.required(name) } else { fields.optional(name) };
+    let rate = needed("rate").and_then(Value::rate);
+    let burst = needed("burst").and_then(count);
     let costs = fields.at("cost").map_or(Some(None), |value| costs(value).map(Some));
     let credit = fields.at("credit").map_or(Some(None), |value| credit(value, contracts).map(Some));
     Some(Bucket { rate: rate?, burst: burst?, costs: costs?, credit: credit? })
@@ -219,7 +222,8 @@ fn sessions(value: Value<'_>) -> Option<Sessions> {
     Some(Sessions { per_day: per_day?, calls: calls?, rate: rate?, idle: idle? })
 }
 
-fn operation<'c>(value: Value<'_>, contracts: &Contracts<'c>) -> Option<&'c OperationFacts> {
+/// Reads the name of an operation of a contract.
+pub(super) fn operation<'c>(value: Value<'_>, contracts: &Contracts<'c>) -> Option<&'c OperationFacts> {
     let name = value.text()?;
     let found = contracts.operation(name);
     if found.is_none() {
