@@ -20,7 +20,13 @@ pub struct Counted<'a> {
     pub thing: Option<&'a str>,
 }
 
-impl Counted<'_> {
+impl<'a> Counted<'a> {
+    /// Returns who the mark of a credit belongs to: the organisation, as two of its clients may make the two calls.
+    #[must_use]
+    pub fn whose_mark(values: &Values<'a>, owner: &'a str) -> &'a str {
+        values.organisation.unwrap_or(owner)
+    }
+
     /// Tells whether the call is counted, as far as the limit's mode and the values go.
     #[must_use]
     pub fn counts(&self) -> bool {
@@ -51,7 +57,7 @@ pub struct Happened<'a> {
     pub limit: &'a Limit,
     /// What the later call is counted as; whom the tokens are given to is known from the first one.
     pub values: &'a Values<'a>,
-    /// Whose call it is: a credit is given to who made both calls.
+    /// Whose call it is, where the values name no organisation: a credit is given to who made both calls.
     pub owner: &'a str,
     /// What the header of the credit says.
     pub thing: &'a str,

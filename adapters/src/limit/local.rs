@@ -1,182 +1,204 @@
-//! Limits counted in this process: one token bucket (GCRA) per key, moved by the time of the caller.
+//! Limits counted in this process: all limits of a call under the locks of their counters, so that no other call comes
+//! between.
+//!
+//! What fits is `policies::limit`'s to say. This module must not know who is told of it.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use governor::clock::Clock;
-use governor::middleware::StateInformationMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
-use policies::limit::{Bucket as Terms, Limit, LimitKey, Metering, Rate, Shape, Verdict};
+use policies::limit::state::{self, State};
+use policies::limit::{Costs, Limit, LimitKey, Metering, Mode, Shape, Verdict};
 use policies::time::Timestamp;
 
 use super::asked::{Asked, Counted, Happened, Untaken};
+use super::bucket;
+use super::key::{Key, Keys};
+use super::store::{Kept, Locked, Store};
 
-/// How many buckets are kept at once: every client of a large country times its operations, at most 64 MiB.
-pub const KEYS_MAX: usize = 200_000;
+/// How many counters are kept at once, at most 200 MB of them: the customers that a national gateway serves in an hour.
+pub const KEYS_MAX: usize = 1_000_000;
 
-const SHARDS: usize = 16;
-
-// A shard looks for buckets that are full again each time it was asked so often: an eighth of what it may hold.
-const CALLS_PER_SWEEP: usize = KEYS_MAX / SHARDS / 8;
-
-/// Counts events against limits, for all threads of the process.
+/// Counts calls against limits, for all threads of the process.
 #[derive(Debug)]
 pub struct LocalLimiter {
-    shards: Vec<Mutex<Shard>>,
-    hasher: RandomState,
-    shard_keys_max: usize,
+    keys: Keys,
+    store: Arc<Store>,
 }
 
+/// What a call has taken: its places among the calls under way are given back when this is dropped.
 #[derive(Debug, Default)]
-struct Shard {
-    buckets: HashMap<LimitKey, Bucket>,
-    calls: usize,
-    /// Before this time no bucket is full again, so looking is in vain.
-    sweep_from: Option<Timestamp>,
+pub struct Holds {
+    /// None where nothing is held.
+    store: Option<Arc<Store>>,
+    under_way: Vec<Key>,
+    unsettled: Vec<Unsettled>,
 }
 
+/// A token that was taken beforehand, of a bucket whose calls cost by their outcome.
 #[derive(Debug)]
-struct Bucket {
-    burst: NonZeroU32,
-    limiter: RateLimiter<NotKeyed, InMemoryState, Hand, StateInformationMiddleware>,
-    /// From then on the bucket is as good as a new one.
-    full_at: Timestamp,
+struct Unsettled {
+    key: Key,
+    owner: u64,
+    shape: Shape,
 }
 
-/// A clock that stands where the caller put it last: nanoseconds since 1970.
+/// What one limit says of a call, before any is changed.
 #[derive(Debug)]
-struct Hand(AtomicU64);
-
-impl Hand {
-    fn put(&self, now: Timestamp) {
-        let nanos = u64::try_from(now.millis()).unwrap_or(0).saturating_mul(1_000_000);
-        self.0.store(nanos, Ordering::Relaxed);
-    }
-}
-
-impl Clock for Hand {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
-    }
+struct Step {
+    /// None where the call is not counted, or by the counter of an earlier step.
+    key: Option<Key>,
+    /// The earlier step.
+    same_as: Option<usize>,
+    verdict: Verdict,
+    /// What becomes of the counter.
+    next: Option<State>,
+    /// Whether there is none yet.
+    new: bool,
 }
 
 impl LocalLimiter {
-    /// Makes a limiter that keeps [`KEYS_MAX`] buckets.
+    /// Makes a limiter that keeps [`KEYS_MAX`] counters.
     #[must_use]
     pub fn new() -> Self {
         Self::with_keys_max(KEYS_MAX)
     }
 
-    /// Makes a limiter that keeps so many buckets, rounded up to whole shards.
+    /// Makes a limiter that keeps so many counters.
     #[must_use]
     pub fn with_keys_max(keys_max: usize) -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
-            shard_keys_max: keys_max.div_ceil(SHARDS),
+        Self { keys: Keys::default(), store: Arc::new(Store::new(keys_max)) }
+    }
+
+    /// Counts a call against its limits, if every enforced one has room for it; otherwise takes nothing from any.
+    ///
+    /// The mark of a credit that finds no place is not left: then there is no credit.
+    ///
+    /// # Errors
+    /// [`Untaken::KeysExhausted`] if it needs counters that its owner may not have; then nothing was taken either.
+    pub fn take(&self, asked: &Asked<'_>) -> Result<(Vec<Verdict>, Holds), Untaken> {
+        let owner = self.keys.owner(asked.owner);
+        let mut steps = self.steps(asked);
+        let mut taken = self.attempt(asked, owner, &mut steps);
+        if taken == Attempt::NoPlace {
+            self.store.make_room(steps.iter().filter_map(|step| step.key), asked.now);
+            taken = self.attempt(asked, owner, &mut steps);
+        }
+        let holds = match taken {
+            Attempt::NoPlace => return Err(Untaken::KeysExhausted),
+            Attempt::Refused => Holds::default(),
+            Attempt::Taken => self.holds(asked, owner, &steps),
+        };
+        let verdict = |step: &Step| step.same_as.and_then(|same| steps.get(same)).unwrap_or(step).verdict;
+        Ok((steps.iter().map(verdict).collect(), holds))
+    }
+
+    /// Settles what a call costs by the status of its answer; none if nobody knows it, so that its tokens stay taken.
+    pub fn settle(&self, holds: &mut Holds, status: Option<u16>, now: Timestamp) {
+        for unsettled in std::mem::take(&mut holds.unsettled) {
+            let (Some(status), Some(costs)) = (status, costs(&unsettled.shape)) else { continue };
+            let tokens = i64::from(costs.of(status)) - 1;
+            if tokens != 0 {
+                self.move_bucket(&unsettled.shape, unsettled.key, Some(unsettled.owner), tokens, now);
+            }
         }
     }
 
-    /// Counts one event of `key` against `limit`, if there is room for it at `now`.
-    ///
-    /// `key` must be made of this very `limit`: its rate stands in there. A burst that was changed is kept at once, with a
-    /// new bucket.
-    #[must_use]
-    pub fn check(&self, limit: &Limit, key: &LimitKey, now: Timestamp) -> Metering {
-        let shard = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
-        let Shape::Bucket(terms) = &limit.shape else { return Metering::KeysExhausted };
-        let Some(shard) = self.shards.get(shard) else { return Metering::KeysExhausted };
-        // A bucket is changed by one atomic step, so that a panic elsewhere leaves nothing half done.
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        shard.check(terms, key, now, self.shard_keys_max)
-    }
-}
-
-impl LocalLimiter {
-    /// Counts a call against its limits, if every enforced one has room for it; otherwise takes nothing from any.
-    ///
-    /// # Errors
-    /// [`Untaken::KeysExhausted`] if it would be a counter too many of its owner.
-    pub fn take(&self, asked: &Asked<'_>) -> Result<(Vec<Verdict>, Holds), Untaken> {
-        let verdicts = asked.limits.iter().map(|counted| {
-            let full = Verdict {
-                admitted: true,
-                remaining: u32::MAX,
-                capacity: u32::MAX,
-                window: Duration::ZERO,
-                more_after: Duration::ZERO,
-            };
-            let Shape::Bucket(bucket) = &counted.limit.shape else { return Ok(full) };
-            if !counted.counts() {
-                return Ok(full);
-            }
-            let cell = cell(&bucket.rate);
-            let (capacity, window) = (bucket.burst.get(), cell.saturating_mul(bucket.burst.get()));
-            let key = LimitKey::of(counted.limit, &counted.values);
-            match self.check(counted.limit, &key, asked.now) {
-                Metering::Within { remaining } => {
-                    Ok(Verdict { admitted: true, remaining, capacity, window, more_after: cell })
-                }
-                Metering::Exceeded { retry_after } => {
-                    Ok(Verdict { admitted: false, remaining: 0, capacity, window, more_after: retry_after })
-                }
-                Metering::KeysExhausted => Err(Untaken::KeysExhausted),
-            }
-        });
-        Ok((verdicts.collect::<Result<_, _>>()?, Holds::default()))
-    }
-
-    /// Settles costs.
-    pub fn settle(&self, _: &mut Holds, _: Option<u16>, _: Timestamp) {}
-
     /// Gives the tokens of a credit back, once for each thing; tells whether there were any to give.
-    pub fn happened(&self, _: &Happened<'_>) -> bool {
-        false
+    pub fn happened(&self, happened: &Happened<'_>) -> bool {
+        let Shape::Bucket(bucket) = &happened.limit.shape else { return false };
+        let Some(credit) = &bucket.credit else { return false };
+        let whose = Counted::whose_mark(happened.values, happened.owner);
+        let mark = self.keys.mark(happened.limit, whose, happened.thing);
+        // Both shards are never locked together: which counter it is stands in the mark.
+        let found = self.store.lock(std::iter::once(mark)).remove(mark);
+        let Some((Kept::Mark(counter), over_at)) = found else { return false };
+        let fresh = happened.now < over_at;
+        if fresh {
+            self.move_bucket(&happened.limit.shape, counter, None, -i64::from(credit.tokens.get()), happened.now);
+        }
+        fresh
     }
 
-    /// Notes for a limit of polls that the resource among these values begins now.
-    pub fn begun(&self, _: &Counted<'_>, _: &str, _: Timestamp) {}
+    /// Notes for a limit of polls that the resource among these values begins now; other limits are passed over.
+    ///
+    /// What finds no place begins with the first question, which then needs the same place.
+    pub fn begun(&self, counted: &Counted<'_>, owner: &str, now: Timestamp) {
+        let Shape::Polls(polls) = &counted.limit.shape else { return };
+        if !counted.counts() {
+            return;
+        }
+        let key = self.keys.counter(counted.limit, &counted.values);
+        let owner = self.keys.owner(owner);
+        let begin = |locked: &mut Locked<'_>| {
+            let before = locked.state(key);
+            let new = before.is_none();
+            let next = state::begin(polls, before, now);
+            let over_at = state::over_at(&counted.limit.shape, &next);
+            if !new {
+                return locked.replace(key, Kept::State(next), over_at, now);
+            }
+            let place = self.store.reserve(owner, 1);
+            if place {
+                locked.insert(key, Kept::State(next), over_at, owner, now);
+            }
+            place
+        };
+        if !begin(&mut self.store.lock(std::iter::once(key))) {
+            self.store.make_room(std::iter::once(key), now);
+            begin(&mut self.store.lock(std::iter::once(key)));
+        }
+    }
 
-    /// Tells what each limit would say; takes nothing.
+    /// Tells what each limit would say, in the order asked; takes nothing.
     #[must_use]
-    pub fn read(&self, _: &Asked<'_>) -> Vec<Verdict> {
-        Vec::new()
+    pub fn read(&self, asked: &Asked<'_>) -> Vec<Verdict> {
+        let read = |counted: &Counted<'_>| {
+            let state = counted.counts().then(|| self.keys.counter(counted.limit, &counted.values));
+            let state = state.and_then(|key| self.store.lock(std::iter::once(key)).state(key));
+            state::room(&counted.limit.shape, state.as_ref(), asked.now)
+        };
+        asked.limits.iter().map(read).collect()
     }
 
-    /// Forgets what was counted; tells how many counters there were.
-    pub fn reset(&self, _: &Asked<'_>) -> usize {
-        0
+    /// Forgets what was counted; tells how many counters there were. Calls that are under way stay counted.
+    pub fn reset(&self, asked: &Asked<'_>) -> usize {
+        let reset = |counted: &&Counted<'_>| {
+            let key = self.keys.counter(counted.limit, &counted.values);
+            counted.counts()
+                && !matches!(counted.limit.shape, Shape::InFlight(_))
+                && self.store.lock(std::iter::once(key)).remove(key).is_some()
+        };
+        asked.limits.iter().filter(reset).count()
     }
 
     /// Returns how many counters are kept.
     #[must_use]
     pub fn keys(&self) -> usize {
-        0
-    }
-}
-
-/// What a call has taken.
-#[derive(Debug, Default)]
-pub struct Holds;
-
-impl Holds {
-    /// Tells whether nothing is held.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        true
+        self.store.len()
     }
 
-    /// Tells whether the status of the answer makes a difference.
+    /// Counts one event of `key` against a bucket, if there is room for it at `now`.
     #[must_use]
-    pub fn settles(&self) -> bool {
-        false
+    pub fn check(&self, limit: &Limit, key: &LimitKey, now: Timestamp) -> Metering {
+        let (key, owner) = (self.keys.long(key), self.keys.owner(""));
+        let mut locked = self.store.lock(std::iter::once(key));
+        let before = locked.state(key);
+        let new = before.is_none();
+        let (verdict, next) = admit(&limit.shape, before, now);
+        if let Some(next) = next {
+            let over_at = state::over_at(&limit.shape, &next);
+            if !new {
+                locked.replace(key, Kept::State(next), over_at, now);
+            } else if self.store.reserve(owner, 1) {
+                locked.insert(key, Kept::State(next), over_at, owner, now);
+            } else {
+                return Metering::KeysExhausted;
+            }
+        }
+        if verdict.admitted {
+            Metering::Within { remaining: verdict.remaining }
+        } else {
+            Metering::Exceeded { retry_after: verdict.more_after }
+        }
     }
 }
 
@@ -186,71 +208,174 @@ impl Default for LocalLimiter {
     }
 }
 
-impl Shard {
-    fn check(&mut self, limit: &Terms, key: &LimitKey, now: Timestamp, keys_max: usize) -> Metering {
-        self.calls += 1;
-        if self.calls >= CALLS_PER_SWEEP {
-            self.sweep(now);
-        }
-        let cell = cell(&limit.rate);
-        if let Some(bucket) = self.buckets.get_mut(key) {
-            // An empty bucket is full after `burst` cells. One that claims to need longer was used before the system's
-            // clock went back; left alone, it would refuse until the clock has caught up.
-            let stepped_back = bucket.full_at > now + full_after(cell, limit.burst.get()) + STEP_BACK_MIN;
-            if stepped_back || bucket.burst != limit.burst {
-                *bucket = Bucket::new(limit, cell, now);
+impl Holds {
+    /// Tells whether nothing is held: neither to be settled nor to be given back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.under_way.is_empty() && self.unsettled.is_empty()
+    }
+
+    /// Tells whether the status of the answer makes a difference.
+    #[must_use]
+    pub fn settles(&self) -> bool {
+        !self.unsettled.is_empty()
+    }
+}
+
+impl Drop for Holds {
+    fn drop(&mut self) {
+        let Some(store) = &self.store else { return };
+        for key in std::mem::take(&mut self.under_way) {
+            let mut locked = store.lock(std::iter::once(key));
+            match state::finish(locked.state(key)) {
+                Some(left) => locked.put_back(key, Kept::State(left)),
+                None => drop(locked.remove(key)),
             }
-            return bucket.check(cell, limit.burst.get(), now);
         }
-        if self.buckets.len() >= keys_max && self.sweep_from.is_none_or(|from| now >= from) {
-            self.sweep(now);
-        }
-        if self.buckets.len() >= keys_max {
-            return Metering::KeysExhausted;
-        }
-        let mut bucket = Bucket::new(limit, cell, now);
-        let metering = bucket.check(cell, limit.burst.get(), now);
-        self.sweep_from = Some(self.sweep_from.map_or(bucket.full_at, |from| from.min(bucket.full_at)));
-        self.buckets.insert(key.clone(), bucket);
-        metering
-    }
-
-    fn sweep(&mut self, now: Timestamp) {
-        self.calls = 0;
-        self.buckets.retain(|_, bucket| now < bucket.full_at);
-        self.sweep_from = self.buckets.values().map(|bucket| bucket.full_at).min();
     }
 }
 
-// Rounding of times to milliseconds must not look like a clock that went back.
-const STEP_BACK_MIN: Duration = Duration::from_millis(10);
+/// What became of a try to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    Taken,
+    /// An enforced limit has no room.
+    Refused,
+    /// There is no place for a counter of an enforced limit.
+    NoPlace,
+}
 
-impl Bucket {
-    fn new(limit: &Terms, cell: Duration, now: Timestamp) -> Self {
-        let quota = Quota::with_period(cell).unwrap_or(Quota::per_second(limit.rate.count)).allow_burst(limit.burst);
-        let limiter = RateLimiter::direct_with_clock(quota, Hand(AtomicU64::new(0)));
-        Self { burst: limit.burst, limiter: limiter.with_middleware(), full_at: now }
+impl LocalLimiter {
+    fn steps(&self, asked: &Asked<'_>) -> Vec<Step> {
+        let mut steps: Vec<Step> = Vec::with_capacity(asked.limits.len());
+        for counted in asked.limits {
+            let key = counted.counts().then(|| self.keys.counter(counted.limit, &counted.values));
+            // The plan and the operation may name one limit: it has one counter, and the call is one call.
+            let same_as = key.and_then(|key| steps.iter().position(|step| step.key == Some(key)));
+            let key = key.filter(|_| same_as.is_none());
+            let verdict = state::room(&counted.limit.shape, None, asked.now);
+            steps.push(Step { key, same_as, verdict, next: None, new: false });
+        }
+        steps
     }
 
-    fn check(&mut self, cell: Duration, burst: u32, now: Timestamp) -> Metering {
-        self.limiter.clock().put(now);
-        match self.limiter.check() {
-            Ok(snapshot) => {
-                let remaining = snapshot.remaining_burst_capacity();
-                self.full_at = now + full_after(cell, burst.saturating_sub(remaining));
-                Metering::Within { remaining }
+    fn attempt(&self, asked: &Asked<'_>, owner: u64, steps: &mut [Step]) -> Attempt {
+        let mut locked = self.store.lock(steps.iter().filter_map(|step| step.key));
+        let (mut refused, mut places) = (false, 0);
+        for (step, counted) in steps.iter_mut().zip(asked.limits) {
+            let Some(key) = step.key else { continue };
+            let before = locked.state(key);
+            step.new = before.is_none();
+            (step.verdict, step.next) = admit(&counted.limit.shape, before, asked.now);
+            if counted.limit.mode == Mode::Enforce {
+                refused |= !step.verdict.admitted;
+                places += usize::from(step.new);
             }
-            Err(not_until) => Metering::Exceeded { retry_after: not_until.wait_time_from(self.limiter.clock().now()) },
+        }
+        if refused {
+            for (step, counted) in steps.iter_mut().zip(asked.limits) {
+                leave(&mut locked, step, counted, asked.now);
+            }
+            return Attempt::Refused;
+        }
+        if places > 0 && !self.store.reserve(owner, places) {
+            return Attempt::NoPlace;
+        }
+        for (step, counted) in steps.iter_mut().zip(asked.limits) {
+            let (Some(key), Some(next)) = (step.key, step.next.take()) else { continue };
+            let over_at = state::over_at(&counted.limit.shape, &next);
+            if !step.new {
+                locked.replace(key, Kept::State(next), over_at, asked.now);
+            } else if counted.limit.mode == Mode::Enforce || self.store.reserve(owner, 1) {
+                locked.insert(key, Kept::State(next), over_at, owner, asked.now);
+            } else {
+                // What refuses nobody is not counted rather than in anybody's way.
+                step.key = None;
+                step.verdict.admitted = false;
+            }
+        }
+        Attempt::Taken
+    }
+
+    fn holds(&self, asked: &Asked<'_>, owner: u64, steps: &[Step]) -> Holds {
+        let mut holds = Holds::default();
+        for (step, counted) in steps.iter().zip(asked.limits) {
+            let Some(key) = step.key.filter(|_| step.verdict.admitted) else { continue };
+            match &counted.limit.shape {
+                Shape::InFlight(_) => holds.under_way.push(key),
+                Shape::Bucket(bucket) => {
+                    if bucket.costs.is_some() {
+                        holds.unsettled.push(Unsettled { key, owner, shape: counted.limit.shape.clone() });
+                    }
+                    if let (Some(credit), Some(thing)) = (&bucket.credit, counted.thing) {
+                        let whose = Counted::whose_mark(&counted.values, asked.owner);
+                        let mark = self.keys.mark(counted.limit, whose, thing);
+                        self.leave_mark(mark, key, owner, asked.now + credit.within, asked.now);
+                    }
+                }
+                Shape::Quota(_) | Shape::Polls(_) | Shape::Sessions(_) => {}
+            }
+        }
+        if !holds.under_way.is_empty() {
+            holds.store = Some(Arc::clone(&self.store));
+        }
+        holds
+    }
+
+    fn leave_mark(&self, mark: Key, counter: Key, owner: u64, until: Timestamp, now: Timestamp) {
+        let mut locked = self.store.lock(std::iter::once(mark));
+        if !locked.replace(mark, Kept::Mark(counter), until, now) && self.store.reserve(owner, 1) {
+            locked.insert(mark, Kept::Mark(counter), until, owner, now);
+        }
+    }
+
+    /// Takes tokens of a bucket or gives some back; where there is no counter any more, it was full, and one is made for
+    /// `owner` if there is something to take.
+    fn move_bucket(&self, shape: &Shape, key: Key, owner: Option<u64>, tokens: i64, now: Timestamp) {
+        let Shape::Bucket(bucket) = shape else { return };
+        let mut locked = self.store.lock(std::iter::once(key));
+        let before = locked.state(key);
+        let new = before.is_none();
+        let next = state::settle(bucket, before, tokens, now);
+        let over_at = state::over_at(shape, &next);
+        if !new {
+            locked.replace(key, Kept::State(next), over_at, now);
+        } else if let Some(owner) = owner.filter(|_| tokens > 0) {
+            // Beyond the owner's share if need be: a cost must not be lost, and there are no more of them than calls.
+            locked.insert_anyway(key, Kept::State(next), over_at, owner, now);
         }
     }
 }
 
-/// How long one event takes to refill; never zero.
-fn cell(rate: &Rate) -> Duration {
-    (rate.per / rate.count.get()).max(Duration::from_nanos(1))
+fn costs(shape: &Shape) -> Option<&Costs> {
+    match shape {
+        Shape::Bucket(bucket) => bucket.costs.as_ref(),
+        _ => None,
+    }
 }
 
-// A millisecond more than the sum, as timestamps are cut to whole ones.
-fn full_after(cell: Duration, cells: u32) -> Duration {
-    cell.saturating_mul(cells).saturating_add(Duration::from_millis(1))
+/// Takes room for one call: `governor` says of a bucket what fits, the rules of the other shapes say it themselves.
+fn admit(shape: &Shape, before: Option<State>, now: Timestamp) -> (Verdict, Option<State>) {
+    let Shape::Bucket(terms) = shape else { return state::take(shape, before, now) };
+    let used = match before {
+        Some(State::Bucket(used)) => Some(used),
+        _ => None,
+    };
+    let (verdict, used) = bucket::admit(terms, used, now);
+    (verdict, Some(State::Bucket(used)))
+}
+
+/// Leaves a counter as it is, as another limit has no room for the call; only a clock that stepped back moves it.
+fn leave(locked: &mut Locked<'_>, step: &mut Step, counted: &Counted<'_>, now: Timestamp) {
+    let Some(key) = step.key else { return };
+    let shape = &counted.limit.shape;
+    let stands = state::current(shape, locked.state(key), now);
+    step.next = None;
+    if step.verdict.admitted {
+        step.verdict = state::room(shape, stands.as_ref(), now);
+    }
+    if let Some(stands) = stands {
+        let over_at = state::over_at(shape, &stands);
+        locked.replace(key, Kept::State(stands), over_at, now);
+    }
 }
