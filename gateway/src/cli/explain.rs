@@ -1,6 +1,7 @@
 //! `qaqpa explain`: what a code, a key, a condition's words or the policy of an operation mean.
 
 mod key;
+mod limit;
 mod operation;
 mod page;
 

@@ -9,10 +9,10 @@ use policies::language::Place;
 use policies::language::effective::{Effective, Layer, Row};
 use policies::language::suggest::{did_you_mean, listed};
 use policies::language::written::Written;
-use policies::limit::{Limit, Mode, Shape};
 use policies::rulebook::{Client, ConsentHolder, OperationPolicy};
 use serde_json::{Value, json};
 
+use super::limit::shown;
 use crate::cli::process::{CONFIGURATION, FAILED, FINE};
 use crate::cli::sets::{Set, SetArguments};
 use crate::cli::terminal::{colour, complain, say};
@@ -308,11 +308,4 @@ impl Page<'_> {
             }).collect::<Vec<_>>(),
         })
     }
-}
-
-fn shown(limit: &Limit) -> String {
-    let per: Vec<&str> = limit.per.iter().map(|dimension| dimension.word()).collect();
-    let mode = if limit.mode == Mode::Enforce { String::new() } else { format!(" ({})", limit.mode.word()) };
-    let Shape::Bucket(bucket) = &limit.shape else { return format!("{}{mode}", limit.id) };
-    format!("{} per {}, burst {}{mode}", bucket.rate, per.join(" and "), bucket.burst)
 }
