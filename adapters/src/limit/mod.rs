@@ -8,6 +8,7 @@ pub mod local;
 #[cfg(test)]
 mod local_tests;
 pub mod peer;
+pub mod shared;
 mod store;
 #[cfg(test)]
 mod tests;

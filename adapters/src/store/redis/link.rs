@@ -29,7 +29,7 @@ pub const CALLS_MAX: usize = 4096;
 
 /// A script that servers run in one piece.
 #[derive(Debug)]
-pub(super) struct Script {
+pub(crate) struct Script {
     text: &'static str,
     /// Its SHA-1 in hexadecimal, by which servers know it once they have seen it.
     hash: LazyLock<String>,
@@ -37,18 +37,18 @@ pub(super) struct Script {
 
 /// One run of a script.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(crate) struct Call {
     /// What to run; safe to be run twice.
-    pub(super) script: &'static Script,
+    pub(crate) script: &'static Script,
     /// All keys that it touches, of one slot.
-    pub(super) keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
     /// What it is told.
-    pub(super) arguments: Vec<String>,
+    pub(crate) arguments: Vec<String>,
 }
 
 /// The way to the servers; its thread ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     jobs: mpsc::Sender<Job>,
     places: Arc<Semaphore>,
     shared: Arc<Shared>,
@@ -96,12 +96,12 @@ struct Shared {
 }
 
 impl Script {
-    pub(super) const fn new(text: &'static str, hash: LazyLock<String>) -> Self {
+    pub(crate) const fn new(text: &'static str, hash: LazyLock<String>) -> Self {
         Self { text, hash }
     }
 
     /// Computes by what servers know a text.
-    pub(super) fn hash_of(text: &'static str) -> String {
+    pub(crate) fn hash_of(text: &'static str) -> String {
         redis::Script::new(text).get_hash().to_owned()
     }
 }
@@ -127,7 +127,7 @@ impl Link {
     ///
     /// # Errors
     /// An [`Outage`] if the system gives no thread.
-    pub(super) fn open(config: RedisConfig) -> Result<Self, Outage> {
+    pub(crate) fn open(config: RedisConfig) -> Result<Self, Outage> {
         let budget = config.budget;
         let shared = Arc::new(Shared {
             budget,
@@ -153,7 +153,7 @@ impl Link {
     }
 
     /// Runs a script; dropping the wait leaves the call to end by itself.
-    pub(super) async fn call(&self, call: Call) -> Result<Value, Outage> {
+    pub(crate) async fn call(&self, call: Call) -> Result<Value, Outage> {
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
         let reply = self.enter(call).inspect_err(|_| {
             self.shared.refused.fetch_add(1, Ordering::Relaxed);
@@ -162,7 +162,7 @@ impl Link {
     }
 
     /// Returns what it has seen.
-    pub(super) fn readings(&self) -> Readings {
+    pub(crate) fn readings(&self) -> Readings {
         let shared = &self.shared;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Readings {

@@ -33,7 +33,7 @@ use self::allowance::Allowance;
 pub use self::allowance::OWNER_KEYS_MAX;
 pub use self::breaker::BreakerState;
 pub use self::link::{CALLS_MAX, Readings};
-use self::link::{Call, Link, Script};
+pub(crate) use self::link::{Call, Link, Script};
 pub use self::servers::{
     ADDRESS_BYTES_MAX, Address, Budget, CONNECTIONS_MAX, Credentials, DATABASE_MAX, PREFIX_BYTES_MAX, Prefix,
     REDIS_PORT, RedisConfig, SENTINEL_PORT, SERVERS_MAX, Servers, ServersError,

@@ -19,7 +19,7 @@ const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const KEEP: Duration = Duration::from_secs(325);
 
 /// So long that no busy machine makes an answer late.
-const PATIENT: Budget = Budget { soft: Duration::from_secs(4), hard: Duration::from_secs(5), ..Budget::PRODUCT };
+pub(crate) const PATIENT: Budget = Budget { soft: Duration::from_secs(4), hard: Duration::from_secs(5), ..Budget::PRODUCT };
 
 crate::store::conformance::replay_promises! { crate::store::redis::tests::open }
 
@@ -33,19 +33,24 @@ fn told(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| unreachable!("{name} {missing}"))
 }
 
-fn single() -> Servers {
+/// The single server of the tests.
+pub(crate) fn single() -> Servers {
     Servers::single(&[told("QAQPA_TEST_REDIS")]).unwrap()
 }
 
 fn store(servers: Servers, budget: Budget) -> RedisStore {
+    RedisStore::open(config(servers, budget)).unwrap()
+}
+
+/// Names these servers, with keys that nobody else has.
+pub(crate) fn config(servers: Servers, budget: Budget) -> RedisConfig {
     let prefix = Prefix::parse(&format!("t{}", u64::from_le_bytes(entropy::random()))).unwrap();
     let trust = Trust::nobody().unwrap();
-    let config = RedisConfig { servers, trust, credentials: None, sentinel_credentials: None, prefix, budget };
-    RedisStore::open(config).unwrap()
+    RedisConfig { servers, trust, credentials: None, sentinel_credentials: None, prefix, budget }
 }
 
 /// Tells of servers that only the large run has; there they must be.
-fn of_full_run(name: &str) -> Option<Vec<String>> {
+pub(crate) fn of_full_run(name: &str) -> Option<Vec<String>> {
     let full = std::env::var("QAQPA_FULL").is_ok_and(|full| full == "1");
     let urls = if full { Some(told(name)) } else { std::env::var(name).ok() };
     urls.map(|urls| urls.split(',').map(str::to_owned).collect())
@@ -90,7 +95,8 @@ async fn the_master_of_sentinels_keeps_the_promises() {
 /// Long enough to learn why there is no connection, and no longer.
 const PATIENT_ENOUGH_TO_FAIL: Budget = Budget { hard: Duration::from_secs(1), soft: Duration::from_secs(1), ..PATIENT };
 
-async fn raw() -> MultiplexedConnection {
+/// A connection of one's own.
+pub(crate) async fn raw() -> MultiplexedConnection {
     redis::Client::open(told("QAQPA_TEST_REDIS")).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
@@ -199,12 +205,13 @@ async fn where_nobody_listens_the_breaker_opens_and_calls_fail_at_once() {
     assert_eq!(counted, (u64::from(claims) + 1, u64::from(claims), 1, 0, BreakerState::Open));
 }
 
-fn at(address: SocketAddr) -> Servers {
+/// A single server there.
+pub(crate) fn at(address: SocketAddr) -> Servers {
     Servers::single(&[format!("redis://{address}")]).unwrap()
 }
 
 /// Stands where a server should be: is well until a script comes, then answers `says`, or hangs up if that is empty.
-async fn stand_in(says: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
+pub(crate) async fn stand_in(says: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let scripts = Arc::new(AtomicUsize::new(0));

@@ -1,0 +1,147 @@
+//! What counters are called in the servers: nobody's values can be read off a name, and what one call changes lies in one
+//! slot of a Cluster as far as that can be.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::digest::{self, SHA256};
+use policies::limit::{Dimension, Limit, LimitKey, Values};
+
+use crate::store::redis::Prefix;
+
+/// The name of one counter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CounterKey {
+    /// The name in the servers.
+    pub(super) text: String,
+    /// What the names of this process are found by.
+    pub(super) digest: u128,
+    tag: (usize, usize),
+}
+
+impl CounterKey {
+    /// Names the counter that `limit` keeps for these values.
+    ///
+    /// What is counted for a client, or one of its citizens, lies in the slot of its organisation, so that one script
+    /// reaches all of it. What is counted across organisations lies in a slot of its own.
+    pub(super) fn of(prefix: &Prefix, limit: &Limit, values: &Values<'_>) -> Self {
+        let digest = digest_of(&[LimitKey::of(limit, values).as_str()]);
+        let owner = values.organisation.or(values.client).filter(|_| is_of_one_client(limit));
+        let tag = match owner {
+            Some(owner) if is_plain(owner) => owner.to_owned(),
+            Some(owner) => format!("{:032x}", digest_of(&[owner])),
+            None => format!("{digest:032x}"),
+        };
+        let mut text = format!("{}:limit:{{", prefix.as_str());
+        let begin = text.len();
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{tag}}}:{digest:032x}");
+        Self { tag: (begin, begin + tag.len()), text, digest }
+    }
+
+    /// Returns what chooses the slot in a Cluster.
+    pub(super) fn tag(&self) -> &str {
+        self.text.get(self.tag.0..self.tag.1).unwrap_or_default()
+    }
+}
+
+/// Names the mark that the first call of a credit leaves for the later one: a slot of its own.
+pub(super) fn mark(prefix: &Prefix, limit: &Limit, owner: &str, thing: &str) -> String {
+    format!("{}:limit:{{{:032x}}}:mark", prefix.as_str(), digest_of(&[&limit.id, owner, thing]))
+}
+
+/// Returns by what the names of this process find a counter; none if it is no name of a counter.
+pub(super) fn read(prefix: &Prefix, text: &str) -> Option<u128> {
+    let rest = text.strip_prefix(prefix.as_str())?.strip_prefix(":limit:{")?;
+    let (_, digest) = rest.split_once("}:").filter(|(_, digest)| digest.len() == 32)?;
+    u128::from_str_radix(digest, 16).ok()
+}
+
+/// Names what gateways tell one another: who is alive, and how often counters were reset.
+pub(super) fn gateways(prefix: &Prefix) -> [String; 2] {
+    ["alive", "resets"].map(|what| format!("{}:limit:{{gateways}}:{what}", prefix.as_str()))
+}
+
+// A client belongs to one organisation, and what is a client's belongs to no other.
+fn is_of_one_client(limit: &Limit) -> bool {
+    let of_clients = [Dimension::Client, Dimension::Organisation, Dimension::Customer, Dimension::Consent];
+    limit.per.iter().any(|dimension| of_clients.contains(dimension))
+}
+
+// Whatever else an id may hold, a brace would choose another slot.
+fn is_plain(id: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !id.is_empty() && id.len() <= 64 && id.bytes().all(good)
+}
+
+// Each part with its length: two lists must never be one.
+fn digest_of(parts: &[&str]) -> u128 {
+    let mut text = String::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
+    for part in parts {
+        let _ = write!(text, "{}:{part}", part.len());
+    }
+    let digest = digest::digest(&SHA256, text.as_bytes());
+    let half = digest.as_ref().first_chunk::<16>().copied().unwrap_or_default();
+    u128::from_be_bytes(half)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use policies::limit::Rate;
+
+    use super::*;
+
+    fn limit(per: &[Dimension]) -> Limit {
+        Limit::bucket("l", per, Rate { count: NonZeroU32::MIN, per: Duration::from_secs(1) }, NonZeroU32::MIN)
+    }
+
+    fn of(per: &[Dimension], values: &Values<'_>) -> CounterKey {
+        CounterKey::of(&Prefix::default(), &limit(per), values)
+    }
+
+    const VALUES: Values<'static> = Values {
+        client: Some("shop"),
+        organisation: Some("alem"),
+        operation: Some("pay"),
+        customer: Some("880715301804"),
+        consent: None,
+        api: None,
+        subject: Some("s"),
+        resource: Some("r"),
+        peer: None,
+        provider: None,
+    };
+
+    #[test]
+    fn what_is_counted_for_one_client_lies_in_the_slot_of_its_organisation() {
+        let tags = [Dimension::Client, Dimension::Organisation, Dimension::Customer].map(|dimension| {
+            let key = of(&[dimension, Dimension::Operation], &VALUES);
+            assert!(key.text.starts_with("qaqpa:limit:{alem}:"), "{}", key.text);
+            assert!(!key.text.contains("880715301804"));
+            key.tag().to_owned()
+        });
+        assert_eq!(tags, ["alem"; 3]);
+    }
+
+    #[test]
+    fn what_is_counted_across_organisations_is_one_counter() {
+        let other = Values { organisation: Some("other"), client: Some("else"), ..VALUES };
+        for dimension in [Dimension::Subject, Dimension::Operation, Dimension::Resource] {
+            assert_eq!(of(&[dimension], &VALUES), of(&[dimension], &other), "{dimension:?}");
+            assert_ne!(of(&[dimension, Dimension::Organisation], &VALUES), of(&[dimension], &VALUES));
+        }
+    }
+
+    #[test]
+    fn no_id_chooses_the_slot_of_another() {
+        let braces = Values { organisation: Some("x}:{alem"), ..VALUES };
+        let key = of(&[Dimension::Organisation], &braces);
+        assert_eq!(key.text.matches('{').count(), 1, "{}", key.text);
+        assert_eq!(key.tag().len(), 32);
+        let marks = [("a", "bc"), ("ab", "c"), ("", "abc")];
+        let marks = marks.map(|(owner, thing)| mark(&Prefix::default(), &limit(&[Dimension::Client]), owner, thing));
+        assert!(marks[0] != marks[1] && marks[1] != marks[2] && marks[0] != marks[2]);
+    }
+}
