@@ -45,7 +45,8 @@ pub fn burst_nanos(bucket: &Bucket) -> u64 {
 
 /// Returns how long a bucket takes to be full that owes as much as it can: nanoseconds.
 ///
-/// It can owe what a whole burst of calls costs that were under way together, each as dear as can be.
+/// It can owe what a whole burst of calls costs that were under way together, each as dear as can be. What slower calls owe
+/// beyond that, which began while others had refilled, is forgiven: no mistake of a backend closes a limit for ever.
 #[must_use]
 pub fn longest_nanos(bucket: &Bucket) -> u64 {
     let most = bucket.costs.as_ref().map_or(1, Costs::most);
@@ -64,8 +65,8 @@ pub fn nanos(now: Timestamp) -> u64 {
 /// empty as can be.
 #[must_use]
 pub fn current_nanos(bucket: &Bucket, full_at_nanos: u64, now: Timestamp) -> u64 {
-    let latest = nanos(now).saturating_add(longest_nanos(bucket));
-    if full_at_nanos > latest.saturating_add(nanos_of(STEP_BACK_MAX)) { latest } else { full_at_nanos }
+    let at = nanos(now);
+    if full_at_nanos > latest(bucket, at) { at.saturating_add(longest_nanos(bucket)) } else { full_at_nanos }
 }
 
 /// Takes one token of a bucket that is full at `full_at_nanos`; gives back when it is full then, or none without room.
@@ -77,6 +78,9 @@ pub fn take(bucket: &Bucket, full_at_nanos: u64, now: Timestamp) -> Option<u64> 
 }
 
 /// Takes more tokens, or gives some back if negative: never beyond the burst, and what is not there is owed.
+///
+/// A clock that has stepped back hides how full the bucket was before: what is given back then can make it full at once, up
+/// to [`STEP_BACK_MAX`] early.
 #[must_use]
 pub fn settle(bucket: &Bucket, full_at_nanos: u64, tokens: i64, now: Timestamp) -> u64 {
     let at = nanos(now);
@@ -85,8 +89,7 @@ pub fn settle(bucket: &Bucket, full_at_nanos: u64, tokens: i64, now: Timestamp) 
     if tokens < 0 {
         return full_at.saturating_sub(span).max(at);
     }
-    // What was owed already stays, even where it is more than can be: the clock stepped back a little.
-    full_at.saturating_add(span).min(at.saturating_add(longest_nanos(bucket)).max(full_at))
+    full_at.saturating_add(span).min(latest(bucket, at))
 }
 
 /// Says what is free in a bucket that is full at `full_at_nanos`, for a call that was let in or not.
@@ -103,6 +106,12 @@ pub fn verdict(bucket: &Bucket, full_at_nanos: u64, now: Timestamp, admitted: bo
         window: whole_millis(used),
         more_after: if used == 0 { Duration::ZERO } else { whole_millis(used.saturating_sub(wanted)) },
     }
+}
+
+// When a bucket is full at the latest that this clock has filled, which may have stepped back since: cut at what can be owed
+// from now on, a cost would be forgiven to whoever is answered while the clock is back.
+fn latest(bucket: &Bucket, at: u64) -> u64 {
+    at.saturating_add(longest_nanos(bucket)).saturating_add(nanos_of(STEP_BACK_MAX))
 }
 
 // Rounded up: in the millisecond that is told there is room, in the one before it there is none.

@@ -88,8 +88,22 @@ fn no_more_is_owed_than_a_burst_of_the_dearest_calls() {
     assert_eq!(counter.room(NOW).window, 2000 * 30 * SECOND);
     for tokens in [1, 1_000_000, i64::MAX] {
         counter.settle(tokens, NOW);
-        assert_eq!(counter.room(NOW).window, 2000 * 30 * SECOND, "{tokens}");
+        assert_eq!(counter.room(NOW).window, 2000 * 30 * SECOND + STEP_BACK_MAX, "{tokens}");
     }
+}
+
+#[test]
+fn what_is_owed_while_the_clock_is_back_is_not_forgiven() {
+    let costs = Costs { of: BTreeMap::from([(404, 20)]), otherwise: 1 };
+    let terms = Bucket { costs: Some(costs), ..bucket(100, 10 * SECOND, 2) };
+    let mut counter = Counter::new(Shape::Bucket(terms));
+    // Both are answered while the clock is as far back as is waited for: forty tokens, of 100 ms each.
+    assert_eq!(counter.drain(NOW), 2);
+    counter.settle(19, NOW - STEP_BACK_MAX);
+    counter.settle(19, NOW - STEP_BACK_MAX);
+    let owed = 39 * Duration::from_millis(100);
+    assert!(!counter.fits(NOW + owed - TICK));
+    assert!(counter.fits(NOW + owed));
 }
 
 #[test]
@@ -207,9 +221,10 @@ fn any_bucket_is_one_of_tokens_that_come_in_with_time() {
             if verdict.admitted && dice.below(3) == 0 {
                 let settled = if dice.below(2) == 0 { i64::from(dearest) - 1 } else { -3 };
                 counter.settle(settled, now);
-                let owed = burst - burst * i128::from(dearest.max(1));
+                let step = i128::try_from(STEP_BACK_MAX.as_nanos()).unwrap();
+                let owed = (burst - burst * i128::from(dearest.max(1))) * cell - step;
                 let level = tokens.level + i128::from(-settled) * cell;
-                tokens.level = level.min(burst * cell).max((owed * cell).min(tokens.level));
+                tokens.level = level.min(burst * cell).max(owed);
             }
         }
     }
