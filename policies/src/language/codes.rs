@@ -200,7 +200,7 @@ pub const CODES: &[Explanation] = &[
     code(
         "P0313",
         "no effect",
-        "Roles, scopes, consents, conditions, fraud rules and step-ups are asked of who comes with an access token, limits of clients; this operation's contract asks for something else, so that the line would protect nothing.",
+        "Roles, scopes, consents, conditions, fraud rules and step-ups are asked of who comes with an access token, limits of clients; this operation's contract asks for something else, so that the line would protect nothing. A limit that an operation names counts by what its calls have: a resource where the path has a parameter, a consent where one is needed, a provider where one is asked.",
     ),
     code(
         "P0314",

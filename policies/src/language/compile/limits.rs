@@ -211,8 +211,8 @@ pub(super) fn mode(value: Value<'_>) -> Option<Mode> {
     value.word(|word| Mode::ALL.into_iter().find(|mode| mode.word() == word))
 }
 
-/// Tells why a limit counts no call of an operation; none where it may count some.
-pub(super) fn uncounted(limit: &Limit, facts: &OperationFacts) -> Option<String> {
+/// Tells why a limit counts no call of an operation, of one that needs a consent or not; none where it may count some.
+pub(super) fn uncounted(limit: &Limit, facts: &OperationFacts, consent: bool) -> Option<String> {
     if !limit.when.concerns(Some(&facts.id)) {
         return Some("counts other operations".to_owned());
     }
@@ -223,6 +223,8 @@ pub(super) fn uncounted(limit: &Limit, facts: &OperationFacts) -> Option<String>
             Dimension::Customer | Dimension::Consent if facts.security == Security::ClientAuthentication => {
                 "no citizen stands behind its callers"
             }
+            // The consent that is counted is the one that the operation needs.
+            Dimension::Consent if !consent => "it needs no consent",
             _ => return None,
         };
         Some(format!("counts by `{}`, and {reason}", dimension.word()))

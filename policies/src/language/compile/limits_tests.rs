@@ -200,3 +200,21 @@ fn attended_and_unattended_calls_may_be_counted_apart_in_one_plan() {
     assert!(plan("") && plan(", when: {attended: false}"));
     assert!(!plan(", when: {attended: true}"));
 }
+
+#[test]
+fn the_example_of_the_handbook_has_every_shape() {
+    let handbook = Path::new(env!("CARGO_MANIFEST_DIR")).join("../POLICIES.md");
+    let handbook = std::fs::read_to_string(handbook).unwrap();
+    let (_, section) = handbook.split_once("\n## Limits\n").unwrap();
+    let example = section.split_once("```yaml\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    let source = Source::new("limits.yaml", example);
+    let compiled = compile(std::slice::from_ref(&source), &contracts(), today()).unwrap();
+    assert_eq!(render(&compiled.warnings, std::slice::from_ref(&source), false), "");
+    for shape in ["rate", "quota", "inFlight", "polls.most", "sessions.idle", "cost.404", "credit.by", "when.hours"] {
+        let there =
+            |row: &crate::language::effective::Row| row.path.iter().skip(2).cloned().collect::<Vec<_>>().join(".");
+        assert!(compiled.effective.rows.iter().any(|row| there(row) == shape), "{shape}");
+    }
+    // Bringing it into its form changes none of it.
+    assert_eq!(crate::language::fmt::format(&source).unwrap(), example);
+}

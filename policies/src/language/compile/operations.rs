@@ -150,7 +150,9 @@ impl<'c, 'n> Context<'_, 'c, 'n> {
         sound &= exposable(facts, key, value);
         sound &= served(api, facts, key, value);
         sound &= effective(&own, &fields, api, facts, key);
-        sound &= countable(&own, &fields, facts, key);
+        // What could not be read may have said it.
+        let consent = !sound || layered.consent.is_some_and(|found| found.given.value.is_needed());
+        sound &= countable(&own, consent, &fields, (facts, key));
         sound &= notable(&fields, facts);
         let settled_by = settled_by(self.settling, api.service.as_ref(), facts, key, &fields);
         if layered.timeout.is_none() && !own.broken && api.sound {
@@ -410,11 +412,11 @@ fn effective(own: &Terms<'_>, fields: &Fields<'_>, api: &Api<'_, '_>, facts: &Op
 }
 
 // A limit that an operation names counts by something that its calls have.
-fn countable(own: &Terms<'_>, fields: &Fields<'_>, facts: &OperationFacts, key: &Key) -> bool {
+fn countable(own: &Terms<'_>, consent: bool, fields: &Fields<'_>, (facts, key): (&OperationFacts, &Key)) -> bool {
     let Some(given) = &own.limits else { return true };
     let mut sound = true;
     for limit in &given.value {
-        let Some(reason) = uncounted(limit, facts) else { continue };
+        let Some(reason) = uncounted(limit, facts, consent) else { continue };
         fields.owner().report(
             Problem::error("P0313", &given.place, format!("`limits` has no effect on {}", quoted(&key.text)))
                 .label(format!("{} {reason}", quoted(&limit.id)))
