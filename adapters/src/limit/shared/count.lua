@@ -40,7 +40,7 @@ kinds.B = {
     end,
     settle = function(held, t, tokens)
         local used = held and held[1] or 0
-        return { math.max(0, math.min(used + tokens * t[1], math.max(t[3], used))) }
+        return { math.max(0, math.min(used + tokens * t[1], t[3] + BACK * 1000000)) }
     end,
     undo = function(held, t) return { math.max(0, held[1] - t[1]) } end,
     write = function(held)

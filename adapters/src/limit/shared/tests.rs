@@ -1,6 +1,6 @@
 //! The script beside the arithmetic it repeats, several limiters over one server, and servers that fail.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 mod away;
 mod same;
