@@ -170,10 +170,11 @@ fn of_resources(owner: &Fields<'_>, per: &BTreeSet<Dimension>) -> bool {
         );
         return false;
     }
-    if per.contains(&Dimension::Operation) {
+    let other = [Dimension::Operation, Dimension::Api].into_iter().find(|dimension| per.contains(dimension));
+    if let Some(dimension) = other {
         value.report(
             value
-                .fault("P0319", "polls cannot be counted by `operation`")
+                .fault("P0319", format!("polls cannot be counted by `{}`", dimension.word()))
                 .label("what begins them is another operation than what asks")
                 .help("write `per: resource`, or for example `per: [client, resource]`"),
         );
