@@ -10,6 +10,12 @@ use crate::time::Timestamp;
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
+/// No bucket takes longer to be full, and no clock goes on for longer after 1970: 194 years.
+///
+/// Both together and what is waited for fit into 64 bits, so that no sum here stands still at their end: a bucket that
+/// cannot be told to be emptier would never be empty. One that refills for longer holds as much as refills in that time.
+pub const SPAN_NANOS_MAX: u64 = u64::MAX / 3;
+
 /// What is used of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Used {
@@ -34,13 +40,13 @@ impl Costs {
 /// Returns how long one token takes to refill: nanoseconds, cut to whole ones, never zero.
 #[must_use]
 pub fn cell(rate: &Rate) -> u64 {
-    nanos_of(rate.per / rate.count.get()).max(1)
+    nanos_of(rate.per / rate.count.get()).clamp(1, SPAN_NANOS_MAX)
 }
 
 /// Returns how long an empty bucket takes to be full: nanoseconds.
 #[must_use]
 pub fn burst_nanos(bucket: &Bucket) -> u64 {
-    cell(&bucket.rate).saturating_mul(u64::from(bucket.burst.get()))
+    cell(&bucket.rate).saturating_mul(u64::from(bucket.burst.get())).min(SPAN_NANOS_MAX)
 }
 
 /// Returns how long a bucket takes to be full that owes as much as it can: nanoseconds.
@@ -50,13 +56,13 @@ pub fn burst_nanos(bucket: &Bucket) -> u64 {
 #[must_use]
 pub fn longest_nanos(bucket: &Bucket) -> u64 {
     let most = bucket.costs.as_ref().map_or(1, Costs::most);
-    burst_nanos(bucket).saturating_mul(u64::try_from(most).unwrap_or(1).max(1))
+    burst_nanos(bucket).saturating_mul(u64::try_from(most).unwrap_or(1).max(1)).min(SPAN_NANOS_MAX)
 }
 
 /// Returns `now` in nanoseconds since 1970, as states count it.
 #[must_use]
 pub fn nanos(now: Timestamp) -> u64 {
-    u64::try_from(now.millis()).unwrap_or(0).saturating_mul(NANOS_PER_MILLI)
+    u64::try_from(now.millis()).unwrap_or(0).saturating_mul(NANOS_PER_MILLI).min(SPAN_NANOS_MAX)
 }
 
 /// Returns when a bucket is full that was to be full at `full_at_nanos`: that very time, unless another clock told it.

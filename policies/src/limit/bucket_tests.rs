@@ -170,6 +170,22 @@ fn rates_and_times_at_the_edge_of_what_can_be_told_do_no_harm() {
     }
 }
 
+#[test]
+fn a_bucket_that_refills_for_longer_than_can_be_told_is_used_up_too() {
+    // A token a day: 194 years refill so many.
+    let held = u32::try_from(SPAN_NANOS_MAX / (86_400 * 1_000_000_000)).unwrap();
+    for burst in [held - 1, held, held + 1, 1_000_000, u32::MAX] {
+        let mut counter = counter(1, 24 * HOUR, burst);
+        assert_eq!(counter.drain(NOW), burst.min(held), "{burst}");
+        // What was cut off may be a part of a token, which is then there earlier.
+        assert!(!counter.fits(NOW + TICK), "{burst}");
+        assert_eq!(counter.drain(NOW + 24 * HOUR - TICK) + counter.drain(NOW + 24 * HOUR), 1, "{burst}");
+    }
+    let mut never = counter(1, Duration::MAX, u32::MAX);
+    assert_eq!(never.drain(NOW), 1);
+    assert!(!never.fits(NOW + 100 * 365 * 24 * HOUR));
+}
+
 /// Counts tokens that come in rather than times: another arithmetic for the same meaning.
 struct Tokens {
     cell: i128,
