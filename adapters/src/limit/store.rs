@@ -31,7 +31,9 @@ pub const RESERVED_PART: usize = 8;
 pub const KEYS_FEW: usize = 256;
 
 /// A shard is looked through once in so many milliseconds at most, however full the store is.
-const SWEEP_GAP_MILLIS: i64 = 100;
+///
+/// So a flood that finds no place costs a hundredth of a core for a million counters, not a core.
+const SWEEP_GAP_MILLIS: i64 = 1000;
 
 /// What lies further ahead was written by another clock: no call is under way for so long before it is counted.
 const OTHER_CLOCK: Duration = Duration::from_secs(60);
@@ -80,7 +82,9 @@ pub(super) struct Shard {
 /// The shards of some keys, locked together.
 pub(super) struct Locked<'a> {
     store: &'a Store,
-    shards: Vec<(usize, MutexGuard<'a, Shard>)>,
+    first: Option<(usize, MutexGuard<'a, Shard>)>,
+    /// Mostly empty: a call has few limits.
+    rest: Vec<(usize, MutexGuard<'a, Shard>)>,
 }
 
 impl fmt::Debug for Store {
@@ -106,12 +110,18 @@ impl Store {
     }
 
     /// Locks the shards of these keys, always in the same order, so that two calls never wait for each other.
-    pub(super) fn lock(&self, keys: impl Iterator<Item = Key>) -> Locked<'_> {
-        let mut wanted: Vec<usize> = keys.map(|key| self.shard_of(key)).collect();
+    pub(super) fn lock(&self, mut keys: impl Iterator<Item = Key>) -> Locked<'_> {
+        let lock = |index: usize| Some((index, self.shards.get(index)?.lock().unwrap_or_else(PoisonError::into_inner)));
+        let (first, second) = (keys.next().map(|key| self.shard_of(key)), keys.next());
+        let Some(second) = second else {
+            return Locked { store: self, first: first.and_then(lock), rest: Vec::new() };
+        };
+        let keys = std::iter::once(second).chain(keys).map(|key| self.shard_of(key));
+        let mut wanted: Vec<usize> = first.into_iter().chain(keys).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let lock = |index: usize| Some((index, self.shards.get(index)?.lock().unwrap_or_else(PoisonError::into_inner)));
-        Locked { store: self, shards: wanted.into_iter().filter_map(lock).collect() }
+        let mut shards = wanted.into_iter().filter_map(lock);
+        Locked { store: self, first: shards.next(), rest: shards.collect() }
     }
 
     /// Takes places for so many new counters of an owner; takes none if there are not as many.
@@ -207,7 +217,8 @@ impl Locked<'_> {
 
     fn shard(&mut self, key: Key) -> Option<&mut Shard> {
         let index = self.store.shard_of(key);
-        self.shards.iter_mut().find(|(at, _)| *at == index).map(|(_, shard)| &mut **shard)
+        let mut shards = self.first.iter_mut().chain(&mut self.rest);
+        shards.find(|(at, _)| *at == index).map(|(_, shard)| &mut **shard)
     }
 }
 
