@@ -190,6 +190,16 @@ limits:
 }
 
 #[test]
+fn limits_of_a_plan_are_called_by_what_they_count() {
+    let text = "qaqpa: v1
+plans: {p: {limits: [{per: client, quota: 5/day}, {per: client, rate: 1/s, burst: 1}, {per: client, inFlight: 3}]}}
+";
+    let compiled = compile(&[Source::new("a.yaml", text)], &contracts(), today()).unwrap();
+    let limits = compiled.effective.rows.iter().find(|row| row.path.last().is_some_and(|key| key == "limits"));
+    assert_eq!(limits.unwrap().value, ["client:quota", "client", "client:inFlight"]);
+}
+
+#[test]
 fn attended_and_unattended_calls_may_be_counted_apart_in_one_plan() {
     let plan = |second: &str| {
         let text = format!(

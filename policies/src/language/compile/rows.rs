@@ -147,7 +147,10 @@ impl Rows {
                 }
                 _ => shown(&Kind::Text, &entry.value),
             });
-            let per = per.unwrap_or_default();
+            // Buckets are called by that alone.
+            let shape = ["quota", "inFlight", "polls", "sessions"].into_iter();
+            let shape = shape.filter(|key| entries.iter().any(|entry| entry.key.text == *key)).map(str::to_owned);
+            let per = per.into_iter().chain(shape).collect::<Vec<_>>().join(":");
             let same = names.iter().filter(|name| name.split('#').next() == Some(per.as_str())).count();
             let name = if same == 0 { per } else { format!("{per}#{}", same + 1) };
             self.mapping(&joined(&path, &name), table, item, &[]);
