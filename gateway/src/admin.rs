@@ -52,6 +52,7 @@ pub(crate) async fn reply(
         }
         Question::Metrics => {
             let redis = house.remembrance.readings();
+            house.metrics.limits.read(&house.limiter);
             let text = house.metrics.render(generation.number, house.audit.lost(), redis);
             let mut reply = Reply::new(Body::whole(text));
             let text = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

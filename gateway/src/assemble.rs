@@ -12,7 +12,6 @@ use adapters::files::private_directory;
 use adapters::http::courier::Courier;
 use adapters::http::scout::Scout;
 use adapters::keys::{LiveKeyring, Sealer, TokenKey, WrapSource, open_wrapping};
-use adapters::limit::local::LocalLimiter;
 use adapters::limit::peer::PeerGuard;
 use adapters::oauth::Jwks;
 use adapters::store::backup::whole;
@@ -24,6 +23,7 @@ use policies::time::Timestamp;
 use spine::stage::{Door, Entrance};
 
 use crate::changes::Changes;
+use crate::chore::beat::Beat;
 use crate::chore::deliver::Deliver;
 use crate::chore::enter::Enter;
 use crate::chore::follow::Follow;
@@ -197,6 +197,7 @@ fn chores(
             Box::new(Warm::new(&house, &stack)),
             Box::new(Prune::new(&house, &places, keep)),
         ];
+        chores.extend(house.limiter.shared().map(|_| -> Box<dyn Chore> { Box::new(Beat::new(&house)) }));
         chores.extend(places.iter().map(|place| -> Box<dyn Chore> { Box::new(Ship::new(&house, place)) }));
         chores
     });
@@ -319,7 +320,7 @@ fn house(
         secrets: ArcSwap::from_pointee(secrets),
         jwks: Jwks::new(scout.clone()),
         scout,
-        limiter: LocalLimiter::new(),
+        limiter: stores::limiter(config)?,
         peers: PeerGuard::new(config.per_peer.0, config.per_peer.1),
         beginnings: crate::beginnings::Beginnings::default(),
         audit: Audit::open(&config.state.join("audit"), trail).map_err(|outage| machine(&outage))?,

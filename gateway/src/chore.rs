@@ -1,5 +1,6 @@
 //! What is done beside requests: one thread that goes round its chores for as long as the gateway serves.
 
+pub mod beat;
 pub mod deliver;
 pub mod enter;
 pub mod follow;

@@ -22,6 +22,7 @@ use crate::layer::noted;
 pub use crate::own::{Own, own};
 use crate::reach::Reach;
 use crate::reply::json_reply;
+use crate::turnstile::Turnstile;
 use crate::{admin, events, pages, proxy};
 
 /// What the trail calls it.
@@ -91,14 +92,11 @@ impl Deed {
             Own::CreateVerification => {
                 let body = checked(&cleared)?;
                 let client = cleared.caller().client().ok_or_else(no_client)?;
-                let (status, body) = broker::create(
-                    &self.place().broker(&house.keyring.now()),
-                    client,
-                    body,
-                    &cleared.trail,
-                    cleared.received,
-                )
-                .await?;
+                let turnstile = Turnstile::new(house, &cleared);
+                let (keyring, trail, now) = (house.keyring.now(), &cleared.trail, cleared.received);
+                let broker = self.place().broker(&keyring);
+                let begun = broker::create(&broker, &turnstile, client, body, trail, now).await;
+                let (status, body) = begun.map_err(|rejection| turnstile.refused(rejection))?;
                 Ok(json_reply(status, &body))
             }
             Own::GetVerification => {

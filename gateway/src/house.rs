@@ -10,7 +10,7 @@ use adapters::clock::Clock;
 use adapters::entropy::{self, Namer};
 use adapters::http::scout::Scout;
 use adapters::keys::{LiveKeyring, Sealer};
-use adapters::limit::local::LocalLimiter;
+use adapters::limit::limits::Limits;
 use adapters::limit::peer::PeerGuard;
 use adapters::oauth::Jwks;
 use adapters::store::port::{Authorizations, Claims, Durable, Outbox, Replays, SubjectKeys, Verifications};
@@ -75,8 +75,8 @@ pub struct House {
     pub durable: Arc<dyn Durable>,
     /// The secrets of the configuration, as they were read last.
     pub secrets: ArcSwap<Secrets>,
-    /// The buckets of plans.
-    pub limiter: LocalLimiter,
+    /// The counters of plans and operations.
+    pub limiter: Limits,
     /// The buckets of peers.
     pub peers: PeerGuard,
     /// How many identity checks are begun by pages.

@@ -15,9 +15,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use spine::stage::Door;
 
+use self::limits::Limits;
 use self::rules::Rules;
 use self::running::{Guard, Running};
 
+mod limits;
 mod rules;
 mod running;
 
@@ -98,6 +100,7 @@ pub struct Metrics {
     settled: Family<Outcome, Counter>,
     deliveries: Family<Outcome, Counter>,
     pub(crate) rules: Rules,
+    pub(crate) limits: Limits,
     redis: Redis,
 }
 
@@ -207,6 +210,7 @@ impl Metrics {
             settled: Family::default(),
             deliveries: Family::default(),
             rules: Rules::default(),
+            limits: Limits::default(),
             redis: Redis::default(),
             registry: Registry::default(),
         };
@@ -235,6 +239,7 @@ impl Metrics {
         }
         metrics.register_defects(&mut registry);
         metrics.rules.register(&mut registry);
+        metrics.limits.register(&mut registry);
         let suppressed = "Refusals of strangers that were counted instead of recorded";
         registry.register("audit_suppressed", suppressed, metrics.audit_suppressed.clone());
         registry.register("audit_lost", "Audit records that could not be queued", metrics.audit_lost.clone());

@@ -49,7 +49,7 @@ fn way(house: &Arc<House>, generation: &Arc<Generation>, reach: &Arc<Reach>) -> 
             then(Route(Arc::clone(generation)),
             then(Authenticate::new(Arc::clone(house), Arc::clone(generation), Arc::clone(reach)),
             ChallengeLayer.layer(
-            MeterLayer(Arc::clone(house)).layer(
+            MeterLayer::new(Arc::clone(house), &generation.rulebook).layer(
             then(Permit,
             then(Validate, judged_once)))))),
         )

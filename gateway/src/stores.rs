@@ -4,10 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use adapters::http::trust::Trust;
+use adapters::limit::limits::Limits;
+use adapters::limit::local::LocalLimiter;
+use adapters::limit::shared::SharedLimiter;
 use adapters::store::backup::DATABASE;
 use adapters::store::port::Durable;
 use adapters::store::postgres::{PostgresSettings, PostgresStore};
-use adapters::store::redis::{Budget, Credentials, Prefix, RedisStore, Servers, ServersError};
+use adapters::store::redis::{Budget, Credentials, Prefix, RedisConfig as Dialled, RedisStore, Servers, ServersError};
 use adapters::store::retention::Retention;
 use adapters::store::sqlite::SqliteStore;
 
@@ -45,19 +48,25 @@ pub(crate) fn durable(config: &Config) -> Result<Arc<dyn Durable>, AssemblyError
 pub(crate) fn remembrance(config: &Config) -> Result<Remembrance, AssemblyError> {
     Ok(match &config.stores.redis {
         None => Remembrance::own(),
-        Some(redis) => Remembrance::shared(open_redis(redis)?),
+        Some(redis) => Remembrance::shared(RedisStore::open(dialled(redis)?).map_err(|outage| machine(&outage))?),
     })
 }
 
-fn open_redis(config: &RedisConfig) -> Result<RedisStore, AssemblyError> {
+/// Opens what counts calls. Limits have connections of their own: what they ask holds up no proof, nor does their outage.
+pub(crate) fn limiter(config: &Config) -> Result<Limits, AssemblyError> {
+    let Some(redis) = &config.stores.redis else { return Ok(Limits::default()) };
+    let shared = SharedLimiter::open(dialled(redis)?).map_err(|outage| machine(&outage))?;
+    Ok(Limits::with_shared(LocalLimiter::new(), Arc::new(shared)))
+}
+
+/// Says where a Redis is and how it is spoken to.
+fn dialled(config: &RedisConfig) -> Result<Dialled, AssemblyError> {
     let wrong = |text: String| AssemblyError::Configuration(format!("error: the Redis of `stores`: {text}\n"));
     let (servers, prefix, budget) = shape(config).map_err(|error| wrong(error.to_string()))?;
     let password = config.password.as_ref().map(secrets::read_text).transpose().map_err(wrong)?;
     let credentials = password.map(|password| Credentials { user: config.user.clone(), password });
     let trust = trust(config.trust.as_deref())?;
-    let config =
-        adapters::store::redis::RedisConfig { servers, trust, credentials, sentinel_credentials: None, prefix, budget };
-    RedisStore::open(config).map_err(|outage| machine(&outage))
+    Ok(Dialled { servers, trust, credentials, sentinel_credentials: None, prefix, budget })
 }
 
 /// Reads what can be judged of a Redis without asking for anything: who belongs together, and how long calls may take.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::binding::BoundToken;
 use crate::id::{AdminId, ConsentId, InteractionId, OperationId, ProviderId, VerificationId};
+use crate::limit::LimitKey;
 use crate::national::money::Money;
 use crate::rule::RuleName;
 use crate::rulebook::{Client, OperationPolicy};
@@ -102,6 +103,15 @@ pub struct AnswerFaults {
     pub keyword: &'static str,
 }
 
+/// A counter that has counted a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counter {
+    /// The limit that it belongs to, by its id.
+    pub limit: Arc<str>,
+    /// Its name, which is written down as a keyed hash alone: it may tell of people.
+    pub key: LimitKey,
+}
+
 /// What the rules judged, so that a decision can be judged again with the policies of its generation.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
@@ -119,8 +129,12 @@ pub struct Facts {
     pub provider: Option<ProviderId>,
     /// What policy says of the operation, once routed; it tells further limits and the override in force.
     pub policy: Option<Arc<OperationPolicy>>,
-    /// The limit that had no room and refused, by its id.
+    /// The counters that counted the request, where client and operation alone do not tell which these are.
+    pub counters: Option<Vec<Counter>>,
+    /// The limit that had no room and refused, by its id; of several, the one that has none for the longest.
     pub exhausted: Option<Arc<str>>,
+    /// The others that had no room, by their ids.
+    pub also_exhausted: Vec<Arc<str>>,
     /// The rule that refused.
     pub refused_by: Option<RuleName>,
     /// Why it could not be judged, if that is why it refused; holds no value of the request.

@@ -160,9 +160,13 @@ impl Scribe {
         serde_json::to_writer(out, &wire(record, limits.as_deref())).is_ok()
     }
 
-    /// The limits that the request was counted against: a function of its client and operation.
+    /// The limits that the request was counted against: a function of its client and operation, or what was noted.
     fn limits(&mut self, record: &Record) -> Option<Arc<[Limit]>> {
         let hash = self.hash.as_ref()?;
+        if let Some(counters) = &record.facts.counters {
+            let limits = counters.iter().map(|counter| Limit::of(&counter.limit, &counter.key, hash));
+            return (!counters.is_empty()).then(|| limits.collect());
+        }
         let (client, operation) = (record.facts.client.as_ref()?, record.operation.as_ref()?);
         let policy = record.facts.policy.as_ref();
         let none = client.plan.limits.is_empty() && policy.is_none_or(|policy| policy.limits.is_empty());
@@ -183,11 +187,11 @@ impl Scribe {
                     client: Some(client.id.as_str()),
                     organisation: Some(client.organisation.id.as_str()),
                     operation: Some(operation.as_str()),
+                    api: policy.map(|policy| policy.api.as_str()),
                     ..Values::default()
                 },
             );
-            let key = hash(key.as_str().as_bytes());
-            Limit { id: limit.id.to_string(), key: base64url(key.get(..KEY_BYTES).unwrap_or_default()) }
+            Limit::of(&limit.id, &key, hash)
         };
         let own = policy.into_iter().flat_map(|policy| policy.limits_of(Some(client)));
         let counted = client.plan.limits.iter().chain(own).filter(|limit| limit.mode != Mode::Off);
@@ -234,6 +238,8 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     exhausted: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    also_exhausted: Option<Vec<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<Rule<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reports: Option<Rules<'a>>,
@@ -278,6 +284,13 @@ struct Consent<'a> {
 struct Limit {
     id: String,
     key: String,
+}
+
+impl Limit {
+    fn of(id: &str, key: &LimitKey, hash: &LimitHash) -> Self {
+        let key = hash(key.as_str().as_bytes());
+        Self { id: id.to_owned(), key: base64url(key.get(..KEY_BYTES).unwrap_or_default()) }
+    }
 }
 
 #[derive(Serialize)]
@@ -348,6 +361,7 @@ fn wire<'a>(record: &'a Record, limits: Option<&'a [Limit]>) -> Wire<'a> {
         consents: citizen.map(|citizen| citizen.details.iter().map(|detail| consent(detail, &facts.granted)).collect()),
         limits,
         exhausted: facts.exhausted.as_deref(),
+        also_exhausted: (!facts.also_exhausted.is_empty()).then(|| facts.also_exhausted.iter().map(AsRef::as_ref).collect()),
         rule: facts.refused_by.as_ref().map(|name| Rule { why: facts.not_judged.as_deref(), ..rule(name) }),
         reports: (!facts.reports.is_empty()).then_some(Rules(&facts.reports)),
         answer: facts.answer.map(|answer| Answer { faults: answer.count, first: answer.keyword }),

@@ -18,6 +18,7 @@ use spine::error::{PointedFault, Rejection};
 use spine::trail::Trail;
 
 use crate::Broker;
+use crate::room::Room;
 use crate::payer::{note, purpose};
 
 /// The one purpose whose result can be bound to a payment; the step-up challenge names it.
@@ -28,11 +29,14 @@ pub const CAPTURE_TIME: Duration = Duration::from_secs(30 * 60);
 
 /// Begins a verification for `client`; `body` has been checked against the contract. The trail learns of whom, sealed.
 ///
+/// A provider that `room` has none for is passed over for the next.
+///
 /// # Errors
 /// [`Code::IdentifierInvalid`] for a number that is none, [`Code::ProviderUnavailable`] if no provider of the level can be
-/// reached, [`Code::DependencyDown`] if the store cannot.
+/// reached, [`Code::DependencyDown`] if the store cannot, and the refusal of `room` if that is why nobody was asked.
 pub async fn create(
     broker: &Broker<'_>,
+    room: &dyn Room,
     client: &Client,
     body: &Value,
     trail: &Trail,
@@ -47,7 +51,7 @@ pub async fn create(
     let subject = Secret::new(iin.as_str().to_owned());
     let binding = binding(body)?;
     let (level, reason) = (text("/level"), text("/purpose"));
-    let wish = Wish { client: &client.id, subject: &subject, binding, level, reason, return_url: None };
+    let wish = Wish { client: &client.id, subject: &subject, binding, level, reason, return_url: None, room };
     let verification = begin(broker, wish, trail, now).await?;
     Ok((StatusCode::CREATED, reply(&verification, now)))
 }
@@ -66,6 +70,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) reason: &'a str,
     /// Where the provider's page leads back to, if anywhere.
     pub(crate) return_url: Option<&'a str>,
+    /// What providers may be asked.
+    pub(crate) room: &'a dyn Room,
 }
 
 /// Begins a verification at the first provider that answers.
@@ -75,12 +81,22 @@ pub(crate) async fn begin(
     trail: &Trail,
     now: Timestamp,
 ) -> Result<Verification, Rejection> {
-    let Wish { client, subject, binding, level, reason, return_url } = wish;
+    let Wish { client, subject, binding, level, reason, return_url, room } = wish;
     let mut last_outage = Outage::new("identity providers", "none is offered for this level");
     let down = |outage: Outage| Rejection::outage(Code::DependencyDown, &outage);
     let key = broker.subjects.key(subject, now).await.map_err(down)?;
     note(broker.subjects, &key, subject, trail).map_err(down)?;
+    // Why nobody was asked, as long as nobody was.
+    let (mut full, mut asked) = (None, false);
     for offered in broker.offered.iter().filter(|provider| policies::evidence::may_serve(provider, level)) {
+        let _pass = match room.enter(&offered.id).await {
+            Ok(pass) => pass,
+            Err(rejection) => {
+                full = Some(rejection);
+                continue;
+            }
+        };
+        asked = true;
         let id = VerificationId::parse(&entropy::uuid_v7(now)).map_err(|error| defect(&error))?;
         let begun = Verification {
             subject: pairwise(broker, client, subject),
@@ -106,7 +122,8 @@ pub(crate) async fn begin(
             Err(outage) => last_outage = outage,
         }
     }
-    Err(Rejection::outage(Code::ProviderUnavailable, &last_outage))
+    let unavailable = || Rejection::outage(Code::ProviderUnavailable, &last_outage);
+    Err(full.filter(|_| !asked).unwrap_or_else(unavailable))
 }
 
 /// Stands for the provider's session until it is known; no two are the same.

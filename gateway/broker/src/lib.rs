@@ -15,12 +15,14 @@ mod create;
 mod login;
 mod payer;
 mod read;
+mod room;
 
 pub use callback::receive;
 pub use create::{CAPTURE_TIME, create};
 pub use login::{Login, begin_login, find_login};
 pub use payer::payer;
 pub use read::{RESULT_TTL, read};
+pub use room::{Entered, Pass, Room, Unbounded};
 
 /// What the flows work with.
 #[derive(Clone, Copy)]

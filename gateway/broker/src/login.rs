@@ -12,6 +12,7 @@ use spine::trail::Trail;
 
 use crate::Broker;
 use crate::create::{Wish, begin};
+use crate::room::Unbounded;
 
 /// Whose the verifications of logins are. A client of this name, should policy ever have one, reads none of them.
 const GATEWAY: &str = "qaqpa.pages";
@@ -52,6 +53,7 @@ pub async fn begin_login(
         level: login.level,
         reason: login.reason,
         return_url: Some(login.return_url),
+        room: &Unbounded,
     };
     begin(broker, wish, trail, now).await
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use policies::audit::{AnswerFaults, Ending, Facts, JudgedIdentity, PersonalData, Record, RecordKind, Step};
+use policies::audit::{AnswerFaults, Counter, Ending, Facts, JudgedIdentity, PersonalData, Record, RecordKind, Step};
 use policies::binding::BoundToken;
 use policies::details::Detail;
 use policies::id::{AdminId, InteractionId, OperationId, ProviderId};
@@ -99,9 +99,16 @@ impl Trail {
         self.state().facts.provider = Some(provider.clone());
     }
 
-    /// Notes which limit had no room.
-    pub fn note_exhausted(&self, limit: &Arc<str>) {
-        self.state().facts.exhausted = Some(Arc::clone(limit));
+    /// Notes which counters have counted the request.
+    pub fn note_counters(&self, counters: Vec<Counter>) {
+        self.state().facts.counters = Some(counters);
+    }
+
+    /// Notes which limits had no room: the one that has none for the longest, and the others.
+    pub fn note_exhausted(&self, limit: &Arc<str>, others: Vec<Arc<str>>) {
+        let facts = &mut self.state().facts;
+        facts.exhausted = Some(Arc::clone(limit));
+        facts.also_exhausted = others;
     }
 
     /// Notes which rule refused.

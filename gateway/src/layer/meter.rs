@@ -1,34 +1,51 @@
-//! `meter`: counts the request against the limits of its caller's plan and then of its operation, in their order, until
-//! one has no room; tells the caller how much there is.
+//! `meter`: counts the request against the limits of its caller's plan and of its operation, all together; tells the caller
+//! how much room there is, and keeps what was taken until the answer has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use adapters::limit::limits::{Asked, Counted, Holds, Taken, Untaken};
 use policies::code::Code;
-use policies::limit::{Limit, LimitKey, Metering, Mode, Values};
-use policies::rule::RuleName;
+use policies::limit::{Limit, Mode, Verdict};
+use policies::rule::{RuleKind, RuleName};
+use policies::rulebook::Rulebook;
 use spine::Reply;
+use spine::body::Held;
 use spine::error::Rejection;
-use spine::rate_limit::Room;
+use spine::rate_limit::Rooms;
 use spine::refine::Refine;
 use spine::stage::{Identified, Metered};
+use spine::trail::Trail;
 use tower::Layer;
 
 use super::noted;
 use crate::house::House;
+use crate::metering::{self, Made};
+use crate::sequel::Sequels;
 
 /// When to come back if the limiter has no room for another key.
 const FULL_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Makes the frame.
+/// Makes the frame for one policy generation.
 #[derive(Debug, Clone)]
-pub struct MeterLayer(pub Arc<House>);
+pub struct MeterLayer {
+    house: Arc<House>,
+    sequels: Arc<Sequels>,
+}
+
+impl MeterLayer {
+    /// Finds out which limits of a set wait for which operations.
+    #[must_use]
+    pub fn new(house: Arc<House>, rulebook: &Rulebook) -> Self {
+        Self { house, sequels: Arc::new(Sequels::of(rulebook)) }
+    }
+}
 
 impl<S> Layer<S> for MeterLayer {
     type Service = Meter<S>;
 
     fn layer(&self, inner: S) -> Meter<S> {
-        Meter { house: Arc::clone(&self.0), inner }
+        Meter { house: Arc::clone(&self.house), sequels: Arc::clone(&self.sequels), inner }
     }
 }
 
@@ -36,6 +53,7 @@ impl<S> Layer<S> for MeterLayer {
 #[derive(Debug)]
 pub struct Meter<S> {
     house: Arc<House>,
+    sequels: Arc<Sequels>,
     inner: S,
 }
 
@@ -44,85 +62,147 @@ impl<S: Refine<Metered, Out = Reply>> Refine<Identified> for Meter<S> {
 
     async fn refine(&self, identified: Identified) -> Result<Reply, Rejection> {
         let trail = identified.trail.clone();
-        let (metered, room) = noted(&trail, "meter", self.meter(identified))?;
-        let answer = self.inner.refine(metered).await;
-        // The public, providers and administrators have no limits of their own to be told of.
-        let Some(room) = room else { return answer };
-        let mut reply = answer.map_err(|rejection| rejection.room(room.clone()))?;
-        room.write(reply.headers_mut());
+        let room = noted(&trail, "meter", self.meter(&identified).await)?;
+        let sequel = self.sequels.at(&identified, &self.house);
+        let mut answer = self.inner.refine(Metered::counted(identified)).await;
+        let Room { rooms, mut places } = room;
+        if let Some(places) = places.as_mut().filter(|places| places.0.settles()) {
+            let status = answer.as_ref().map_or_else(Rejection::status, Reply::status).as_u16();
+            // Boxed, as all that is rare: what every request carries stays small.
+            Box::pin(self.house.limiter.settle(&mut places.0, Some(status), self.house.clock.now())).await;
+        }
+        if let (Ok(reply), Some(sequel)) = (answer.as_mut(), sequel) {
+            let told = std::mem::take(reply);
+            *reply = Box::pin(sequel.told(&self.house, told)).await;
+        }
+        let mut reply = answer.map_err(|rejection| match rooms.is_empty() {
+            true => rejection,
+            false => rejection.room(rooms.clone()),
+        })?;
+        rooms.write(reply.headers_mut());
+        if let Some(places) = places {
+            reply.body_mut().hold(places);
+        }
         Ok(reply)
     }
 }
 
-impl<S> Meter<S> {
-    /// Counts the request; tells how much room is left in the limit that has the least.
-    fn meter(&self, identified: Identified) -> Result<(Metered, Option<Room>), Rejection> {
-        let client = identified.caller().client();
-        let policy = identified.policy();
-        let (id, organisation) =
-            client.map_or(("", ""), |client| (client.id.as_str(), client.organisation.id.as_str()));
-        let values = Values {
-            client: client.map(|_| id),
-            organisation: client.map(|_| organisation),
-            operation: Some(policy.operation.as_str()),
-            ..Values::default()
-        };
-        let key = |limit: &Limit| LimitKey::of(limit, &values);
-        let mut least = None;
-        // Who has no plan (the public, providers, administrators) was counted by `guard`, per peer.
-        if let Some(client) = client {
-            let whose = || format!("The plan `{}`", client.plan.id);
-            self.count(&identified, &client.plan.limits, key, whose, &mut least)?;
-        }
-        if !policy.limits.is_empty() {
-            let whose = || format!("The operation `{}`", policy.operation);
-            self.count(&identified, policy.limits_of(client.map(AsRef::as_ref)), key, whose, &mut least)?;
-        }
-        Ok((Metered::counted(identified), least))
-    }
+/// What a call was given.
+struct Room {
+    rooms: Rooms,
+    /// None where nothing has to be settled or given back.
+    places: Option<Box<Places>>,
+}
 
-    fn count<'a>(
-        &self,
-        identified: &Identified,
-        limits: impl IntoIterator<Item = &'a Limit>,
-        key: impl Fn(&Limit) -> LimitKey,
-        whose: impl Fn() -> String,
-        least: &mut Option<Room>,
-    ) -> Result<(), Rejection> {
-        for limit in limits {
-            if limit.mode == Mode::Off {
-                continue;
-            }
-            let metering = self.house.limiter.check(limit, &key(limit), identified.received);
-            let rejection = match metering {
-                Metering::Within { remaining } => {
-                    let room = Room::left(limit, remaining);
-                    // A limit that refuses nobody is no client's business.
-                    if limit.mode == Mode::Enforce && least.as_ref().is_none_or(|least| room.is_tighter_than(least)) {
-                        *least = Some(room);
-                    }
-                    continue;
-                }
-                Metering::Exceeded { .. } | Metering::KeysExhausted if limit.mode == Mode::Report => {
-                    super::reported(&self.house.metrics, &identified.trail, &[RuleName::limit(limit)]);
-                    continue;
-                }
-                // The rest is not asked: a client that has used up its own room takes none of its organisation's.
-                Metering::Exceeded { retry_after } => {
-                    identified.trail.note_exhausted(&limit.id);
-                    identified.trail.note_rule(&RuleName::limit(limit));
-                    let detail = format!("{} has no room for this request now.", whose());
-                    let rejection = Rejection::new(Code::RateLimited, detail).violated(Room::none(limit, retry_after));
-                    rejection.retry_after(retry_after)
-                }
-                Metering::KeysExhausted => {
-                    self.house.metrics.shed("limit-keys");
-                    Rejection::new(Code::Capacity, "The gateway cannot count more callers now.")
-                        .retry_after(FULL_RETRY_AFTER)
-                }
-            };
-            return Err(rejection);
+/// What was taken: given back when the answer has ended, or is dropped.
+struct Places(Holds);
+
+impl Held for Places {
+    fn end(self: Box<Self>, _complete: bool) {}
+}
+
+impl<S> Meter<S> {
+    async fn meter(&self, call: &Identified) -> Result<Room, Rejection> {
+        let house = &self.house;
+        let made = Made::of(call, &house.sealer, metering::limits(call));
+        let counted = metering::counted(call, &made);
+        if let Some(counters) = metering::counters(call, &counted) {
+            call.trail.note_counters(counters);
         }
-        Ok(())
+        if counted.is_empty() {
+            return Ok(Room { rooms: Rooms::default(), places: None });
+        }
+        let Taken { verdicts, holds } = taken(house, call, &counted).await?;
+        let rooms = judged(house, call, &counted, &verdicts).map_err(|full| full.noted(&call.trail))?;
+        Ok(Room { rooms, places: (!holds.is_empty()).then(|| Box::new(Places(holds))) })
+    }
+}
+
+/// Takes of all limits what a call needs, or of none.
+pub(crate) async fn taken(house: &House, call: &Identified, counted: &[Counted<'_>]) -> Result<Taken, Rejection> {
+    let (owner, now) = (metering::owner(call), house.clock.now());
+    let asked = Asked { limits: counted, owner, call: call.interaction.as_str(), now };
+    let taken = match house.limiter.take_here(&asked) {
+        Some(taken) => taken,
+        // Boxed: where nothing has to be waited for no request carries it.
+        None => Box::pin(house.limiter.take(&asked)).await,
+    };
+    taken.map_err(|untaken| match untaken {
+        Untaken::KeysExhausted => {
+            house.metrics.shed("limit-keys");
+            Rejection::new(Code::Capacity, "The gateway cannot count more callers now.").retry_after(FULL_RETRY_AFTER)
+        }
+        Untaken::Outage { limit, outage } => {
+            house.metrics.limits.denied(&limit);
+            call.trail.note_rule(&RuleName { kind: RuleKind::Limit, name: limit, origin: None });
+            Rejection::outage(Code::DependencyDown, &outage)
+        }
+    })
+}
+
+/// Reads what limits have said: how much room is left, or that one that is enforced has none.
+///
+/// Which limits had no room and only report it, is noted and counted.
+pub(crate) fn judged(
+    house: &House,
+    call: &Identified,
+    counted: &[Counted<'_>],
+    verdicts: &[Verdict],
+) -> Result<Rooms, Box<Full>> {
+    let told = || counted.iter().map(|counted| counted.limit).zip(verdicts);
+    let without_room = |mode: Mode| told().filter(move |(limit, verdict)| limit.mode == mode && !verdict.admitted);
+    for (limit, _) in without_room(Mode::Report) {
+        house.metrics.limits.reported(&limit.id);
+        super::reported(&house.metrics, &call.trail, &[RuleName::limit(limit)]);
+    }
+    let rooms = Rooms::of(told());
+    // The one that has no room for the longest is the one that who waits has to wait for.
+    let Some((strictest, _)) = without_room(Mode::Enforce).max_by_key(|(_, verdict)| verdict.more_after) else {
+        return Ok(rooms);
+    };
+    let violated = without_room(Mode::Enforce).map(|(limit, _)| limit);
+    violated.clone().for_each(|limit| house.metrics.limits.refused(&limit.id));
+    let others = violated.filter(|limit| limit.id != strictest.id).map(|limit| Arc::clone(&limit.id));
+    let others = others.collect();
+    let detail = format!("{} has no room for this request now.", whose(call, strictest));
+    let rejection = Rejection::new(Code::RateLimited, detail).violated(rooms);
+    Err(Box::new(Full { rejection, limits: Exhausted { strictest: RuleName::limit(strictest), others } }))
+}
+
+/// Why a request is refused: limits without room.
+pub(crate) struct Full {
+    /// The refusal.
+    pub(crate) rejection: Rejection,
+    /// Which limits they were.
+    pub(crate) limits: Exhausted,
+}
+
+/// The limit that has no room for the longest, and the others.
+pub(crate) struct Exhausted {
+    strictest: RuleName,
+    others: Vec<Arc<str>>,
+}
+
+impl Full {
+    fn noted(self, trail: &Trail) -> Rejection {
+        self.limits.note(trail);
+        self.rejection
+    }
+}
+
+impl Exhausted {
+    /// Notes on the trail which limits they were.
+    pub(crate) fn note(self, trail: &Trail) {
+        trail.note_exhausted(&self.strictest.name, self.others);
+        trail.note_rule(&self.strictest);
+    }
+}
+
+/// Says whose limit it is, for people.
+fn whose(call: &Identified, limit: &Limit) -> String {
+    let client = call.caller().client();
+    match client.filter(|client| client.plan.limits.iter().any(|known| known.id == limit.id)) {
+        Some(client) => format!("The plan `{}`", client.plan.id),
+        None => format!("The operation `{}`", call.policy().operation),
     }
 }

@@ -38,7 +38,7 @@ pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
 pub const REPLY_BYTES_MAX: usize = 256 * 1024;
 
 /// Tells a client that an answer is an earlier one.
-const REPLAYED: &str = "x-idempotency-replayed";
+pub(crate) const REPLAYED: &str = "x-idempotency-replayed";
 
 /// A sound request with the claim of its key, if the operation has one.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use adapters::entropy::Namer;
 use adapters::http::scout::Scout;
 use adapters::http::trust::Trust;
 use adapters::keys::{LiveKeyring, Sealer};
-use adapters::limit::local::LocalLimiter;
+use adapters::limit::limits::Limits;
 use adapters::limit::peer::PeerGuard;
 use adapters::oauth::Jwks;
 use adapters::store::memory::MemoryStore;
@@ -142,7 +142,7 @@ impl<'t> Scene<'t> {
             // A trial asks nobody.
             scout: Scout::nowhere(),
             jwks: Jwks::new(Scout::nowhere()),
-            limiter: LocalLimiter::new(),
+            limiter: Limits::default(),
             peers: PeerGuard::new(rate, rate.count),
             beginnings: crate::beginnings::Beginnings::default(),
             strangers: Strangers::default(),

@@ -60,6 +60,7 @@ fn told(value: &Value) -> String {
         "identity",
         "limits",
         "exhausted",
+        "alsoExhausted",
         "generation",
         "personal",
     ];
