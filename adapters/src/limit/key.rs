@@ -4,7 +4,7 @@
 
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 
-use policies::limit::{Limit, LimitKey, Values};
+use policies::limit::{Limit, Values};
 
 /// The name of a counter in this process; another process has another one for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,37 +25,26 @@ pub(super) struct Keys {
 // What a name is of: two names of different kinds never meet.
 const COUNTER: u8 = 0;
 const MARK: u8 = 1;
-const TEXT: u8 = 2;
 
 impl Keys {
     /// Names the counter that a limit keeps for these values.
     pub(super) fn counter(&self, limit: &Limit, values: &Values<'_>) -> Key {
-        self.key(|hasher| {
-            hasher.write_u8(COUNTER);
-            text(hasher, &limit.id);
-            for dimension in &limit.per {
-                hasher.write_u8(*dimension as u8);
-                text(hasher, values.of(*dimension).unwrap_or_default());
-            }
-        })
+        let mut name = self.name(COUNTER);
+        name.text(&limit.id);
+        for dimension in &limit.per {
+            name.bytes(&[*dimension as u8]);
+            name.text(values.of(*dimension).unwrap_or_default());
+        }
+        name.key()
     }
 
     /// Names the mark that a call of `owner` leaves for a later one about the same thing.
     pub(super) fn mark(&self, limit: &Limit, owner: &str, thing: &str) -> Key {
-        self.key(|hasher| {
-            hasher.write_u8(MARK);
-            text(hasher, &limit.id);
-            text(hasher, owner);
-            text(hasher, thing);
-        })
-    }
-
-    /// Names a counter by the long form of its name.
-    pub(super) fn long(&self, key: &LimitKey) -> Key {
-        self.key(|hasher| {
-            hasher.write_u8(TEXT);
-            text(hasher, key.as_str());
-        })
+        let mut name = self.name(MARK);
+        name.text(&limit.id);
+        name.text(owner);
+        name.text(thing);
+        name.key()
     }
 
     /// Names an owner of counters.
@@ -63,20 +52,59 @@ impl Keys {
         self.place.hash_one(owner)
     }
 
-    fn key(&self, feed: impl Fn(&mut DefaultHasher)) -> Key {
-        let half = |state: &RandomState| {
-            let mut hasher = state.build_hasher();
-            feed(&mut hasher);
-            hasher.finish()
+    fn name(&self, kind: u8) -> Name {
+        let mut name = Name {
+            shard: self.shard.build_hasher(),
+            place: self.place.build_hasher(),
+            pending: [0; PENDING],
+            filled: 0,
         };
-        Key { shard: half(&self.shard), place: half(&self.place) }
+        name.bytes(&[kind]);
+        name
     }
 }
 
-// Each text stands with its length: two lists of texts must never be one.
-fn text(hasher: &mut DefaultHasher, text: &str) {
-    hasher.write_usize(text.len());
-    hasher.write(text.as_bytes());
+/// How many bytes of a name are gathered before they are hashed: most names at once, as many short pieces cost more.
+const PENDING: usize = 192;
+
+/// A name on its way to be a key.
+struct Name {
+    shard: DefaultHasher,
+    place: DefaultHasher,
+    pending: [u8; PENDING],
+    filled: usize,
+}
+
+impl Name {
+    // Each text stands with its length: two lists of texts must never be one.
+    fn text(&mut self, text: &str) {
+        self.bytes(&(text.len() as u64).to_le_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        let end = self.filled + bytes.len();
+        if let Some(free) = self.pending.get_mut(self.filled..end) {
+            free.copy_from_slice(bytes);
+            self.filled = end;
+            return;
+        }
+        self.flush();
+        self.shard.write(bytes);
+        self.place.write(bytes);
+    }
+
+    fn flush(&mut self) {
+        let pending = self.pending.get(..self.filled).unwrap_or_default();
+        self.shard.write(pending);
+        self.place.write(pending);
+        self.filled = 0;
+    }
+
+    fn key(mut self) -> Key {
+        self.flush();
+        Key { shard: self.shard.finish(), place: self.place.finish() }
+    }
 }
 
 impl Hash for Key {
@@ -110,5 +138,43 @@ impl Hasher for Hashed {
 
     fn write_u64(&mut self, word: u64) {
         self.0 = word;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use policies::limit::{Dimension, Rate};
+
+    use super::*;
+
+    #[test]
+    fn names_meet_only_where_all_of_them_is_one() {
+        let keys = Keys::default();
+        let rate = Rate { count: NonZeroU32::MIN, per: Duration::from_secs(1) };
+        let limit = |id: &str, per: &[Dimension]| Limit::bucket(id, per, rate, NonZeroU32::MIN);
+        let both = limit("l", &[Dimension::Client, Dimension::Resource]);
+        let key = |client: &str, resource: &str| {
+            let values = Values { client: Some(client), resource: Some(resource), ..Values::default() };
+            keys.counter(&both, &values)
+        };
+        assert_eq!(key("a", "b"), key("a", "b"));
+        assert_ne!(key("ab", "c"), key("a", "bc"));
+        assert_ne!(key("a", ""), key("", "a"));
+        // Longer than what is gathered at once, and no longer.
+        for length in [PENDING - 30, PENDING - 20, PENDING, 3 * PENDING] {
+            let long = "x".repeat(length);
+            assert_eq!(key(&long, "b"), key(&long, "b"));
+            assert_ne!(key(&long, "b"), key(&format!("{long}b"), ""));
+            assert_ne!(key(&long, "b"), key(&long, "c"));
+        }
+        let values = Values { client: Some("a"), operation: Some("a"), ..Values::default() };
+        let of = |per| keys.counter(&limit("l", &[per]), &values);
+        assert_ne!(of(Dimension::Client), of(Dimension::Operation), "one value of two dimensions");
+        assert_ne!(keys.counter(&limit("l", &[]), &values), keys.counter(&limit("m", &[]), &values));
+        assert_ne!(keys.mark(&both, "a", "b"), key("a", "b"));
+        assert_ne!(Keys::default().counter(&both, &values), keys.counter(&both, &values), "another process");
     }
 }

@@ -4,9 +4,10 @@
 //! What fits is `policies::limit`'s to say. This module must not know who is told of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use policies::limit::state::{self, State};
-use policies::limit::{Costs, Limit, LimitKey, Metering, Mode, Shape, Verdict};
+use policies::limit::{Costs, Mode, Shape, Verdict};
 use policies::time::Timestamp;
 
 use super::asked::{Asked, Counted, Happened, Untaken};
@@ -175,31 +176,6 @@ impl LocalLimiter {
     pub fn keys(&self) -> usize {
         self.store.len()
     }
-
-    /// Counts one event of `key` against a bucket, if there is room for it at `now`.
-    #[must_use]
-    pub fn check(&self, limit: &Limit, key: &LimitKey, now: Timestamp) -> Metering {
-        let (key, owner) = (self.keys.long(key), self.keys.owner(""));
-        let mut locked = self.store.lock(std::iter::once(key));
-        let before = locked.state(key);
-        let new = before.is_none();
-        let (verdict, next) = admit(&limit.shape, before, now);
-        if let Some(next) = next {
-            let over_at = state::over_at(&limit.shape, &next);
-            if !new {
-                locked.replace(key, Kept::State(next), over_at, now);
-            } else if self.store.reserve(owner, 1) {
-                locked.insert(key, Kept::State(next), over_at, owner, now);
-            } else {
-                return Metering::KeysExhausted;
-            }
-        }
-        if verdict.admitted {
-            Metering::Within { remaining: verdict.remaining }
-        } else {
-            Metering::Exceeded { retry_after: verdict.more_after }
-        }
-    }
 }
 
 impl Default for LocalLimiter {
@@ -253,7 +229,7 @@ impl LocalLimiter {
             // The plan and the operation may name one limit: it has one counter, and the call is one call.
             let same_as = key.and_then(|key| steps.iter().position(|step| step.key == Some(key)));
             let key = key.filter(|_| same_as.is_none());
-            let verdict = state::room(&counted.limit.shape, None, asked.now);
+            let verdict = if key.is_some() { UNJUDGED } else { state::room(&counted.limit.shape, None, asked.now) };
             steps.push(Step { key, same_as, verdict, next: None, new: false });
         }
         steps
@@ -346,6 +322,10 @@ impl LocalLimiter {
         }
     }
 }
+
+// Until the counter is seen.
+const UNJUDGED: Verdict =
+    Verdict { admitted: false, remaining: 0, capacity: 0, window: Duration::ZERO, more_after: Duration::ZERO };
 
 fn costs(shape: &Shape) -> Option<&Costs> {
     match shape {

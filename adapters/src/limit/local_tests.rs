@@ -142,12 +142,10 @@ fn a_limit_that_only_reports_refuses_nobody() {
         .map(|_| take(&limiter, &[&shadow, &real], "a", NOW).0)
         .map(|verdicts| verdicts.iter().map(|verdict| (verdict.admitted, verdict.remaining)).collect::<Vec<_>>())
         .collect();
-    assert_eq!(told, [
-        [(true, 0), (true, 2)],
-        [(false, 0), (true, 1)],
-        [(false, 0), (true, 0)],
-        [(false, 0), (false, 0)],
-    ]);
+    assert_eq!(
+        told,
+        [[(true, 0), (true, 2)], [(false, 0), (true, 1)], [(false, 0), (true, 0)], [(false, 0), (false, 0)],]
+    );
 }
 
 #[test]
@@ -270,11 +268,10 @@ fn a_credit_is_given_once_for_what_was_looked_up() {
     let _ = take(&limiter, &[&limit], "a", NOW);
     let refused = quota(1, Window::Hour);
     let _ = take(&limiter, &[&refused], "a", NOW);
-    let both = [Counted { limit: &limit, values: bank, thing: Some("e5") }, Counted {
-        limit: &refused,
-        values: bank,
-        thing: None,
-    }];
+    let both = [
+        Counted { limit: &limit, values: bank, thing: Some("e5") },
+        Counted { limit: &refused, values: bank, thing: None },
+    ];
     let _ = limiter.take(&Asked { limits: &both, owner: "a", call: "call", now: NOW }).unwrap();
     assert!(!pay("e5", &paying, NOW));
 }
@@ -286,11 +283,8 @@ fn the_first_question_waits_where_the_beginning_is_known() {
     let polls = Polls { after, first: 90 * SECOND, gap: MINUTE, most: number(3), within: 7200 * SECOND };
     let limit = Limit { per: vec![Dimension::Resource], ..limit("polls", Shape::Polls(polls)) };
     let ask = |resource, now| {
-        let counted = [Counted {
-            limit: &limit,
-            values: Values { resource: Some(resource), ..client("a") },
-            thing: None,
-        }];
+        let counted =
+            [Counted { limit: &limit, values: Values { resource: Some(resource), ..client("a") }, thing: None }];
         limiter.take(&Asked { limits: &counted, owner: "a", call: "call", now }).unwrap().0.first().unwrap().admitted
     };
     let begun = Counted { limit: &limit, values: Values { resource: Some("p1"), ..client("a") }, thing: None };
@@ -427,7 +421,8 @@ fn an_owner_fills_their_own_share_and_nobody_elses() {
         let counted = counted(&[&limit], client(of));
         limiter.take(&Asked { limits: &counted, owner, call: "call", now }).map(|(verdicts, _)| verdicts)
     };
-    let flood = |owner: &str, now| (0..keys_max).filter(|of| known(owner, &format!("{owner}{of}"), now).is_ok()).count();
+    let flood =
+        |owner: &str, now| (0..keys_max).filter(|of| known(owner, &format!("{owner}{of}"), now).is_ok()).count();
     assert_eq!(flood("x", NOW), keys_max / OWNER_PART);
     assert_eq!(known("x", "one more", NOW), Err(Untaken::KeysExhausted));
     // Those that are there are still counted.
