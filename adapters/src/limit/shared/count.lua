@@ -189,7 +189,7 @@ for place, key in ipairs(KEYS) do
         terms[term] = tonumber(ARGV[first + 3 + term])
         if not terms[term] then return redis.error_reply('ARGUMENTS are none of ours') end
     end
-    local counter = { kind = kind, letter = letter, terms = terms, tokens = tokens, enforced = enforced, calls = '', more = 0 }
+    local counter = { kind = kind, letter = letter, terms = terms, tokens = tokens, calls = '', more = 0 }
     local text = redis.call('GET', key)
     if text then
         local calls, was, rest = string.match(text, '^(%x*);(%u)([ %d-]*)$')

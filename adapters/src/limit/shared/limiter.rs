@@ -91,6 +91,7 @@ pub struct SharedReadings {
 struct One<'a> {
     counted: &'a Counted<'a>,
     key: CounterKey,
+    enforced: bool,
     /// How many tokens are asked for beyond the one.
     more: u32,
     verdict: Option<Verdict>,
@@ -133,10 +134,14 @@ impl SharedLimiter {
     /// # Errors
     /// An [`Outage`] of the servers; nobody knows then whether the call was counted.
     pub async fn take(&self, limits: &[Counted<'_>], owner: &str, now: Timestamp) -> Result<SharedTaken, Outage> {
-        let mut ones: Vec<One<'_>> = limits.iter().map(|counted| self.one(counted)).collect();
+        let (mut ones, places) = self.ones(limits);
         if self.is_known_to_be_over(&mut ones, now) {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            return Ok(SharedTaken { verdicts: verdicts(ones), counted: false, holds: SharedHolds::default() });
+            return Ok(SharedTaken {
+                verdicts: verdicts(&ones, &places),
+                counted: false,
+                holds: SharedHolds::default(),
+            });
         }
         for one in &mut ones {
             match self.leases.draw(one.key.digest, one.counted.limit, now) {
@@ -158,7 +163,7 @@ impl SharedLimiter {
             self.leave_mark(one, owner).await;
             holds.owed.extend(Owed::of(one));
         }
-        Ok(SharedTaken { verdicts: verdicts(ones), counted, holds })
+        Ok(SharedTaken { verdicts: verdicts(&ones, &places), counted, holds })
     }
 
     /// Settles what a call costs by the status of its answer; none if nobody knows it, so that its tokens stay taken.
@@ -210,14 +215,14 @@ impl SharedLimiter {
     /// # Errors
     /// An [`Outage`] of the servers.
     pub async fn read(&self, limits: &[Counted<'_>], now: Timestamp) -> Result<Vec<Verdict>, Outage> {
-        let mut ones: Vec<One<'_>> = limits.iter().map(|counted| self.one(counted)).collect();
+        let (mut ones, places) = self.ones(limits);
         for mut group in self.in_slots(ones.iter_mut().collect(), |one| one.key.tag()) {
             let said = self.ask_group(Verb::Read, &group, now).await?;
             for (one, told) in group.iter_mut().zip(&said.each) {
                 one.verdict = Some(room(&one.counted.limit.shape, told.state.as_ref(), said.now));
             }
         }
-        Ok(verdicts(ones))
+        Ok(verdicts(&ones, &places))
     }
 
     /// Forgets what was counted; tells how many counters there were.
@@ -227,7 +232,7 @@ impl SharedLimiter {
     /// # Errors
     /// An [`Outage`] of the servers.
     pub async fn reset(&self, limits: &[Counted<'_>]) -> Result<usize, Outage> {
-        let keys: Vec<_> = limits.iter().map(|counted| self.one(counted).key).collect();
+        let keys: Vec<_> = self.ones(limits).0.into_iter().map(|one| one.key).collect();
         let mut forgotten = 0;
         for group in self.in_slots(keys.iter().collect(), |key| key.tag()) {
             match self.call(script::reset(group.iter().map(|key| key.text.clone()).collect())).await? {
@@ -293,14 +298,31 @@ impl SharedLimiter {
 
     fn one<'a>(&self, counted: &'a Counted<'a>) -> One<'a> {
         let key = CounterKey::of(&self.prefix, counted.limit, &counted.values);
-        One { counted, key, more: 0, verdict: None }
+        One { enforced: counted.limit.mode == Mode::Enforce, counted, key, more: 0, verdict: None }
+    }
+
+    // A limit that a plan and an operation share has one counter, and a call counts there once. The second list tells where
+    // each limit stands in the first.
+    fn ones<'a>(&self, limits: &'a [Counted<'a>]) -> (Vec<One<'a>>, Vec<usize>) {
+        let mut ones: Vec<One<'a>> = Vec::with_capacity(limits.len());
+        let mut places = Vec::with_capacity(limits.len());
+        for counted in limits {
+            let next = self.one(counted);
+            let known = ones.iter().position(|one| one.key.digest == next.key.digest);
+            places.push(known.unwrap_or(ones.len()));
+            match known.and_then(|place| ones.get_mut(place)) {
+                Some(one) => one.enforced |= next.enforced,
+                None => ones.push(next),
+            }
+        }
+        (ones, places)
     }
 
     // Of limits that nobody was asked about nothing more is told than what they are.
     fn is_known_to_be_over(&self, ones: &mut [One<'_>], now: Timestamp) -> bool {
         let mut known = false;
         for one in &mut *ones {
-            if one.counted.limit.mode == Mode::Enforce {
+            if one.enforced {
                 one.verdict = self.over.verdict(one.key.digest, &one.counted.limit.shape, now);
                 known |= one.verdict.is_some();
             }
@@ -351,7 +373,7 @@ impl SharedLimiter {
         let (limit, counter) = (one.counted.limit, one.key.digest);
         let seen = Seen { state: told.state.clone(), there: said.now, here: now };
         let verdict = room(&limit.shape, told.state.as_ref(), said.now);
-        if !told.room && limit.mode == Mode::Enforce {
+        if !told.room && one.enforced {
             self.over.add(counter, seen.clone());
         }
         if one.more == 0 {
@@ -453,15 +475,14 @@ impl Owed {
 
 impl One<'_> {
     fn part(&self) -> Part<'_> {
-        let limit = self.counted.limit;
-        let part = Part::of(&self.key.text, &limit.shape, i64::from(self.more));
-        Part { enforced: limit.mode == Mode::Enforce, ..part }
+        let part = Part::of(&self.key.text, &self.counted.limit.shape, i64::from(self.more));
+        Part { enforced: self.enforced, ..part }
     }
 }
 
-fn verdicts(ones: Vec<One<'_>>) -> Vec<Verdict> {
+fn verdicts(ones: &[One<'_>], places: &[usize]) -> Vec<Verdict> {
     // Each limit was asked about, or is known: what has no verdict was never there.
-    ones.into_iter().filter_map(|one| one.verdict).collect()
+    places.iter().filter_map(|place| ones.get(*place)?.verdict).collect()
 }
 
 fn credit(shape: &Shape) -> Option<(Duration, u32)> {

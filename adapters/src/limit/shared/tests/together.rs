@@ -43,6 +43,24 @@ async fn nothing_is_taken_from_any_if_one_has_no_room_and_all_of_those_are_named
 }
 
 #[tokio::test]
+async fn a_limit_that_a_plan_and_an_operation_share_counts_a_call_once() {
+    let limiter = open();
+    for shape in [quota(3, Window::Month), bucket(2000, HOUR, 3), bucket(2000, SECOND, 1000)] {
+        let limit = limit(if matches!(shape, Shape::Quota(_)) { "q" } else { "b" }, shape);
+        let shadow = Limit { mode: Mode::Report, ..limit.clone() };
+        let twice = [counted(&shadow), counted(&limit)];
+        limiter.reset(&twice).await.unwrap();
+        for _ in 0..3 {
+            let taken = limiter.take(&twice, "", now()).await.unwrap();
+            assert!(taken.counted && taken.verdicts[0] == taken.verdicts[1]);
+        }
+        let left = limiter.read(&[counted(&limit)], now()).await.unwrap()[0].remaining;
+        assert!(left == 0 || left >= 990, "{left}");
+        assert_eq!(limiter.take(&twice, "", now()).await.unwrap().counted, left > 0);
+    }
+}
+
+#[tokio::test]
 async fn in_a_cluster_nothing_stays_taken_in_one_slot_if_another_has_no_room() {
     let shapes = || {
         [
