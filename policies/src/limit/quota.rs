@@ -56,7 +56,7 @@ pub fn slots(length: Duration, slots: Option<Slots>, now: Timestamp) -> Slots {
         }
         slots.newest = newest;
     } else if is_of_another_clock(slots.newest.saturating_mul(slot), now) {
-        // Each keeps its age: nothing is forgotten earlier for it, and nothing is kept for longer than a window.
+        // Each keeps its age in slots: nothing is kept for longer than a window, nor forgotten earlier than a slot before.
         slots.newest = newest;
     }
     slots
