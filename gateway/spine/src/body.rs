@@ -51,6 +51,13 @@ pub struct Body {
     held: Vec<Box<dyn Held>>,
 }
 
+impl Default for Body {
+    /// Makes a body of no bytes.
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl Body {
     /// Makes a body of no bytes.
     #[must_use]
@@ -80,7 +87,7 @@ impl Body {
     /// Takes the body out, leaving none behind.
     #[must_use]
     pub fn take(&mut self) -> Body {
-        std::mem::replace(self, Body::empty())
+        std::mem::take(self)
     }
 
     fn finish(&mut self, complete: bool) {
