@@ -1,6 +1,7 @@
 //! What the administrators' listener answers.
 
 mod keys;
+mod limits;
 mod reloads;
 mod role;
 mod sets;
@@ -92,6 +93,14 @@ pub(crate) async fn reply(
         Question::RotateKeys => {
             allow(cleared, &[AdminRole::Editor])?;
             keys::rotate(house, cleared).await
+        }
+        Question::Limits => {
+            allow(cleared, &READERS)?;
+            limits::list(house, generation, cleared).await
+        }
+        Question::ResetLimits => {
+            allow(cleared, &[AdminRole::Editor])?;
+            limits::reset(house, generation, cleared).await
         }
         Question::Sets(what) => match what {
             Sets::List => sets::list(house, cleared).await,

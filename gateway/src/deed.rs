@@ -23,7 +23,7 @@ pub use crate::own::{Own, own};
 use crate::reach::Reach;
 use crate::reply::json_reply;
 use crate::turnstile::Turnstile;
-use crate::{admin, events, pages, proxy};
+use crate::{admin, events, limits, pages, proxy};
 
 /// What the trail calls it.
 const DEED: &str = "deed";
@@ -125,6 +125,7 @@ impl Deed {
                     events::redeliver(&*house.outbox, client, checked(&cleared)?, cleared.received).await?;
                 Ok(json_reply(status, &body))
             }
+            Own::Limits => limits::own(house, &self.generation, &cleared).await,
             Own::Admin(question) => admin::reply(house, &self.generation, question, &cleared).await,
         }
     }

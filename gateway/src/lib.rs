@@ -20,6 +20,7 @@ mod folder;
 pub mod generation;
 pub mod house;
 pub mod layer;
+mod limits;
 pub mod listen;
 pub mod load;
 mod metering;

@@ -37,6 +37,8 @@ pub enum Own {
     ListEvents,
     /// Has events posted again.
     RedeliverEvents,
+    /// Tells a client how much is left of its limits: of all, or of one.
+    Limits,
     /// Answers an administrator.
     Admin(Question),
 }
@@ -90,6 +92,10 @@ pub enum Question {
     Keys,
     /// May the next key sign?
     RotateKeys,
+    /// How much is left of somebody's limits?
+    Limits,
+    /// May a limit be counted anew?
+    ResetLimits,
     /// About changes of the policy set.
     Sets(Sets),
 }
@@ -112,7 +118,7 @@ pub enum Sets {
 }
 
 /// Every operation that is ours, by its `operationId`.
-const OWN: [(&str, Own); 44] = [
+const OWN: [(&str, Own); 48] = [
     ("issueToken", Own::IssueToken),
     ("pushAuthorizationRequest", Own::Push),
     ("introspectToken", Own::Introspect),
@@ -141,6 +147,8 @@ const OWN: [(&str, Own); 44] = [
     ("receiveIdentityCallback", Own::ReceiveCallback),
     ("listEvents", Own::ListEvents),
     ("redeliverEvents", Own::RedeliverEvents),
+    ("listLimits", Own::Limits),
+    ("getLimit", Own::Limits),
     ("getLiveness", Own::Admin(Question::Liveness)),
     ("getReadiness", Own::Admin(Question::Readiness)),
     ("getMetrics", Own::Admin(Question::Metrics)),
@@ -150,6 +158,8 @@ const OWN: [(&str, Own); 44] = [
     ("eraseSubject", Own::Admin(Question::EraseSubject)),
     ("listSigningKeys", Own::Admin(Question::Keys)),
     ("rotateSigningKeys", Own::Admin(Question::RotateKeys)),
+    ("listClientLimits", Own::Admin(Question::Limits)),
+    ("resetLimits", Own::Admin(Question::ResetLimits)),
     ("reloadPolicies", Own::Admin(Question::Reload)),
     ("listPolicySets", Own::Admin(Question::Sets(Sets::List))),
     ("getPolicySet", Own::Admin(Question::Sets(Sets::Show))),

@@ -3,13 +3,14 @@
 use crate::fault::Source;
 
 /// The files of `openapi/apis/`, as they were when this was built.
-const APIS: [(&str, &str); 8] = [
+const APIS: [(&str, &str); 9] = [
     ("openapi/apis/accounts.yaml", include_str!("../apis/accounts.yaml")),
     ("openapi/apis/admin.yaml", include_str!("../apis/admin.yaml")),
     ("openapi/apis/consents.yaml", include_str!("../apis/consents.yaml")),
     ("openapi/apis/discovery.yaml", include_str!("../apis/discovery.yaml")),
     ("openapi/apis/events.yaml", include_str!("../apis/events.yaml")),
     ("openapi/apis/identity.yaml", include_str!("../apis/identity.yaml")),
+    ("openapi/apis/limits.yaml", include_str!("../apis/limits.yaml")),
     ("openapi/apis/oauth.yaml", include_str!("../apis/oauth.yaml")),
     ("openapi/apis/payments.yaml", include_str!("../apis/payments.yaml")),
 ];
@@ -186,11 +187,13 @@ mod tests {
                 "admin getPolicySet GET /admin/policy-sets/{number} [administrator()]",
                 "admin getReadiness GET /readyz []",
                 "admin listAuditRecords GET /admin/audit/records [administrator()]",
+                "admin listClientLimits GET /admin/limits [administrator()]",
                 "admin listPolicySets GET /admin/policy-sets [administrator()]",
                 "admin listRoutes GET /admin/routes [administrator()]",
                 "admin listSigningKeys GET /admin/keys [administrator()]",
                 "admin proposePolicySet POST /admin/policy-sets [administrator()]",
                 "admin reloadPolicies POST /admin/reload [administrator()]",
+                "admin resetLimits POST /admin/limits/resets [administrator()]",
                 "admin restorePolicySet POST /admin/policy-sets/{number}/restorations [administrator()]",
                 "admin rotateSigningKeys POST /admin/keys/rotations [administrator()]",
                 "admin withdrawPolicySet POST /admin/policy-sets/{number}/withdrawals [administrator()]",
@@ -206,6 +209,8 @@ mod tests {
                 "identity createIdentityVerification POST /v1/identity-verifications [accessToken(identity:verify)]",
                 "identity getIdentityVerification GET /v1/identity-verifications/{verificationId} [accessToken(identity:verify)]",
                 "identity receiveIdentityCallback POST /v1/identity-callbacks/{provider} [signedCallback()]",
+                "limits getLimit GET /v1/limits/{policy} [accessToken(limits:read)]",
+                "limits listLimits GET /v1/limits [accessToken(limits:read)]",
                 "oauth changeCitizenConsents POST /oauth/consents []",
                 "oauth decideAuthorization POST /oauth/authorize []",
                 "oauth getAuthorizationServerMetadata GET /.well-known/oauth-authorization-server []",

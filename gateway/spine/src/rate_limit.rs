@@ -96,37 +96,11 @@ impl Room {
         Self { name: Arc::from(name), allotment: None, admitted: false, remaining: 0, capacity: 1, more_after }
     }
 
-    /// Tells how many more events fit after one that did.
-    #[must_use]
-    pub fn left(limit: &Limit, remaining: u32) -> Self {
-        let allotment = Allotment::of(limit);
-        let cell = allotment.window.unwrap_or_default() / allotment.quota.max(1);
-        let verdict = Verdict { admitted: true, remaining, capacity: allotment.quota, window: cell, more_after: cell };
-        Self::of(limit, &verdict)
-    }
-
-    /// Tells that nothing fits until `more_after` has passed.
-    #[must_use]
-    pub fn none(limit: &Limit, more_after: Duration) -> Self {
-        Self { more_after, admitted: false, ..Self::left(limit, 0) }
-    }
-
-    /// Returns the name of the limit.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Tells whether a smaller part of it is left than of another.
     #[must_use]
     pub fn is_tighter_than(&self, other: &Self) -> bool {
         let capacity = |room: &Self| u64::from(room.capacity.max(1));
         u64::from(self.remaining) * capacity(other) < u64::from(other.remaining) * capacity(self)
-    }
-
-    /// Writes the fields of this one alone.
-    pub fn write(&self, headers: &mut HeaderMap) {
-        Rooms::from(self.clone()).write(headers);
     }
 
     // An Item of `RateLimit-Policy` (3.1); none where it cannot or may not be told.
@@ -161,9 +135,9 @@ impl Rooms {
     /// Puts together what was said; a limit that refuses nobody is no client's business, nor one of all that had room.
     #[must_use]
     pub fn of<'a>(said: impl IntoIterator<Item = (&'a Limit, &'a Verdict)>) -> Self {
-        let told = said.into_iter().filter(|(limit, verdict)| {
-            limit.mode == Mode::Enforce && (is_own(limit) || !verdict.admitted)
-        });
+        let told = said
+            .into_iter()
+            .filter(|(limit, verdict)| limit.mode == Mode::Enforce && (is_own(limit) || !verdict.admitted));
         Self(told.map(|(limit, verdict)| Room::of(limit, verdict)).collect())
     }
 
@@ -386,7 +360,8 @@ mod tests {
     #[test]
     fn the_limit_with_the_smaller_part_left_is_the_tighter_one() {
         let (wide, narrow) = (limit("wide", 100, 1, 100), limit("narrow", 2, 1, 4));
-        let left = |limit: &Limit, remaining, of| Room::of(limit, &verdict(true, remaining, of, Duration::from_secs(1)));
+        let left =
+            |limit: &Limit, remaining, of| Room::of(limit, &verdict(true, remaining, of, Duration::from_secs(1)));
         assert!(left(&narrow, 1, 4).is_tighter_than(&left(&wide, 26, 100)));
         assert!(!left(&narrow, 1, 4).is_tighter_than(&left(&wide, 25, 100)), "as tight is not tighter");
         assert!(Room::none_of("wide", Duration::ZERO).is_tighter_than(&left(&narrow, 1, 4)));

@@ -24,7 +24,7 @@ pub use records::{
     SandboxSubject,
 };
 use signed::{ClientKey, assertion, proof};
-use wire::encode_form;
+pub(super) use wire::encode_form;
 pub use wire::{ANSWER_BYTES_MAX, CONNECT_TIME_MAX, Client, EXCHANGE_TIME_MAX, Exchange, Question};
 
 const TOKEN: &str = "/oauth/token";

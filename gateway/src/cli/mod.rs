@@ -13,6 +13,7 @@ mod explain;
 mod fmt;
 mod import;
 mod keys;
+mod limits;
 mod lint;
 mod policies;
 mod process;
@@ -59,6 +60,8 @@ First steps:
   qaqpa explain operation ID what applies to it, which line says so, and may this client call it?
   qaqpa diff OLD NEW         what would change, and does it let more through?
   qaqpa routes               what is exposed, to whom, and which file says so
+  qaqpa limits show --client ID
+                             how much may this client still ask for, and when again?
   qaqpa keys list            which key signs, which is next, and when
   qaqpa audit verify         was anything in the audit trail changed, removed or cut off?
   qaqpa backup --to DIR      copy the state folder while a gateway works on it
@@ -102,6 +105,9 @@ enum Command {
     /// Look at the keys that a running gateway signs with, and rotate them.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Look at what is left of limits in a running gateway, and have one counted anew.
+    #[command(subcommand)]
+    Limits(limits::LimitsCommand),
     /// Look at contracts alone.
     #[command(subcommand)]
     Contract(contract::ContractCommand),
@@ -167,6 +173,7 @@ pub fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Policies(command) => policies::run(&command),
         Command::Keys(command) => keys::run(&command),
+        Command::Limits(command) => limits::run(&command),
         Command::Contract(command) => contract::run(&command),
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

@@ -21,6 +21,7 @@ const FILES: &[(&str, &str)] = files! {
     "apis/discovery.yaml"
     "apis/events.yaml"
     "apis/identity.yaml"
+    "apis/limits.yaml"
     "apis/oauth.yaml"
     "apis/payments.yaml"
     "consents.yaml"

@@ -66,14 +66,16 @@ const AISP_AND_PISP: &[&str] = &[
     "identity:verify",
     "events:read",
     "events:write",
+    "limits:read",
 ];
-const AISP: &[&str] = &["consents:write", "accounts:read", "balances:read", "transactions:read"];
-const BANK: &[&str] = &["identity:verify", "events:read", "events:write"];
+const AISP: &[&str] = &["consents:write", "accounts:read", "balances:read", "transactions:read", "limits:read"];
+const BANK: &[&str] = &["identity:verify", "events:read", "events:write", "limits:read"];
 // A bank is told what tokens are worth to it: those for reading and moving what it keeps.
 const BANK_THAT_ASKS: &[&str] = &[
     "identity:verify",
     "events:read",
     "events:write",
+    "limits:read",
     "accounts:read",
     "balances:read",
     "transactions:read",

@@ -1,0 +1,338 @@
+//! `qaqpa limits`: what is left of limits in a running gateway, by way of its administrators' listener.
+
+use std::io::Read as _;
+
+use policies::secret::Secret;
+use serde_json::{Map, Value, json};
+
+use super::administrator::{Administrator, Sandbox};
+use super::client::{Exchange, Question, encode_form};
+use super::process::{FAILED, FINE, USAGE};
+use super::terminal::{complain, printable, say};
+
+/// Where the operations are.
+const LIMITS: &str = "/admin/limits";
+
+/// The longest name of somebody that is read from standard input, in bytes.
+const INPUT_BYTES_MAX: u64 = 256;
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  qaqpa limits show --client demo-app
+                             what this client has used of the limits that count its calls
+  qaqpa limits show --client demo-app --operation createDomesticPayment --all
+                             every limit that its next payment has to fit into, used or not
+  qaqpa limits show --organisation demo-fintech
+                             what its clients use up together
+  qaqpa limits show --client demo-app --policy polls --resource 018f3c1e-9d84-7e4f-a031-5c7d9e1f2031
+                             a limit that counts by resource: say which
+  qaqpa limits show --client demo-app --policy lookups --header x-payer-id < FILE
+                             one that counts by somebody whom a header names
+
+LEFT and OF are calls: LEFT fit now. A bucket refills by and by; after WAIT a call fits again.
+A line that NEEDS something has a counter for each of them: name one by the option of that name.
+With Redis the counters are those of all gateways; without, and of calls under way (inFlight),
+those of the gateway that is asked.
+
+Exit codes: 0 told, 1 refused, unknown or out of reach, 2 wrong usage.";
+
+const RESET_EXAMPLES: &str = "\
+Examples:
+  qaqpa limits reset --client demo-app --policy payments --note 'Their loop is mended, ticket 812'
+                             by the name of the limit or plan, as `qaqpa limits show` has it
+  qaqpa limits reset --organisation demo-fintech --policy payments:organisation+operation:60/s \\
+      --operation createDomesticPayment --note 'Salaries have to go out, ticket 813'
+                             one limit of several, for one operation
+
+Whoever was to wait may call at once. The limit itself stays: to change it, change the policies.
+Who asked, of whom, which limit and when stands in the audit trail before anything is done; the note
+stands in the request alone, so put the ticket where you look for it. Calls under way stay counted.
+Without Redis each gateway counts alone: ask each.
+
+Exit codes: 0 done, 1 refused, unknown or out of reach, 2 wrong usage.";
+
+/// What is done about limits in a running gateway.
+#[derive(Debug, clap::Subcommand)]
+pub enum LimitsCommand {
+    /// Show what is left of the limits that count somebody's calls. Takes nothing from them.
+    ///
+    /// Every call is counted by the limits of its client's plan and of its operation; all of them must have room. Needs the
+    /// role `viewer`, `editor`, `approver` or `auditor`.
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show {
+        #[command(flatten)]
+        counters: Counters,
+        /// Only the limit of this name, or those of the plan or limit whose name is the word before the first colon
+        #[arg(long, value_name = "NAME")]
+        policy: Option<String>,
+        /// Also what nothing was taken from
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Have a limit counted anew for somebody: what it has counted until now is forgotten. Needs the role `editor`.
+    #[command(after_help = RESET_EXAMPLES)]
+    Reset {
+        #[command(flatten)]
+        counters: Counters,
+        /// The limit, or the word before its first colon
+        #[arg(long, value_name = "NAME")]
+        policy: String,
+        /// Why: for whoever reads this gateway's requests
+        #[arg(long, value_name = "TEXT")]
+        note: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Whose counters are meant, and which of them.
+#[derive(Debug, clap::Args)]
+pub struct Counters {
+    /// Whose calls: a client
+    #[arg(long, value_name = "ID", required_unless_present = "organisation", conflicts_with = "organisation")]
+    client: Option<String>,
+    /// Whose calls: all clients of an organisation together
+    #[arg(long, value_name = "ID")]
+    organisation: Option<String>,
+    /// Only calls of this operation
+    #[arg(long, value_name = "ID")]
+    operation: Option<String>,
+    /// The citizen, by the name that the client has for them (`sub` of its tokens)
+    #[arg(long, value_name = "NAME")]
+    customer: Option<String>,
+    /// The consent
+    #[arg(long, value_name = "ID")]
+    consent: Option<String>,
+    /// The resource: the last parameter of the path
+    #[arg(long, value_name = "ID")]
+    resource: Option<String>,
+    /// The caller's address, or the /64 of an IPv6 one
+    #[arg(long, value_name = "ADDRESS")]
+    peer: Option<String>,
+    /// The identity provider
+    #[arg(long, value_name = "ID")]
+    provider: Option<String>,
+    /// The header that names somebody; what it says is read from standard input, as arguments are seen by everybody
+    #[arg(long, value_name = "NAME")]
+    header: Option<String>,
+}
+
+/// Whom to ask, and how it is told.
+#[derive(Debug, clap::Args)]
+pub struct Place {
+    #[command(flatten)]
+    administrator: Administrator,
+    #[command(flatten)]
+    sandbox: Sandbox,
+    /// Print the answer as it came.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does it.
+pub(super) fn run(command: &LimitsCommand) -> u8 {
+    let done = match command {
+        LimitsCommand::Show { counters, policy, all, place } => {
+            let mut fields = counters.fields();
+            fields.extend(policy.clone().map(|name| ("policy", name)));
+            let question = Question::get(&format!("{LIMITS}?{}", encode_form(&fields)));
+            ask(counters, question, "viewer", place, &|value| table(value, *all))
+        }
+        LimitsCommand::Reset { counters, policy, note, place } => {
+            let mut fields = counters.fields();
+            fields.extend([("policy", policy.clone()), ("note", note.clone())]);
+            let body: Map<String, Value> =
+                fields.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+            let question = Question::post(&format!("{LIMITS}/resets"), &Value::Object(body));
+            ask(counters, question, "editor", place, &forgotten)
+        }
+    };
+    done.unwrap_or_else(|(code, text)| {
+        complain(&text);
+        code
+    })
+}
+
+impl Counters {
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        let given = [
+            ("client", &self.client),
+            ("organisation", &self.organisation),
+            ("operation", &self.operation),
+            ("customer", &self.customer),
+            ("consent", &self.consent),
+            ("resource", &self.resource),
+            ("peer", &self.peer),
+            ("provider", &self.provider),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+    }
+}
+
+fn ask(
+    counters: &Counters,
+    question: Question,
+    role: &str,
+    place: &Place,
+    shown: &dyn Fn(&Value) -> String,
+) -> Result<u8, (u8, String)> {
+    let failed = |text| (FAILED, text);
+    let asking = place.administrator.open(&place.sandbox.state, role).map_err(failed)?;
+    let question = match &counters.header {
+        Some(name) => question.with(name, somebody()?.expose()),
+        None => question,
+    };
+    let answer = asking.ask(question).map_err(failed)?;
+    Ok(tell(&answer, place.json, shown))
+}
+
+fn somebody() -> Result<Secret<String>, (u8, String)> {
+    let mut text = String::new();
+    let read = std::io::stdin().lock().take(INPUT_BYTES_MAX).read_to_string(&mut text);
+    let text = Secret::new(text);
+    read.map_err(|error| (FAILED, format!("error: standard input cannot be read: {error}")))?;
+    let named = text.expose().trim();
+    if named.is_empty() {
+        return Err((USAGE, "error: standard input has to say whom the header names".to_owned()));
+    }
+    Ok(Secret::new(named.to_owned()))
+}
+
+fn tell(answer: &Exchange, json: bool, shown: &dyn Fn(&Value) -> String) -> u8 {
+    let fine = answer.status == 200;
+    let value = answer.json();
+    if json {
+        say(&format!("{}\n", value.unwrap_or_default()));
+    } else if fine {
+        say(&shown(&value.unwrap_or_default()));
+    } else {
+        complain(&refusal(answer.status, &value.unwrap_or_default()));
+    }
+    if fine { FINE } else { FAILED }
+}
+
+fn refusal(status: u16, value: &Value) -> String {
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(printable).unwrap_or_default();
+    let mut told = format!("error: {status} {}\n  {}", text(value, "title"), text(value, "detail"));
+    for fault in list(value, "errors") {
+        told.push_str(&format!("\n  {} {}", text(fault, "pointer"), text(fault, "message")));
+    }
+    told
+}
+
+fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
+    value.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn words(value: &Value, name: &str) -> Vec<String> {
+    list(value, name).filter_map(Value::as_str).map(printable).collect()
+}
+
+fn forgotten(value: &Value) -> String {
+    let counters = value.get("counters").and_then(Value::as_u64).unwrap_or_default();
+    let names = words(value, "limits").join(", ");
+    match counters {
+        0 => format!("nothing was counted yet by {names}\n"),
+        1 => format!("1 counter is as new: {names}\n"),
+        _ => format!("{counters} counters are as new: {names}\n"),
+    }
+}
+
+/// Lays limits out in columns; what nothing was taken from is only counted, unless `all` are asked for.
+fn table(value: &Value, all: bool) -> String {
+    let (mut rows, mut unused) = (Vec::new(), 0_usize);
+    for limit in list(value, "limits") {
+        let number = |name: &str| limit.get(name).and_then(Value::as_u64);
+        let needs = words(limit, "needs");
+        if !all && needs.is_empty() && number("remaining") >= number("capacity") {
+            unused += 1;
+            continue;
+        }
+        let of = limit.get("of").and_then(Value::as_object).into_iter().flatten();
+        let of: Vec<String> = of.filter_map(|(_, value)| value.as_str().map(printable)).collect();
+        let text = |name: &str| number(name).map_or("-".to_owned(), |number| number.to_string());
+        let wait = match number("retryAfterSeconds") {
+            None => format!("needs {}", needs.join(", ")),
+            Some(0) => "-".to_owned(),
+            Some(seconds) => format!("{seconds} s"),
+        };
+        let name = limit.get("name").and_then(Value::as_str).map(printable).unwrap_or_default();
+        let shadow = limit.get("mode").and_then(Value::as_str) == Some("report");
+        let name = if shadow { format!("{name} (reports only)") } else { name };
+        rows.push([name, of.join(" "), text("remaining"), text("capacity"), wait]);
+    }
+    let mut told = if rows.is_empty() { String::new() } else { columns(&rows) };
+    if value.get("truncated").and_then(Value::as_bool) == Some(true) {
+        told.push_str("There are more; ask by --operation or --policy.\n");
+    }
+    match unused {
+        0 if rows.is_empty() => told.push_str("No limit counts these calls.\n"),
+        0 => {}
+        1 => told.push_str("1 more counter is as new; --all shows it.\n"),
+        _ => told.push_str(&format!("{unused} more counters are as new; --all shows them.\n")),
+    }
+    told
+}
+
+fn columns(rows: &[[String; 5]]) -> String {
+    let heads = ["LIMIT", "WHOSE", "LEFT", "OF", "WAIT"].map(str::to_owned);
+    let lines: Vec<&[String; 5]> = std::iter::once(&heads).chain(rows).collect();
+    let mut widths = [0_usize; 5];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line.iter()) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let [name, whose, left, of, _] = widths;
+    let mut told = String::new();
+    for [limit, who, remaining, capacity, wait] in lines {
+        told.push_str(&format!("{limit:<name$}  {who:<whose$}  {remaining:>left$}  {capacity:>of$}  {wait}\n"));
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn limits_are_told_in_columns_and_what_is_unused_is_counted() {
+        let answer = json!({"limits": [
+            {"name": "standard:client:50/s", "per": ["client"], "of": {"client": "demo-app"}, "mode": "enforce", "remaining": 97, "capacity": 100, "retryAfterSeconds": 0},
+            {"name": "payments", "of": {"operation": "pay\u{1b}"}, "mode": "report", "remaining": 0, "capacity": 5, "retryAfterSeconds": 12},
+            {"name": "polls", "of": {}, "mode": "enforce", "needs": ["resource"], "capacity": 3},
+            {"name": "unused", "of": {}, "mode": "enforce", "remaining": 9, "capacity": 9, "retryAfterSeconds": 0},
+        ]});
+        assert_eq!(
+            table(&answer, false),
+            "LIMIT                    WHOSE     LEFT   OF  WAIT\n\
+             standard:client:50/s     demo-app    97  100  -\n\
+             payments (reports only)  pay\u{fffd}         0    5  12 s\n\
+             polls                                 -    3  needs resource\n\
+             1 more counter is as new; --all shows it.\n"
+        );
+        assert!(table(&answer, true).ends_with("unused                                9    9  -\n"));
+        assert_eq!(table(&json!({"limits": []}), false), "No limit counts these calls.\n");
+        assert!(table(&json!({"limits": [], "truncated": true}), false).starts_with("There are more"));
+    }
+
+    #[test]
+    fn what_was_forgotten_is_told() {
+        assert_eq!(forgotten(&json!({"counters": 0, "limits": ["a", "b"]})), "nothing was counted yet by a, b\n");
+        assert_eq!(forgotten(&json!({"counters": 1, "limits": ["a"]})), "1 counter is as new: a\n");
+        assert_eq!(forgotten(&json!({"counters": 2, "limits": ["a"]})), "2 counters are as new: a\n");
+    }
+
+    #[test]
+    fn a_refusal_tells_what_is_missing() {
+        let told = refusal(
+            400,
+            &json!({"title": "t", "detail": "d", "errors": [{"pointer": "/resource", "message": "`resource` is needed"}]}),
+        );
+        assert_eq!(told, "error: 400 t\n  d\n  /resource `resource` is needed");
+    }
+}

@@ -1,0 +1,332 @@
+//! What is left of limits, for who may know it: which counters there are, and what they say.
+//!
+//! Must never tell a client of a counter that others fill too, nor take anything from one that is read.
+
+use std::collections::HashSet;
+
+use adapters::limit::limits::{Asked, Counted};
+use http::StatusCode;
+use policies::caller::Caller;
+use policies::code::Code;
+use policies::decide::could_call;
+use policies::facts::Security;
+use policies::limit::{Dimension, Limit, LimitKey, Mode, Shape, Values, Verdict};
+use policies::rulebook::{Client, OperationPolicy, Rulebook};
+use policies::token::Citizen;
+use serde_json::{Map, Value, json};
+use spine::Reply;
+use spine::error::Rejection;
+use spine::rate_limit::{Allotment, is_own, whole_seconds};
+use spine::stage::Cleared;
+
+use crate::asked::no_client;
+use crate::generation::Generation;
+use crate::house::House;
+use crate::metering::Made;
+use crate::reply::json_reply;
+
+/// The most counters of one answer, as the contract says.
+pub(crate) const COUNTERS_MAX: usize = 500;
+
+/// Where a limit is read.
+const PLACE: &str = "/v1/limits/";
+
+/// One counter of a limit, as far as it is known which.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counter<'a> {
+    /// The limit.
+    pub(crate) limit: &'a Limit,
+    /// What is counted by it, of the limit's own dimensions.
+    pub(crate) values: Values<'a>,
+}
+
+impl Counter<'_> {
+    /// Returns what would have to be said for it to be found.
+    pub(crate) fn needs(&self) -> Vec<Dimension> {
+        self.limit.per.iter().copied().filter(|dimension| self.values.of(*dimension).is_none()).collect()
+    }
+}
+
+/// Which counters are looked for.
+pub(crate) struct Sought<'a, 'f> {
+    /// The limits of plans.
+    pub(crate) planned: Vec<&'a Limit>,
+    /// The client whose calls are counted; none for those of a whole organisation.
+    pub(crate) client: Option<&'a Client>,
+    /// The name of the limit, or how it begins; any if it is not said.
+    pub(crate) name: Option<&'f str>,
+    /// The operation that is called; any if it is not said.
+    pub(crate) operation: Option<&'f str>,
+    /// Which limits may be told.
+    pub(crate) tells: &'f (dyn Fn(&Limit) -> bool + Sync),
+    /// Which operations are meant.
+    pub(crate) calls: &'f (dyn Fn(&OperationPolicy) -> bool + Sync),
+    /// What a call of an operation is counted as by a limit.
+    pub(crate) values: &'f (dyn Fn(&'a Limit, &'a OperationPolicy) -> Values<'a> + Sync),
+}
+
+impl<'a> Sought<'a, '_> {
+    /// Finds the counters, those of plans first; none where there is no such operation.
+    pub(crate) fn found(&self, rulebook: &'a Rulebook) -> Vec<Counter<'a>> {
+        let operations: Vec<&OperationPolicy> = rulebook
+            .operations
+            .values()
+            .map(AsRef::as_ref)
+            .filter(|policy| counts_clients(policy.security) && (self.calls)(policy))
+            .filter(|policy| self.operation.is_none_or(|operation| operation == policy.operation.as_str()))
+            .collect();
+        let planned = self.planned.iter().flat_map(|limit| operations.iter().map(|policy| (*limit, *policy)));
+        let own = operations.iter().flat_map(|policy| self.of_operation(policy).map(|limit| (limit, *policy)));
+        let mut known = HashSet::new();
+        let mut found = Vec::new();
+        for (limit, policy) in planned.chain(own) {
+            let sought =
+                limit.mode != Mode::Off && (self.tells)(limit) && self.name.is_none_or(|name| is_named(limit, name));
+            // A limit by consents counts no call that is made without one.
+            let counts = policy.consent.is_some() || !limit.per.contains(&Dimension::Consent);
+            if !sought || !counts || !limit.when.concerns(Some(policy.operation.as_str())) {
+                continue;
+            }
+            let values = only(limit, &(self.values)(limit, policy));
+            if known.insert(LimitKey::of(limit, &values)) {
+                found.push(Counter { limit, values });
+            }
+        }
+        found
+    }
+
+    fn of_operation(&self, policy: &'a OperationPolicy) -> impl Iterator<Item = &'a Limit> {
+        let of_client = self.client.map(|client| policy.limits_of(Some(client)));
+        let of_all = self.client.is_none().then(|| policy.limits.iter());
+        of_client.into_iter().flatten().chain(of_all.into_iter().flatten())
+    }
+}
+
+/// Answers a client about its own limits: about all of them, or about one.
+pub(crate) async fn own(house: &House, generation: &Generation, cleared: &Cleared) -> Result<Reply, Rejection> {
+    let client = cleared.caller().client().ok_or_else(no_client)?;
+    let query = cleared.head.uri.query().unwrap_or_default();
+    // Whatever cannot be read here was refused by `validate`.
+    let fields = openapi::form_fields(query.as_bytes()).unwrap_or_default();
+    let given = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let operations = generation.rulebook.operations.values();
+    let all = client.plan.limits.iter().chain(operations.flat_map(|policy| &policy.limits));
+    let made = Made::of(cleared, &house.sealer, all);
+    let sought = Sought {
+        planned: client.plan.limits.iter().collect(),
+        client: Some(client),
+        name: cleared.matched().parameter("policy"),
+        operation: given("operation"),
+        tells: &|limit| limit.mode == Mode::Enforce && is_own(limit),
+        calls: &|policy| could_call(policy, client, cleared.peer.address, cleared.received).is_ok(),
+        values: &|limit, policy| Values {
+            operation: Some(policy.operation.as_str()),
+            api: Some(policy.api.as_str()),
+            consent: consent(cleared.caller(), policy),
+            resource: given("resource"),
+            provider: given("provider"),
+            ..made.values(cleared, limit)
+        },
+    };
+    let found = sought.found(&generation.rulebook);
+    if found.is_empty() && (sought.name.is_some() || sought.operation.is_some()) {
+        return Err(Rejection::new(Code::NotFound, "No limit of this name counts calls of your client."));
+    }
+    let told = read(house, &found, client.id.as_str(), cleared).await?;
+    let told = told.into_iter().zip(&found).map(|(mut told, counter)| {
+        told.insert("path".to_owned(), json!(format!("{PLACE}{}", path_name(&counter.limit.id))));
+        let of = [Dimension::Operation, Dimension::Api, Dimension::Resource, Dimension::Provider];
+        let of = whose(counter, &of);
+        if !of.is_empty() {
+            told.insert("of".to_owned(), Value::Object(of));
+        }
+        Value::Object(told)
+    });
+    Ok(json_reply(StatusCode::OK, &page(told.collect(), found.len(), cleared)))
+}
+
+/// Reads so many counters as an answer tells; of one that is not known, says what is needed.
+///
+/// # Errors
+/// [`Code::DependencyDown`] if the store that all gateways share does not answer.
+pub(crate) async fn read(
+    house: &House,
+    found: &[Counter<'_>],
+    owner: &str,
+    cleared: &Cleared,
+) -> Result<Vec<Map<String, Value>>, Rejection> {
+    let shown = found.get(..COUNTERS_MAX).unwrap_or(found);
+    let limits = counted(shown);
+    let asked = Asked { limits: &limits, owner, call: cleared.interaction.as_str(), now: house.clock.now() };
+    let read = if limits.is_empty() { Ok(Vec::new()) } else { house.limiter.read(&asked).await };
+    let read = read.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
+    let mut verdicts = read.iter();
+    let told = shown.iter().map(|counter| {
+        let needs = counter.needs();
+        let verdict = if needs.is_empty() { verdicts.next() } else { None };
+        told(counter, &needs, verdict)
+    });
+    Ok(told.collect())
+}
+
+/// Puts counters into words that a limiter understands; those that are not known are left out.
+pub(crate) fn counted<'a>(found: &[Counter<'a>]) -> Vec<Counted<'a>> {
+    let known = found.iter().filter(|counter| counter.needs().is_empty());
+    known.map(|counter| Counted { limit: counter.limit, values: counter.values, thing: None }).collect()
+}
+
+/// Makes the page of what was told; there may be more than it holds.
+pub(crate) fn page(told: Vec<Value>, found: usize, cleared: &Cleared) -> Value {
+    let truncated = found > told.len();
+    let mut page = json!({"at": cleared.received.to_string(), "limits": told});
+    if let (true, Some(page)) = (truncated, page.as_object_mut()) {
+        page.insert("truncated".to_owned(), json!(true));
+    }
+    page
+}
+
+/// Tells whose counter it is, as far as these dimensions do.
+pub(crate) fn whose(counter: &Counter<'_>, dimensions: &[Dimension]) -> Map<String, Value> {
+    let known = dimensions.iter().filter_map(|dimension| Some((dimension.word(), counter.values.of(*dimension)?)));
+    known.map(|(word, value)| (word.to_owned(), json!(value))).collect()
+}
+
+/// Tells whether a limit is called so: its whole name, as it stands in a path too, or the word it begins with.
+pub(crate) fn is_named(limit: &Limit, name: &str) -> bool {
+    let first = limit.id.split(':').next().unwrap_or_default();
+    name == &*limit.id || name == first || name == path_name(&limit.id) || path_name(name) == path_name(&limit.id)
+}
+
+// Only what stands in a path as it is, whatever escapes it: a path has one spelling.
+fn path_name(id: &str) -> String {
+    id.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '~' }).collect()
+}
+
+fn told(counter: &Counter<'_>, needs: &[Dimension], verdict: Option<&Verdict>) -> Map<String, Value> {
+    let words = |dimensions: &[Dimension]| dimensions.iter().map(|dimension| dimension.word()).collect::<Vec<_>>();
+    let (limit, allotment) = (counter.limit, Allotment::of(counter.limit));
+    let mut told = Map::new();
+    told.insert("name".to_owned(), json!(&*limit.id));
+    told.insert("per".to_owned(), json!(words(&limit.per)));
+    told.insert("shape".to_owned(), json!(shape(&limit.shape)));
+    told.insert("capacity".to_owned(), json!(verdict.map_or(allotment.quota, |verdict| verdict.capacity)));
+    if let Some(seconds) = allotment.window_seconds() {
+        told.insert("windowSeconds".to_owned(), json!(seconds));
+    }
+    if !needs.is_empty() {
+        told.insert("needs".to_owned(), json!(words(needs)));
+    }
+    if let Some(verdict) = verdict {
+        let (remaining, wait) =
+            if verdict.admitted { (verdict.remaining, 0) } else { (0, whole_seconds(verdict.more_after).max(1)) };
+        told.insert("remaining".to_owned(), json!(remaining));
+        told.insert("retryAfterSeconds".to_owned(), json!(wait));
+    }
+    told
+}
+
+fn shape(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Bucket(_) => "bucket",
+        Shape::Quota(_) => "quota",
+        Shape::InFlight(_) => "inFlight",
+        Shape::Polls(_) => "polls",
+        Shape::Sessions(_) => "sessions",
+    }
+}
+
+// Public operations, callbacks and those of administrators have no client to count.
+fn counts_clients(security: Security) -> bool {
+    matches!(security, Security::AccessToken | Security::ClientAuthentication)
+}
+
+fn consent<'a>(caller: &'a Caller, policy: &OperationPolicy) -> Option<&'a str> {
+    let Caller::Bound { token, .. } = caller else { return None };
+    let (kind, citizen): (_, &Citizen) = (policy.consent.as_ref()?.kind, token.token().citizen()?);
+    citizen.details.iter().find(|detail| detail.kind() == kind).map(|detail| detail.consent().as_str())
+}
+
+/// Leaves of the values what a limit counts by, so that one counter is one.
+fn only<'a>(limit: &Limit, values: &Values<'a>) -> Values<'a> {
+    let of = |dimension: Dimension| values.of(dimension).filter(|_| limit.per.contains(&dimension));
+    Values {
+        client: of(Dimension::Client),
+        organisation: of(Dimension::Organisation),
+        operation: of(Dimension::Operation),
+        api: of(Dimension::Api),
+        customer: of(Dimension::Customer),
+        consent: of(Dimension::Consent),
+        subject: of(Dimension::Subject),
+        resource: of(Dimension::Resource),
+        peer: of(Dimension::Peer),
+        provider: of(Dimension::Provider),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use policies::limit::Rate;
+
+    use super::*;
+
+    fn limit(id: &str, per: &[Dimension]) -> Limit {
+        let rate = Rate { count: NonZeroU32::MIN, per: Duration::from_secs(60) };
+        Limit::bucket(id, per, rate, NonZeroU32::MIN.saturating_add(1))
+    }
+
+    #[test]
+    fn a_limit_is_found_by_its_name_however_it_stands_in_a_path() {
+        let limit = limit("payments:organisation+operation:60/s", &[Dimension::Organisation]);
+        for name in [
+            "payments:organisation+operation:60/s",
+            "payments:organisation+operation:60~s",
+            "payments~organisation~operation~60~s",
+            "payments",
+        ] {
+            assert!(is_named(&limit, name), "{name}");
+        }
+        for name in ["", "pay", "payments:", "organisation", "payments~organisation", "PAYMENTS"] {
+            assert!(!is_named(&limit, name), "{name}");
+        }
+        assert_eq!(path_name("a:b+c/ü.1_2-3"), "a~b~c~~.1_2-3");
+    }
+
+    #[test]
+    fn a_counter_that_is_not_known_says_what_it_needs_and_nothing_of_what_is_left() {
+        let limit = limit("polls", &[Dimension::Client, Dimension::Resource]);
+        let all = Values { client: Some("app"), organisation: Some("org"), ..Values::default() };
+        let counter = Counter { limit: &limit, values: only(&limit, &all) };
+        assert_eq!(counter.values.organisation, None, "one counter, whatever else is known of the call");
+        assert_eq!(counter.needs(), [Dimension::Resource]);
+        assert!(counted(&[counter]).is_empty());
+        let shown = told(&counter, &counter.needs(), None);
+        assert_eq!(shown.get("needs"), Some(&json!(["resource"])));
+        assert!(!shown.contains_key("remaining") && !shown.contains_key("retryAfterSeconds"));
+    }
+
+    #[test]
+    fn who_has_to_wait_is_never_told_to_come_at_once() {
+        let limit = limit("narrow", &[Dimension::Client]);
+        let counter = Counter { limit: &limit, values: Values { client: Some("app"), ..Values::default() } };
+        let verdict = |admitted, more_after| Verdict {
+            admitted,
+            remaining: 1,
+            capacity: 2,
+            window: Duration::ZERO,
+            more_after: Duration::from_millis(more_after),
+        };
+        for (admitted, after, remaining, wait) in
+            [(true, 30_000, 1, 0), (false, 0, 0, 1), (false, 1_000, 0, 1), (false, 1_001, 0, 2)]
+        {
+            let told = told(&counter, &[], Some(&verdict(admitted, after)));
+            assert_eq!(
+                (told.get("remaining"), told.get("retryAfterSeconds")),
+                (Some(&json!(remaining)), Some(&json!(wait)))
+            );
+            assert_eq!((told.get("capacity"), told.get("windowSeconds")), (Some(&json!(2)), Some(&json!(120))));
+        }
+    }
+}
