@@ -46,7 +46,7 @@ impl<'a> Desk<'a> {
         let call = self.calls.to_string();
         let asked = Asked { limits: &counted, owner: OWNER, call: &call, now: self.now };
         let mut taken = at_once(self.limits.take(&asked)).unwrap();
-        let verdict = taken.verdicts[0];
+        let verdict = *taken.verdicts.first().unwrap();
         if !verdict.admitted {
             return Came::Refused(verdict.more_after);
         }

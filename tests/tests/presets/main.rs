@@ -25,7 +25,7 @@ fn holds(preset: &str, rows: &[Row]) {
     assert_eq!(written, published, "{preset} has other limits than were published");
     assert_eq!(rows.len(), published.len(), "a row stands twice");
     for row in rows {
-        judge::row(row, &limits[row.name]);
+        judge::row(row, limits.get(row.name).unwrap());
     }
 }
 
@@ -103,7 +103,7 @@ fn a_participants_class_is_a_matter_of_its_plan() {
     let class = "qaqpa: v1\nlimits:\n  class-f: {per: organisation, rate: 2/min, burst: 3, when: {operations: [listAccounts]}}\n";
     let limits = sets::limits_of(Source::new("class.yaml", class));
     let now = Timestamp::from_date("2026-11-23").unwrap();
-    let mut desk = Desk::open(&limits["class-f"], now);
+    let mut desk = Desk::open(limits.get("class-f").unwrap(), now);
     let other = with(Dimension::Operation, Some("getAccountBalances"));
     let lookup = with(Dimension::Operation, Some("listAccounts"));
     assert_eq!(desk.pass(&other, 10, 200), 10, "other operations take nothing");
