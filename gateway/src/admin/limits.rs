@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use adapters::limit::limits::Asked;
 use http::StatusCode;
+use policies::admin::AdminRole;
 use policies::code::Code;
 use policies::limit::{Dimension, Limit, Mode, Values};
 use policies::rulebook::{Client, Rulebook};
@@ -12,6 +13,7 @@ use spine::Reply;
 use spine::error::{PointedFault, Rejection};
 use spine::stage::Cleared;
 
+use super::role::{READERS, allow};
 use crate::asked::checked;
 use crate::generation::Generation;
 use crate::house::House;
@@ -44,6 +46,7 @@ struct Whom<'a> {
 
 /// Tells how much is left of limits.
 pub(super) async fn list(house: &House, generation: &Generation, cleared: &Cleared) -> Result<Reply, Rejection> {
+    allow(cleared, &READERS)?;
     let query = cleared.head.uri.query().unwrap_or_default();
     // Whatever cannot be read here was refused by `validate`.
     let fields = openapi::form_fields(query.as_bytes()).unwrap_or_default();
@@ -62,6 +65,7 @@ pub(super) async fn list(house: &House, generation: &Generation, cleared: &Clear
 
 /// Forgets what a limit has counted; who asked, of whom and which limit is in the trail.
 pub(super) async fn reset(house: &House, generation: &Generation, cleared: &Cleared) -> Result<Reply, Rejection> {
+    allow(cleared, &[AdminRole::Editor])?;
     let body = checked(cleared)?;
     let given = |name: &str| body.get(name).and_then(Value::as_str);
     let whom = whom(&generation.rulebook, &given, "/")?;

@@ -24,8 +24,7 @@ pub use records::{
     SandboxSubject,
 };
 use signed::{ClientKey, assertion, proof};
-pub(super) use wire::encode_form;
-pub use wire::{ANSWER_BYTES_MAX, CONNECT_TIME_MAX, Client, EXCHANGE_TIME_MAX, Exchange, Question};
+pub use wire::{ANSWER_BYTES_MAX, CONNECT_TIME_MAX, Client, EXCHANGE_TIME_MAX, Exchange, Question, encode_form};
 
 const TOKEN: &str = "/oauth/token";
 

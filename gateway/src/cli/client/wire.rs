@@ -328,7 +328,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 /// Writes a form (`application/x-www-form-urlencoded`).
-pub(in crate::cli) fn encode_form(fields: &[(&str, String)]) -> String {
+#[must_use]
+pub fn encode_form(fields: &[(&str, String)]) -> String {
     let encode = |text: &str| {
         let mut out = String::with_capacity(text.len());
         for byte in text.bytes() {
