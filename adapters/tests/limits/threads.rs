@@ -136,7 +136,7 @@ fn draw_ask(dice: &mut Dice, limits: usize) -> Ask {
 }
 
 #[test]
-fn limits_that_are_asked_together_are_taken_betweengether_or_not_at_all() {
+fn limits_that_are_asked_together_are_taken_from_together_or_not_at_all() {
     let room = (THREADS * calls()) as u64;
     let quota = |most| Shape::Quota(Quota { most: some(most), window: Window::Month });
     let hour = Duration::from_secs(3600);
