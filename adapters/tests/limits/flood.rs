@@ -114,5 +114,7 @@ fn an_honest_client_waits_no_longer_while_another_one_floods() {
         alone = alone.min(times(&quiet, &mut |_, calls| flood(&other, calls)));
         beside = beside.min(times(&flooded, &mut flood));
     }
-    assert!(beside <= alone + REQUEST / 10, "{beside:?} instead of {alone:?}");
+    // On a machine that builds something else meanwhile only a fault in the order of things can be told.
+    let more = if full() { REQUEST / 10 } else { REQUEST };
+    assert!(beside <= alone + more, "{beside:?} instead of {alone:?}");
 }
