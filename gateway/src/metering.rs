@@ -121,10 +121,7 @@ pub(crate) fn owner(call: &Identified) -> &str {
 pub(crate) fn counters(call: &Identified, counted: &[Counted<'_>]) -> Option<Vec<Counter>> {
     let plain = |limit: &Limit| {
         let known = |dimension: &Dimension| {
-            matches!(
-                dimension,
-                Dimension::Client | Dimension::Organisation | Dimension::Operation | Dimension::Api
-            )
+            matches!(dimension, Dimension::Client | Dimension::Organisation | Dimension::Operation | Dimension::Api)
         };
         limit.when == When::default() && limit.per.iter().all(known)
     };

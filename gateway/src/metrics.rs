@@ -240,13 +240,7 @@ impl Metrics {
         metrics.register_defects(&mut registry);
         metrics.rules.register(&mut registry);
         metrics.limits.register(&mut registry);
-        let suppressed = "Refusals of strangers that were counted instead of recorded";
-        registry.register("audit_suppressed", suppressed, metrics.audit_suppressed.clone());
-        registry.register("audit_lost", "Audit records that could not be queued", metrics.audit_lost.clone());
-        let lag = "Audit records that a place has not got yet";
-        registry.register("audit_ship_lag", lag, metrics.ship_lag.clone());
-        let lag = "Bytes of the audit trail that a place has not got yet";
-        registry.register("audit_ship_lag_bytes", lag, metrics.ship_lag_bytes.clone());
+        metrics.register_audit(&mut registry);
         registry.register("config_generation", "The policy generation that decides", metrics.generation.clone());
         metrics.reloads.register(&mut registry);
         let undecided = "Deeds whose outcome was asked for in vain, by this process";
@@ -262,6 +256,16 @@ impl Metrics {
         }
         metrics.redis.register(&mut registry);
         Self { registry, ..metrics }
+    }
+
+    fn register_audit(&self, registry: &mut Registry) {
+        let suppressed = "Refusals of strangers that were counted instead of recorded";
+        registry.register("audit_suppressed", suppressed, self.audit_suppressed.clone());
+        registry.register("audit_lost", "Audit records that could not be queued", self.audit_lost.clone());
+        let lag = "Audit records that a place has not got yet";
+        registry.register("audit_ship_lag", lag, self.ship_lag.clone());
+        let lag = "Bytes of the audit trail that a place has not got yet";
+        registry.register("audit_ship_lag_bytes", lag, self.ship_lag_bytes.clone());
     }
 
     fn register_defects(&self, registry: &mut Registry) {

@@ -271,8 +271,6 @@ impl http_body::Body for Again {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
     use std::time::Duration;
 
     use serde_json::json;

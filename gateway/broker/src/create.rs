@@ -18,8 +18,8 @@ use spine::error::{PointedFault, Rejection};
 use spine::trail::Trail;
 
 use crate::Broker;
-use crate::room::Room;
 use crate::payer::{note, purpose};
+use crate::room::Room;
 
 /// The one purpose whose result can be bound to a payment; the step-up challenge names it.
 const PAYMENT_PURPOSE: &str = policies::rule::step_up::PURPOSE;

@@ -75,9 +75,10 @@ impl<S: Refine<Metered, Out = Reply>> Refine<Identified> for Meter<S> {
             let told = std::mem::take(reply);
             *reply = Box::pin(sequel.told(&self.house, told)).await;
         }
-        let mut reply = answer.map_err(|rejection| match rooms.is_empty() {
-            true => rejection,
-            false => rejection.room(rooms.clone()),
+        // Who was refused by another limit, further on, is told of that one.
+        let mut reply = answer.map_err(|rejection| {
+            let told = rooms.is_empty() || rejection.code() == Code::RateLimited;
+            if told { rejection } else { rejection.room(rooms.clone()) }
         })?;
         rooms.write(reply.headers_mut());
         if let Some(places) = places {

@@ -241,6 +241,7 @@ impl World {
     /// Moves the gateway's time on.
     pub fn advance(&self, span: Duration) {
         assert!(self.clock.advance(span));
+        move_store(self.assembled(), &self.clock);
     }
 
     /// Loads policies and contracts anew, as SIGHUP does.
@@ -416,7 +417,15 @@ async fn begin(rest: &Rest, setup: &Setup) -> Result<Begun, AssemblyError> {
     let config = config::load(&place).map_err(|findings| AssemblyError::Configuration(findings.render(false)))?;
     let clock = Clock::manual(rest.now);
     let assembled = assemble(&config, clock.clone(), false)?;
+    move_store(&assembled, &clock);
     Ok((assembled, prepared, config, clock))
+}
+
+// Limits that gateways share go by the clock of their servers.
+fn move_store(assembled: &Assembled, clock: &Clock) {
+    if let Some(shared) = assembled.house.limiter.shared() {
+        shared.set_ahead(clock.now().millis() - Clock::system().now().millis());
+    }
 }
 
 /// Has each client's organisation hold the consents of citizens itself, in the text of `policies/sandbox.yaml`.

@@ -33,7 +33,7 @@ fn told(answer: &Answer) -> [Option<&str>; 2] {
 async fn rs60_every_answer_tells_how_much_room_is_left(kind: Kind) {
     let world = World::start(kind).await;
     let app = Session::of(&world, "trial-app").await;
-    let policy = Some(r#""trial:client:2/s";q=5;w=3"#);
+    let policy = Some(r#""trial:client:2/s";q=5;w=3, "trial:organisation:10/s";q=20;w=2"#);
     assert_eq!(told(app.get("/v1/accounts").await.succeeded(200)), [policy, Some(r#""trial:client:2/s";r=3;t=1"#)]);
     // Also one that refuses for another reason.
     let refused = app.get("/v1/accounts?nobody=knows").await;
@@ -61,7 +61,8 @@ async fn rs60_the_limit_with_the_least_room_is_told(kind: Kind) {
     let app = app.session(&world, None).await;
     let answer = app.get("/v1/accounts").await;
     let told = told(answer.succeeded(200));
-    assert_eq!(told[0], Some(r#""twofold:organisation:1/min";q=4;w=240"#));
+    let policies = r#""twofold:client:100/s";q=100;w=1, "twofold:organisation:1/min";q=4;w=240"#;
+    assert_eq!(told[0], Some(policies));
     assert_eq!(told[1], Some(r#""twofold:organisation:1/min";r=2;t=60"#));
 }
 

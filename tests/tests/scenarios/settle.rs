@@ -546,12 +546,12 @@ impl<S: Refine<Claimed, Out = Reply>> Refine<Claimed> for Stalled<S> {
 async fn on_a_way_with(world: &World, ask: &Ask, last: impl Refine<Claimed, Out = Reply>) -> Result<Reply, Rejection> {
     let house = Arc::clone(&world.assembled().house);
     let generation = Arc::clone(world.assembled().stack.load().generation());
+    let meter = MeterLayer::new(Arc::clone(&house), &generation.rulebook);
     let way = then(
         Route(Arc::clone(&generation)),
         then(
             Authenticate::new(Arc::clone(&house), generation, Arc::clone(world.assembled().stack.load().reach())),
-            MeterLayer(Arc::clone(&house))
-                .layer(then(Permit, then(Validate, OnceLayer(Arc::clone(&house)).layer(last)))),
+            meter.layer(then(Permit, then(Validate, OnceLayer(Arc::clone(&house)).layer(last)))),
         ),
     );
     let interaction = house.new_interaction();
