@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::{ClientId, IssuerId};
-use crate::jose::{Algorithm, CompactJws, JwsError};
+use crate::jose::{Algorithm, ClaimError, CompactJws, JwsError};
 use crate::language::decode::SecretReference;
 use crate::network::Endpoint;
 use crate::party::Client;
-use crate::token::{BearerToken, TOKEN_BYTES_MAX, TokenError};
+use crate::token::{BearerToken, TOKEN_BYTES_MAX, TokenError, VerifiedToken};
 
 /// How it is known that a token is theirs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +42,26 @@ pub struct Issuer {
     pub audience: Option<String>,
     /// How its tokens are known.
     pub keys: IssuerKeys,
+    /// Whether its tokens may speak for users of its own.
+    pub users: bool,
     /// Where this stands, `file:line`.
     pub origin: String,
+}
+
+impl Issuer {
+    /// Takes a token that was found to be one of its own, if it speaks for its client alone: nobody here knows the users of
+    /// other servers, nor what they have agreed to. Where `users` says that the server sees to that, any subject will do;
+    /// the token counts as its client's all the same, and never as a citizen's.
+    ///
+    /// # Errors
+    /// [`TokenError::Claim`] about `sub`.
+    pub fn admit(&self, verified: VerifiedToken) -> Result<VerifiedToken, TokenError> {
+        if self.users || verified.subject() == verified.client().as_str() {
+            Ok(verified)
+        } else {
+            Err(ClaimError::OutOfRange("sub").into())
+        }
+    }
 }
 
 /// Who is to be asked what a token is worth.
@@ -100,4 +118,4 @@ pub fn source<'a>(
 
 #[cfg(test)]
 #[path = "issuer_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -26,7 +26,23 @@ fn issuer(id: &str, told: &str, asked: bool) -> (IssuerId, Arc<Issuer>) {
         IssuerKeys::Jwks { url, algorithms: [Algorithm::Es256].into() }
     };
     let id = IssuerId::parse(id).unwrap();
-    (id.clone(), Arc::new(Issuer { id, issuer: told.to_owned(), audience: None, keys, origin: "a.yaml:1".to_owned() }))
+    (
+        id.clone(),
+        Arc::new(Issuer {
+            id,
+            issuer: told.to_owned(),
+            audience: None,
+            keys,
+            users: false,
+            origin: "a.yaml:1".to_owned(),
+        }),
+    )
+}
+
+/// A server that signs its tokens.
+pub(crate) fn theirs(told: &str, users: bool) -> Issuer {
+    let (_, issuer) = issuer("theirs", told, false);
+    Issuer { users, ..Arc::unwrap_or_clone(issuer) }
 }
 
 fn signed(claims: &Value) -> BearerToken {
@@ -126,7 +142,8 @@ fn answer() -> Value {
 fn judged(answer: &Value) -> Result<Option<VerifiedToken>, TokenError> {
     let token = BearerToken::parse("opaque").unwrap();
     let expected = Expected { issuer: THEIRS, audience: OURS, keys: &KeySet::default() };
-    token::introspected(&Claims::parse(answer.to_string().as_bytes()).unwrap(), &token, &expected, NOW)
+    let word = token::introspected(&Claims::parse(answer.to_string().as_bytes()).unwrap(), &token, &expected, NOW)?;
+    word.map(|verified| issuer("theirs", THEIRS, true).1.admit(verified)).transpose()
 }
 
 fn with(name: &str, value: Value) -> Result<Option<VerifiedToken>, TokenError> {

@@ -363,8 +363,8 @@ pub fn verify(token: &BearerToken, expected: &Expected<'_>, now: Timestamp) -> R
 
 /// Checks an access token of another authorization server against RFC 9068, section 4.
 ///
-/// It never speaks for a citizen of ours, whatever it says: grants and consents are named by us alone. Nor may it speak for
-/// a user of theirs, since it would count as the client itself here: its subject is its client.
+/// It never speaks for a citizen of ours, whatever it says: grants and consents are named by us alone. Whether it may speak
+/// for a user of theirs is for [`Issuer::admit`](crate::issuer::Issuer::admit).
 ///
 /// # Errors
 /// As [`verify`], and [`TokenError::TooLongLived`] beyond [`OTHER_TOKEN_TTL_MAX`].
@@ -374,12 +374,7 @@ pub fn verify_other(token: &BearerToken, expected: &Expected<'_>, now: Timestamp
     if verified.expires > claims.required_instant("iat")? + OTHER_TOKEN_TTL_MAX {
         return Err(TokenError::TooLongLived);
     }
-    of_the_client_itself(verified)
-}
-
-// Nobody here knows the users of other servers, nor what they have agreed to.
-fn of_the_client_itself(verified: VerifiedToken) -> Result<VerifiedToken, TokenError> {
-    if verified.subject == verified.client.as_str() { Ok(verified) } else { Err(ClaimError::OutOfRange("sub").into()) }
+    Ok(verified)
 }
 
 // Type, issuer and signature; gives the claims.
@@ -402,7 +397,7 @@ fn signed(token: &BearerToken, expected: &Expected<'_>) -> Result<Claims, TokenE
 ///
 /// `answer` is what it said; the keys of `expected` are not used. `iss`, `aud`, `exp`, `client_id`, `cnf` and `token_type`
 /// have to be there although RFC 7662 leaves them open: without a type it may be a refresh token, and without the others
-/// it is a token of anybody, for anybody. A token without `sub` speaks for its client, one without `jti` is named by its
+/// it is a token of anybody, for anybody; [`Issuer::admit`](crate::issuer::Issuer::admit) says the rest. A token without `sub` speaks for its client, one without `jti` is named by its
 /// hash.
 ///
 /// # Errors
@@ -422,7 +417,7 @@ pub fn introspected(
     let hash = base64url(&token.hash());
     let jti = if answer.string("jti")?.is_some() { answer.jti()? } else { &hash };
     let subject = answer.string("sub")?.map_or_else(|| answer.required_string("client_id"), Ok)?;
-    let verified = of_the_client_itself(judge(answer, token, expected, (subject, jti), now)?)?;
+    let verified = judge(answer, token, expected, (subject, jti), now)?;
     let scheme = match verified.confirmation {
         Confirmation::Jkt(_) => "DPoP",
         Confirmation::X5tS256(_) => "Bearer",

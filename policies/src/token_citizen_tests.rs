@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::testing::{citizens_grant, own_grant};
 use super::*;
 use crate::grant::testing::{ISSUER, NOW};
+use crate::issuer::tests::theirs;
 use crate::jose::encode;
 use crate::jose::testing::TestSigner;
 
@@ -31,7 +32,8 @@ impl Fixture {
     }
 
     fn verify_other(&self, told: &Value) -> Result<VerifiedToken, TokenError> {
-        verify_other(&self.sign(told), &Expected { issuer: ISSUER, audience: ISSUER, keys: &self.keys }, NOW)
+        let expected = Expected { issuer: ISSUER, audience: ISSUER, keys: &self.keys };
+        theirs(ISSUER, false).admit(verify_other(&self.sign(told), &expected, NOW)?)
     }
 }
 
@@ -190,6 +192,13 @@ fn rs13_a_token_of_another_server_speaks_for_its_client_and_nobody_else() {
     ] {
         let verified = fixture.verify_other(&told).unwrap();
         assert_eq!(verified.citizen(), None, "{told}");
+    }
+    // Where policy says that it has users, one of them is its client, and no citizen of ours.
+    let expected = Expected { issuer: ISSUER, audience: ISSUER, keys: &fixture.keys };
+    for subject in ["user-17", "citizen:somebody"] {
+        let token = fixture.sign(&with(&citizens_grant(), "sub", Some(json!(subject))));
+        let verified = theirs(ISSUER, true).admit(verify_other(&token, &expected, NOW).unwrap()).unwrap();
+        assert_eq!((verified.client().as_str(), verified.citizen()), ("fintech", None));
     }
     // Everything else is asked of it as of ours.
     let other = Expected { issuer: "https://other.example", audience: ISSUER, keys: &fixture.keys };

@@ -154,6 +154,7 @@ issuers:
   elsewhere:
     issuer: ${issuer}
     jwks: {url: "${issuer}/jwks", algorithms: [ES256]}
+    users: true
 clients:
   ${CLIENT}:
     organisation: demo-fintech

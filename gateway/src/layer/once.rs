@@ -240,7 +240,7 @@ fn new_claim(house: &House, sound: &Sound) -> Result<NewClaim, Rejection> {
 /// grant and comes with a new consent of the same citizen asks for the same thing, and must not have to choose another key.
 fn digest(sound: &Sound) -> [u8; 32] {
     match sound.caller() {
-        Caller::Bound { token, .. } if token.token().citizen().is_some() => {
+        Caller::Bound { token, .. } if token.token().subject() != token.token().client().as_str() => {
             digest_of_parts(&[b"in the name of", token.token().subject().as_bytes(), sound.digest().as_slice()])
         }
         _ => *sound.digest(),

@@ -136,6 +136,9 @@ impl World {
                     Some(run::serve(&mut assembled).unwrap())
                 };
                 let attending = Some(run::attend(&assembled, None).unwrap());
+                if real::is_real(rest.kind) && !setup.own_store && setup.postgres.is_none() {
+                    real::answers(&assembled, clock.now()).await;
+                }
                 Ok(Self {
                     kind: rest.kind,
                     assembled: Some(assembled),

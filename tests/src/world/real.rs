@@ -4,7 +4,11 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use gateway::assemble::Assembled;
+use policies::time::Timestamp;
+
 use super::setup::{Kind, Setup};
+use super::socket::PATIENCE;
 
 /// Where the PostgreSQL of the tests is told.
 const POSTGRES: &str = "QAQPA_TEST_POSTGRES";
@@ -64,4 +68,14 @@ fn address(url: &str) -> SocketAddr {
     let (_, rest) = url.split_once("://").unwrap();
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
     rest.split('/').next().unwrap().parse().unwrap()
+}
+
+/// Waits until the database answers: a gateway starts without it, and refuses until it is there.
+pub(super) async fn answers(assembled: &Assembled, now: Timestamp) {
+    let answered = async {
+        while assembled.house.revocations.catch_up(now).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.expect("the database does not answer");
 }

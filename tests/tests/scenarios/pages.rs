@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway::layer::authenticate::FORM_BYTES_MAX;
 use policies::authorization::PUSHED_TTL;
 use policies::login::{ASKED_MAX, ASKED_WITHIN, ATTEMPTS_MAX, DECISION_TIME, LOGIN_TIME, WAIT_TIME};
 use scenarios::actors::asking::{CALLBACK, Fields, Pkce, detail};
@@ -650,7 +651,7 @@ async fn refusals_before_the_pages_are_pages_too(kind: Kind) {
     is_page(&browser.send(more).await, 400, MALFORMED);
     let broken = Ask::post(AUTHORIZE).with("content-type", "application/x-www-form-urlencoded").body("csrf=%");
     is_page(&browser.send(broken).await, 400, MALFORMED);
-    let large = Ask::post(AUTHORIZE).form(&[("csrf", &"x".repeat(64 * 1024))]);
+    let large = Ask::post(AUTHORIZE).form(&[("csrf", &"x".repeat(FORM_BYTES_MAX + 1))]);
     is_page(&browser.send(large).await, 413, MALFORMED);
     let reference = browser.get(AUTHORIZE).await;
     assert!(reference.text().contains(reference.named()));

@@ -91,25 +91,26 @@ async fn by_other(
     bearer: &BearerToken,
     now: Timestamp,
 ) -> Result<VerifiedToken, Rejection> {
-    match &issuer.keys {
+    let verified = match &issuer.keys {
         IssuerKeys::Jwks { url, algorithms } => {
             let kid = bearer.key_id();
             let keys = stage.house.jwks.keys(url, kid.as_deref(), now).await.map_err(down)?.only(algorithms);
             let audience = issuer.audience.as_deref().unwrap_or(&stage.house.issuer);
             let expected = Expected { issuer: &issuer.issuer, audience, keys: &keys };
-            token::verify_other(bearer, &expected, now).map_err(|error| wrong(&error))
+            token::verify_other(bearer, &expected, now).map_err(|error| wrong(&error))?
         }
         IssuerKeys::Introspection { .. } => {
             let asked = stage.reach.introspections.get(&issuer.id);
             let asked = asked.ok_or_else(|| down(Outage::new("introspection", "nobody is configured to be asked")))?;
             match asked.introspect(bearer, now).await {
-                Ok(Some(verified)) => Ok(verified),
-                Ok(None) => Err(refuse(Code::TokenInvalid).because("its issuer says that it is worth nothing")),
-                Err(AskError::Token(error)) => Err(wrong(&error)),
-                Err(AskError::Outage(outage)) => Err(down(outage)),
+                Ok(Some(verified)) => verified,
+                Ok(None) => return Err(refuse(Code::TokenInvalid).because("its issuer says that it is worth nothing")),
+                Err(AskError::Token(error)) => return Err(wrong(&error)),
+                Err(AskError::Outage(outage)) => return Err(down(outage)),
             }
         }
-    }
+    };
+    issuer.admit(verified).map_err(|error| wrong(&error))
 }
 
 fn down(outage: Outage) -> Rejection {

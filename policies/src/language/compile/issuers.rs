@@ -18,6 +18,7 @@ pub(super) fn issuer(key: &Key, value: Value<'_>, allowed: Allowed) -> Option<Ar
     let fields = value.table(&crate::language::tables::ISSUER)?;
     let issuer = fields.at("issuer").and_then(|value| identifier(value, allowed));
     let audience = fields.at("audience").map_or(Some(None), |value| value.text().map(|text| Some(text.to_owned())));
+    let users = fields.at("users").map_or(Some(false), Value::boolean);
     let (jwks, introspection) = (fields.at("jwks"), fields.at("introspection"));
     let read_jwks = jwks.map(|value| published(value, allowed));
     let read_introspection = introspection.map(|value| asked(value, allowed));
@@ -52,6 +53,7 @@ pub(super) fn issuer(key: &Key, value: Value<'_>, allowed: Allowed) -> Option<Ar
         issuer: issuer?,
         audience: audience?,
         keys: keys?,
+        users: users?,
         origin: key.place.origin(),
     }))
 }

@@ -1,7 +1,7 @@
 //! The tables of `issuers:`: other authorization servers whose tokens are taken here.
 
 use crate::language::table::Need::{Default, Optional, Required};
-use crate::language::table::Stricter::{Fewer, Neither};
+use crate::language::table::Stricter::{False, Fewer, Neither};
 use crate::language::table::{Field, Kind, Need, Stricter, Table};
 
 const fn field(name: &'static str, kind: Kind, need: Need, stricter: Stricter, about: &'static str) -> Field {
@@ -34,6 +34,13 @@ pub static ISSUER: Table = Table {
             Optional,
             Neither,
             "It is asked about each token (RFC 7662).",
+        ),
+        field(
+            "users",
+            Kind::Boolean,
+            Default("false"),
+            False,
+            "Whether its tokens may speak for users of its own (`sub` is not `client_id`): it answers for what those have agreed to, and here they count as the client's.",
         ),
     ],
 };
