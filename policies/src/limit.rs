@@ -328,8 +328,7 @@ impl Limit {
     /// Tells whether it counts calls of a client (`true`), or of the public, providers and administrators.
     #[must_use]
     pub fn concerns(&self, client: bool) -> bool {
-        let of_clients =
-            [Dimension::Client, Dimension::Organisation, Dimension::Customer, Dimension::Consent];
+        let of_clients = [Dimension::Client, Dimension::Organisation, Dimension::Customer, Dimension::Consent];
         client || !self.per.iter().any(|dimension| of_clients.contains(dimension))
     }
 

@@ -361,7 +361,8 @@ fn wire<'a>(record: &'a Record, limits: Option<&'a [Limit]>) -> Wire<'a> {
         consents: citizen.map(|citizen| citizen.details.iter().map(|detail| consent(detail, &facts.granted)).collect()),
         limits,
         exhausted: facts.exhausted.as_deref(),
-        also_exhausted: (!facts.also_exhausted.is_empty()).then(|| facts.also_exhausted.iter().map(AsRef::as_ref).collect()),
+        also_exhausted: (!facts.also_exhausted.is_empty())
+            .then(|| facts.also_exhausted.iter().map(AsRef::as_ref).collect()),
         rule: facts.refused_by.as_ref().map(|name| Rule { why: facts.not_judged.as_deref(), ..rule(name) }),
         reports: (!facts.reports.is_empty()).then_some(Rules(&facts.reports)),
         answer: facts.answer.map(|answer| Answer { faults: answer.count, first: answer.keyword }),

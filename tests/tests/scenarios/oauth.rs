@@ -244,7 +244,7 @@ async fn a_scope_can_be_asked_for_in_part(kind: Kind) {
     let answer = world.send(App::of(&world, "demo-app").token_ask(&world, Some("accounts:read"))).await;
     assert_eq!(answer.succeeded(200).at("/scope"), "accounts:read");
     let all = world.send(App::of(&world, "demo-app").token_ask(&world, None)).await;
-    assert_eq!(all.succeeded(200).at("/scope").split(' ').count(), 9);
+    assert_eq!(all.succeeded(200).at("/scope").split(' ').count(), 10);
 }
 
 async fn as45_a_token_without_a_proof_is_not_granted(kind: Kind) {

@@ -19,7 +19,8 @@ const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const KEEP: Duration = Duration::from_secs(325);
 
 /// So long that no busy machine makes an answer late.
-pub(crate) const PATIENT: Budget = Budget { soft: Duration::from_secs(4), hard: Duration::from_secs(5), ..Budget::PRODUCT };
+pub(crate) const PATIENT: Budget =
+    Budget { soft: Duration::from_secs(4), hard: Duration::from_secs(5), ..Budget::PRODUCT };
 
 crate::store::conformance::replay_promises! { crate::store::redis::tests::open }
 
