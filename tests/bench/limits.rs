@@ -25,6 +25,9 @@ const OWNERS: usize = 1000;
 const CHECKS: usize = 1_000_000;
 const ROUNDS: usize = 7;
 
+/// How many callers come in one go.
+const BATCH: usize = 250;
+
 /// How many calls of honest clients are timed one by one, and how many of a flood come before each.
 const HONEST: usize = 200_000;
 const FLOOD: usize = 5;
@@ -32,6 +35,7 @@ const FLOOD: usize = 5;
 const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 /// A caller: a citizen by the name for one client.
+#[derive(Clone)]
 struct Caller {
     client: String,
     customer: String,
@@ -120,14 +124,21 @@ fn measure(what: &str, limits: &[Limit], callers: &[Caller]) {
     let counters = engine.keys();
     let mut dice = Dice(1);
     let mut best = Duration::MAX;
+    let mut drawn: Vec<Caller> = Vec::with_capacity(BATCH);
     for round in 0..ROUNDS {
-        let drawn: Vec<_> = (0..CHECKS).map(|_| callers.get(dice.below(callers.len())).unwrap()).collect();
-        let began = Instant::now();
-        for (number, caller) in drawn.iter().enumerate() {
-            let now = START + Duration::from_millis((round * 1000 + number / 1000) as u64);
-            refused += usize::from(!black_box(check(&engine, limits, caller, now)));
+        let mut spent = Duration::ZERO;
+        for batch in 0..CHECKS / BATCH {
+            // A caller's names come with the call, so that they are at hand; the counter is not.
+            drawn.clear();
+            drawn.extend((0..BATCH).map(|_| callers.get(dice.below(callers.len())).unwrap().clone()));
+            let now = START + Duration::from_millis((round * 1000 + batch * BATCH / 1000) as u64);
+            let began = Instant::now();
+            for caller in &drawn {
+                refused += usize::from(!black_box(check(&engine, limits, caller, now)));
+            }
+            spent += began.elapsed();
         }
-        best = best.min(began.elapsed());
+        best = best.min(spent);
     }
     println!(
         "{:>9} callers  {what:<42} {:>5} ns a check  {:>4} bytes a counter, {:>4} MB  ({counters} counters, {refused} refused)",

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use policies::limit::clock::STEP_BACK_MAX;
 use policies::limit::{Metering, Rate};
 use policies::time::Timestamp;
 
@@ -50,6 +51,19 @@ fn a_clock_that_goes_back_does_not_lock_a_peer_out() {
     let peer: IpAddr = "192.0.2.1".parse().unwrap();
     assert_eq!(guard.check(peer, NOW), Metering::Within { remaining: 1 });
     assert_eq!(guard.check(peer, NOW - Duration::from_secs(3600)), Metering::Within { remaining: 1 });
+}
+
+#[test]
+fn a_clock_that_steps_back_a_little_opens_nothing_to_a_peer() {
+    let guard = PeerGuard::new(rate(1, Duration::from_secs(1)), NonZeroU32::new(2).unwrap());
+    let peer: IpAddr = "192.0.2.1".parse().unwrap();
+    assert!((0..2).all(|_| matches!(guard.check(peer, NOW), Metering::Within { .. })));
+    // A millisecond is what a thread may come late with what it read from the clock.
+    for back in [Duration::ZERO, TICK, STEP_BACK_MAX] {
+        let retry_after = Duration::from_secs(1) + back;
+        assert_eq!(guard.check(peer, NOW - back), Metering::Exceeded { retry_after });
+    }
+    assert_eq!(guard.check(peer, NOW - STEP_BACK_MAX - TICK), Metering::Within { remaining: 1 });
 }
 
 #[test]

@@ -314,10 +314,10 @@ impl Rejection {
         self.room(rooms)
     }
 
-    /// Adds how much room limits have left that this is not about.
+    /// Adds how much room limits have left that this is not about; what was said of others before stays said.
     #[must_use]
     pub fn room(mut self, rooms: impl Into<Rooms>) -> Self {
-        self.more().rooms = rooms.into();
+        self.more().rooms.add(rooms.into());
         self
     }
 

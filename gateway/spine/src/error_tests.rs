@@ -124,3 +124,13 @@ fn a_wait_is_told_in_whole_seconds_rounded_up() {
 fn oauth_descriptions_keep_to_the_characters_of_rfc_6749() {
     assert_eq!(ascii("a \"b\" қ \\"), "a 'b' ' '");
 }
+
+#[test]
+fn a_limit_that_had_no_room_is_told_beside_those_that_had() {
+    let none = || crate::rate_limit::Room::none_of("provider", std::time::Duration::from_secs(7));
+    let far = refused(Code::RateLimited).violated(none());
+    // What the limits of the call itself said is added on the way out.
+    let reply = render(&far.room(crate::rate_limit::Rooms::default()), false, false);
+    let field = |name: &str| reply.headers().get(name).and_then(|value| value.to_str().ok());
+    assert_eq!((field("ratelimit"), field("retry-after")), (Some("\"provider\";r=0;t=7"), Some("7")));
+}

@@ -141,6 +141,11 @@ impl Rooms {
         Self(told.map(|(limit, verdict)| Room::of(limit, verdict)).collect())
     }
 
+    /// Adds what other limits said, behind what was said first.
+    pub fn add(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// Tells whether there is nothing to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {
