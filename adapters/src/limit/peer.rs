@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use policies::limit::clock::STEP_BACK_MAX;
 use policies::limit::{Metering, Rate};
 use policies::time::Timestamp;
 
@@ -63,9 +64,11 @@ impl PeerGuard {
     }
 }
 
-// A bucket cannot need longer than `room` to be full; one that seems to was used before the clock went back.
+// A bucket cannot need longer than `room` to be full; one that seems to was used before the clock went back. A step back
+// that is waited for opens nothing, nor does a thread that read the clock a little before the one that used it last.
 fn since(full_at: u64, now: u64, room: u64) -> u64 {
-    if full_at.saturating_sub(now) > room { now } else { full_at.max(now) }
+    let back = u64::try_from(STEP_BACK_MAX.as_nanos()).unwrap_or(u64::MAX);
+    if full_at.saturating_sub(now) > room.saturating_add(back) { now } else { full_at.max(now) }
 }
 
 // A customer of IPv6 holds a /64 and may choose any address in it.
