@@ -12,4 +12,4 @@ mod seen;
 mod tests;
 
 pub use self::limiter::{BEAT, DEAD_AFTER, SharedHolds, SharedLimiter, SharedReadings, SharedTaken};
-pub use self::seen::{LEASE, LEASE_PART, LEASED_PER_SECOND, LEASES_MAX, OVER_GIVEN, OVER_MAX};
+pub use self::seen::{LEASE, LEASE_PACE, LEASE_PART, LEASED_PER_SECOND, LEASES_MAX, OVER_GIVEN, OVER_MAX};

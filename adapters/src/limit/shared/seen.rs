@@ -19,11 +19,14 @@ pub const OVER_GIVEN: Duration = Duration::from_secs(1);
 /// How many buckets are leased of at once: those of more than 20 calls a second each are not many.
 pub const LEASES_MAX: usize = 1024;
 
-/// How long a lease lasts; what is left of it then is lost.
+/// How long a lease lasts; what is left of it then is lost, so that no more is leased than what is likely to be used.
 pub const LEASE: Duration = Duration::from_millis(50);
 
 /// From which rate on tokens are leased: one a lease.
 pub const LEASED_PER_SECOND: u64 = 20;
+
+/// A lease is one of so many parts of the calls that came here in the time of a lease before: seldom is any of it lost.
+pub const LEASE_PACE: u32 = 2;
 
 /// Which part of a burst one lease is at most.
 pub const LEASE_PART: u32 = 100;
@@ -52,6 +55,18 @@ struct Lease {
     left: u32,
     seen: Option<Seen>,
     until: Timestamp,
+    pace: Pace,
+}
+
+/// How many calls come here, in pieces of [`LEASE`].
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    /// The number of the piece that was counted last.
+    piece: i64,
+    /// How many came in it.
+    calls: u32,
+    /// How many in the one before.
+    before: u32,
 }
 
 /// What is done about one limit of a call.
@@ -117,34 +132,34 @@ impl Leases {
     /// Takes a leased token, or says how many to ask for.
     pub(super) fn draw(&self, counter: u128, limit: &Limit, now: Timestamp) -> Draw {
         let Shape::Bucket(terms) = &limit.shape else { return Draw::Ask(0) };
-        let wanted = lease(terms).saturating_sub(1);
-        if wanted == 0 {
+        let most = lease(terms).saturating_sub(1);
+        if most == 0 {
             return Draw::Ask(0);
         }
         let mut leases = lock(&self.0);
-        if let Some(lease) = leases.get_mut(&counter) {
-            let begun = lease.until - LEASE;
-            if (begun..lease.until).contains(&now) {
-                if lease.left == 0 && lease.seen.is_some() {
-                    // It is used up: the next one is asked for by this call.
-                    *lease = Lease { left: 0, seen: None, until: now + LEASE };
-                    return Draw::Ask(wanted);
-                }
-                lease.left = lease.left.min(wanted);
-                let taken = lease.left.checked_sub(1);
-                let verdict = taken.and_then(|left| told(terms, &limit.shape, lease.seen.as_ref()?, left, now));
-                // While one call asks for a lease, others ask for themselves: together they would lease too much.
-                let (Some(left), Some(verdict)) = (taken, verdict) else { return Draw::Ask(0) };
-                lease.left = left;
-                return Draw::Leased(verdict);
-            }
-        } else if leases.len() >= LEASES_MAX {
-            leases.retain(|_, lease| now < lease.until);
+        if leases.len() >= LEASES_MAX && !leases.contains_key(&counter) {
+            leases.retain(|_, lease| lease.is_live(now) || lease.pace.is_fresh(now));
             if leases.len() >= LEASES_MAX {
                 return Draw::Ask(0);
             }
         }
-        leases.insert(counter, Lease { left: 0, seen: None, until: now + LEASE });
+        let lease = leases.entry(counter).or_default();
+        let wanted = most.min(lease.pace.count(now) / LEASE_PACE);
+        let used_up = lease.left == 0 && lease.seen.is_some();
+        if lease.is_live(now) && !used_up {
+            lease.left = lease.left.min(most);
+            let taken = lease.left.checked_sub(1);
+            let verdict = taken.and_then(|left| told(terms, &limit.shape, lease.seen.as_ref()?, left, now));
+            // While one call asks for a lease, others ask for themselves: together they would lease too much.
+            let (Some(left), Some(verdict)) = (taken, verdict) else { return Draw::Ask(0) };
+            lease.left = left;
+            return Draw::Leased(verdict);
+        }
+        lease.end();
+        if wanted > 0 {
+            // The next one is asked for by this call.
+            lease.until = now + LEASE;
+        }
         Draw::Ask(wanted)
     }
 
@@ -152,8 +167,9 @@ impl Leases {
     pub(super) fn add(&self, counter: u128, limit: &Limit, tokens: u32, seen: Seen) -> Option<Verdict> {
         let Shape::Bucket(terms) = &limit.shape else { return None };
         let verdict = told(terms, &limit.shape, &seen, tokens, seen.here);
-        let lease = Lease { left: tokens, until: seen.here + LEASE, seen: Some(seen) };
-        lock(&self.0).insert(counter, lease);
+        let mut leases = lock(&self.0);
+        let lease = leases.entry(counter).or_default();
+        *lease = Lease { left: tokens, until: seen.here + LEASE, seen: Some(seen), pace: lease.pace };
         verdict
     }
 
@@ -166,7 +182,9 @@ impl Leases {
 
     /// Forgets a lease, also one that is asked for.
     pub(super) fn remove(&self, counter: u128) {
-        lock(&self.0).remove(&counter);
+        if let Some(lease) = lock(&self.0).get_mut(&counter) {
+            lease.end();
+        }
     }
 
     /// Forgets all of them.
@@ -175,7 +193,45 @@ impl Leases {
     }
 }
 
-/// Returns how many tokens of a bucket one lease has; one and less is none.
+impl Lease {
+    fn is_live(&self, now: Timestamp) -> bool {
+        (self.until - LEASE..self.until).contains(&now)
+    }
+
+    fn end(&mut self) {
+        *self = Self { pace: self.pace, ..Self::default() };
+    }
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        // Over long ago.
+        Self { left: 0, seen: None, until: Timestamp::from_millis(0), pace: Pace::default() }
+    }
+}
+
+impl Pace {
+    /// Counts a call; returns how many came in the piece of time before.
+    fn count(&mut self, now: Timestamp) -> u32 {
+        let piece = piece_of(now);
+        if piece != self.piece {
+            let before = if piece == self.piece.saturating_add(1) { self.calls } else { 0 };
+            *self = Self { piece, calls: 0, before };
+        }
+        self.calls = self.calls.saturating_add(1);
+        self.before
+    }
+
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        (0..=1).contains(&piece_of(now).saturating_sub(self.piece))
+    }
+}
+
+fn piece_of(now: Timestamp) -> i64 {
+    now.millis().div_euclid(i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Returns how many tokens of a bucket one lease has at most; one and less is none.
 ///
 /// Buckets whose calls cost by their outcome are never leased: their tokens are what protects.
 pub(super) fn lease(terms: &Bucket) -> u32 {

@@ -252,21 +252,29 @@ fn slow_buckets_and_those_with_costs_or_credits_are_never_leased() {
 async fn a_lease_serves_as_many_calls_as_it_has_and_ends_by_itself() {
     let limiter = open();
     let hot = limit("l", bucket(2000, SECOND, 1000));
-    let start = now();
+    let lease = u64::try_from(LEASE.as_millis()).unwrap();
+    let early = now();
+    // The beginning of a piece of time, so that the calls before all come in the piece before.
+    let start = early + Duration::from_millis(2 * lease - u64::try_from(early.millis()).unwrap() % lease);
     let one = [counted(&hot)];
+    // Nothing is leased until as many calls came as a lease is for.
+    for call in 1..=20 {
+        assert!(limiter.take(&one, "", start - LEASE).await.unwrap().counted);
+        assert_eq!(calls(&limiter), call);
+    }
     for call in 0..10 {
         let taken = limiter.take(&one, "", start).await.unwrap();
         assert!(taken.counted);
         // Together with what is refilled meanwhile there is as much left as if each call had been asked for.
-        assert!((990 - call..=999).contains(&taken.verdicts[0].remaining), "{:?}", taken.verdicts);
-        assert_eq!(calls(&limiter), 1, "{call}");
+        assert!((970 - call..=999).contains(&taken.verdicts[0].remaining), "{:?}", taken.verdicts);
+        assert_eq!(calls(&limiter), 21, "{call}");
     }
     assert!(limiter.take(&one, "", start).await.unwrap().counted);
-    assert_eq!((calls(&limiter), limiter.readings().leased), (2, 9));
+    assert_eq!((calls(&limiter), limiter.readings().leased), (22, 9));
     assert!(limiter.take(&one, "", start + LEASE - Duration::from_millis(1)).await.unwrap().counted);
-    assert_eq!(calls(&limiter), 2);
+    assert_eq!(calls(&limiter), 22);
     assert!(limiter.take(&one, "", start + LEASE).await.unwrap().counted);
-    assert_eq!(calls(&limiter), 3);
+    assert_eq!(calls(&limiter), 23);
     // A leased token that another limit has no room for is put back.
     let none = limit("none", quota(1, Window::Month));
     let both = [counted(&hot), counted(&none)];
@@ -276,6 +284,22 @@ async fn a_lease_serves_as_many_calls_as_it_has_and_ends_by_itself() {
     assert!(!limiter.take(&both, "", start + LEASE).await.unwrap().counted);
     let after = left(&limiter.take(&one, "", start + LEASE).await.unwrap().verdicts);
     assert_eq!(after, before - 1);
+}
+
+#[tokio::test]
+async fn leases_that_are_not_used_take_nothing_from_other_gateways() {
+    let [first, second] = gateways();
+    let hot = limit("l", bucket(1000, SECOND, 5000));
+    let (start, one) = (now(), [counted(&hot)]);
+    // Forty calls a second, for a limit of a thousand: leases as large as may be would be lost faster than it refills.
+    for step in 0..240_u32 {
+        let at = start + LEASE * step;
+        for limiter in [&first, &second] {
+            limiter.set_ahead(i64::try_from((LEASE * step).as_millis()).unwrap());
+            assert!(limiter.take(&one, "", at).await.unwrap().counted, "{step}");
+        }
+    }
+    assert!(first.read(&one, now()).await.unwrap()[0].remaining >= 4990);
 }
 
 #[tokio::test]
