@@ -22,7 +22,7 @@ use spine::stage::Cleared;
 use crate::asked::no_client;
 use crate::generation::Generation;
 use crate::house::House;
-use crate::metering::Made;
+use crate::metering::{Made, one_spelling};
 use crate::reply::json_reply;
 
 /// The most counters of one answer, as the contract says.
@@ -112,6 +112,7 @@ pub(crate) async fn own(house: &House, generation: &Generation, cleared: &Cleare
     let operations = generation.rulebook.operations.values();
     let all = client.plan.limits.iter().chain(operations.flat_map(|policy| &policy.limits));
     let made = Made::of(cleared, &house.sealer, all);
+    let resource = given("resource").map(one_spelling);
     let sought = Sought {
         planned: client.plan.limits.iter().collect(),
         client: Some(client),
@@ -123,7 +124,7 @@ pub(crate) async fn own(house: &House, generation: &Generation, cleared: &Cleare
             operation: Some(policy.operation.as_str()),
             api: Some(policy.api.as_str()),
             consent: consent(cleared.caller(), policy),
-            resource: given("resource"),
+            resource: resource.as_deref(),
             provider: given("provider"),
             ..made.values(cleared, limit)
         },

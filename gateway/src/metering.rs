@@ -2,6 +2,7 @@
 //!
 //! What a header says of somebody is known here as a keyed hash alone, and must never leave in any other form.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -23,6 +24,9 @@ const CUSTOMER_ADDRESS: &str = "x-fapi-customer-ip-address";
 /// What hashes of headers are made for; they cannot be compared with any others.
 const PURPOSE: &str = "limits";
 
+/// How long a UUID is, in bytes.
+const UUID_BYTES: usize = 36;
+
 /// How long a hash in a value is, in bytes: two people in ten billion billion are counted as one.
 const HASH_BYTES: usize = 16;
 
@@ -30,6 +34,8 @@ const HASH_BYTES: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Made {
     peer: Option<String>,
+    /// What the call names, where it is not written as it is counted.
+    resource: Option<String>,
     /// Headers that limits name, with the keyed hash of what they say here.
     hashed: Vec<(Arc<str>, String)>,
 }
@@ -42,7 +48,13 @@ impl Made {
             if made.peer.is_none() && limit.per.contains(&Dimension::Peer) {
                 made.peer = Some(prefix(call.peer.address));
             }
-            for name in limit.subject.iter().chain(credited(limit)) {
+            if made.resource.is_none()
+                && limit.per.contains(&Dimension::Resource)
+                && let Some(Cow::Owned(resource)) = known(call).resource.map(one_spelling)
+            {
+                made.resource = Some(resource);
+            }
+            for name in names_of(limit) {
                 made.add(name, &call.head.headers, sealer);
             }
         }
@@ -64,10 +76,12 @@ impl Made {
 
     /// Returns what a call is counted as by one limit.
     pub(crate) fn values<'a>(&'a self, call: &'a Identified, limit: &Limit) -> Values<'a> {
+        let known = known(call);
         Values {
             subject: limit.subject.as_deref().and_then(|name| self.hashed(name)),
             peer: self.peer.as_deref(),
-            ..known(call)
+            resource: self.resource.as_deref().or(known.resource),
+            ..known
         }
     }
 
@@ -76,6 +90,43 @@ impl Made {
         let thing = credited(limit).and_then(|name| self.hashed(name));
         Counted { limit, values: self.values(call, limit), thing }
     }
+}
+
+/// Writes the name of a resource as it is counted: a UUID in small letters, as backends take it in either.
+pub(crate) fn one_spelling(resource: &str) -> Cow<'_, str> {
+    let is_uuid = resource.len() == UUID_BYTES
+        && resource.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        });
+    match is_uuid && resource.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(resource.to_ascii_lowercase()),
+        false => Cow::Borrowed(resource),
+    }
+}
+
+/// Goes through the headers by which limits that count a call name somebody, or a thing.
+pub(crate) fn naming(call: &Identified) -> impl Iterator<Item = &Arc<str>> {
+    limits(call).flat_map(names_of)
+}
+
+/// Finds a header by which an enforced limit counts, and that comes twice: whoever reads it may see another than is counted.
+pub(crate) fn ambiguous(call: &Identified) -> Option<&str> {
+    let headers = &call.head.headers;
+    // As many values as names: nothing comes twice, and the common request is through.
+    if headers.len() == headers.keys_len() {
+        return None;
+    }
+    let enforced = limits(call).filter(|limit| limit.mode == Mode::Enforce);
+    enforced.flat_map(names_of).find(|name| comes_twice(headers, name)).map(AsRef::as_ref)
+}
+
+fn names_of(limit: &Limit) -> impl Iterator<Item = &Arc<str>> {
+    limit.subject.iter().chain(credited(limit))
+}
+
+fn comes_twice(headers: &HeaderMap, name: &str) -> bool {
+    headers.get_all(name).iter().nth(1).is_some()
 }
 
 /// Goes through the limits that may count a call: those of its caller's plan, and then those of its operation.
@@ -182,10 +233,10 @@ fn hashed(headers: &HeaderMap, name: &str, sealer: &Sealer) -> Option<String> {
     hash_of(sealer, headers.get_all(name).iter().map(HeaderValue::as_bytes))
 }
 
-// Who says two things is counted as neither of them.
+// Who says two things is counted as neither of them; who sends the header and names nobody, with all others who do.
 fn hash_of<'v>(sealer: &Sealer, values: impl Iterator<Item = &'v [u8]>) -> Option<String> {
     let mut said = Vec::new();
-    for value in values.map(<[u8]>::trim_ascii).filter(|value| !value.is_empty()) {
+    for value in values.map(<[u8]>::trim_ascii) {
         said.extend_from_slice(&value.len().to_be_bytes());
         said.extend_from_slice(value);
     }
@@ -234,13 +285,32 @@ mod tests {
         let sealer = Sealer::in_memory().unwrap();
         let hash = |pairs: &[(&'static str, &'static str)]| hashed(&headers(pairs), "x-payer-id", &sealer);
         assert_eq!(hash(&[]), None);
-        assert_eq!(hash(&[("x-payer-id", "  ")]), None);
+        let nobody = hash(&[("x-payer-id", "  ")]);
+        assert!(nobody.is_some() && nobody == hash(&[("x-payer-id", "")]), "an empty header is no way round a limit");
         let one = hash(&[("x-payer-id", "880101300011")]);
         assert_eq!(one, hash(&[("x-payer-id", " 880101300011")]));
         assert_eq!(one.as_ref().map(String::len), Some(22));
         assert!(!one.as_ref().unwrap().contains("8801"));
         assert_ne!(one, hash(&[("x-payer-id", "880101300012")]));
         assert_ne!(hash(&[("x-payer-id", "ab")]), hash(&[("x-payer-id", "a"), ("x-payer-id", "b")]));
+    }
+
+    #[test]
+    fn a_header_that_comes_twice_is_seen() {
+        let twice = |pairs: &[(&'static str, &'static str)]| comes_twice(&headers(pairs), "x-payer-id");
+        assert!(twice(&[("x-payer-id", "1"), ("x-payer-id", "2")]) && twice(&[("x-payer-id", "1"), ("x-payer-id", "1")]));
+        assert!(!twice(&[]) && !twice(&[("x-payer-id", "1"), ("accept", "a"), ("accept", "b")]));
+    }
+
+    #[test]
+    fn a_uuid_is_one_resource_however_it_is_written() {
+        let one = "018f3c1e-9d84-7e4f-a031-5c7d9e1f2031";
+        for written in [one.to_owned(), one.to_ascii_uppercase(), one.replacen('f', "F", 1)] {
+            assert_eq!(one_spelling(&written), one);
+        }
+        for other in ["", "Ab", "018F3C1E9D847E4FA0315C7D9E1F20310000", "018F3C1E-9D84-7E4F-A031-5C7D9E1F203G"] {
+            assert_eq!(one_spelling(other), other, "other names are what they are");
+        }
     }
 
     #[test]

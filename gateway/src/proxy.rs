@@ -26,6 +26,7 @@ use crate::house::House;
 use crate::layer::once::LEASE_MARGIN;
 use crate::layer::trace::INTERACTION;
 use crate::layer::{answer, read};
+use crate::metering::naming;
 use crate::reach::Reach;
 use crate::reply::{OfOurs, json_reply, unknown_outcome};
 
@@ -44,6 +45,21 @@ const ACCOUNTS: HeaderName = HeaderName::from_static("x-qaqpa-accounts");
 
 /// What of the client's own headers goes on; tokens, proofs, cookies and addresses never do.
 static FROM_CLIENT: [HeaderName; 4] = [ACCEPT, CONTENT_TYPE, HeaderName::from_static("traceparent"), IF_NONE_MATCH];
+
+/// What never goes on, whatever a policy names: what is ours to say, and who has called how.
+const OURS: [&str; 2] = ["x-qaqpa-", "x-fapi-"];
+const NEVER: [&str; 10] = [
+    "authorization",
+    "cookie",
+    "dpop",
+    "forwarded",
+    "proxy-authorization",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-idempotency-key",
+    "x-identity-result",
+    "x-real-ip",
+];
 
 /// Sends a cleared request to its backend.
 pub async fn forward(
@@ -203,6 +219,21 @@ fn refuse(error: SendError) -> Rejection {
     }
 }
 
+// Whom limits count by a header, the backend must see there too: else a client names to the gateway whomever it likes.
+fn counted_by(cleared: &Cleared, headers: &mut HeaderMap) {
+    for name in naming(cleared).filter(|name| goes_on(name) && cleared.matched().operation.takes_header(name)) {
+        if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), cleared.head.headers.get(&**name)) {
+            let mut value = value.clone();
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+    }
+}
+
+fn goes_on(name: &str) -> bool {
+    !NEVER.contains(&name) && !OURS.iter().any(|ours| name.starts_with(ours))
+}
+
 fn headers(cleared: &Cleared) -> Result<HeaderMap, http::header::InvalidHeaderValue> {
     let mut headers = HeaderMap::with_capacity(12);
     for name in &FROM_CLIENT {
@@ -214,6 +245,7 @@ fn headers(cleared: &Cleared) -> Result<HeaderMap, http::header::InvalidHeaderVa
         // "Not modified" would confirm a guess at what is cut out, as the tag would that is kept back for it.
         headers.remove(IF_NONE_MATCH);
     }
+    counted_by(cleared, &mut headers);
     headers.insert(INTERACTION, HeaderValue::from_str(cleared.interaction.as_str())?);
     if let Some(client) = cleared.caller().client() {
         headers.insert(CLIENT, HeaderValue::from_str(client.id.as_str())?);
@@ -291,5 +323,18 @@ where
 
     fn size_hint(&self) -> http_body::SizeHint {
         self.0.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_sends_no_secret_on_and_says_nothing_for_us() {
+        for name in NEVER.into_iter().chain(["x-qaqpa-consent", "x-fapi-customer-ip-address"]) {
+            assert!(!goes_on(name), "{name}");
+        }
+        assert!(goes_on("x-payer-id") && goes_on("x-end-to-end-id") && goes_on("qaqpa-payer"));
     }
 }

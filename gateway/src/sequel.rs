@@ -23,7 +23,7 @@ use tokio::time::timeout_at;
 
 use crate::house::House;
 use crate::layer::once::REPLAYED;
-use crate::metering::{Made, owner};
+use crate::metering::{Made, one_spelling, owner};
 use crate::reply::OutcomeUnknown;
 
 /// The longest answer in which the name of what has begun is looked for, in bytes: answers that begin something have about
@@ -101,13 +101,13 @@ impl Default for Sequel {
 impl Sequel {
     /// Tells the limits that wait for it how a call was answered; gives the answer on.
     ///
-    /// A repetition of an answer has happened before. Of an outcome that nobody knows nobody knows whether it is one, so
-    /// that no tokens are given; what it names may be asked for all the same.
+    /// What has begun stays as it began, so that a repetition begins only what nobody heard the beginning of: who hangs up
+    /// before the first answer comes.
     pub(crate) async fn told(self, house: &House, reply: Reply) -> Reply {
-        if !reply.status().is_success() || reply.headers().contains_key(REPLAYED) {
+        if !reply.status().is_success() {
             return reply;
         }
-        if reply.extensions().get::<OutcomeUnknown>().is_none() {
+        if is_credited(&reply) {
             self.credit(house).await;
         }
         if self.polls.is_empty() { reply } else { self.begin(house, reply).await }
@@ -183,6 +183,13 @@ impl Owned {
     }
 }
 
+// A repetition of an answer has happened before. Of an outcome that nobody knows nobody knows whether it is one, so that no
+// tokens are given; what it names may be asked for all the same.
+fn is_credited(reply: &Reply) -> bool {
+    let repeated = reply.headers().contains_key(REPLAYED);
+    reply.status().is_success() && !repeated && reply.extensions().get::<OutcomeUnknown>().is_none()
+}
+
 // The call has succeeded, and its client must hear so: what a store could not note is a token less, or an earlier question.
 fn lost(limit: &Limit, told: Result<(), Outage>) {
     if let Err(outage) = told {
@@ -196,7 +203,7 @@ fn name(found: &Value) -> Option<String> {
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
-    (1..=NAME_BYTES_MAX).contains(&name.len()).then_some(name)
+    (1..=NAME_BYTES_MAX).contains(&name.len()).then(|| one_spelling(&name).into_owned())
 }
 
 /// Reads a body, and gives it on as it was; none if it is longer than what is looked into, breaks off or takes too long.
@@ -273,6 +280,7 @@ impl http_body::Body for Again {
 mod tests {
     use std::time::Duration;
 
+    use http::{HeaderValue, StatusCode};
     use serde_json::json;
 
     use super::*;
@@ -300,9 +308,27 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_given_back_for_what_has_happened_and_once() {
+        let answered = |status: u16| {
+            let mut reply = Reply::new(Body::empty());
+            *reply.status_mut() = StatusCode::from_u16(status).unwrap();
+            reply
+        };
+        for refused in [300, 404, 429, 503] {
+            assert!(!is_credited(&answered(refused)), "{refused}");
+        }
+        assert!(is_credited(&answered(200)) && is_credited(&answered(201)));
+        let mut again = answered(201);
+        again.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        assert!(!is_credited(&again), "a repetition has happened before");
+    }
+
+    #[test]
     fn a_name_is_a_text_or_a_number_of_bounded_length() {
         assert_eq!(name(&json!("a1")), Some("a1".to_owned()));
         assert_eq!(name(&json!(17)), Some("17".to_owned()));
+        let id = "018f3c1e-9d84-7e4f-a031-5c7d9e1f2031";
+        assert_eq!(name(&json!(id.to_ascii_uppercase())).as_deref(), Some(id), "as the path is counted");
         assert_eq!(name(&json!("x".repeat(NAME_BYTES_MAX))).map(|name| name.len()), Some(NAME_BYTES_MAX));
         for other in [json!(""), json!(null), json!(true), json!({"a": 1}), json!("x".repeat(NAME_BYTES_MAX + 1))] {
             assert_eq!(name(&other), None, "{other}");

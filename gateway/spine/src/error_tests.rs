@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use super::*;
+use crate::rate_limit::Room;
 
 const METADATA: &str = r#"resource_metadata="https://gate.example/.well-known/oauth-protected-resource""#;
 const ALGORITHMS: &str = r#"algs="ES256 EdDSA Ed25519 PS256""#;
@@ -127,10 +128,9 @@ fn oauth_descriptions_keep_to_the_characters_of_rfc_6749() {
 
 #[test]
 fn a_limit_that_had_no_room_is_told_beside_those_that_had() {
-    let none = || crate::rate_limit::Room::none_of("provider", std::time::Duration::from_secs(7));
-    let far = refused(Code::RateLimited).violated(none());
+    let far = refused(Code::RateLimited).violated(Room::none_of("provider", Duration::from_secs(7)));
     // What the limits of the call itself said is added on the way out.
-    let reply = render(&far.room(crate::rate_limit::Rooms::default()), false, false);
+    let reply = render(&far.room(Rooms::default()), false, false);
     let field = |name: &str| reply.headers().get(name).and_then(|value| value.to_str().ok());
     assert_eq!((field("ratelimit"), field("retry-after")), (Some("\"provider\";r=0;t=7"), Some("7")));
 }

@@ -105,6 +105,10 @@ impl Held for Places {
 impl<S> Meter<S> {
     async fn meter(&self, call: &Identified) -> Result<Room, Rejection> {
         let house = &self.house;
+        if let Some(name) = metering::ambiguous(call) {
+            let detail = format!("The header {name} may come once only.");
+            return Err(Rejection::new(Code::HeaderRefused, detail));
+        }
         let made = Made::of(call, &house.sealer, metering::limits(call));
         let counted = metering::counted(call, &made);
         if let Some(counters) = metering::counters(call, &counted) {
