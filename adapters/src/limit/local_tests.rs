@@ -24,6 +24,7 @@ const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const TICK: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn number(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap()
@@ -501,6 +502,24 @@ fn a_clock_that_steps_back_opens_nothing_and_locks_nobody_out() {
     let before = NOW - Duration::from_secs(3600);
     assert!(!one(&limiter, &limit, "a", before).admitted);
     assert!(one(&limiter, &limit, "a", before + SECOND).admitted);
+}
+
+#[test]
+fn a_month_that_is_used_up_stays_so_to_its_end_however_clocks_step() {
+    let limiter = LocalLimiter::with_keys_max(1024);
+    let monthly = quota(1, Window::Month);
+    let end = Window::Month.end(NOW);
+    assert!(one(&limiter, &monthly, "a", end - 2 * HOUR).admitted);
+    // An hour back, and half an hour before the end all shards are looked through.
+    let other = bucket(1, SECOND, 1);
+    for of in 0..900 {
+        let _ = one(&limiter, &other, &of.to_string(), end - 3 * HOUR);
+    }
+    for of in 0..900 {
+        let _ = one(&limiter, &other, &format!("b{of}"), end - HOUR / 2);
+    }
+    assert!(!one(&limiter, &monthly, "a", end - TICK).admitted);
+    assert!(one(&limiter, &monthly, "a", end).admitted);
 }
 
 #[test]

@@ -50,6 +50,19 @@ pub(super) enum Kept {
     Mark(Key),
 }
 
+impl Kept {
+    // A day or a month that has begun on this clock ends on it: what it has counted must not be forgotten before, however
+    // far the clock stepped back within it.
+    fn is_of_the_calendar(&self, now: Timestamp) -> bool {
+        let began = |at: Timestamp| at <= now + STEP_BACK_MAX;
+        match self {
+            Kept::State(State::Window(counted)) => began(counted.start),
+            Kept::State(State::Sessions(held)) => began(held.last),
+            Kept::State(_) | Kept::Mark(_) => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     kept: Kept,
@@ -255,7 +268,7 @@ impl Shard {
         }
         let ahead = self.written_at.saturating_sub(now.millis());
         for entry in self.entries.values_mut() {
-            if entry.over_at < i64::MAX {
+            if entry.over_at < i64::MAX && !entry.kept.is_of_the_calendar(now) {
                 entry.over_at = entry.over_at.saturating_sub(ahead);
             }
         }
