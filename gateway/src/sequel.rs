@@ -309,16 +309,16 @@ mod tests {
 
     #[test]
     fn tokens_are_given_back_for_what_has_happened_and_once() {
-        let answered = |status: u16| {
+        let answered = |status: StatusCode| {
             let mut reply = Reply::new(Body::empty());
-            *reply.status_mut() = StatusCode::from_u16(status).unwrap();
+            *reply.status_mut() = status;
             reply
         };
-        for refused in [300, 404, 429, 503] {
+        for refused in [StatusCode::SEE_OTHER, StatusCode::NOT_FOUND, StatusCode::SERVICE_UNAVAILABLE] {
             assert!(!is_credited(&answered(refused)), "{refused}");
         }
-        assert!(is_credited(&answered(200)) && is_credited(&answered(201)));
-        let mut again = answered(201);
+        assert!(is_credited(&answered(StatusCode::OK)) && is_credited(&answered(StatusCode::CREATED)));
+        let mut again = answered(StatusCode::CREATED);
         again.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         assert!(!is_credited(&again), "a repetition has happened before");
     }

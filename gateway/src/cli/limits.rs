@@ -45,8 +45,11 @@ Examples:
                              one limit of several, for one operation
 
 Whoever was to wait may call at once. The limit itself stays: to change it, change the policies.
-Who asked, of whom, which limit and when stands in the audit trail before anything is done; the note
-stands in the request alone, so put the ticket where you look for it. Calls under way stay counted.
+A counter that others fill too is as new for all of them: one of a client's organisation, and one
+that counts neither by client nor by organisation (see PER in `qaqpa limits show --json`).
+Who asked and when stands in the audit trail before anything is done; of whom and which limit, when it
+is done. The note stands in the request alone, so put the ticket where you look for it.
+Calls under way stay counted.
 Without Redis each gateway counts alone: ask each.
 
 Exit codes: 0 done, 1 refused, unknown or out of reach, 2 wrong usage.";
@@ -190,12 +193,20 @@ fn ask(
 
 fn somebody() -> Result<Secret<String>, (u8, String)> {
     let mut text = String::new();
-    let read = std::io::stdin().lock().take(INPUT_BYTES_MAX).read_to_string(&mut text);
+    let read = std::io::stdin().lock().take(INPUT_BYTES_MAX + 1).read_to_string(&mut text);
     let text = Secret::new(text);
     read.map_err(|error| (FAILED, format!("error: standard input cannot be read: {error}")))?;
+    named(&text).map_err(|text| (USAGE, format!("error: {text}")))
+}
+
+// What is cut off or runs over lines would name somebody else, of whom nothing is counted.
+fn named(text: &Secret<String>) -> Result<Secret<String>, String> {
     let named = text.expose().trim();
     if named.is_empty() {
-        return Err((USAGE, "error: standard input has to say whom the header names".to_owned()));
+        return Err("standard input has to say whom the header names".to_owned());
+    }
+    if text.expose().len() as u64 > INPUT_BYTES_MAX || named.chars().any(char::is_control) {
+        return Err(format!("standard input has to be one line of at most {INPUT_BYTES_MAX} bytes"));
     }
     Ok(Secret::new(named.to_owned()))
 }
@@ -318,6 +329,17 @@ mod tests {
         assert!(table(&answer, true).ends_with("unused                                9    9  -\n"));
         assert_eq!(table(&json!({"limits": []}), false), "No limit counts these calls.\n");
         assert!(table(&json!({"limits": [], "truncated": true}), false).starts_with("There are more"));
+    }
+
+    #[test]
+    fn whom_a_header_names_is_one_line_and_all_of_it() {
+        let told = |text: String| named(&Secret::new(text)).map(|named| named.expose().len());
+        let longest = usize::try_from(INPUT_BYTES_MAX).unwrap_or(0);
+        for refused in [String::new(), " \n".to_owned(), "1\n2".to_owned(), "1\u{0}".to_owned(), "x".repeat(longest + 1)] {
+            assert!(told(refused.clone()).is_err(), "{refused:?}");
+        }
+        assert_eq!(told("x".repeat(longest)), Ok(longest));
+        assert_eq!(told(" 880101300011\n".to_owned()), Ok(12));
     }
 
     #[test]
