@@ -323,7 +323,7 @@ impl SharedLimiter {
         let mut known = false;
         for one in &mut *ones {
             if one.enforced {
-                one.verdict = self.over.verdict(one.key.digest, &one.counted.limit.shape, now);
+                one.verdict = self.over.verdict(one.key.digest, &one.counted.limit.shape, now, self.cluster);
                 known |= one.verdict.is_some();
             }
         }
@@ -393,6 +393,7 @@ impl SharedLimiter {
         for group in groups {
             let undone = self.ask_group(Verb::Undo, group, now).await.map(drop);
             self.count_unsettled(&undone);
+            group.iter().for_each(|one| self.over.remove(one.key.digest));
         }
     }
 

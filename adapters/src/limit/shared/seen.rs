@@ -13,7 +13,8 @@ use policies::time::Timestamp;
 /// How many counters without room are known at once, 100 bytes each; of the others the servers are asked each time.
 pub const OVER_MAX: usize = 1 << 16;
 
-/// How long a counter counts as without room that calls of other gateways can give tokens to.
+/// How long a counter counts as without room that calls of other gateways can give tokens to; in a Cluster each is one, as
+/// what one slot has taken is given back if another one refuses.
 pub const OVER_GIVEN: Duration = Duration::from_secs(1);
 
 /// How many buckets are leased of at once: those of more than 20 calls a second each are not many.
@@ -90,11 +91,11 @@ impl Seen {
 }
 
 impl Over {
-    /// Says why there is no room, if that is still so.
-    pub(super) fn verdict(&self, counter: u128, shape: &Shape, now: Timestamp) -> Option<Verdict> {
+    /// Says why there is no room, if that is still so; `given` where any counter may be given tokens.
+    pub(super) fn verdict(&self, counter: u128, shape: &Shape, now: Timestamp, given: bool) -> Option<Verdict> {
         let mut known = lock(&self.0);
         let seen = known.get(&counter)?;
-        let old = may_be_given(shape) && now.since(seen.here) >= OVER_GIVEN;
+        let old = (given || may_be_given(shape)) && now.since(seen.here) >= OVER_GIVEN;
         let verdict = seen.verdict(shape, now).filter(|verdict| !verdict.admitted && !old);
         if verdict.is_none() {
             known.remove(&counter);

@@ -3,6 +3,7 @@
 use policies::limit::WithoutStore;
 use redis::cmd;
 
+use super::super::key::CounterKey;
 use super::super::script::{Moment, Part, Verb, count, said};
 use super::super::seen::lease;
 use super::super::{LEASE, OVER_GIVEN};
@@ -89,6 +90,22 @@ async fn in_a_cluster_nothing_stays_taken_in_one_slot_if_another_has_no_room() {
         assert_eq!(limiter.reset(&both).await.unwrap(), 2);
         assert!(limiter.take(&both, "", now()).await.unwrap().counted);
     }
+}
+
+#[tokio::test]
+async fn in_a_cluster_what_was_given_back_is_soon_found_again() {
+    let [first, mut second] = gateways();
+    second.cluster = true;
+    let monthly = limit("l", quota(1, Window::Month));
+    let (start, one) = (now(), [counted(&monthly)]);
+    assert!(first.take(&one, "", start).await.unwrap().counted);
+    assert!(!second.take(&one, "", start).await.unwrap().counted);
+    // Another slot had no room for the call of the first gateway.
+    let key = CounterKey::of(&first.prefix, &monthly, &VALUES);
+    let part = [Part::of(&key.text, &monthly.shape, 0)];
+    first.call(count(Verb::Undo, Moment { call: 1, now: start, ahead: 0 }, &part)).await.unwrap();
+    assert!(!second.take(&one, "", start + OVER_GIVEN - Duration::from_millis(1)).await.unwrap().counted);
+    assert!(second.take(&one, "", start + OVER_GIVEN).await.unwrap().counted);
 }
 
 #[tokio::test]
