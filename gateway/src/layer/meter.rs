@@ -106,6 +106,7 @@ impl<S> Meter<S> {
     async fn meter(&self, call: &Identified) -> Result<Room, Rejection> {
         let house = &self.house;
         if let Some(name) = metering::ambiguous(call) {
+            call.trail.note_counters(Vec::new());
             let detail = format!("The header {name} may come once only.");
             return Err(Rejection::new(Code::HeaderRefused, detail));
         }

@@ -216,6 +216,8 @@ async fn what_is_paid_may_be_asked_for_so_often(kind: Kind) {
     app.get(&place).await.succeeded(200);
     world.advance(MINUTE - MILLISECOND);
     app.get(&place).await.refused(429, "rate_limited");
+    let (folder, id) = place.rsplit_once('/').unwrap();
+    app.get(&format!("{folder}/{}", id.to_ascii_uppercase())).await.refused(429, "rate_limited");
     world.advance(MILLISECOND);
     app.get(&place).await.succeeded(200);
     world.advance(MINUTE);
@@ -245,6 +247,11 @@ async fn a_subject_is_counted_by_its_hash(kind: Kind) {
     about("880101300011").await.succeeded(200);
     about("880101300011").await.refused(429, "rate_limited");
     about("880101300022").await.succeeded(200);
+    // A second value would be another counter, and nobody knows which of the two is read next.
+    let both = Ask::get("/v1/accounts").with("x-payer-id", "880101300011").with("x-payer-id", "1");
+    app.send(app.dress(both)).await.refused(400, "header_refused");
+    about("").await.succeeded(200);
+    about("").await.refused(429, "rate_limited");
     // Who names nobody is not counted.
     app.get("/v1/accounts").await.succeeded(200);
     let records = world.audit().await;
@@ -253,7 +260,7 @@ async fn a_subject_is_counted_by_its_hash(kind: Kind) {
         let limits = record["limits"].as_array();
         limits.is_some_and(|limits| limits.iter().any(|limit| limit["id"].as_str().unwrap().starts_with("people:")))
     };
-    assert_eq!(records.iter().filter(counted).count(), 3);
+    assert_eq!(records.iter().filter(counted).count(), 5);
 }
 
 async fn a_provider_without_room_is_not_asked(kind: Kind) {
