@@ -137,7 +137,7 @@ impl LocalLimiter {
             if !new {
                 return locked.replace(key, Kept::State(next), over_at, now);
             }
-            let place = self.store.reserve(owner, 1);
+            let place = self.store.reserve_spare(owner);
             if place {
                 locked.insert(key, Kept::State(next), over_at, owner, now);
             }
@@ -262,7 +262,7 @@ impl LocalLimiter {
             let over_at = state::over_at(&counted.limit.shape, &next);
             if !step.new {
                 locked.replace(key, Kept::State(next), over_at, asked.now);
-            } else if counted.limit.mode == Mode::Enforce || self.store.reserve(owner, 1) {
+            } else if counted.limit.mode == Mode::Enforce || self.store.reserve_spare(owner) {
                 locked.insert(key, Kept::State(next), over_at, owner, asked.now);
             } else {
                 // What refuses nobody is not counted rather than in anybody's way.
@@ -300,7 +300,7 @@ impl LocalLimiter {
 
     fn leave_mark(&self, mark: Key, counter: Key, owner: u64, until: Timestamp, now: Timestamp) {
         let mut locked = self.store.lock(std::iter::once(mark));
-        if !locked.replace(mark, Kept::Mark(counter), until, now) && self.store.reserve(owner, 1) {
+        if !locked.replace(mark, Kept::Mark(counter), until, now) && self.store.reserve_spare(owner) {
             locked.insert(mark, Kept::Mark(counter), until, owner, now);
         }
     }

@@ -449,6 +449,42 @@ fn an_owner_fills_their_own_share_and_nobody_elses() {
 }
 
 #[test]
+fn what_refuses_nobody_takes_no_place_that_a_limit_needs() {
+    let keys_max = 4096;
+    let share = keys_max / OWNER_PART;
+    let Shape::Bucket(Bucket { credit, .. }) = antiscan(MINUTE).shape else { unreachable!() };
+    let credited = limit("credited", Shape::Bucket(Bucket { credit, ..terms(2, MINUTE, 1_000_000) }));
+    let daily = quota(1, Window::Day);
+    let shadow = Limit { mode: Mode::Report, ..limit("shadow", daily.shape.clone()) };
+    let polls = Polls { after: None, first: Duration::ZERO, gap: SECOND, most: number(5), within: MINUTE };
+    let polled = limit("polled", Shape::Polls(polls));
+    let fill: [&dyn Fn(&LocalLimiter, &str); 3] = [
+        // Marks of credits, that are kept long after their bucket is full again.
+        &|limiter, thing| {
+            let marked = [Counted { limit: &credited, values: client("a"), thing: Some(thing) }];
+            assert!(limiter.take(&Asked { limits: &marked, owner: "x", call: "call", now: NOW }).is_ok());
+        },
+        // Limits that only report.
+        &|limiter, of| {
+            let counted = counted(&[&shadow], client(of));
+            assert!(limiter.take(&Asked { limits: &counted, owner: "x", call: "call", now: NOW }).is_ok());
+        },
+        // Things that nobody has asked about yet.
+        &|limiter, of| limiter.begun(&Counted { limit: &polled, values: client(of), thing: None }, "x", NOW),
+    ];
+    for (kind, fill) in fill.iter().enumerate() {
+        let limiter = LocalLimiter::with_keys_max(keys_max);
+        (0..2 * share).for_each(|at| fill(&limiter, &at.to_string()));
+        let counted_new = |of: &usize| {
+            let of = format!("new{of}");
+            let counted = counted(&[&daily], client(&of));
+            limiter.take(&Asked { limits: &counted, owner: "x", call: "call", now: NOW }).is_ok()
+        };
+        assert_eq!((0..share).filter(counted_new).count(), share / 2, "{kind}");
+    }
+}
+
+#[test]
 fn a_call_without_a_place_takes_nothing_and_a_shadow_needs_none() {
     let limiter = LocalLimiter::with_keys_max(4 * OWNER_PART);
     let (old, new) = (bucket(1, MINUTE, 9), quota(9, Window::Day));

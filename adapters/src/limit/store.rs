@@ -27,6 +27,10 @@ pub const OWNER_PART: usize = 4;
 /// The part of the budget that is left to owners with few keys: one of so many. Owners who act together do not get it.
 pub const RESERVED_PART: usize = 8;
 
+/// The part of an owner's share, and of the budget, that is for what can be done without: one of so many. So what refuses
+/// nobody takes no place that a limit needs, however long it is kept.
+pub const SPARE_PART: usize = 2;
+
 /// How many keys are few, at most: a client's limits times its operations.
 pub const KEYS_FEW: usize = 256;
 
@@ -139,7 +143,12 @@ impl Store {
 
     /// Takes places for so many new counters of an owner; takes none if there are not as many.
     pub(super) fn reserve(&self, owner: u64, count: usize) -> bool {
-        self.budget.reserve(owner, count)
+        self.budget.reserve(owner, count, 1)
+    }
+
+    /// Takes a place for something that can be done without; takes none where counters may soon need it.
+    pub(super) fn reserve_spare(&self, owner: u64) -> bool {
+        self.budget.reserve(owner, 1, SPARE_PART)
     }
 
     /// Forgets what is over where these keys belong, and in some other shards, one after the other.
@@ -290,14 +299,15 @@ impl Budget {
         Self { keys_max, total: AtomicUsize::new(0), owners: std::array::from_fn(|_| Mutex::default()) }
     }
 
-    fn reserve(&self, owner: u64, count: usize) -> bool {
+    // Of the share and the budget one of so many parts.
+    fn reserve(&self, owner: u64, count: usize, part: usize) -> bool {
         let mut owners = self.owners(owner);
         let held = owners.get(&owner).copied().unwrap_or(0) + count;
-        if held > (self.keys_max / OWNER_PART).max(1) {
+        if held > (self.keys_max / OWNER_PART / part).max(1) {
             return false;
         }
         let reserved = if held <= KEYS_FEW { 0 } else { self.keys_max / RESERVED_PART };
-        let add = |total: usize| (total + count + reserved <= self.keys_max).then_some(total + count);
+        let add = |total: usize| (total + count + reserved <= self.keys_max / part).then_some(total + count);
         if self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_err() {
             return false;
         }
