@@ -61,6 +61,13 @@ impl Made {
         made
     }
 
+    /// Takes for resource and peer what somebody has written, in whatever spelling: a reset that hits nothing would look
+    /// like one that was not needed.
+    pub(crate) fn of_named(self, resource: Option<&str>, peer: Option<&str>) -> Self {
+        let (resource, peer) = (resource.map(one_spelling), peer.map(one_peer));
+        Self { resource: resource.map(Cow::into_owned), peer: peer.map(Cow::into_owned), ..self }
+    }
+
     fn add(&mut self, name: &Arc<str>, headers: &HeaderMap, sealer: &Sealer) {
         if self.hashed(name).is_none()
             && let Some(hash) = hashed(headers, name, sealer)
@@ -226,7 +233,13 @@ fn credited(limit: &Limit) -> Option<&Arc<str>> {
 fn attended(headers: &HeaderMap) -> bool {
     let mut told = headers.get_all(CUSTOMER_ADDRESS).iter();
     let address = told.next().and_then(|value| value.to_str().ok()?.trim().parse::<IpAddr>().ok());
-    address.is_some() && told.next().is_none()
+    address.is_some_and(is_somebodys) && told.next().is_none()
+}
+
+// Nobody calls from nowhere, from within a machine or from a group: who says so has not looked.
+fn is_somebodys(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    !(address.is_unspecified() || address.is_loopback() || address.is_multicast())
 }
 
 fn hashed(headers: &HeaderMap, name: &str, sealer: &Sealer) -> Option<String> {
@@ -242,6 +255,12 @@ fn hash_of<'v>(sealer: &Sealer, values: impl Iterator<Item = &'v [u8]>) -> Optio
     }
     let hash = (!said.is_empty()).then(|| sealer.keyed_hash(PURPOSE, &said))?;
     Some(base64url(hash.get(..HASH_BYTES).unwrap_or_default()))
+}
+
+/// Names a peer as it is counted, by its address or the network that somebody wrote.
+fn one_peer(written: &str) -> Cow<'_, str> {
+    let address = written.strip_suffix("/64").unwrap_or(written).parse::<IpAddr>();
+    address.map_or(Cow::Borrowed(written), |address| Cow::Owned(prefix(address)))
 }
 
 /// Names who stands behind an address: a customer of IPv6 holds a /64 and may choose any address in it.
@@ -277,6 +296,9 @@ mod tests {
         };
         assert!(!told(&[]) && !told(&[""]) && !told(&["yes"]) && !told(&["10.0.0.1:80"]) && !told(&["10.0.0.256"]));
         assert!(!told(&["10.0.0.1", "10.0.0.1"]) && !told(&["10.0.0.1, 10.0.0.2"]));
+        for nobody in ["0.0.0.0", "127.0.0.1", "224.0.0.1", "::", "::1", "ff02::1", "::ffff:127.0.0.1"] {
+            assert!(!told(&[nobody]), "{nobody}");
+        }
         assert!(told(&["10.0.0.1"]) && told(&[" 2001:db8::1 "]));
     }
 
@@ -320,5 +342,9 @@ mod tests {
         assert_eq!(name("::ffff:192.0.2.1"), "192.0.2.1");
         assert_eq!(name("2001:db8:1:2:ffff::9"), "2001:db8:1:2::/64");
         assert_ne!(name("2001:db8:1:2::1"), name("2001:db8:1:3::1"));
+        for written in ["2001:db8:1:2::1", "2001:DB8:1:2::/64", "2001:db8:1:2:0:0:0:0/64"] {
+            assert_eq!(one_peer(written), "2001:db8:1:2::/64");
+        }
+        assert_eq!((one_peer("::ffff:192.0.2.1"), one_peer("here")), ("192.0.2.1".into(), "here".into()));
     }
 }

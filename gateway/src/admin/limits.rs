@@ -52,7 +52,7 @@ pub(super) async fn list(house: &House, generation: &Generation, cleared: &Clear
     let fields = openapi::form_fields(query.as_bytes()).unwrap_or_default();
     let given = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let whom = whom(&generation.rulebook, &given, "query:")?;
-    let made = made(house, generation, &whom, cleared);
+    let made = made(house, generation, &whom, cleared).of_named(given("resource"), given("peer"));
     let found = found(&whom, &made, generation, cleared, &given)?;
     let told = read(house, &found, whom.owner(), cleared).await?;
     let told = told.into_iter().zip(&found).map(|(mut told, counter)| {
@@ -69,7 +69,7 @@ pub(super) async fn reset(house: &House, generation: &Generation, cleared: &Clea
     let body = checked(cleared)?;
     let given = |name: &str| body.get(name).and_then(Value::as_str);
     let whom = whom(&generation.rulebook, &given, "/")?;
-    let made = made(house, generation, &whom, cleared);
+    let made = made(house, generation, &whom, cleared).of_named(given("resource"), given("peer"));
     let found = found(&whom, &made, generation, cleared, &given)?;
     let needs: BTreeSet<Dimension> = found.iter().flat_map(Counter::needs).collect();
     if !needs.is_empty() {
@@ -157,8 +157,8 @@ fn found<'a>(
             customer: given("customer"),
             consent: given("consent"),
             subject: made.values(cleared, limit).subject,
-            resource: given("resource"),
-            peer: given("peer"),
+            resource: made.values(cleared, limit).resource,
+            peer: made.values(cleared, limit).peer,
             provider: given("provider"),
         },
     };
