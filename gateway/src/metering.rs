@@ -320,7 +320,9 @@ mod tests {
     #[test]
     fn a_header_that_comes_twice_is_seen() {
         let twice = |pairs: &[(&'static str, &'static str)]| comes_twice(&headers(pairs), "x-payer-id");
-        assert!(twice(&[("x-payer-id", "1"), ("x-payer-id", "2")]) && twice(&[("x-payer-id", "1"), ("x-payer-id", "1")]));
+        assert!(
+            twice(&[("x-payer-id", "1"), ("x-payer-id", "2")]) && twice(&[("x-payer-id", "1"), ("x-payer-id", "1")])
+        );
         assert!(!twice(&[]) && !twice(&[("x-payer-id", "1"), ("accept", "a"), ("accept", "b")]));
     }
 

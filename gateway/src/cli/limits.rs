@@ -335,7 +335,9 @@ mod tests {
     fn whom_a_header_names_is_one_line_and_all_of_it() {
         let told = |text: String| named(&Secret::new(text)).map(|named| named.expose().len());
         let longest = usize::try_from(INPUT_BYTES_MAX).unwrap_or(0);
-        for refused in [String::new(), " \n".to_owned(), "1\n2".to_owned(), "1\u{0}".to_owned(), "x".repeat(longest + 1)] {
+        for refused in
+            [String::new(), " \n".to_owned(), "1\n2".to_owned(), "1\u{0}".to_owned(), "x".repeat(longest + 1)]
+        {
             assert!(told(refused.clone()).is_err(), "{refused:?}");
         }
         assert_eq!(told("x".repeat(longest)), Ok(longest));
