@@ -15,16 +15,16 @@ pub(super) struct Key {
     place: u64,
 }
 
-/// The keys that names are hashed with, drawn anew at each start.
+/// The key that names are hashed with, drawn anew at each start.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
-    shard: RandomState,
-    place: RandomState,
-}
+pub(super) struct Keys(RandomState);
 
 // What a name is of: two names of different kinds never meet.
 const COUNTER: u8 = 0;
 const MARK: u8 = 1;
+
+/// What is hashed after a name for the second half of its key.
+const PLACE: u8 = 1;
 
 impl Keys {
     /// Names the counter that a limit keeps for these values.
@@ -49,16 +49,11 @@ impl Keys {
 
     /// Names an owner of counters.
     pub(super) fn owner(&self, owner: &str) -> u64 {
-        self.place.hash_one(owner)
+        self.0.hash_one(owner)
     }
 
     fn name(&self, kind: u8) -> Name {
-        let mut name = Name {
-            shard: self.shard.build_hasher(),
-            place: self.place.build_hasher(),
-            pending: [0; PENDING],
-            filled: 0,
-        };
+        let mut name = Name { hasher: self.0.build_hasher(), pending: [0; PENDING], filled: 0 };
         name.bytes(&[kind]);
         name
     }
@@ -69,8 +64,7 @@ const PENDING: usize = 192;
 
 /// A name on its way to be a key.
 struct Name {
-    shard: DefaultHasher,
-    place: DefaultHasher,
+    hasher: DefaultHasher,
     pending: [u8; PENDING],
     filled: usize,
 }
@@ -90,20 +84,20 @@ impl Name {
             return;
         }
         self.flush();
-        self.shard.write(bytes);
-        self.place.write(bytes);
+        self.hasher.write(bytes);
     }
 
     fn flush(&mut self) {
-        let pending = self.pending.get(..self.filled).unwrap_or_default();
-        self.shard.write(pending);
-        self.place.write(pending);
+        self.hasher.write(self.pending.get(..self.filled).unwrap_or_default());
         self.filled = 0;
     }
 
     fn key(mut self) -> Key {
         self.flush();
-        Key { shard: self.shard.finish(), place: self.place.finish() }
+        let shard = self.hasher.finish();
+        // The second half is read off the same 256 bits of state, moved on: names meet in both if they have met in all of it.
+        self.hasher.write_u8(PLACE);
+        Key { shard, place: self.hasher.finish() }
     }
 }
 
