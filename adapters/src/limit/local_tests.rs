@@ -448,6 +448,8 @@ fn an_owner_fills_their_own_share_and_nobody_elses() {
     assert_eq!(flood("x", over + 2 * SECOND), keys_max / OWNER_PART - 1);
 }
 
+type Fill<'a> = &'a dyn Fn(&LocalLimiter, &str);
+
 #[test]
 fn what_refuses_nobody_takes_no_place_that_a_limit_needs() {
     let keys_max = 4096;
@@ -458,7 +460,7 @@ fn what_refuses_nobody_takes_no_place_that_a_limit_needs() {
     let shadow = Limit { mode: Mode::Report, ..limit("shadow", daily.shape.clone()) };
     let polls = Polls { after: None, first: Duration::ZERO, gap: SECOND, most: number(5), within: MINUTE };
     let polled = limit("polled", Shape::Polls(polls));
-    let fill: [&dyn Fn(&LocalLimiter, &str); 3] = [
+    let fill: [Fill<'_>; 3] = [
         // Marks of credits, that are kept long after their bucket is full again.
         &|limiter, thing| {
             let marked = [Counted { limit: &credited, values: client("a"), thing: Some(thing) }];

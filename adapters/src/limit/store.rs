@@ -222,7 +222,7 @@ impl Locked<'_> {
             budget.release(before.owner, 1);
         }
         // Looked through once for as many new ones as half of what it holds: each pays for two others.
-        if shard.fresh > 32 + shard.entries.len() / 2 {
+        if shard.fresh > 24 + shard.entries.len() / 2 {
             shard.sweep(now, budget);
         }
     }
