@@ -300,6 +300,10 @@ impl LocalLimiter {
 
     fn leave_mark(&self, mark: Key, counter: Key, owner: u64, until: Timestamp, now: Timestamp) {
         let mut locked = self.store.lock(std::iter::once(mark));
+        // The tokens are for who has asked first: whoever names the thing again must not draw them to another counter.
+        if locked.mark(mark).is_some_and(|(first, over_at)| first != counter && now < over_at) {
+            return;
+        }
         if !locked.replace(mark, Kept::Mark(counter), until, now) && self.store.reserve_spare(owner) {
             locked.insert(mark, Kept::Mark(counter), until, owner, now);
         }

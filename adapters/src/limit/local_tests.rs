@@ -278,6 +278,30 @@ fn a_credit_is_given_once_for_what_was_looked_up() {
 }
 
 #[test]
+fn a_credit_goes_to_who_looked_first_and_lasts_from_the_last_look() {
+    let limiter = LocalLimiter::new();
+    let limit = antiscan(MINUTE);
+    let of = |name| Values { organisation: Some("bank"), ..client(name) };
+    let pay = |now| limiter.happened(&Happened { limit: &limit, values: &of("pay"), owner: "pay", thing: "e1", now });
+    let remaining = |now| ["a", "b"].map(|name| left(&limiter, &limit, name, now));
+    for name in ["a", "b", "b"] {
+        lookup(&limiter, &limit, of(name), "e1", NOW);
+    }
+    assert_eq!(remaining(NOW), [99, 98]);
+    assert!(pay(NOW) && !pay(NOW));
+    assert_eq!(remaining(NOW), [100, 98], "nobody draws another's credit to themselves");
+    // Who looks again means to pay later; what is over is anybody's.
+    lookup(&limiter, &limit, of("a"), "e1", NOW);
+    lookup(&limiter, &limit, of("a"), "e1", NOW + MINUTE - TICK);
+    assert!(pay(NOW + MINUTE));
+    lookup(&limiter, &limit, of("a"), "e1", NOW + 10 * MINUTE);
+    lookup(&limiter, &limit, of("b"), "e1", NOW + 11 * MINUTE);
+    assert_eq!(remaining(NOW + 11 * MINUTE), [100, 99]);
+    assert!(pay(NOW + 11 * MINUTE));
+    assert_eq!(remaining(NOW + 11 * MINUTE), [100, 100]);
+}
+
+#[test]
 fn the_first_question_waits_where_the_beginning_is_known() {
     let limiter = LocalLimiter::new();
     let after = Some((OperationId::parse("createDomesticPayment").unwrap(), "/paymentId".to_owned()));

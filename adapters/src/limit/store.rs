@@ -189,6 +189,15 @@ impl Locked<'_> {
         }
     }
 
+    /// Returns which counter a mark leads to, and until when.
+    pub(super) fn mark(&mut self, key: Key) -> Option<(Key, Timestamp)> {
+        let entry = self.shard(key)?.entries.get(&key)?;
+        match entry.kept {
+            Kept::Mark(counter) => Some((counter, Timestamp::from_millis(entry.over_at) - STEP_BACK_MAX)),
+            Kept::State(_) => None,
+        }
+    }
+
     /// Exchanges what is kept under a key, and leaves alone when it will be over.
     pub(super) fn put_back(&mut self, key: Key, kept: Kept) {
         if let Some(entry) = self.shard(key).and_then(|shard| shard.entries.get_mut(&key)) {
