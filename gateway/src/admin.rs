@@ -38,6 +38,22 @@ pub const RECORDS_MAX: usize = 1000;
 /// How many of them if nothing is asked for, as the contract says.
 const RECORDS: usize = 50;
 
+/// Notes in the trail what a question is about, where that has to stand there before anything is done.
+///
+/// # Errors
+/// What is wrong with the question, if that is known by then; nothing is done in that case.
+pub(crate) fn announce(
+    house: &House,
+    generation: &Generation,
+    question: Question,
+    cleared: &Cleared,
+) -> Result<(), Rejection> {
+    match question {
+        Question::ResetLimits => limits::announce_reset(house, generation, cleared),
+        _ => Ok(()),
+    }
+}
+
 /// Answers a question.
 pub(crate) async fn reply(
     house: &House,

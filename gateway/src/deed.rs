@@ -44,6 +44,9 @@ impl Refine<Cleared> for Deed {
 
     async fn refine(&self, cleared: Cleared) -> Result<Reply, Rejection> {
         if cleared.policy().audit == AuditDuty::Required {
+            if let Err(rejection) = self.announce(&cleared) {
+                return noted(&cleared.trail, DEED, Err(rejection));
+            }
             // Without a durable record of what is about to happen, it does not happen.
             let intent = cleared.trail.intent(self.house.clock.now());
             let written = self.house.audit.record_durably(intent).await;
@@ -71,6 +74,16 @@ impl Refine<Cleared> for Deed {
 }
 
 impl Deed {
+    // What only the body tells of a deed of our own: a backend's has its reference by now.
+    fn announce(&self, cleared: &Cleared) -> Result<(), Rejection> {
+        match (&cleared.policy().service, own(cleared.policy().operation.as_str())) {
+            (Service::Own, Some(Own::Admin(question))) => {
+                admin::announce(&self.house, &self.generation, question, cleared)
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn own(&self, cleared: Cleared) -> Result<Reply, Rejection> {
         let house = &self.house;
         let Some(own) = own(cleared.policy().operation.as_str()) else {

@@ -45,6 +45,12 @@ impl Counter<'_> {
     pub(crate) fn needs(&self) -> Vec<Dimension> {
         self.limit.per.iter().copied().filter(|dimension| self.values.of(*dimension).is_none()).collect()
     }
+
+    /// Tells whether calls of everybody fill it, whoever they are and whatever they ask for.
+    pub(crate) fn is_everybodys(&self) -> bool {
+        let of_all = [Dimension::Operation, Dimension::Api, Dimension::Provider];
+        self.limit.per.iter().all(|dimension| of_all.contains(dimension))
+    }
 }
 
 /// Which counters are looked for.
@@ -194,8 +200,12 @@ pub(crate) fn whose(counter: &Counter<'_>, dimensions: &[Dimension]) -> Map<Stri
 
 /// Tells whether a limit is called so: its whole name, as it stands in a path too, or the word it begins with.
 pub(crate) fn is_named(limit: &Limit, name: &str) -> bool {
-    let first = limit.id.split(':').next().unwrap_or_default();
-    name == &*limit.id || name == first || name == path_name(&limit.id) || path_name(name) == path_name(&limit.id)
+    name == limit.id.split(':').next().unwrap_or_default() || is_whole_name(limit, name)
+}
+
+/// Tells whether this is the whole name of a limit, also as it stands in a path.
+pub(crate) fn is_whole_name(limit: &Limit, name: &str) -> bool {
+    name == &*limit.id || path_name(name) == path_name(&limit.id)
 }
 
 // Only what stands in a path as it is, whatever escapes it: a path has one spelling.
@@ -293,6 +303,22 @@ mod tests {
             assert!(!is_named(&limit, name), "{name}");
         }
         assert_eq!(path_name("a:b+c/ü.1_2-3"), "a~b~c~~.1_2-3");
+    }
+
+    #[test]
+    fn what_everybody_fills_is_told_from_what_somebody_does() {
+        use Dimension::*;
+        let all = [Client, Organisation, Operation, Api, Customer, Consent, Subject, Resource, Peer, Provider];
+        for one in all {
+            for limit in [limit("l", &[one]), limit("l", &[Operation, one])] {
+                let counter = Counter { limit: &limit, values: Values::default() };
+                assert_eq!(counter.is_everybodys(), [Operation, Api, Provider].contains(&one), "{one:?}");
+            }
+        }
+        let plan = limit("standard:operation:1/s", &[Operation]);
+        for (name, whole) in [("standard:operation:1/s", true), ("standard~operation~1~s", true), ("standard", false)] {
+            assert!(is_named(&plan, name) && is_whole_name(&plan, name) == whole, "{name}");
+        }
     }
 
     #[test]

@@ -246,6 +246,11 @@ fn hashed(headers: &HeaderMap, name: &str, sealer: &Sealer) -> Option<String> {
     hash_of(sealer, headers.get_all(name).iter().map(HeaderValue::as_bytes))
 }
 
+/// Makes the keyed hash of a text that names somebody or something, as a header that says it has.
+pub(crate) fn keyed(sealer: &Sealer, text: &str) -> String {
+    hash_of(sealer, std::iter::once(text.as_bytes())).unwrap_or_default()
+}
+
 // Who says two things is counted as neither of them; who sends the header and names nobody, with all others who do.
 fn hash_of<'v>(sealer: &Sealer, values: impl Iterator<Item = &'v [u8]>) -> Option<String> {
     let mut said = Vec::new();

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use adapters::keys::Sealer;
 use adapters::limit::limits::Asked;
 use http::StatusCode;
 use policies::admin::AdminRole;
 use policies::code::Code;
 use policies::limit::{Dimension, Limit, Mode, Values};
+use policies::national::iin::Iin;
 use policies::rulebook::{Client, Rulebook};
 use serde_json::{Value, json};
 use spine::Reply;
@@ -17,11 +19,11 @@ use super::role::{READERS, allow};
 use crate::asked::checked;
 use crate::generation::Generation;
 use crate::house::House;
-use crate::limits::{Counter, Sought, counted, page, read, whose};
-use crate::metering::Made;
+use crate::limits::{Counter, Sought, counted, is_whole_name, page, read, whose};
+use crate::metering::{Made, keyed};
 use crate::reply::json_reply;
 
-/// The most names in an audit record's reference: the trail is no place for long lists.
+/// The most names of a kind in an audit record's reference: the trail is no place for long lists.
 const NAMED_MAX: usize = 8;
 
 /// Whom the dimensions name that are told; whom a header names is known as a hash alone, which helps nobody.
@@ -32,6 +34,18 @@ const TOLD: [Dimension; 9] = [
     Dimension::Api,
     Dimension::Customer,
     Dimension::Consent,
+    Dimension::Resource,
+    Dimension::Peer,
+    Dimension::Provider,
+];
+
+/// What a counter may count by that the trail notes of a reset, beside client or organisation.
+const NOTED: [Dimension; 8] = [
+    Dimension::Operation,
+    Dimension::Api,
+    Dimension::Customer,
+    Dimension::Consent,
+    Dimension::Subject,
     Dimension::Resource,
     Dimension::Peer,
     Dimension::Provider,
@@ -58,39 +72,136 @@ pub(super) async fn list(house: &House, generation: &Generation, cleared: &Clear
     let told = told.into_iter().zip(&found).map(|(mut told, counter)| {
         told.insert("of".to_owned(), Value::Object(whose(counter, &TOLD)));
         told.insert("mode".to_owned(), json!(counter.limit.mode.word()));
+        if counter.is_everybodys() {
+            told.insert("everybodys".to_owned(), json!(true));
+        }
         Value::Object(told)
     });
     Ok(json_reply(StatusCode::OK, &page(told.collect(), found.len(), cleared)))
 }
 
+/// Notes in the trail whose counters somebody is about to reset, and why: whatever happens then, this was meant.
+pub(super) fn announce_reset(house: &House, generation: &Generation, cleared: &Cleared) -> Result<(), Rejection> {
+    allow(cleared, &[AdminRole::Editor])?;
+    let order = Order::of(house, generation, cleared)?;
+    let counters = order.counters(generation, cleared)?;
+    cleared.trail.note_reference(&order.told(&counters, &house.sealer));
+    Ok(())
+}
+
 /// Forgets what a limit has counted; who asked, of whom and which limit is in the trail.
 pub(super) async fn reset(house: &House, generation: &Generation, cleared: &Cleared) -> Result<Reply, Rejection> {
     allow(cleared, &[AdminRole::Editor])?;
-    let body = checked(cleared)?;
-    let given = |name: &str| body.get(name).and_then(Value::as_str);
-    let whom = whom(&generation.rulebook, &given, "/")?;
-    let made = made(house, generation, &whom, cleared).of_named(given("resource"), given("peer"));
-    let found = found(&whom, &made, generation, cleared, &given)?;
-    let needs: BTreeSet<Dimension> = found.iter().flat_map(Counter::needs).collect();
-    if !needs.is_empty() {
-        // Half of what was asked would look like all of it.
-        let faults = needs.into_iter().map(|dimension| lacking(&format!("/{}", dimension.word()), dimension.word()));
-        return Err(Rejection::new(
-            Code::SchemaViolation,
-            "It is not said which counters are meant; nothing was reset.",
-        )
-        .faults(faults.collect()));
-    }
-    let names: BTreeSet<&str> = found.iter().map(|counter| &*counter.limit.id).collect();
-    let reference: Vec<&str> = std::iter::once(whom.name()).chain(names.iter().copied().take(NAMED_MAX)).collect();
-    cleared.trail.note_reference(&reference.join(" "));
+    let order = Order::of(house, generation, cleared)?;
+    let found = order.counters(generation, cleared)?;
     let limits = counted(&found);
-    let asked =
-        Asked { limits: &limits, owner: whom.owner(), call: cleared.interaction.as_str(), now: house.clock.now() };
+    let (owner, now) = (order.whom.owner(), house.clock.now());
+    let asked = Asked { limits: &limits, owner, call: cleared.interaction.as_str(), now };
     let counters = house.limiter.reset(&asked).await;
     let counters = counters.map_err(|outage| Rejection::outage(Code::DependencyDown, &outage))?;
-    let body = json!({"at": cleared.received.to_string(), "counters": counters, "limits": names});
+    let mut body = json!({"at": cleared.received.to_string(), "counters": counters, "limits": names(found.iter())});
+    let everybodys = names(found.iter().filter(|counter| counter.is_everybodys()));
+    if let (false, Some(body)) = (everybodys.is_empty(), body.as_object_mut()) {
+        body.insert("everybodys".to_owned(), json!(everybodys));
+    }
     Ok(json_reply(StatusCode::OK, &body))
+}
+
+/// What is to be reset.
+struct Order<'a> {
+    body: &'a Value,
+    whom: Whom<'a>,
+    made: Made,
+}
+
+impl<'a> Order<'a> {
+    fn of(house: &House, generation: &'a Generation, cleared: &'a Cleared) -> Result<Self, Rejection> {
+        let body = checked(cleared)?;
+        let given = |name: &str| body.get(name).and_then(Value::as_str);
+        if given("ticket").is_some_and(names_somebody) {
+            let message = "the number of a person may not stand in the trail".to_owned();
+            let fault = PointedFault { pointer: "/ticket".to_owned(), keyword: "iin".to_owned(), message };
+            return Err(Rejection::new(Code::SchemaViolation, "A ticket names nobody.").faults(vec![fault]));
+        }
+        let whom = whom(&generation.rulebook, &given, "/")?;
+        let made = made(house, generation, &whom, cleared).of_named(given("resource"), given("peer"));
+        Ok(Self { body, whom, made })
+    }
+
+    fn given(&self, name: &str) -> Option<&'a str> {
+        self.body.get(name).and_then(Value::as_str)
+    }
+
+    /// Finds the counters, all of which are known: half of what was asked would look like all of it.
+    fn counters(&'a self, generation: &'a Generation, cleared: &'a Cleared) -> Result<Vec<Counter<'a>>, Rejection> {
+        let found = found(&self.whom, &self.made, generation, cleared, &|name| self.given(name))?;
+        let needs: BTreeSet<Dimension> = found.iter().flat_map(Counter::needs).collect();
+        if !needs.is_empty() {
+            let needed = |dimension: Dimension| lacking(&format!("/{}", dimension.word()), dimension.word());
+            let detail = "It is not said which counters are meant; nothing was reset.";
+            return Err(Rejection::new(Code::SchemaViolation, detail).faults(needs.into_iter().map(needed).collect()));
+        }
+        let policy = self.given("policy").unwrap_or_default();
+        let unsaid = |counter: &&Counter<'_>| counter.is_everybodys() && !is_whole_name(counter.limit, policy);
+        let unsaid = names(found.iter().filter(unsaid));
+        if unsaid.is_empty() {
+            return Ok(found);
+        }
+        let fault = |name: &&str| PointedFault {
+            pointer: "/policy".to_owned(),
+            keyword: "const".to_owned(),
+            message: format!("`{name}` counts calls of everybody: reset it by this whole name"),
+        };
+        let detail = "What is as new for everybody is reset by its whole name alone; nothing was reset.";
+        let faults = unsaid.iter().take(NAMED_MAX).map(fault).collect();
+        Err(Rejection::new(Code::SchemaViolation, detail).faults(faults))
+    }
+
+    /// Tells what is reset and why, in words that may stay for good: what tells of a person stands there as a keyed hash.
+    fn told(&self, counters: &[Counter<'_>], sealer: &Sealer) -> String {
+        let whose = if self.whom.client.is_some() { Dimension::Client } else { Dimension::Organisation };
+        let mut told = vec![format!("{}={}", whose.word(), self.whom.name())];
+        told.push(listed("limit", names(counters.iter()).into_iter().map(str::to_owned)));
+        for dimension in NOTED {
+            let values: BTreeSet<&str> = counters.iter().filter_map(|counter| counter.values.of(dimension)).collect();
+            let written = values.into_iter().map(|value| match dimension {
+                Dimension::Operation | Dimension::Api => value.to_owned(),
+                // Hashed when it came: nobody here knows what the header says.
+                Dimension::Subject => format!("keyed:{value}"),
+                Dimension::Consent | Dimension::Provider if is_plain(value) => value.to_owned(),
+                _ => format!("keyed:{}", keyed(sealer, value)),
+            });
+            told.push(listed(dimension.word(), written));
+        }
+        told.push(listed("ticket", self.given("ticket").map(str::to_owned).into_iter()));
+        told.retain(|part| !part.is_empty());
+        told.join(" ")
+    }
+}
+
+/// Names the limits of counters, each once.
+fn names<'c>(counters: impl Iterator<Item = &'c Counter<'c>>) -> BTreeSet<&'c str> {
+    counters.map(|counter| &*counter.limit.id).collect()
+}
+
+fn listed(name: &str, values: impl ExactSizeIterator<Item = String>) -> String {
+    let count = values.len();
+    let mut shown: Vec<String> = values.take(NAMED_MAX).collect();
+    match count {
+        0 => return String::new(),
+        _ if count > NAMED_MAX => shown.push(format!("+{}", count - NAMED_MAX)),
+        _ => {}
+    }
+    format!("{name}={}", shown.join(","))
+}
+
+// What somebody has typed may be anything; the trail keeps it for good.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte)) && !names_somebody(text)
+}
+
+fn names_somebody(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_digit()).any(|digits| Iin::parse(digits).is_ok())
 }
 
 impl Whom<'_> {
@@ -179,4 +290,27 @@ fn made(house: &House, generation: &Generation, whom: &Whom<'_>, cleared: &Clear
 
 fn lacking(pointer: &str, name: &str) -> PointedFault {
     PointedFault { pointer: pointer.to_owned(), keyword: "required".to_owned(), message: format!("`{name}` is needed") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_in_the_trail_is_cut_and_says_so() {
+        let all = |count: usize| listed("limit", (0..count).map(|number| number.to_string()));
+        assert_eq!(all(0), "");
+        assert_eq!(all(NAMED_MAX), "limit=0,1,2,3,4,5,6,7");
+        assert_eq!(all(NAMED_MAX + 1), "limit=0,1,2,3,4,5,6,7,+1");
+    }
+
+    #[test]
+    fn what_names_somebody_or_could_be_read_as_something_else_is_not_kept_as_it_is() {
+        for plain in ["sandbox-face", "018f3c1e-9d84-7e4f-a031-5c7d9e1f2031", "urn:consent:1.2_3"] {
+            assert!(is_plain(plain), "{plain}");
+        }
+        for other in ["810202200109", "c-810202200109", "a b", "a,b", "a=b", "a\nb", "имя"] {
+            assert!(!is_plain(other), "{other}");
+        }
+    }
 }

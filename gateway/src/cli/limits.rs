@@ -38,17 +38,17 @@ Exit codes: 0 told, 1 refused, unknown or out of reach, 2 wrong usage.";
 
 const RESET_EXAMPLES: &str = "\
 Examples:
-  qaqpa limits reset --client demo-app --policy payments --note 'Their loop is mended, ticket 812'
+  qaqpa limits reset --client demo-app --policy payments --ticket OPS-812
                              by the name of the limit or plan, as `qaqpa limits show` has it
   qaqpa limits reset --organisation demo-fintech --policy payments:organisation+operation:60/s \\
-      --operation createDomesticPayment --note 'Salaries have to go out, ticket 813'
+      --operation createDomesticPayment --ticket OPS-813
                              one limit of several, for one operation
 
 Whoever was to wait may call at once. The limit itself stays: to change it, change the policies.
-A counter that others fill too is as new for all of them: one of a client's organisation, and one
-that counts neither by client nor by organisation (see PER in `qaqpa limits show --json`).
-Who asked and when stands in the audit trail before anything is done; of whom and which limit, when it
-is done. The note stands in the request alone, so put the ticket where you look for it.
+A counter of an organisation is as new for all of its clients. One that calls of everybody fill
+(`everybody` in `qaqpa limits show`) is as new for everybody, and is reset by its whole name alone.
+Who asked, of whom, which limits and the ticket stand in the audit trail before anything is done; what
+tells of a person stands there as a keyed hash. The trail keeps the ticket for good: it names nobody.
 Calls under way stay counted.
 Without Redis each gateway counts alone: ask each.
 
@@ -82,9 +82,9 @@ pub enum LimitsCommand {
         /// The limit, or the word before its first colon
         #[arg(long, value_name = "NAME")]
         policy: String,
-        /// Why: for whoever reads this gateway's requests
-        #[arg(long, value_name = "TEXT")]
-        note: String,
+        /// Where it stands why, for whoever reads the audit trail: up to 64 letters, digits and `._/#-`
+        #[arg(long, value_name = "TICKET")]
+        ticket: String,
         #[command(flatten)]
         place: Place,
     },
@@ -143,9 +143,9 @@ pub(super) fn run(command: &LimitsCommand) -> u8 {
             let question = Question::get(&format!("{LIMITS}?{}", encode_form(&fields)));
             ask(counters, question, "viewer", place, &|value| table(value, *all))
         }
-        LimitsCommand::Reset { counters, policy, note, place } => {
+        LimitsCommand::Reset { counters, policy, ticket, place } => {
             let mut fields = counters.fields();
-            fields.extend([("policy", policy.clone()), ("note", note.clone())]);
+            fields.extend([("policy", policy.clone()), ("ticket", ticket.clone())]);
             let body: Map<String, Value> =
                 fields.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
             let question = Question::post(&format!("{LIMITS}/resets"), &Value::Object(body));
@@ -244,10 +244,16 @@ fn words(value: &Value, name: &str) -> Vec<String> {
 fn forgotten(value: &Value) -> String {
     let counters = value.get("counters").and_then(Value::as_u64).unwrap_or_default();
     let names = words(value, "limits").join(", ");
-    match counters {
-        0 => format!("nothing was counted yet by {names}\n"),
+    let told = match counters {
+        0 => return format!("nothing was counted yet by {names}\n"),
         1 => format!("1 counter is as new: {names}\n"),
         _ => format!("{counters} counters are as new: {names}\n"),
+    };
+    let everybodys = words(value, "everybodys").join(", ");
+    if everybodys.is_empty() {
+        told
+    } else {
+        format!("{told}as new for everybody, as calls of everybody fill it: {everybodys}\n")
     }
 }
 
@@ -262,7 +268,9 @@ fn table(value: &Value, all: bool) -> String {
             continue;
         }
         let of = limit.get("of").and_then(Value::as_object).into_iter().flatten();
-        let of: Vec<String> = of.filter_map(|(_, value)| value.as_str().map(printable)).collect();
+        let everybodys = limit.get("everybodys").and_then(Value::as_bool) == Some(true);
+        let everybody = everybodys.then(|| "everybody".to_owned()).into_iter();
+        let of: Vec<String> = everybody.chain(of.filter_map(|(_, value)| value.as_str().map(printable))).collect();
         let text = |name: &str| number(name).map_or("-".to_owned(), |number| number.to_string());
         let wait = match number("retryAfterSeconds") {
             None => format!("needs {}", needs.join(", ")),
@@ -314,19 +322,19 @@ mod tests {
     fn limits_are_told_in_columns_and_what_is_unused_is_counted() {
         let answer = json!({"limits": [
             {"name": "standard:client:50/s", "per": ["client"], "of": {"client": "demo-app"}, "mode": "enforce", "remaining": 97, "capacity": 100, "retryAfterSeconds": 0},
-            {"name": "payments", "of": {"operation": "pay\u{1b}"}, "mode": "report", "remaining": 0, "capacity": 5, "retryAfterSeconds": 12},
+            {"name": "payments", "of": {"operation": "pay\u{1b}"}, "everybodys": true, "mode": "report", "remaining": 0, "capacity": 5, "retryAfterSeconds": 12},
             {"name": "polls", "of": {}, "mode": "enforce", "needs": ["resource"], "capacity": 3},
             {"name": "unused", "of": {}, "mode": "enforce", "remaining": 9, "capacity": 9, "retryAfterSeconds": 0},
         ]});
         assert_eq!(
             table(&answer, false),
-            "LIMIT                    WHOSE     LEFT   OF  WAIT\n\
-             standard:client:50/s     demo-app    97  100  -\n\
-             payments (reports only)  pay\u{fffd}         0    5  12 s\n\
-             polls                                 -    3  needs resource\n\
+            "LIMIT                    WHOSE           LEFT   OF  WAIT\n\
+             standard:client:50/s     demo-app          97  100  -\n\
+             payments (reports only)  everybody pay\u{fffd}     0    5  12 s\n\
+             polls                                       -    3  needs resource\n\
              1 more counter is as new; --all shows it.\n"
         );
-        assert!(table(&answer, true).ends_with("unused                                9    9  -\n"));
+        assert!(table(&answer, true).ends_with("unused                                      9    9  -\n"));
         assert_eq!(table(&json!({"limits": []}), false), "No limit counts these calls.\n");
         assert!(table(&json!({"limits": [], "truncated": true}), false).starts_with("There are more"));
     }
@@ -349,6 +357,8 @@ mod tests {
         assert_eq!(forgotten(&json!({"counters": 0, "limits": ["a", "b"]})), "nothing was counted yet by a, b\n");
         assert_eq!(forgotten(&json!({"counters": 1, "limits": ["a"]})), "1 counter is as new: a\n");
         assert_eq!(forgotten(&json!({"counters": 2, "limits": ["a"]})), "2 counters are as new: a\n");
+        let all = forgotten(&json!({"counters": 1, "limits": ["a", "b"], "everybodys": ["b"]}));
+        assert_eq!(all, "1 counter is as new: a, b\nas new for everybody, as calls of everybody fill it: b\n");
     }
 
     #[test]
