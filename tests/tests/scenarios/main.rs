@@ -60,6 +60,7 @@ mod http;
 mod introspection;
 mod keys;
 mod kill;
+mod limit_headers;
 mod limit_resets;
 mod limit_shapes;
 mod limits;
