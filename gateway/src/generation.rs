@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openapi::{BodyShape, Contract, Operation, ValueKind};
-use policies::facts::{FieldKind, OperationFacts, Security, Shape};
+use policies::facts::{FieldKind, HeaderFacts, OperationFacts, Security, Shape};
 use policies::id::OperationId;
 use policies::jose::{base64url, sha256};
 use policies::rulebook::{OperationPolicy, Rulebook};
@@ -168,6 +168,7 @@ fn fact(operation: &Operation) -> OperationFacts {
         body_streams: operation.has_body() && operation.may_stream(),
         answer: shape(operation.answer_shape()),
         answer_streams: operation.answers_may_stream(),
+        headers: operation.headers().map(|(name, required)| HeaderFacts { name: name.to_owned(), required }).collect(),
         idempotent,
         own: own(operation.id()).is_some(),
         collides_with: Vec::new(),
@@ -225,6 +226,28 @@ paths:
       requestBody: {content: {application/json: {schema: {type: object}}}}
       responses: {'204': {description: d}, '500': {description: d, content: {text/plain: {}}}}
 ";
+
+    #[test]
+    fn headers_are_told_as_limits_write_them() {
+        let text = "openapi: 3.0.3
+info: {title: t, version: v1}
+paths:
+  /v1/payers:
+    parameters:
+      - {name: X-Payer-Id, in: header, required: true, schema: {type: string}}
+      - {name: page, in: query, schema: {type: integer}}
+    get:
+      operationId: getPayer
+      security: []
+      parameters: [{name: X-Branch, in: header, schema: {type: string}}]
+      responses: {'204': {description: d}}
+";
+        let contract = Contract::load(&[openapi::Source { name: "p.yaml".to_owned(), text: text.to_owned() }]).unwrap();
+        let found = facts(&contract);
+        let said = |name: &str| found.first().unwrap().header(name).map(|header| header.required);
+        assert_eq!([said("x-payer-id"), said("x-branch")], [Some(true), Some(false)]);
+        assert_eq!([said("page"), said("X-Payer-Id"), said("x-other")], [None; 3]);
+    }
 
     #[test]
     fn what_streams_is_told_to_policies() {

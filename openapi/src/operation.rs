@@ -75,6 +75,12 @@ impl Operation {
         rules.filter(|rule| rule.place == Place::Header).any(|rule| rule.name.eq_ignore_ascii_case(name))
     }
 
+    /// The headers it describes, in lower case, each with whether it has to come with every request.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, bool)> {
+        let rules = self.parts.parameters.iter().filter(|rule| rule.place == Place::Header);
+        rules.map(|rule| (rule.name.as_str(), rule.required))
+    }
+
     /// The document that describes it: the file's name without folders and ending, `payments`.
     pub fn document(&self) -> &str {
         &self.parts.document

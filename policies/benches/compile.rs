@@ -39,6 +39,7 @@ fn contracts() -> Vec<OperationFacts> {
                 body_streams: false,
                 answer_streams: false,
                 answer: Shape { open: true, ..Shape::default() },
+                headers: Vec::new(),
                 idempotent: written,
                 own: false,
                 collides_with: Vec::new(),

@@ -83,6 +83,8 @@ pub struct OperationFacts {
     pub answer: Shape,
     /// Whether a successful answer may be one that is not read.
     pub answer_streams: bool,
+    /// The request headers that are described; any other one reaches no backend.
+    pub headers: Vec<HeaderFacts>,
     /// Whether `x-idempotency-key` is a required header.
     pub idempotent: bool,
     /// Whether this gateway answers the operation itself instead of a backend.
@@ -93,6 +95,23 @@ pub struct OperationFacts {
     pub obstacle: Option<String>,
     /// Where it stands, `file:line`, for diagnostics.
     pub origin: String,
+}
+
+impl OperationFacts {
+    /// Returns what is said of a header, by its name in small letters; `None` if it is not described.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&HeaderFacts> {
+        self.headers.iter().find(|header| header.name == name)
+    }
+}
+
+/// What the contract says of a request header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderFacts {
+    /// Its name, in small letters.
+    pub name: String,
+    /// Whether every request has to have it.
+    pub required: bool,
 }
 
 /// What the contract says may stand in a body, so that a misspelt place in a policy is found at load.

@@ -98,6 +98,7 @@ fn operation(open: bool) -> OperationFacts {
         body_streams: false,
         answer_streams: false,
         answer: Shape::default(),
+        headers: Vec::new(),
         idempotent: true,
         own: false,
         collides_with: Vec::new(),

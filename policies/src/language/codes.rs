@@ -230,7 +230,7 @@ pub const CODES: &[Explanation] = &[
     code(
         "P0319",
         "limit does not fit",
-        "A limit says in exactly one way how much there may be: `rate` with `burst` (a bucket, whose calls may have a `cost` by their status, and a `credit` by a later call), `quota`, `inFlight`, `polls` or `sessions`. `subject` goes with `per: subject`, `polls` with `per: resource`, `first` with `after`; calls under way are counted by each gateway, without the shared store.",
+        "A limit says in exactly one way how much there may be: `rate` with `burst` (a bucket, whose calls may have a `cost` by their status, and a `credit` by a later call), `quota`, `inFlight`, `polls` or `sessions`. `subject` goes with `per: subject`, `polls` with `per: resource`, `first` with `after`, and `cost` not with `per: provider`, for what a provider answers is no status of a call; calls under way are counted by each gateway, without the shared store.",
     ),
     code(
         "P0401",

@@ -3,6 +3,7 @@
 //! Each rule has an id that never changes and a rank: an error protects less than its author thinks, a warning deserves a
 //! look, an info is right and could be stricter. Must never refuse a set: that is the compiler's.
 
+mod limits;
 mod operations;
 mod parties;
 mod report;
@@ -22,6 +23,7 @@ pub fn lint(compiled: &Compiled, files: &[Source], operations: &[OperationFacts]
     let mut report = Report::new(&written, &compiled.effective);
     operations::look(&mut report, compiled, operations);
     parties::look(&mut report, compiled);
+    limits::look(&mut report, compiled, operations);
     let rank = |place: &Place| files.iter().position(|file| file.name == place.file).unwrap_or(files.len());
     let mut found = report.into_found();
     found.sort_by(|a, b| {

@@ -63,6 +63,7 @@ mod kill;
 mod limit_headers;
 mod limit_resets;
 mod limit_shapes;
+mod limit_when;
 mod limits;
 mod masking;
 mod metadata;

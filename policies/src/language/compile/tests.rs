@@ -116,6 +116,7 @@ fn contracts() -> Vec<OperationFacts> {
             body_streams: rest.contains(&"upload"),
             answer_streams: rest.contains(&"download"),
             has_body: rest.contains(&"body"),
+            headers: Vec::new(),
             idempotent: rest.contains(&"idempotent"),
             own: !matches!(*api, "accounts" | "payments" | "odd"),
             collides_with: match *id {

@@ -2,18 +2,15 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 
 use super::report::Report;
 use super::rules::{
-    BURST_LARGE, KEY_SHARED, LIMIT_WAITS, LIMIT_WITHOUT_STORE, NETWORK_OPEN, NETWORK_WIDE, NONCE_OPTIONAL, NOT_A_BANK,
-    NOTHING_TO_GRANT, NOTHING_TO_SHOW, PLAN_UNUSED, RULE_OFF, RULE_REPORTED, SCOPE_UNUSABLE, UNUSED,
+    KEY_SHARED, NETWORK_OPEN, NETWORK_WIDE, NONCE_OPTIONAL, NOT_A_BANK, NOTHING_TO_GRANT, NOTHING_TO_SHOW, PLAN_UNUSED,
+    RULE_OFF, RULE_REPORTED, SCOPE_UNUSABLE, UNUSED,
 };
 use crate::consent::ConsentKind;
 use crate::language::compile::Compiled;
 use crate::language::suggest::listed;
-use crate::language::units;
-use crate::limit::WithoutStore;
 use crate::rulebook::{
     Client, ClientAuthentication, ConsentHolder, KeySource, OperationPolicy, Role, Rulebook, TokenBinding,
 };
@@ -24,7 +21,6 @@ pub(super) fn look(report: &mut Report<'_>, compiled: &Compiled) {
     clients(report, &compiled.rulebook);
     unused(report, &compiled.rulebook);
     modes(report);
-    limits(report, &compiled.rulebook);
 }
 
 fn networks(report: &mut Report<'_>, rulebook: &Rulebook) {
@@ -163,47 +159,6 @@ fn modes(report: &mut Report<'_>) {
             };
             let told = if rule.id == RULE_OFF.id { "is not judged" } else { "refuses nobody yet" };
             report.tell(rule, &path, format!("the {what} `{name}` {told}"), "put it into the mode `enforce`");
-        }
-    }
-}
-
-fn limits(report: &mut Report<'_>, rulebook: &Rulebook) {
-    let names: Vec<String> = report.written.names("limits").map(|(name, _)| name.to_owned()).collect();
-    for name in names {
-        burst(report, &name);
-        waits(report, rulebook, &name);
-        let path = ["limits", &name, "withoutStore"];
-        if let Some([word]) = report.written.value(&path)
-            && word == WithoutStore::Allow.word()
-        {
-            let message = format!("`{name}` counts nothing while the shared store is away");
-            report.tell(&LIMIT_WITHOUT_STORE, &path, message, "say `local-share` or `deny`");
-        }
-    }
-}
-
-// A set without operations is a part of one, for others to build on.
-fn waits(report: &mut Report<'_>, rulebook: &Rulebook, name: &str) {
-    for keys in [&["credit", "operation"][..], &["polls", "after", "operation"]] {
-        let path: Vec<&str> = ["limits", name].into_iter().chain(keys.iter().copied()).collect();
-        let Some([operation]) = report.written.value(&path) else { continue };
-        if !rulebook.operations.is_empty() && !rulebook.operations.contains_key(operation.as_str()) {
-            let message = format!("`{name}` waits for `{operation}`, which no policy exposes");
-            report.tell(&LIMIT_WAITS, &path, message, "expose the operation, or name another");
-        }
-    }
-}
-
-fn burst(report: &mut Report<'_>, name: &str) {
-    let value = |key: &str| report.written.value(&["limits", name, key]).and_then(<[String]>::first).cloned();
-    if let (Some(rate), Some(burst)) = (value("rate"), value("burst"))
-        && let (Some(rate), Some(burst)) = (units::rate(&rate), units::whole(&burst))
-    {
-        // Slow rates need a burst of more than a minute's worth to let anything through at all.
-        let minute = u64::from(NonZeroU32::get(rate.count)).saturating_mul(60) / rate.per.as_secs().max(1);
-        if burst > minute.max(10) {
-            let message = format!("the burst of `{name}` is more than {rate} gives in a minute");
-            report.tell(&BURST_LARGE, &["limits", name, "burst"], message, "write a smaller burst");
         }
     }
 }

@@ -92,6 +92,14 @@ rules! {
         "The limit names an operation that is to give tokens back (`credit`), or that begins what is asked about (`polls.after`), and no policy exposes it: no token ever comes back, and the first question is never held back. Expose the operation, or name another.";
     LIMIT_WITHOUT_STORE = "L0030", Info, "limit does not hold without the store",
         "While the shared store is away, nothing is counted by a limit that says `withoutStore: allow`. `local-share` lets each gateway count against its share of it.";
+    HEADER_OPTIONAL = "L0031", Warning, "who names nobody is not counted",
+        "The limit counts by whom a header names (`subject`), and the contract lets calls come without that header: whoever leaves it out is not counted. Have the contract say `required: true`, so that such a call is refused. Until it does, only limits without `subject` hold for such calls: put one beside that is strict enough.";
+    HEADER_UNSEEN = "L0032", Warning, "header that nothing but a limit sees",
+        "The limit counts, or gives back, by what a header names, and the contract does not describe that header. So it may be left out, and no backend is sent it: a client names one person or thing to the limit, and another one in the call. Describe the header in the contract, with `required: true` where it counts; then it is sent on, and the backend should judge by it.";
+    PLACES_SHARED = "L0033", Warning, "one caller can take everybody's places",
+        "The limit lets so many calls be under way at once and counts all clients together. A client that reads its answers slowly, or sends slow requests, keeps its places, and everybody else is refused meanwhile. Let it count by `client` or `organisation` too; what a backend can bear at once is said by `maxRequests` of an upstream.";
+    STRANGERS_COUNTED = "L0034", Warning, "strangers can use up the counters",
+        "Anybody may call the operation, and the limit keeps a counter for an hour or longer for each address, resource or subject, of which strangers can have as many as they like. A gateway keeps so many counters for strangers: once all are taken, who comes next is refused until some are forgotten. Let the limit count in minutes.";
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::facts::{FieldKind, Security, Shape};
+use crate::facts::{FieldKind, HeaderFacts, Security, Shape};
 use crate::language::{compile, render};
 use crate::time::Timestamp;
 
@@ -34,6 +34,9 @@ fn contracts() -> Vec<OperationFacts> {
         body_streams: false,
         answer_streams: false,
         answer: Shape { open: true, ..Shape::default() },
+        headers: [("x-always", true), ("x-maybe", false)]
+            .map(|(name, required)| HeaderFacts { name: name.to_owned(), required })
+            .to_vec(),
         idempotent: method == "POST",
         own: false,
         collides_with: Vec::new(),
@@ -44,6 +47,11 @@ fn contracts() -> Vec<OperationFacts> {
         operation("pay", "POST", "/v1/pay", "pay:write"),
         operation("getPay", "GET", "/v1/pay/{id}", "pay:read"),
         operation("refund", "POST", "/v1/pay/{id}/refunds", "pay:write"),
+        OperationFacts {
+            security: Security::Public,
+            scopes: Vec::new(),
+            ..operation("getRates", "GET", "/v1/rates/{id}", "")
+        },
     ]
 }
 
@@ -93,7 +101,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("burst: 5}", "burst: 121}", "L0023 6:47"),
     ("burst: 5}", "burst: 5, withoutStore: allow}", "L0030 6:57"),
     ("burst: 5}", "burst: 5, withoutStore: deny}", ""),
-    ("burst: 5}", "burst: 5, credit: {operation: pay, tokens: 1, by: x-id, within: 1h}}", ""),
+    ("burst: 5}", "burst: 5, credit: {operation: pay, tokens: 1, by: x-maybe, within: 1h}}", ""),
     ("burst: 5}", "burst: 5, credit: {operation: refund, tokens: 1, by: x-id, within: 1h}}", "L0029 6:66"),
     (
         "[client, operation], rate: 2/s, burst: 5}",
@@ -144,6 +152,77 @@ fn what_is_weak_is_told_with_its_place() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What a limit of `getPay` says, what one beside it says, and what is told of the two: code and place.
+const LIMITS: &[(&str, &str, &str)] = &[
+    ("per: [client, subject], subject: x-always, quota: 5/day", "", ""),
+    ("per: [client, subject], subject: x-maybe, quota: 5/day", "", "L0031 17:16"),
+    ("per: [client, subject], subject: x-maybe, quota: 5/day, mode: report", "", ""),
+    ("per: subject, subject: x-never, quota: 5/day", "", "L0032 17:16"),
+    // What else counts such calls may be as loose as a plan.
+    ("per: [client, subject], subject: x-maybe, quota: 5/day", "per: client, quota: 5/day", "L0031 17:16"),
+    // What nobody else reads gives nothing back by right.
+    ("per: client, rate: 1/min, burst: 5, credit: {operation: pay, tokens: 1, by: x-maybe, within: 1h}", "", ""),
+    (
+        "per: client, rate: 1/min, burst: 5, credit: {operation: pay, tokens: 1, by: x-never, within: 1h}",
+        "",
+        "L0032 6:81",
+    ),
+    // Places of one are nobody else's.
+    ("per: [api, client], inFlight: 5", "", ""),
+    ("per: customer, inFlight: 5", "", ""),
+    ("per: [organisation, api], inFlight: 5", "", ""),
+    ("per: peer, inFlight: 5", "", ""),
+    ("per: operation, inFlight: 5", "", "L0033 6:25"),
+    ("per: [api, resource], inFlight: 5", "", "L0033 6:31"),
+    ("per: operation, inFlight: 5, mode: report", "", ""),
+];
+
+/// Tells of limits whom they do not count, and who could use them up.
+fn told_of_limits(text: &str) -> String {
+    let told = told(text).into_iter().filter(|one| one.as_str() >= "L0031");
+    told.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn limits_that_count_too_few_or_too_many_together_are_told() {
+    for (one, other, expected) in LIMITS {
+        let other = if other.is_empty() { "per: client, rate: 2/s, burst: 5, mode: report" } else { other };
+        let limits = format!("limits:\n  one: {{{one}}}\n  other: {{{other}}}\n");
+        let set = SOUND.replacen("limits:\n", &limits, 1).replacen("getPay: {}", "getPay: {limits: [one, other]}", 1);
+        assert_eq!(told_of_limits(&set), *expected, "{one} beside {other}\n{set}");
+    }
+}
+
+#[test]
+fn strangers_find_no_counters_that_are_kept_for_long() {
+    let told = |limit: &str| {
+        let limits = format!("limits:\n  one: {{{limit}}}\n");
+        let opened = "      getPay: {}\n      getRates: {limits: one, override: {reason: r, approvedBy: a, expires: 2026-12-31}}\n";
+        let set = SOUND.replacen("limits:\n", &limits, 1).replacen("      getPay: {}\n", opened, 1);
+        told_of_limits(&set)
+    };
+    let told_twice = |one: &str, other: &str| (told(one), told(other));
+    let found = || "L0034 17:18".to_owned();
+    let pair = told_twice("per: peer, quota: 5/minute", "per: peer, quota: 5/hour");
+    assert_eq!(pair, (String::new(), found()));
+    let pair = told_twice("per: peer, quota: {most: 5, rolling: 3599s}", "per: peer, quota: {most: 5, rolling: 1h}");
+    assert_eq!(pair, (String::new(), found()));
+    let pair = told_twice("per: resource, rate: 2/h, burst: 5", "per: resource, rate: 1/h, burst: 5");
+    assert_eq!(pair, (String::new(), found()));
+    let dear = "per: peer, rate: 2/h, burst: 5, cost";
+    let pair = told_twice(&format!("{dear}: {{404: -9, 200: 1}}"), &format!("{dear}: {{404: 2}}"));
+    assert_eq!(pair, (String::new(), found()));
+    let pair =
+        told_twice("per: resource, polls: {most: 3, within: 59m}", "per: resource, polls: {most: 3, within: 1h}");
+    assert_eq!(pair, (String::new(), found()));
+    let sessions = "sessions: {perDay: 9, calls: 9, rate: 9, idle: 1m}";
+    let pair = told_twice(&format!("per: api, {sessions}"), &format!("per: [api, peer], {sessions}"));
+    assert_eq!(pair, (String::new(), found()));
+    let pair = told_twice("per: peer, quota: 5/day, mode: report", "per: [peer, operation], quota: 5/month");
+    assert_eq!(pair, (String::new(), found()));
+    assert_eq!(told("per: [peer], inFlight: 5"), "");
+}
+
 const PARTIES: &str = "
 organisations:
   one:
@@ -182,6 +261,27 @@ fn networks_and_scopes_of_parties_are_looked_at() {
     for everything in ["0.0.0.0/0", "'::/0'"] {
         assert_eq!(codes(&licensed.replace("10.0.0.0/8", everything)), ["L0006"]);
     }
+}
+
+#[test]
+fn limits_of_plans_are_looked_at() {
+    let told = |limit: &str| {
+        let limits = format!("limits: [{{per: client, rate: 1/s, burst: 1}}, {{{limit}}}]");
+        let parties = PARTIES.replace("limits: [{per: client, rate: 1/s, burst: 1}]", &limits);
+        told_of_limits(&format!("{SOUND}{}", parties.replace("roles: [AISP]", "roles: [PISP]"))).replace("L0028", "")
+    };
+    let by = |header: &str, more: &str| told(&format!("per: [client, subject], subject: {header}, quota: 5/day{more}"));
+    assert_eq!(by("x-always", ""), "");
+    // It counts where some contract knows the header, and may be left out at both.
+    assert_eq!(by("x-maybe", ""), "L0031 23:13 L0031 23:13");
+    assert_eq!(by("x-maybe", ", when: {operations: getPay}"), "L0031 23:13");
+    assert_eq!(by("x-never", ""), "L0032 23:13");
+    assert_eq!(by("x-never", ", when: {operations: [getPay, pay]}"), "L0032 23:13 L0032 23:13");
+    assert_eq!(by("x-never", ", mode: report"), "");
+    assert_eq!(told("per: api, inFlight: 9"), "L0033 23:13");
+    let named = format!("{SOUND}{PARTIES}").replace("limits: [{per: client", "limits: [slow2, {per: client");
+    let named = named.replacen("limits:\n", "limits:\n  slow2: {per: subject, subject: x-maybe, quota: 5/day}\n", 1);
+    assert_eq!(told_of_limits(&named), "L0031 6:25 L0031 6:25");
 }
 
 #[test]

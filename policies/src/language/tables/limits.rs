@@ -114,7 +114,7 @@ pub static LIMIT: Table = Table {
             Kind::Named(&Kind::Signed(RangeInclusive::new(-COST_MAX, COST_MAX))),
             Optional,
             Larger,
-            "What a call costs by the status of its answer (200 to 599), and `otherwise` (1, if it is not said); goes with `rate`.",
+            "What a call costs by the status of its answer (200 to 599), and `otherwise` (1, if it is not said); goes with `rate`, and not with `per: provider`.",
         ),
         field(
             "credit",

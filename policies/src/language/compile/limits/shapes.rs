@@ -43,7 +43,7 @@ pub(super) fn shape(
     };
     let alone = found.len() == 1;
     let read = |name: &str| match name {
-        "rate" => bucket(fields, alone, contracts).map(Shape::Bucket),
+        "rate" => bucket(fields, alone, per, contracts).map(Shape::Bucket),
         "quota" => fields.at("quota").and_then(quota).map(Shape::Quota),
         "inFlight" => fields.at("inFlight").and_then(count).map(Shape::InFlight),
         "polls" => fields.at("polls").and_then(|value| polls(value, fields, per, contracts)).map(Shape::Polls),
@@ -76,13 +76,32 @@ fn unsaid(fields: &Fields<'_>) {
 }
 
 // Beside another shape nothing is missing: it has too much.
-fn bucket(fields: &Fields<'_>, alone: bool, contracts: &Contracts<'_>) -> Option<Bucket> {
+fn bucket(
+    fields: &Fields<'_>,
+    alone: bool,
+    per: Option<&BTreeSet<Dimension>>,
+    contracts: &Contracts<'_>,
+) -> Option<Bucket> {
     let needed = |name: &str| if alone { fields.required(name) } else { fields.optional(name) };
     let rate = needed("rate").and_then(Value::rate);
     let burst = needed("burst").and_then(count);
     let costs = fields.at("cost").map_or(Some(None), |value| costs(value).map(Some));
     let credit = fields.at("credit").map_or(Some(None), |value| credit(value, contracts).map(Some));
+    if per.is_some_and(|per| !settles(fields, per)) {
+        return None;
+    }
     Some(Bucket { rate: rate?, burst: burst?, costs: costs?, credit: credit? })
+}
+
+// One call may ask several providers, and is answered once: none of them has a status of its own.
+fn settles(fields: &Fields<'_>, per: &BTreeSet<Dimension>) -> bool {
+    let Some(value) = fields.at("cost").filter(|_| per.contains(&Dimension::Provider)) else { return true };
+    value.report(
+        Problem::error("P0319", value.key_place(), "what a provider is asked costs one token, whatever comes of it")
+            .label("does not go with `per: provider`")
+            .help("remove this key, or count by something else"),
+    );
+    false
 }
 
 fn costs(value: Value<'_>) -> Option<Costs> {
