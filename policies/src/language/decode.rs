@@ -362,7 +362,7 @@ impl<'n> Value<'n> {
     pub fn quota(self) -> Option<Quota> {
         self.parsed(
             "a number of calls in a window",
-            "`2000/minute`, `100/day` or `{most: 100, rolling: 10m}`",
+            "`2000/minute` (a second, minute, hour, day or month) or `{most: 100, rolling: 10m}`",
             units::quota,
         )
     }

@@ -212,7 +212,10 @@ pub(super) fn mode(value: Value<'_>) -> Option<Mode> {
 }
 
 /// Tells why a limit counts no call of an operation, of one that needs a consent or not; none where it may count some.
-pub(super) fn uncounted(limit: &Limit, facts: &OperationFacts, consent: bool) -> Option<String> {
+///
+/// For people: `counts by X, and why`. A limit that may count some calls of an operation may count none of a client's.
+#[must_use]
+pub fn uncounted(limit: &Limit, facts: &OperationFacts, consent: bool) -> Option<String> {
     if !limit.when.concerns(Some(&facts.id)) {
         return Some("counts other operations".to_owned());
     }

@@ -40,6 +40,7 @@ use self::keys::KeyFiles;
 pub use self::keys::is_key_set;
 use self::layered::Layered;
 use self::layers::Merge;
+pub use self::limits::uncounted;
 use self::masking::Masked;
 use self::names::{Names, Section};
 pub use self::operations::BODY_BYTES_DEFAULT;
@@ -177,7 +178,9 @@ impl<'n> Sections<'n> {
         take("fraud", &mut self.fraud);
         take("stepUp", &mut self.step_ups);
         take("masking", &mut self.masking);
-        take("apis", &mut self.apis);
+        if let Some(value) = fields.at("apis") {
+            self.apis.collect_of_contracts(value);
+        }
         if let Some(value) = fields.at("scopes") {
             let form = |text: &str| if parties::is_scope(text) { Ok(()) } else { Err("not one scope".to_owned()) };
             self.scopes.collect_as(value, form);

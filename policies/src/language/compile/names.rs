@@ -19,11 +19,24 @@ impl<'n> Section<'n> {
     /// Takes in what one file defines; a name that another file has defined is reported.
     pub(super) fn collect(&mut self, value: Value<'n>) {
         // Every kind of name has the same form.
-        self.collect_as(value, |text| PlanId::parse(text).map(|_| ()).map_err(|error| error.to_string()));
+        self.take(value, is_name, "keep one of the two, or give one another name");
+    }
+
+    /// Takes in what one file defines of contracts' things, which cannot be given another name.
+    pub(super) fn collect_of_contracts(&mut self, value: Value<'n>) {
+        self.take(
+            value,
+            is_name,
+            "an API is defined in one place: change the file that defines it, or keep one of the two",
+        );
     }
 
     /// Takes in what one file defines under names of another form; `form` says what is wrong with one.
     pub(super) fn collect_as(&mut self, value: Value<'n>, form: impl Fn(&str) -> Result<(), String>) {
+        self.take(value, form, "keep one of the two, or give one another name");
+    }
+
+    fn take(&mut self, value: Value<'n>, form: impl Fn(&str) -> Result<(), String>, help: &str) {
         for (key, definition) in value.entries().unwrap_or_default() {
             if let Err(error) = form(&key.text) {
                 definition.report(
@@ -35,7 +48,7 @@ impl<'n> Section<'n> {
                     Problem::error("P0201", &key.place, format!("{} is defined twice", quoted(&key.text)))
                         .label("second")
                         .related(&first.place, "first")
-                        .help("keep one of the two, or give one another name"),
+                        .help(help),
                 );
                 continue;
             }
@@ -60,6 +73,10 @@ impl<'n> Section<'n> {
         }
         names
     }
+}
+
+fn is_name(text: &str) -> Result<(), String> {
+    PlanId::parse(text).map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// What was read of one kind, in the order of the files.

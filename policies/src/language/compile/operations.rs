@@ -24,7 +24,7 @@ use crate::language::effective::Layer;
 use crate::language::problem::{Coming, Faults, Place, Problem, quoted};
 use crate::language::suggest::{did_you_mean, listed};
 use crate::language::tables::{API, OPERATION, OVERRIDE, SETTLED_BY};
-use crate::limit::Mode;
+use crate::limit::{Limit, Mode};
 use crate::rulebook::{AuditDuty, OperationPolicy, ScopeSet, Service, Upstream};
 use crate::time::Timestamp;
 
@@ -385,13 +385,25 @@ fn effective(own: &Terms<'_>, fields: &Fields<'_>, api: &Api<'_, '_>, facts: &Op
     };
     let in_vain = |name: &str| name != "limits" || facts.security != Security::ClientAuthentication;
     let mut sound = true;
-    for (name, place) in asked_of_some(own).iter().filter(|(name, _)| in_vain(name)) {
+    let mut refuse = |name: &str, place: &Place, label: String| {
         owner.report(
             Problem::error("P0313", place, format!("`{name}` has no effect on {}", quoted(&key.text)))
-                .label(format!("the contract lets {callers} call it"))
+                .label(label)
                 .help(format!("remove it, or change the `security` of the operation ({})", facts.origin)),
         );
         sound = false;
+    };
+    for (name, place) in asked_of_some(own).iter().filter(|(name, _)| in_vain(name)) {
+        if *name != "limits" {
+            refuse(name, place, format!("the contract lets {callers} call it"));
+            continue;
+        }
+        // One by one: others of the list may count strangers by their address.
+        for (limit, name, place) in limits(own, fields).filter(|(limit, ..)| !limit.concerns(false)) {
+            let by = limit.per.iter().map(|dimension| dimension.word());
+            let label = format!("{} counts by {}, and the contract lets {callers} call it", quoted(name), listed(by));
+            refuse("limits", place, label);
+        }
     }
     for (name, place) in api.asked.iter().filter(|(name, _)| sound && in_vain(name)) {
         owner.report(
@@ -413,18 +425,29 @@ fn effective(own: &Terms<'_>, fields: &Fields<'_>, api: &Api<'_, '_>, facts: &Op
 
 // A limit that an operation names counts by something that its calls have.
 fn countable(own: &Terms<'_>, consent: bool, fields: &Fields<'_>, (facts, key): (&OperationFacts, &Key)) -> bool {
-    let Some(given) = &own.limits else { return true };
     let mut sound = true;
-    for limit in &given.value {
+    for (limit, name, place) in limits(own, fields) {
         let Some(reason) = uncounted(limit, facts, consent) else { continue };
         fields.owner().report(
-            Problem::error("P0313", &given.place, format!("`limits` has no effect on {}", quoted(&key.text)))
-                .label(format!("{} {reason}", quoted(&limit.id)))
+            Problem::error("P0313", place, format!("`limits` has no effect on {}", quoted(&key.text)))
+                .label(format!("{} {reason}", quoted(name)))
                 .help(format!("remove it here; see {}", facts.origin)),
         );
         sound = false;
     }
     sound
+}
+
+// The limits that are said here, each as it is named, with where it is.
+fn limits<'t>(own: &'t Terms<'_>, fields: &Fields<'t>) -> impl Iterator<Item = (&'t Limit, &'t str, &'t Place)> {
+    let written = fields.at("limits").and_then(|list| list.items(Some)).unwrap_or_default();
+    own.limits.iter().flat_map(move |given| {
+        let written = written.clone();
+        given.shown.iter().zip(&given.value).map(move |(name, limit)| {
+            let item = written.iter().find(|item| item.text() == Some(name));
+            (&**limit, name.as_str(), item.map_or(&given.place, |item| item.place()))
+        })
+    })
 }
 
 // An operation's own rule about an amount needs a body.
