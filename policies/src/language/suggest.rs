@@ -4,6 +4,8 @@
 ///
 /// Spelling conventions (`max_body`, `maxBody`, `MAX-BODY`) count as the same; otherwise at most a third of the letters
 /// may be added, dropped, changed or swapped with a neighbour: of two letters none, for `L9` may be `L1` as well as `L4`.
+/// If none is that near, the shortest in which all the words of `word` follow each other: `createPayment` is a
+/// `createDomesticPayment`.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = folded(word);
     // Comparing is quadratic, and no name that is known is this long.
@@ -11,14 +13,19 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
         return None;
     }
     let reach = wanted.len() / 3;
+    let short = |candidate: &&str| !candidate.is_empty() && candidate.len() <= WORD_CHARACTERS_MAX;
+    let known: Vec<&str> = known.into_iter().filter(short).collect();
+    let parts = parts(word);
+    let longer = known.iter().filter(|candidate| parts.len() > 1 && follow(&parts, candidate));
+    let longer = longer.min_by_key(|candidate| (candidate.len(), **candidate)).copied();
     known
         .into_iter()
-        .filter(|candidate| !candidate.is_empty() && candidate.len() <= WORD_CHARACTERS_MAX)
         .filter_map(|candidate| distance_within(&wanted, &folded(candidate), reach).map(|found| (found, candidate)))
         // One letter for another of two is no misspelling but another word.
         .filter(|(distance, candidate)| *distance < candidate.chars().count())
         .min()
         .map(|(_, candidate)| candidate)
+        .or(longer)
 }
 
 /// Lists words for a help text: `a`, `b` and `c`; the rest of a long list is counted.
@@ -41,6 +48,30 @@ const WORD_CHARACTERS_MAX: usize = 128;
 
 fn folded(word: &str) -> Vec<char> {
     word.chars().filter(|character| !matches!(character, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect()
+}
+
+// The words of a name, in small letters: `createDomesticPayment` has three.
+fn parts(name: &str) -> Vec<String> {
+    let mut found: Vec<String> = vec![String::new()];
+    for character in name.chars() {
+        if character.is_uppercase() || matches!(character, '_' | '-' | ' ' | '.' | ':') {
+            found.push(String::new());
+        }
+        if let Some(last) = found.last_mut().filter(|_| character.is_alphanumeric()) {
+            last.extend(character.to_lowercase());
+        }
+    }
+    found.retain(|part| !part.is_empty());
+    found
+}
+
+// Whether all these words stand in a name, in this order.
+fn follow(words: &[String], name: &str) -> bool {
+    let mut words = words.iter().peekable();
+    for part in parts(name) {
+        words.next_if(|word| **word == part);
+    }
+    words.peek().is_none()
 }
 
 // Optimal string alignment: Levenshtein plus swaps of neighbours, three rows at a time; none if it is beyond reach.
@@ -99,6 +130,16 @@ mod tests {
         assert_eq!(did_you_mean("KZT", ["kzt"]), Some("kzt"));
         assert_eq!(did_you_mean("l2", ["L1", "L2", "L3", "L4"]), Some("L2"));
         assert_eq!(did_you_mean("шлюзы", ["шлюз"]), Some("шлюз"));
+    }
+
+    #[test]
+    fn a_word_that_was_left_out_is_put_back() {
+        let known = ["createDomesticPaymentConsent", "createDomesticPayment", "getDomesticPayment", "payments"];
+        assert_eq!(did_you_mean("createPayment", known), Some("createDomesticPayment"));
+        assert_eq!(did_you_mean("paymentCreate", known), None);
+        assert_eq!(did_you_mean("payment-get", ["zebra", "the-get"]), None);
+        // One word alone says too little.
+        assert_eq!(did_you_mean("payment", ["createDomesticPayment"]), None);
     }
 
     #[test]
