@@ -109,7 +109,7 @@ impl Limits {
     /// An [`Outage`] of the store that all gateways share.
     pub async fn begun(&self, counted: &Counted<'_>, owner: &str, now: Timestamp) -> Result<(), Outage> {
         if let Some(shared) = self.shared.as_ref().filter(|_| is_shared(counted)) {
-            let begun = shared.begun(counted, now).await;
+            let begun = shared.begun(counted, owner, now).await;
             if begun.is_ok() {
                 return begun;
             }
@@ -167,6 +167,7 @@ impl Limits {
             return Ok(Taken { verdicts: in_place(asked.limits, there, here), holds: Holds::default() });
         }
         match shared.take(&together, asked.owner, asked.now).await {
+            Ok(taken) if taken.exhausted => Err(Untaken::KeysExhausted),
             Ok(taken) => {
                 let held = Holds { local, shared: taken.holds };
                 let holds = if taken.counted { held } else { Holds::default() };

@@ -2,18 +2,21 @@
 -- stands a second time, since nothing else can run beside the numbers. Tests compare both, call by call.
 --
 -- KEYS: counters, in a Cluster all of one slot.
--- ARGV: the verb, the call (16 hexadecimal digits), milliseconds that are added to this server's clock; then for each key
---       the kind, 1 if it refuses (0 if it only reports), a number (tokens), and six terms of the kind.
--- Gives: the time, 1 if it was done, then for each key 1 if there is room, how many tokens more were taken, its numbers.
+-- ARGV: the verb, the call (16 hexadecimal digits), milliseconds that are added to this server's clock, which counters may be
+--       made (0 none, 1 those that refuse, 2 any); then for each key the kind, 1 if it refuses (0 if it only reports), a
+--       number (tokens), and six terms of the kind.
+-- Gives: the time, 1 if it was done (2 if a counter that may not be made is lacking), then for each key 1 if there is room,
+--        how many tokens more were taken, 1 if it was made, its numbers.
 --
 -- A counter is text: the last calls that changed it, so that a call that is sent twice is counted once; `;`; the kind and
 -- its numbers. Times are milliseconds, those of buckets with the nanoseconds beyond: one number would not hold both.
 
-local FIELDS, BACK, SWEEP, CALLS = 9, 5000, 60000, 4
+local HEAD, FIELDS, BACK, SWEEP, CALLS = 4, 9, 5000, 60000, 4
 local ALMATY, DAY = 18000000, 86400000
 
-local verb, call, ahead = ARGV[1], ARGV[2], tonumber(ARGV[3])
-if not ahead or #ARGV ~= 3 + FIELDS * #KEYS or #KEYS == 0 or not string.match(call, '^%x+$') or #call ~= 16 then
+local verb, call, ahead, may = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local bad = not ahead or not may or #ARGV ~= HEAD + FIELDS * #KEYS or #KEYS == 0
+if bad or not string.match(call, '^%x+$') or #call ~= 16 then
     return redis.error_reply('ARGUMENTS are none of ours')
 end
 local clock = redis.call('TIME')
@@ -179,9 +182,9 @@ kinds.S = {
 }
 
 -- Reads each counter and what was said of it.
-local counters, known, full = {}, false, true
+local counters, known, full, lacking = {}, false, true, false
 for place, key in ipairs(KEYS) do
-    local first = 3 + FIELDS * (place - 1)
+    local first = HEAD + FIELDS * (place - 1)
     local letter, enforced, tokens = ARGV[first + 1], ARGV[first + 2] == '1', tonumber(ARGV[first + 3])
     local kind, terms = kinds[letter], {}
     if not kind or not tokens then return redis.error_reply('ARGUMENTS are none of ours') end
@@ -189,7 +192,7 @@ for place, key in ipairs(KEYS) do
         terms[term] = tonumber(ARGV[first + 3 + term])
         if not terms[term] then return redis.error_reply('ARGUMENTS are none of ours') end
     end
-    local counter = { kind = kind, letter = letter, terms = terms, tokens = tokens, calls = '', more = 0 }
+    local counter = { kind = kind, letter = letter, terms = terms, tokens = tokens, calls = '', more = 0, made = 0 }
     local text = redis.call('GET', key)
     if text then
         local calls, was, rest = string.match(text, '^(%x*);(%u)([ %d-]*)$')
@@ -207,6 +210,9 @@ for place, key in ipairs(KEYS) do
     end
     counter.room = counter.known or kind.room(counter.held, terms)
     if enforced and not counter.room then full = false end
+    -- What only reports goes uncounted rather than in anybody's way.
+    counter.barred = not counter.held and may < (enforced and 1 or 2)
+    if enforced and counter.barred then lacking = true end
     counters[place] = counter
 end
 
@@ -217,15 +223,20 @@ for place, counter in ipairs(counters) do
     if known then
         done = 1
     elseif verb == 'take' then
-        if full then
+        if full and lacking then
+            done = 2
+        elseif full then
             done = 1
+            if counter.barred then counter.room = false end
             if counter.room then
+                counter.made = counter.held and 0 or 1
                 counter.held, counter.more = kind.take(counter.held, counter.terms, counter.tokens)
                 changed = true
             end
         end
     elseif verb == 'settle' or verb == 'undo' or verb == 'begin' then
-        if kind[verb] and (counter.held or verb ~= 'undo') then
+        if kind[verb] and (counter.held or verb == 'settle' or verb == 'begin' and not counter.barred) then
+            counter.made = counter.held and 0 or 1
             counter.held = kind[verb](counter.held, counter.terms, counter.tokens)
             changed, done = true, 1
         end
@@ -252,6 +263,7 @@ for _, counter in ipairs(counters) do
     end
     answer[#answer + 1] = counter.room and 1 or 0
     answer[#answer + 1] = counter.more
+    answer[#answer + 1] = counter.made
     answer[#answer + 1] = counter.numbers or ''
 end
 return answer

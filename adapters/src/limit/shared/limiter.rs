@@ -13,7 +13,8 @@ use policies::time::Timestamp;
 use redis::Value;
 
 use super::key::{self, CounterKey};
-use super::script::{self, Moment, Part, Said, Told, Verb};
+use super::places::{May, Places, life};
+use super::script::{self, Done, Moment, Part, Said, Told, Verb};
 use super::seen::{Draw, Leases, Over, Seen};
 use crate::entropy;
 use crate::limit::asked::{Counted, Happened};
@@ -39,6 +40,7 @@ pub struct SharedLimiter {
     ahead: AtomicI64,
     over: Over,
     leases: Leases,
+    pub(super) places: Places,
     alive: AtomicU32,
     resets: AtomicI64,
     refused: AtomicU64,
@@ -53,6 +55,8 @@ pub struct SharedTaken {
     pub verdicts: Vec<Verdict>,
     /// Whether it was counted; false if an enforced one had no room, and then nothing was taken from any.
     pub counted: bool,
+    /// Whether it needed a counter of its own, and its owner has as many as it may; then nothing was taken either.
+    pub exhausted: bool,
     /// What is still to be settled.
     pub holds: SharedHolds,
 }
@@ -82,6 +86,8 @@ pub struct SharedReadings {
     pub unsettled: u64,
     /// Counters known to be without room.
     pub over: usize,
+    /// Counters that it has made, and that are still there.
+    pub counters: usize,
     /// Gateways alive, as last heard.
     pub alive: u32,
 }
@@ -113,6 +119,7 @@ impl SharedLimiter {
             ahead: AtomicI64::new(0),
             over: Over::default(),
             leases: Leases::default(),
+            places: Places::default(),
             alive: AtomicU32::new(1),
             resets: AtomicI64::new(0),
             refused: AtomicU64::new(0),
@@ -128,8 +135,8 @@ impl SharedLimiter {
 
     /// Counts a call against its limits, if every enforced one has room for it; otherwise takes nothing from any.
     ///
-    /// The limits are those that count the call, none of them of calls under way. `owner` is who a credit
-    /// belongs to, if the values name no organisation.
+    /// The limits are those that count the call, none of them of calls under way. `owner` is whose share of the counters it
+    /// is, and who a credit belongs to, if the values name no organisation.
     ///
     /// # Errors
     /// An [`Outage`] of the servers; nobody knows then whether the call was counted.
@@ -140,6 +147,7 @@ impl SharedLimiter {
             return Ok(SharedTaken {
                 verdicts: verdicts(&ones, &places),
                 counted: false,
+                exhausted: false,
                 holds: SharedHolds::default(),
             });
         }
@@ -153,17 +161,18 @@ impl SharedLimiter {
         if drawn.len() == ones.len() {
             self.leased.fetch_add(1, Ordering::Relaxed);
         }
-        let counted = self.ask(&mut ones, now).await;
-        if !matches!(counted, Ok(true)) {
+        let done = self.ask(&mut ones, owner, now).await;
+        if !matches!(done, Ok(Done::Yes)) {
             drawn.iter().for_each(|counter| self.leases.put_back(*counter));
         }
-        let counted = counted?;
+        let done = done?;
+        let (counted, exhausted) = (done == Done::Yes, done == Done::NoPlace);
         let mut holds = SharedHolds::default();
         for one in ones.iter().filter(|one| counted && one.verdict.is_some_and(|verdict| verdict.admitted)) {
-            self.leave_mark(one, owner).await;
+            self.leave_mark(one, owner, now).await;
             holds.owed.extend(Owed::of(one));
         }
-        Ok(SharedTaken { verdicts: verdicts(&ones, &places), counted, holds })
+        Ok(SharedTaken { verdicts: verdicts(&ones, &places), counted, exhausted, holds })
     }
 
     /// Settles what a call costs by the status of its answer; none if nobody knows it, so that its tokens stay taken.
@@ -177,7 +186,7 @@ impl SharedLimiter {
         let changes: Vec<_> = changes.filter(|(_, _, tokens)| *tokens != 0).collect();
         for group in self.in_slots(changes, |(key, _, _)| key.tag()) {
             let parts: Vec<_> = group.iter().map(|(key, shape, tokens)| Part::of(&key.text, shape, *tokens)).collect();
-            let settled = self.count(Verb::Settle, &parts, now).await;
+            let settled = self.count(Verb::Settle, May::All, &parts, now).await;
             self.count_unsettled(&settled);
             settled?;
             group.iter().for_each(|(key, _, _)| self.over.remove(key.digest));
@@ -200,12 +209,18 @@ impl SharedLimiter {
 
     /// Notes for a limit of polls that the resource among these values begins now; other limits are passed over.
     ///
+    /// What finds no place in the share of `owner` begins with the first question.
+    ///
     /// # Errors
     /// An [`Outage`] of the servers.
-    pub async fn begun(&self, counted: &Counted<'_>, now: Timestamp) -> Result<(), Outage> {
+    pub async fn begun(&self, counted: &Counted<'_>, owner: &str, now: Timestamp) -> Result<(), Outage> {
         if matches!(counted.limit.shape, Shape::Polls(_)) {
             let one = self.one(counted);
-            self.count(Verb::Begin, &[one.part()], now).await?;
+            // Without it nobody is refused.
+            let spare = self.places.may(owner, self.alive(), now) == May::All;
+            let may = if spare { May::All } else { May::Nothing };
+            let said = self.count(Verb::Begin, may, &[one.part()], now).await?;
+            said.each.iter().for_each(|told| self.note_made(&one, told, &said, owner, now));
         }
         Ok(())
     }
@@ -217,7 +232,7 @@ impl SharedLimiter {
     pub async fn read(&self, limits: &[Counted<'_>], now: Timestamp) -> Result<Vec<Verdict>, Outage> {
         let (mut ones, places) = self.ones(limits);
         for mut group in self.in_slots(ones.iter_mut().collect(), |one| one.key.tag()) {
-            let said = self.ask_group(Verb::Read, &group, now).await?;
+            let said = self.ask_group(Verb::Read, May::Nothing, &group, now).await?;
             for (one, told) in group.iter_mut().zip(&said.each) {
                 one.verdict = Some(room(&one.counted.limit.shape, told.state.as_ref(), said.now));
             }
@@ -280,6 +295,7 @@ impl SharedLimiter {
             leased: self.leased.load(Ordering::Relaxed),
             unsettled: self.unsettled.load(Ordering::Relaxed),
             over: self.over.len(),
+            counters: self.places.count(),
             alive: self.alive().get(),
         }
     }
@@ -336,14 +352,15 @@ impl SharedLimiter {
     }
 
     /// Asks about all limits without a verdict; tells whether the call was counted.
-    async fn ask(&self, ones: &mut [One<'_>], now: Timestamp) -> Result<bool, Outage> {
-        let open = ones.iter_mut().filter(|one| one.verdict.is_none()).collect();
-        let mut counted = true;
+    async fn ask(&self, ones: &mut [One<'_>], owner: &str, now: Timestamp) -> Result<Done, Outage> {
+        let open: Vec<_> = ones.iter_mut().filter(|one| one.verdict.is_none()).collect();
+        let may = if open.is_empty() { May::All } else { self.places.may(owner, self.alive(), now) };
+        let mut done = Done::Yes;
         let mut taken = Vec::new();
         for mut group in self.in_slots(open, |one| one.key.tag()) {
             // Who is refused already still hears what the other slots say.
-            let verb = if counted { Verb::Take } else { Verb::Read };
-            let said = match self.ask_group(verb, &group, now).await {
+            let verb = if done == Done::Yes { Verb::Take } else { Verb::Read };
+            let said = match self.ask_group(verb, may, &group, now).await {
                 Ok(said) => said,
                 Err(outage) => {
                     self.undo(&taken, now).await;
@@ -352,21 +369,30 @@ impl SharedLimiter {
             };
             for (one, told) in group.iter_mut().zip(&said.each) {
                 one.verdict = Some(self.hear(one, told, &said, now));
+                self.note_made(one, told, &said, owner, now);
             }
-            counted &= said.done;
-            if counted {
+            if verb == Verb::Take {
+                done = said.done;
+            }
+            if done == Done::Yes {
                 taken.push(group);
             }
         }
-        if !counted {
+        if done != Done::Yes {
             self.undo(&taken, now).await;
         }
-        Ok(counted)
+        Ok(done)
     }
 
-    async fn ask_group(&self, verb: Verb, group: &[&mut One<'_>], now: Timestamp) -> Result<Said, Outage> {
+    async fn ask_group(&self, verb: Verb, may: May, group: &[&mut One<'_>], now: Timestamp) -> Result<Said, Outage> {
         let parts: Vec<_> = group.iter().map(|one| one.part()).collect();
-        self.count(verb, &parts, now).await
+        self.count(verb, may, &parts, now).await
+    }
+
+    fn note_made(&self, one: &One<'_>, told: &Told, said: &Said, owner: &str, now: Timestamp) {
+        if let Some(state) = told.state.as_ref().filter(|_| told.made) {
+            self.places.add(owner, life(&one.counted.limit.shape, state, said.now), now);
+        }
     }
 
     fn hear(&self, one: &One<'_>, told: &Told, said: &Said, now: Timestamp) -> Verdict {
@@ -379,7 +405,7 @@ impl SharedLimiter {
         if one.more == 0 {
             return Verdict { admitted: told.room, ..verdict };
         }
-        if said.done && told.room {
+        if said.done == Done::Yes && told.room {
             self.leases.add(counter, limit, told.more, seen).unwrap_or(Verdict { admitted: true, ..verdict })
         } else {
             self.leases.remove(counter);
@@ -391,18 +417,22 @@ impl SharedLimiter {
     // that fails, or the request is gone, one call too many stays counted.
     async fn undo(&self, groups: &[Vec<&mut One<'_>>], now: Timestamp) {
         for group in groups {
-            let undone = self.ask_group(Verb::Undo, group, now).await.map(drop);
+            let undone = self.ask_group(Verb::Undo, May::Nothing, group, now).await.map(drop);
             self.count_unsettled(&undone);
             group.iter().for_each(|one| self.over.remove(one.key.digest));
         }
     }
 
-    async fn leave_mark(&self, one: &One<'_>, owner: &str) {
+    async fn leave_mark(&self, one: &One<'_>, owner: &str, now: Timestamp) {
         let limit = one.counted.limit;
         if let (Some((within, _)), Some(thing)) = (credit(&limit.shape), one.counted.thing) {
-            let owner = Counted::whose_mark(&one.counted.values, owner);
-            let mark = key::mark(&self.prefix, limit, owner, thing);
-            let left = self.call(script::leave(mark, &one.key, within.as_millis())).await.map(drop);
+            let mark = key::mark(&self.prefix, limit, Counted::whose_mark(&one.counted.values, owner), thing);
+            let may = self.places.may(owner, self.alive(), now) == May::All;
+            let left = self.call(script::leave(mark, &one.key, within.as_millis(), may)).await;
+            let left = left.and_then(|answer| script::left(&answer));
+            if left == Ok(true) {
+                self.places.add(owner, within, now);
+            }
             // Without a mark nothing is given later; that is no reason to refuse now.
             self.count_unsettled(&left);
         }
@@ -412,16 +442,16 @@ impl SharedLimiter {
         let answer = self.call(script::spend(mark)).await?;
         let Some(counter) = script::marked(&answer)? else { return Ok(false) };
         let Some(digest) = key::read(&self.prefix, counter) else { return Err(script::strange()) };
-        self.count(Verb::Settle, &[Part::of(counter, shape, -i64::from(tokens))], now).await?;
+        self.count(Verb::Settle, May::All, &[Part::of(counter, shape, -i64::from(tokens))], now).await?;
         self.over.remove(digest);
         Ok(true)
     }
 
-    async fn count(&self, verb: Verb, parts: &[Part<'_>], now: Timestamp) -> Result<Said, Outage> {
+    async fn count(&self, verb: Verb, may: May, parts: &[Part<'_>], now: Timestamp) -> Result<Said, Outage> {
         // Odd, so that no two counts give the same name.
         let number = self.calls.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let ahead = self.ahead.load(Ordering::Relaxed);
-        let moment = Moment { call: self.process.wrapping_add(number), now, ahead };
+        let moment = Moment { call: self.process.wrapping_add(number), now, ahead, may };
         let answer = self.call(script::count(verb, moment, parts)).await?;
         script::said(&answer, parts)
     }

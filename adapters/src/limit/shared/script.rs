@@ -16,6 +16,7 @@ use policies::time::{KAZAKHSTAN_AHEAD, Timestamp};
 use redis::Value;
 
 use super::key::CounterKey;
+use super::places::May;
 use crate::store::redis::{Call, Script};
 
 const COUNT_TEXT: &str = include_str!("count.lua");
@@ -23,11 +24,14 @@ const COUNT_TEXT: &str = include_str!("count.lua");
 /// Counts, settles, reads: everything that looks at counters.
 static COUNT: Script = Script::new(COUNT_TEXT, LazyLock::new(|| Script::hash_of(COUNT_TEXT)));
 
-// KEYS: the mark of a credit. ARGV: what it leads to, for how many milliseconds; nothing spends it.
+// KEYS: the mark of a credit. ARGV: what it leads to, for how many milliseconds, 1 if a new one may be made; nothing spends it.
+// Gives what was kept there; where a mark is left, 1 if it is a new one.
 const MARK_TEXT: &str = r"
 if ARGV[1] then
+    local new = redis.call('EXISTS', KEYS[1]) == 0
+    if new and ARGV[3] ~= '1' then return 0 end
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-    return ''
+    return new and 1 or 0
 end
 local kept = redis.call('GET', KEYS[1])
 redis.call('DEL', KEYS[1])
@@ -97,6 +101,19 @@ pub(super) struct Moment {
     pub(super) now: Timestamp,
     /// What is added to the servers' clocks: milliseconds.
     pub(super) ahead: i64,
+    /// Which counters may be made.
+    pub(super) may: May,
+}
+
+/// What became of a call in the servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    /// Nothing was changed.
+    No,
+    /// It was done.
+    Yes,
+    /// Nothing was changed, as it needs a counter that may not be made.
+    NoPlace,
 }
 
 /// What the servers say of a call.
@@ -105,7 +122,7 @@ pub(super) struct Said {
     /// When it is, there.
     pub(super) now: Timestamp,
     /// Whether it was done.
-    pub(super) done: bool,
+    pub(super) done: Done,
     /// What is said of each counter, in the order asked.
     pub(super) each: Vec<Told>,
 }
@@ -117,6 +134,8 @@ pub(super) struct Told {
     pub(super) room: bool,
     /// How many tokens more were taken.
     pub(super) more: u32,
+    /// Whether there is a counter now and there was none before.
+    pub(super) made: bool,
     /// How it stands afterwards.
     pub(super) state: Option<State>,
 }
@@ -137,7 +156,13 @@ pub(super) fn count(verb: Verb, moment: Moment, parts: &[Part<'_>]) -> Call {
         Verb::Begin => "begin",
         Verb::Read => "read",
     };
-    let mut arguments = vec![verb.to_owned(), format!("{:016x}", moment.call), moment.ahead.to_string()];
+    let may = match moment.may {
+        May::Nothing => "0",
+        May::Needed => "1",
+        May::All => "2",
+    };
+    let call = format!("{:016x}", moment.call);
+    let mut arguments = vec![verb.to_owned(), call, moment.ahead.to_string(), may.to_owned()];
     for part in parts {
         let (kind, terms) = terms(part.shape, moment.now);
         arguments.extend([kind.to_owned(), u8::from(part.enforced).to_string(), part.tokens.to_string()]);
@@ -146,9 +171,10 @@ pub(super) fn count(verb: Verb, moment: Moment, parts: &[Part<'_>]) -> Call {
     Call { script: &COUNT, keys: parts.iter().map(|part| part.key.to_owned()).collect(), arguments }
 }
 
-/// Makes a call that leaves a mark leading to `counter`, for so many milliseconds.
-pub(super) fn leave(mark: String, counter: &CounterKey, millis: u128) -> Call {
-    Call { script: &MARK, keys: vec![mark], arguments: vec![counter.text.clone(), millis.max(1).to_string()] }
+/// Makes a call that leaves a mark leading to `counter`, for so many milliseconds; a new one only if there `may` be one.
+pub(super) fn leave(mark: String, counter: &CounterKey, millis: u128, may: bool) -> Call {
+    let arguments = vec![counter.text.clone(), millis.max(1).to_string(), u8::from(may).to_string()];
+    Call { script: &MARK, keys: vec![mark], arguments }
 }
 
 /// Makes a call that spends a mark.
@@ -187,6 +213,17 @@ pub(super) fn marked(answer: &Value) -> Result<Option<&str>, Outage> {
     text(answer).map(|text| Some(text).filter(|text| !text.is_empty())).ok_or_else(strange)
 }
 
+/// Reads whether a mark is a new one.
+///
+/// # Errors
+/// An [`Outage`] if the answer is none of ours.
+pub(super) fn left(answer: &Value) -> Result<bool, Outage> {
+    match answer {
+        Value::Int(new @ 0..=1) => Ok(*new == 1),
+        _ => Err(strange()),
+    }
+}
+
 /// Reads a list of whole numbers.
 ///
 /// # Errors
@@ -210,16 +247,25 @@ fn said_of(answer: &Value, parts: &[Part<'_>]) -> Option<Said> {
     let Value::Array(values) = answer else { return None };
     let (head, rest) = values.split_at_checked(2)?;
     let [Value::Int(now), Value::Int(done)] = head else { return None };
-    if rest.len() != parts.len() * 3 {
+    let done = match done {
+        0 => Done::No,
+        1 => Done::Yes,
+        2 => Done::NoPlace,
+        _ => return None,
+    };
+    if rest.len() != parts.len() * 4 {
         return None;
     }
-    let each = rest.chunks_exact(3).zip(parts).map(|(told, part)| match told {
-        [Value::Int(room @ 0..=1), Value::Int(more), numbers] => {
-            Some(Told { room: *room == 1, more: u32::try_from(*more).ok()?, state: state(part.shape, text(numbers)?)? })
-        }
+    let each = rest.chunks_exact(4).zip(parts).map(|(told, part)| match told {
+        [Value::Int(room @ 0..=1), Value::Int(more), Value::Int(made @ 0..=1), numbers] => Some(Told {
+            room: *room == 1,
+            more: u32::try_from(*more).ok()?,
+            made: *made == 1,
+            state: state(part.shape, text(numbers)?)?,
+        }),
         _ => None,
     });
-    Some(Said { now: Timestamp::from_millis(*now), done: *done == 1, each: each.collect::<Option<_>>()? })
+    Some(Said { now: Timestamp::from_millis(*now), done, each: each.collect::<Option<_>>()? })
 }
 
 fn text(value: &Value) -> Option<&str> {

@@ -8,6 +8,7 @@ use policies::limit::WithoutStore;
 use redis::{Value, cmd};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::super::places::May;
 use super::super::script::{Moment, Part, Verb, count, said};
 use super::*;
 use crate::limit::asked::{Asked, Untaken};
@@ -179,14 +180,16 @@ async fn without_the_servers_calls_under_way_are_still_counted_once() {
 
 #[tokio::test]
 async fn no_answer_but_our_own_lets_a_call_pass() {
-    let sayings: [&'static [u8]; 9] = [
+    let sayings: [&'static [u8]; 11] = [
         b"+OK\r\n",
         b":1\r\n",
         b"*0\r\n",
         b"*2\r\n:1\r\n:1\r\n",
-        b"*5\r\n:1\r\n:1\r\n:1\r\n:0\r\n$3\r\nx y\r\n",
-        b"*5\r\n:1\r\n:1\r\n:2\r\n:0\r\n$0\r\n\r\n",
-        b"*5\r\n:1\r\n:1\r\n:1\r\n:-1\r\n$0\r\n\r\n",
+        b"*5\r\n:1\r\n:1\r\n:1\r\n:0\r\n$0\r\n\r\n",
+        b"*6\r\n:1\r\n:1\r\n:1\r\n:0\r\n:0\r\n$3\r\nx y\r\n",
+        b"*6\r\n:1\r\n:3\r\n:1\r\n:0\r\n:0\r\n$0\r\n\r\n",
+        b"*6\r\n:1\r\n:1\r\n:2\r\n:0\r\n:0\r\n$0\r\n\r\n",
+        b"*6\r\n:1\r\n:1\r\n:1\r\n:-1\r\n:2\r\n$0\r\n\r\n",
         b"-OOM command not allowed when used memory > 'maxmemory'.\r\n",
         b"-MOVED 1 127.0.0.1:1\r\n",
     ];
@@ -197,7 +200,7 @@ async fn no_answer_but_our_own_lets_a_call_pass() {
         let taken = limiter.take(&[counted(&once)], "", now()).await;
         assert!(taken.is_err(), "{}: {taken:?}", String::from_utf8_lossy(says));
     }
-    let (address, _) = stand_in(b"*5\r\n:1800000000000\r\n:1\r\n:1\r\n:0\r\n$0\r\n\r\n").await;
+    let (address, _) = stand_in(b"*6\r\n:1800000000000\r\n:1\r\n:1\r\n:0\r\n:0\r\n$0\r\n\r\n").await;
     let limiter = SharedLimiter::open(config(at(address), PATIENT)).unwrap();
     assert!(limiter.take(&[counted(&once)], "", now()).await.unwrap().counted);
 }
@@ -216,7 +219,7 @@ async fn what_is_no_counter_of_ours_is_an_outage() {
         let key = format!("{}:limit:{{x}}:{number}", limiter.prefix.as_str());
         let () = cmd("SET").arg(&key).arg(foreign).arg("PX").arg(60_000).query_async(&mut raw).await.unwrap();
         let parts = [Part { key: &key, shape: &shape, enforced: true, tokens: 0 }];
-        let call = count(Verb::Take, Moment { call: 1, now: now(), ahead: 0 }, &parts);
+        let call = count(Verb::Take, Moment { call: 1, now: now(), ahead: 0, may: May::All }, &parts);
         let outage = limiter.call(call).await.unwrap_err();
         assert_eq!(outage.cause, "the server answers FOREIGN", "{foreign}");
     }
@@ -228,9 +231,18 @@ async fn the_script_refuses_arguments_that_are_none_of_ours() {
     let key = format!("{}:limit:{{x}}:1", limiter.prefix.as_str());
     let shape = quota(1, Window::Minute);
     let parts = [Part { key: &key, shape: &shape, enforced: true, tokens: 0 }];
-    let good = || count(Verb::Take, Moment { call: 1, now: now(), ahead: 0 }, &parts);
-    let spoil: [(usize, &str); 8] =
-        [(0, "steal"), (1, "1"), (1, "zzzzzzzzzzzzzzzz"), (2, "soon"), (3, "X"), (5, "many"), (6, ""), (7, "minute")];
+    let good = || count(Verb::Take, Moment { call: 1, now: now(), ahead: 0, may: May::All }, &parts);
+    let spoil = [
+        (0, "steal"),
+        (1, "1"),
+        (1, "zzzzzzzzzzzzzzzz"),
+        (2, "soon"),
+        (3, "all"),
+        (4, "X"),
+        (6, "many"),
+        (7, ""),
+        (8, "minute"),
+    ];
     for (place, with) in spoil {
         let mut call = good();
         call.arguments[place] = with.to_owned();
@@ -249,9 +261,10 @@ async fn the_script_refuses_arguments_that_are_none_of_ours() {
     // Calls under way are counted nowhere else.
     let under_way = Shape::InFlight(some(1));
     let parts = [Part { shape: &under_way, ..parts[0] }];
-    assert!(limiter.call(count(Verb::Take, Moment { call: 1, now: now(), ahead: 0 }, &parts)).await.is_err());
+    let call = count(Verb::Take, Moment { call: 1, now: now(), ahead: 0, may: May::All }, &parts);
+    assert!(limiter.call(call).await.is_err());
     let answer = limiter.call(good()).await.unwrap();
-    assert!(matches!(&answer, Value::Array(values) if values.len() == 5));
+    assert!(matches!(&answer, Value::Array(values) if values.len() == 6));
     assert!(said(&answer, &[]).is_err());
 }
 

@@ -4,6 +4,7 @@ use policies::limit::WithoutStore;
 use redis::cmd;
 
 use super::super::key::CounterKey;
+use super::super::places::May;
 use super::super::script::{Moment, Part, Verb, count, said};
 use super::super::seen::lease;
 use super::super::{LEASE, OVER_GIVEN};
@@ -103,7 +104,7 @@ async fn in_a_cluster_what_was_given_back_is_soon_found_again() {
     // Another slot had no room for the call of the first gateway.
     let key = CounterKey::of(&first.prefix, &monthly, &VALUES);
     let part = [Part::of(&key.text, &monthly.shape, 0)];
-    first.call(count(Verb::Undo, Moment { call: 1, now: start, ahead: 0 }, &part)).await.unwrap();
+    first.call(count(Verb::Undo, Moment { call: 1, now: start, ahead: 0, may: May::All }, &part)).await.unwrap();
     assert!(!second.take(&one, "", start + OVER_GIVEN - Duration::from_millis(1)).await.unwrap().counted);
     assert!(second.take(&one, "", start + OVER_GIVEN).await.unwrap().counted);
 }
@@ -116,7 +117,7 @@ async fn a_call_that_is_sent_twice_is_counted_once() {
     for (number, shape) in shapes.into_iter().enumerate() {
         let key = format!("{}:limit:{{x}}:{number}", limiter.prefix.as_str());
         let part = [Part { key: &key, shape: &shape, enforced: true, tokens: 0 }];
-        let moment = |call| Moment { call, now: now(), ahead: 0 };
+        let moment = |call| Moment { call, now: now(), ahead: 0, may: May::All };
         let mut states = Vec::new();
         // Others come between, as many as are remembered.
         for call in [1, 1, 2, 1, 2] {
@@ -355,11 +356,11 @@ async fn costs_are_settled_and_credits_given_once_whoever_counts() {
 async fn polls_wait_where_the_thing_has_begun_elsewhere() {
     let [first, second] = gateways::<2>();
     let polls = limit("p", polls(90 * SECOND, 60 * SECOND, 3, 2 * HOUR));
-    first.begun(&counted(&polls), now()).await.unwrap();
+    first.begun(&counted(&polls), "shop", now()).await.unwrap();
     let verdict = take(&second, &polls).await;
     assert!(!verdict.admitted && verdict.more_after > 80 * SECOND);
     // Another limit has no beginning.
-    first.begun(&counted(&limit("q", quota(1, Window::Month))), now()).await.unwrap();
+    first.begun(&counted(&limit("q", quota(1, Window::Month))), "shop", now()).await.unwrap();
     assert!(take(&second, &limit("q", quota(1, Window::Month))).await.admitted);
 }
 
