@@ -6,9 +6,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use policies::decide::could_call;
 use policies::facts::{OperationFacts, Security};
 use policies::language::Place;
+use policies::language::compile::uncounted;
 use policies::language::effective::{Effective, Layer, Row};
 use policies::language::suggest::{did_you_mean, listed};
 use policies::language::written::Written;
+use policies::limit::Limit;
 use policies::rulebook::{Client, ConsentHolder, OperationPolicy};
 use serde_json::{Value, json};
 
@@ -155,6 +157,20 @@ struct Link {
     place: String,
 }
 
+/// A limit, by the name that a refused client is told.
+struct Told<'l> {
+    limit: &'l Limit,
+    says: String,
+    // What names it.
+    of: String,
+}
+
+impl Told<'_> {
+    fn to_json(&self) -> Value {
+        json!({"name": &*self.limit.id, "says": self.says, "of": self.of})
+    }
+}
+
 impl Page<'_> {
     fn told(&self) -> String {
         let (facts, policy) = (self.facts, self.policy);
@@ -239,16 +255,53 @@ impl Page<'_> {
     }
 
     fn limits(&self, text: &mut String) {
-        let plan = self.client.map(|client| &client.plan);
-        if self.policy.limits.is_empty() && plan.is_none() {
+        let (own, planned) = (self.own_limits(), self.planned_limits());
+        if own.is_empty() && planned.is_empty() {
             return;
         }
         text.push_str("\nLimits:\n");
-        for limit in &self.policy.limits {
-            let _ = writeln!(text, "  {}, of the operation", shown(limit));
+        let width = own.iter().chain(&planned).map(|told| told.limit.id.len()).max().unwrap_or(0).min(48);
+        for Told { limit, says, of } in own.iter().chain(&planned) {
+            let _ = writeln!(text, "  {:width$}  {says}, of {of}", limit.id);
         }
-        for (plan, limit) in plan.iter().flat_map(|plan| plan.limits.iter().map(move |limit| (plan, limit))) {
-            let _ = writeln!(text, "  {}, of the plan `{}`", shown(limit), plan.id);
+    }
+
+    fn own_limits(&self) -> Vec<Told<'_>> {
+        self.policy.limits.iter().filter_map(|limit| self.limit(limit, self.layer(limit).to_owned())).collect()
+    }
+
+    fn planned_limits(&self) -> Vec<Told<'_>> {
+        let plan = self.client.map(|client| &client.plan);
+        let limits = plan.iter().flat_map(|plan| plan.limits.iter().map(move |limit| (plan, limit)));
+        limits.filter_map(|(plan, limit)| self.limit(limit, format!("the plan `{}`", plan.id))).collect()
+    }
+
+    // What counts only other operations is none of this one's.
+    fn limit<'l>(&self, limit: &'l Limit, of: String) -> Option<Told<'l>> {
+        if !limit.when.concerns(Some(&self.facts.id)) {
+            return None;
+        }
+        let never = uncounted(limit, self.facts, self.policy.consent.is_some());
+        let says = never.map_or_else(|| shown(limit), |reason| format!("counts no call here: it {reason}"));
+        Some(Told { limit, says, of })
+    }
+
+    // The widest layer that names it: the narrower ones add to that, unless an override replaces it.
+    fn layer(&self, limit: &Limit) -> &'static str {
+        let replaced = self
+            .rows
+            .iter()
+            .any(|row| row.layer == Layer::Override && row.path.get(4..).is_some_and(|rest| rest == ["limits"]));
+        let name = limit.id.split(':').next().unwrap_or_default();
+        let names = |path: &[&str]| {
+            !replaced && self.written.value(path).is_some_and(|names| names.iter().any(|known| known == name))
+        };
+        if names(&["defaults", "limits"]) {
+            "the defaults of the set"
+        } else if names(&["apis", self.policy.api.as_str(), "defaults", "limits"]) {
+            "the defaults of the API"
+        } else {
+            "the operation"
         }
     }
 
@@ -294,7 +347,7 @@ impl Page<'_> {
                 .refusal
                 .as_ref()
                 .map(|(code, detail, rule)| json!({"code": code, "detail": detail, "rule": rule}));
-            let limits: Vec<String> = client.plan.limits.iter().map(shown).collect();
+            let limits: Vec<Value> = self.planned_limits().iter().map(Told::to_json).collect();
             json!({"id": client.id.as_str(), "peer": verdict.peer.to_string(), "may": refusal.is_none(),
                    "consent": self.consent(), "refusal": refusal, "plan": client.plan.id.as_str(), "limits": limits})
         });
@@ -302,7 +355,7 @@ impl Page<'_> {
             "operation": self.facts.id, "method": self.facts.method, "path": self.facts.template, "api": self.facts.api,
             "contract": self.facts.origin, "policy": self.policy.origin, "idempotent": self.facts.idempotent,
             "values": self.rows.iter().map(value).collect::<Vec<_>>(), "client": client,
-            "limits": self.policy.limits.iter().map(shown).collect::<Vec<_>>(),
+            "limits": self.own_limits().iter().map(Told::to_json).collect::<Vec<_>>(),
             "rules": self.rules.iter().map(|rule| {
                 json!({"section": rule.section, "name": rule.name, "says": rule.says, "at": rule.place})
             }).collect::<Vec<_>>(),

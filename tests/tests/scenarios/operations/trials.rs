@@ -279,6 +279,36 @@ async fn rules_that_no_case_hits_are_told_and_fail_a_strict_run() {
 }
 
 #[tokio::test]
+async fn limits_are_explained_by_the_name_that_refusals_tell() {
+    let set = Set::shipped();
+    set.write(
+        "more.yaml",
+        "qaqpa: v1\nlimits:\n  each: {per: [client, resource], quota: 3/day}\n  own: {per: client, inFlight: 9}\n  paid: {per: client, quota: 9/day, when: {operations: [createDomesticPayment]}}\n",
+    );
+    set.replace("defaults.yaml", "defaults:\n", "defaults:\n  limits: [each, paid]\n");
+    set.replace("apis/accounts.yaml", "      listAccounts:\n", "      listAccounts:\n        limits: own\n");
+    set.replace("apis/accounts.yaml", "    defaults:\n", "    defaults:\n      limits: all\n");
+    set.write("all.yaml", "qaqpa: v1\nlimits: {all: {per: api, quota: 300/second}}\n");
+    let explain = async |id: &str, more: &[&str]| {
+        let arguments = [&["explain", "operation", id, "--policies", set.path()], more].concat();
+        run(&arguments).await
+    };
+    let ended = explain("listAccounts", &[]).await;
+    let limits = ended.with(0).out.split("\nLimits:\n").nth(1).unwrap();
+    for line in [
+        "  each:client+resource:3/day  counts no call here: it counts by `resource`, and its path has no parameter, of the defaults of the set\n",
+        "  all:api:300/second          300/second per api, of the defaults of the API\n",
+        "  own:client:9-in-flight      9 at once per client, in each gateway, of the operation\n",
+    ] {
+        assert!(limits.contains(line), "{}", ended.out);
+    }
+    assert!(!limits.contains("paid"), "{}", ended.out);
+    let told = json(explain("getAccountBalances", &["--json"]).await.with(0));
+    let each = serde_json::json!({"name": "each:client+resource:3/day", "says": "3/day per client and resource", "of": "the defaults of the set"});
+    assert!(told["limits"].as_array().unwrap().contains(&each), "{told}");
+}
+
+#[tokio::test]
 async fn nothing_is_left_but_the_report_that_was_asked_for() {
     let set = Set::shipped();
     let before = set.files();
