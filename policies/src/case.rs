@@ -43,6 +43,8 @@ pub struct Step {
     pub after: Duration,
     /// How often the call is made; at least 1. Only the last answer is judged.
     pub repeat: u32,
+    /// How many calls like it are under way while it is made; none of their answers is judged.
+    pub under_way: u32,
     /// The call.
     pub given: Given,
     /// What has to come of it.

@@ -16,6 +16,7 @@ use policies::rulebook::{Client, ScopeSet, TokenBinding};
 use policies::time::Timestamp;
 use policies::token::Citizen;
 use serde_json::{Value, json};
+use spine::Reply;
 use spine::error::name_of;
 use spine::stage::{Arrived, Door};
 
@@ -24,7 +25,7 @@ use super::caller::{self, Credentials};
 use super::consented::Asked;
 use super::error::TrialError;
 use super::request::Draft;
-use super::scene::Scene;
+use super::scene::{Scene, Staged};
 use super::script::Play;
 use super::trial::Trial;
 use crate::layer::assess::IDENTITY_RESULT;
@@ -104,6 +105,36 @@ impl Outcome {
     }
 }
 
+/// A call that is answered, and whose answer is not read yet.
+pub(super) struct Begun {
+    reply: Reply,
+    staged: Staged,
+    scripted: Bytes,
+    began: Instant,
+}
+
+impl Begun {
+    /// Reads the answer to its end.
+    async fn end(self, scene: &Scene<'_>) -> Result<Outcome, TrialError> {
+        let (head, body) = self.reply.into_parts();
+        let body = body.collect().await.map_err(TrialError::new)?.to_bytes();
+        let took = self.began.elapsed();
+        let text = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let (steps, facts) = recorded(scene.house.audit.take());
+        Ok(Outcome {
+            status: head.status.as_u16(),
+            content_type: text.map(str::to_owned),
+            json: serde_json::from_slice(&body).ok(),
+            body,
+            scripted: self.scripted,
+            asked: self.staged.script.asked(),
+            steps,
+            facts,
+            took,
+        })
+    }
+}
+
 impl Trial {
     /// Makes one call on a house of its own.
     ///
@@ -120,6 +151,16 @@ impl Trial {
         given: &Given,
         before: Option<&Value>,
     ) -> Result<Outcome, TrialError> {
+        self.begin(scene, given, before).await?.end(scene).await
+    }
+
+    /// Makes a call whose answer is not read yet: until it is, or is dropped, the call is under way.
+    pub(super) async fn begin(
+        &self,
+        scene: &Scene<'_>,
+        given: &Given,
+        before: Option<&Value>,
+    ) -> Result<Begun, TrialError> {
         let called = called(scene, given)?;
         let binding = match (&given.verified, self.client(given)) {
             (Some(_), Some(_)) => self.challenged(scene, given, before).await?,
@@ -135,7 +176,7 @@ impl Trial {
         before: Option<&Value>,
         called: Called<'_>,
         binding: Option<String>,
-    ) -> Result<Outcome, TrialError> {
+    ) -> Result<Begun, TrialError> {
         let play = play(scene, called, given)?;
         let scripted = match &play {
             Play::Answers { body, .. } => body.clone(),
@@ -181,22 +222,7 @@ impl Trial {
         let began = Instant::now();
         let reply = staged.answer(Arrived { request, peer, entrance, worker: 0 }).await;
         let reply = reply.unwrap_or_else(|never| match never {});
-        let (head, body) = reply.into_parts();
-        let body = body.collect().await.map_err(TrialError::new)?.to_bytes();
-        let took = began.elapsed();
-        let text = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let (steps, facts) = recorded(scene.house.audit.take());
-        Ok(Outcome {
-            status: head.status.as_u16(),
-            content_type: text.map(str::to_owned),
-            json: serde_json::from_slice(&body).ok(),
-            body,
-            scripted,
-            asked: staged.script.asked(),
-            steps,
-            facts,
-            took,
-        })
+        Ok(Begun { reply, staged, scripted, began })
     }
 
     /// Asks on another house what the very same request would have to be verified for: the gateway's own word binds it.
@@ -209,7 +235,7 @@ impl Trial {
         let called = called(scene, given)?;
         let aside = Scene::new(scene.stage, scene.now());
         let plain = Given { verified: None, token: None, backend: Backend::Down, ..given.clone() };
-        let outcome = Box::pin(self.send(&aside, &plain, before, called, None)).await?;
+        let outcome = Box::pin(self.send(&aside, &plain, before, called, None)).await?.end(&aside).await?;
         let hash = outcome.json.as_ref().and_then(|body| body.pointer("/step_up/binding/hash")).and_then(Value::as_str);
         Ok(hash.map(str::to_owned))
     }

@@ -18,6 +18,7 @@ use crate::language::problem::{Problem, quoted};
 use crate::language::suggest::did_you_mean;
 use crate::language::tables::cases::{
     AFTER_MAX, BACKEND, CASE, CASE_NAME_MAX, EXPECT, GIVEN, LEVELS, PROBLEMS, REPEAT_MAX, STAGES, STEP, STEPS_MAX,
+    UNDER_WAY_MAX,
 };
 use crate::rulebook::{FraudAnswer, Rulebook};
 use crate::time::Timestamp;
@@ -122,7 +123,7 @@ impl Known<'_> {
         };
         let expect = fields.required("expect").and_then(|value| self.expect(value));
         let place = fields.owner().key_place().clone();
-        Some(vec![Step { after: Duration::ZERO, repeat: 1, given: given?, expect: expect?, place }])
+        Some(vec![Step { after: Duration::ZERO, repeat: 1, under_way: 0, given: given?, expect: expect?, place }])
     }
 
     // `common` is none if it is wrong: what it should have said is not asked of the steps.
@@ -144,6 +145,7 @@ impl Known<'_> {
         let after =
             fields.optional("after").map_or(Some(Duration::ZERO), |value| value.duration(Duration::ZERO..=AFTER_MAX));
         let repeat = fields.optional("repeat").map_or(Some(1), |value| value.whole(1..=REPEAT_MAX));
+        let under_way = fields.optional("underWay").map_or(Some(0), |value| value.whole(0..=UNDER_WAY_MAX));
         let own = fields.optional("given").map_or(Some(None), |value| value.table(&GIVEN).map(Some));
         let given = match (&own, common) {
             (Some(None), Some(None)) => fields.required("given").and(None),
@@ -151,8 +153,9 @@ impl Known<'_> {
             (None, _) | (_, None) => None,
         };
         let expect = fields.required("expect").and_then(|value| self.expect(value));
-        let repeat = u32::try_from(repeat?).ok()?;
-        Some(Step { after: after?, repeat, given: given?, expect: expect?, place: value.place().clone() })
+        let (repeat, under_way) = (u32::try_from(repeat?).ok()?, u32::try_from(under_way?).ok()?);
+        let place = value.place().clone();
+        Some(Step { after: after?, repeat, under_way, given: given?, expect: expect?, place })
     }
 
     fn given(&self, fields: &Both<'_, '_>, owner: Value<'_>) -> Option<Given> {

@@ -14,6 +14,9 @@ pub const STEPS_MAX: usize = 50;
 /// How often one call may be repeated: enough to use up a burst of the usual size.
 pub const REPEAT_MAX: u64 = 1000;
 
+/// How many calls may be under way beside one: each holds its answer, and limits of calls at once are small.
+pub const UNDER_WAY_MAX: u64 = 1000;
+
 /// By how much a step may move the clock: beyond every licence and override.
 pub const AFTER_MAX: Duration = Duration::from_secs(3650 * 86_400);
 
@@ -130,6 +133,12 @@ pub static STEP: Table = Table {
             Kind::Whole(RangeInclusive::new(1, REPEAT_MAX)),
             Need::Default("1"),
             "How often the call is made; every answer but the last is passed over.",
+        ),
+        field(
+            "underWay",
+            Kind::Whole(RangeInclusive::new(0, UNDER_WAY_MAX)),
+            Need::Default("0"),
+            "How many calls like it were made before and are not answered to the end, for limits with `inFlight`.",
         ),
         field("given", Kind::Mapping(&GIVEN), Need::Optional, "What is different from the `given` of the case."),
         field("expect", Kind::Mapping(&EXPECT), Need::Required, "What has to come of the last call."),

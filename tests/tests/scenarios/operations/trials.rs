@@ -278,6 +278,40 @@ async fn rules_that_no_case_hits_are_told_and_fail_a_strict_run() {
     set.test(&["--strict-coverage"]).await.with(1);
 }
 
+const PARALLEL: &str = r#"qaqpa: v1
+limits: {parallel: {per: client, inFlight: 2}}
+tests:
+  a third call at once is refused:
+    given: {client: case-app, operation: listAccounts}
+    steps:
+      - underWay: 1
+        expect: {status: 200}
+      - underWay: 2
+        expect: {status: 429, stage: meter, limit: parallel}
+      # Those are over.
+      - repeat: 3
+        expect: {status: 200}
+"#;
+
+#[tokio::test]
+async fn limits_of_calls_under_way_are_hit_by_cases() {
+    let set = Set::shipped();
+    set.replace("apis/accounts.yaml", "      listAccounts:\n", "      listAccounts:\n        limits: parallel\n");
+    set.write("parallel.yaml", PARALLEL);
+    let told = json(set.test(&["--format", "json"]).await.with(0));
+    let never = told["rules"]["neverHit"].as_array().unwrap();
+    assert!(never.iter().all(|rule| rule["kind"] != "limit"), "{never:?}");
+    set.write("parallel.yaml", &PARALLEL.replace("inFlight: 2", "inFlight: 3"));
+    let ended = set.test(&["--filter", "third call at once"]).await;
+    assert!(
+        ended.with(1).out.contains("step 2") && ended.out.contains("status: expected 429, came 200"),
+        "{}",
+        ended.out
+    );
+    set.write("parallel.yaml", &PARALLEL.replace("underWay: 2", "underWay: 1001"));
+    assert!(set.test(&[]).await.with(78).err.contains("`underWay`"));
+}
+
 #[tokio::test]
 async fn limits_are_explained_by_the_name_that_refusals_tell() {
     let set = Set::shipped();
