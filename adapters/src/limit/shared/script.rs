@@ -25,13 +25,14 @@ const COUNT_TEXT: &str = include_str!("count.lua");
 static COUNT: Script = Script::new(COUNT_TEXT, LazyLock::new(|| Script::hash_of(COUNT_TEXT)));
 
 // KEYS: the mark of a credit. ARGV: what it leads to, for how many milliseconds, 1 if a new one may be made; nothing spends it.
-// Gives what was kept there; where a mark is left, 1 if it is a new one.
+// Gives what was kept there; where a mark is left, 1 if it is a new one. One that leads elsewhere stays: the tokens are for
+// who has asked first, and whoever names the thing again must not draw them to another counter.
 const MARK_TEXT: &str = r"
 if ARGV[1] then
-    local new = redis.call('EXISTS', KEYS[1]) == 0
-    if new and ARGV[3] ~= '1' then return 0 end
+    local kept = redis.call('GET', KEYS[1])
+    if kept and kept ~= ARGV[1] or not kept and ARGV[3] ~= '1' then return 0 end
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-    return new and 1 or 0
+    return kept and 0 or 1
 end
 local kept = redis.call('GET', KEYS[1])
 redis.call('DEL', KEYS[1])

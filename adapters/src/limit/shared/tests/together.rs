@@ -353,6 +353,26 @@ async fn costs_are_settled_and_credits_given_once_whoever_counts() {
 }
 
 #[tokio::test]
+async fn a_credit_goes_to_who_looked_first_whoever_counts() {
+    let [first, second] = gateways::<2>();
+    let lookups = limit("l", lookups(1, HOUR, 100));
+    let of = |client| Values { organisation: Some("alem"), client: Some(client), ..Values::default() };
+    let (shop, till) = (of("shop"), of("till"));
+    let look = |values| Counted { limit: &lookups, values, thing: Some("E1") };
+    for (gateway, values) in [(&first, shop), (&second, till), (&first, till), (&second, shop)] {
+        assert!(gateway.take(&[look(values)], "", now()).await.unwrap().counted);
+    }
+    let happened = Happened { limit: &lookups, values: &till, owner: "", thing: "E1", now: now() };
+    assert!(second.happened(&happened).await.unwrap() && !first.happened(&happened).await.unwrap());
+    let left = first.read(&[look(shop), look(till)], now()).await.unwrap();
+    assert_eq!((left[0].remaining, left[1].remaining), (99, 98));
+    // What is spent is anybody's again.
+    assert!(first.take(&[look(till)], "", now()).await.unwrap().counted);
+    assert!(first.happened(&happened).await.unwrap());
+    assert_eq!(second.read(&[look(till)], now()).await.unwrap()[0].remaining, 98);
+}
+
+#[tokio::test]
 async fn polls_wait_where_the_thing_has_begun_elsewhere() {
     let [first, second] = gateways::<2>();
     let polls = limit("p", polls(90 * SECOND, 60 * SECOND, 3, 2 * HOUR));
