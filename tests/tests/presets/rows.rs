@@ -165,13 +165,16 @@ pub(crate) const CDR: &[Row] = &[
     per_second("cdr-public", &[Api], None, 300),
 ];
 
+// Published for each transaction; a stranger could use up a counter that all clients share.
+const OF_CLIENT: &[Dimension] = &[Client, Resource];
+
 /// How UPI may be used since August 2025.
 pub(crate) const UPI: &[Row] = &[
     calls("upi-balance-enquiries", OF_CUSTOMER, 50, Window::Day),
     calls("upi-account-lists", OF_CUSTOMER, 25, Window::Day),
     Row {
         name: "upi-status-checks",
-        per: &[Resource],
+        per: OF_CLIENT,
         attended: None,
         hours: &[],
         rule: Rule::Polls {
@@ -184,7 +187,7 @@ pub(crate) const UPI: &[Row] = &[
     },
     Row {
         name: "upi-mandate-executions",
-        per: &[Resource],
+        per: OF_CLIENT,
         attended: None,
         // Outside the peaks of 10:00-13:00 and 17:00-21:30.
         hours: &[(0, 600), (780, 1020), (1290, 1440)],
