@@ -4,8 +4,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use adapters::limit::limits::{Counted, Happened};
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use policies::code::Outage;
 use policies::id::OperationId;
 use policies::limit::{Limit, Mode, Shape, Values};
 use policies::rulebook::Rulebook;
+use policies::time::Timestamp;
 use serde_json::Value;
 use spine::Reply;
 use spine::body::{Body, BodyFailure};
@@ -32,6 +34,13 @@ pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// The longest name of a thing that has begun, in bytes: names in paths have 36.
 pub const NAME_BYTES_MAX: usize = 256;
+
+/// How often the log hears that something could not be noted: metrics tell each time.
+const LOST_EVERY: Duration = Duration::from_secs(60);
+
+/// When the log heard last of credits, and of beginnings: milliseconds since 1970.
+static CREDITS_LOST: AtomicI64 = AtomicI64::new(0);
+static BEGINNINGS_LOST: AtomicI64 = AtomicI64::new(0);
 
 /// Which limits wait for which operations to succeed.
 #[derive(Debug, Default)]
@@ -119,7 +128,7 @@ impl Sequel {
             let (limit, owner, now) = (&told.limit, self.owner.as_str(), house.clock.now());
             let happened = Happened { limit, values: &values, owner, thing, now };
             let credited = house.limiter.happened(&happened).await;
-            lost(limit, credited.map(|_| ()));
+            lost(&CREDITS_LOST, limit, credited.map(|_| ()), now);
         }
     }
 
@@ -133,7 +142,8 @@ impl Sequel {
             let Some(name) = name else { continue };
             let values = Values { resource: Some(&name), ..told.values.values() };
             let counted = Counted { limit: &told.limit, values, thing: None };
-            lost(&told.limit, house.limiter.begun(&counted, &self.owner, house.clock.now()).await);
+            let now = house.clock.now();
+            lost(&BEGINNINGS_LOST, &told.limit, house.limiter.begun(&counted, &self.owner, now).await, now);
         }
         Reply::from_parts(head, body)
     }
@@ -191,10 +201,23 @@ fn is_credited(reply: &Reply) -> bool {
 }
 
 // The call has succeeded, and its client must hear so: what a store could not note is a token less, or an earlier question.
-fn lost(limit: &Limit, told: Result<(), Outage>) {
-    if let Err(outage) = told {
+fn lost(last: &AtomicI64, limit: &Limit, told: Result<(), Outage>, now: Timestamp) {
+    if let Err(outage) = told
+        && is_due(last, now)
+    {
         tracing::warn!("what a call means for the limit {} could not be noted: {outage}", limit.id);
     }
+}
+
+// A store that is away would fill the log with a line for each call.
+fn is_due(last: &AtomicI64, now: Timestamp) -> bool {
+    let due = |told: i64| {
+        let told = Timestamp::from_millis(told);
+        // A clock that was set back far makes it early, never late.
+        let waits = told <= now + LOST_EVERY && now < told + LOST_EVERY;
+        (!waits).then_some(now.millis())
+    };
+    last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due).is_ok()
 }
 
 fn name(found: &Value) -> Option<String> {
@@ -294,6 +317,16 @@ mod tests {
         let (read, body) = read(body, Instant::now() + Duration::from_secs(5)).await;
         let rest = body.collect().await.map(|rest| rest.to_bytes().len()).map_err(|failure| failure.to_string());
         (read.map(|bytes| bytes.len()), rest)
+    }
+
+    #[test]
+    fn what_is_lost_is_told_once_a_minute_and_again_after() {
+        let (last, now) = (AtomicI64::new(0), Timestamp::from_seconds(1_800_000_000));
+        let due = |millis: u64| is_due(&last, now + Duration::from_millis(millis));
+        assert_eq!([0, 0, 1, 59_999].map(due), [true, false, false, false]);
+        assert_eq!([60_000, 60_001, 119_999, 120_000].map(due), [true, false, false, true]);
+        // A clock that has stepped back a little waits, one that was elsewhere does not.
+        assert_eq!([60_000, 59_999, 60_000].map(due), [false, true, false]);
     }
 
     #[tokio::test]

@@ -68,8 +68,11 @@ pub struct Happened<'a> {
 /// Why nothing was judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Untaken {
-    /// The call needs a counter of its own, and its owner has as many as it may.
-    KeysExhausted,
+    /// The call needs counters of its own, and its owner has as many as it may.
+    KeysExhausted {
+        /// The ids of the limits that need one.
+        limits: Vec<Arc<str>>,
+    },
     /// The store that all gateways share does not answer, and this limit lets nothing pass without it.
     Outage {
         /// The id of the limit.

@@ -167,7 +167,7 @@ impl Limits {
             return Ok(Taken { verdicts: in_place(asked.limits, there, here), holds: Holds::default() });
         }
         match shared.take(&together, asked.owner, asked.now).await {
-            Ok(taken) if taken.exhausted => Err(Untaken::KeysExhausted),
+            Ok(taken) if !taken.exhausted.is_empty() => Err(Untaken::KeysExhausted { limits: taken.exhausted }),
             Ok(taken) => {
                 let held = Holds { local, shared: taken.holds };
                 let holds = if taken.counted { held } else { Holds::default() };

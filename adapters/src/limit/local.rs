@@ -84,7 +84,12 @@ impl LocalLimiter {
             taken = self.attempt(asked, owner, &mut steps);
         }
         let holds = match taken {
-            Attempt::NoPlace => return Err(Untaken::KeysExhausted),
+            Attempt::NoPlace => {
+                let of = steps.iter().zip(asked.limits).filter(|(step, _)| step.key.is_some() && step.new);
+                let needed = of.filter(|(_, counted)| counted.limit.mode == Mode::Enforce);
+                let limits = needed.map(|(_, counted)| Arc::clone(&counted.limit.id)).collect();
+                return Err(Untaken::KeysExhausted { limits });
+            }
             Attempt::Refused => Holds::default(),
             Attempt::Taken => self.holds(asked, owner, &steps),
         };

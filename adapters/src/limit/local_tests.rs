@@ -437,6 +437,10 @@ fn threads_that_take_from_many_limits_neither_wait_for_each_other_nor_lose_a_tok
     assert_eq!(kept, expected);
 }
 
+fn lacking(limit: &str) -> Untaken {
+    Untaken::KeysExhausted { limits: vec![limit.into()] }
+}
+
 #[test]
 fn an_owner_fills_their_own_share_and_nobody_elses() {
     let keys_max = 8 * 1024;
@@ -449,7 +453,7 @@ fn an_owner_fills_their_own_share_and_nobody_elses() {
     let flood =
         |owner: &str, now| (0..keys_max).filter(|of| known(owner, &format!("{owner}{of}"), now).is_ok()).count();
     assert_eq!(flood("x", NOW), keys_max / OWNER_PART);
-    assert_eq!(known("x", "one more", NOW), Err(Untaken::KeysExhausted));
+    assert_eq!(known("x", "one more", NOW), Err(lacking("bucket")));
     // Those that are there are still counted.
     assert!(known("x", "x0", NOW).unwrap().first().unwrap().admitted);
     assert!(!known("x", "x0", NOW).unwrap().first().unwrap().admitted);
@@ -467,7 +471,7 @@ fn an_owner_fills_their_own_share_and_nobody_elses() {
     assert_eq!(limiter.keys(), keys_max, "whatever comes, there are no more");
     // What is full again makes place, and not a millisecond before that is certain.
     let over = NOW + MINUTE + STEP_BACK_MAX;
-    assert_eq!(known("x", "late", over - TICK), Err(Untaken::KeysExhausted));
+    assert_eq!(known("x", "late", over - TICK), Err(lacking("bucket")));
     assert!(known("x", "late", over + SECOND).is_ok());
     assert_eq!(flood("x", over + 2 * SECOND), keys_max / OWNER_PART - 1);
 }
@@ -521,7 +525,7 @@ fn a_call_without_a_place_takes_nothing_and_a_shadow_needs_none() {
     for of in ["a", "b", "c", "d"] {
         assert!(ask(&[&old], of).is_ok());
     }
-    assert_eq!(ask(&[&old, &new], "a").unwrap_err(), Untaken::KeysExhausted);
+    assert_eq!(ask(&[&old, &new], "a").unwrap_err(), lacking("quota"));
     assert_eq!(left(&limiter, &old, "a", NOW), 8);
     let (verdicts, _) = ask(&[&old, &shadow], "a").unwrap();
     assert_eq!(verdicts.iter().map(|verdict| verdict.admitted).collect::<Vec<_>>(), [true, false]);

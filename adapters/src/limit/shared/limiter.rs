@@ -3,6 +3,7 @@
 //! It must not know how limits are told to anybody, nor what is done while the servers are away.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -55,8 +56,9 @@ pub struct SharedTaken {
     pub verdicts: Vec<Verdict>,
     /// Whether it was counted; false if an enforced one had no room, and then nothing was taken from any.
     pub counted: bool,
-    /// Whether it needed a counter of its own, and its owner has as many as it may; then nothing was taken either.
-    pub exhausted: bool,
+    /// The ids of the limits that needed a counter of their own, if its owner has as many as it may; then nothing was taken
+    /// either.
+    pub exhausted: Vec<Arc<str>>,
     /// What is still to be settled.
     pub holds: SharedHolds,
 }
@@ -82,7 +84,7 @@ pub struct SharedReadings {
     pub refused: u64,
     /// Calls that leased tokens were enough for.
     pub leased: u64,
-    /// Answers whose costs or credit could not be told to the servers.
+    /// Answers whose costs, credit or beginning could not be told to the servers.
     pub unsettled: u64,
     /// Counters known to be without room.
     pub over: usize,
@@ -101,6 +103,8 @@ struct One<'a> {
     /// How many tokens are asked for beyond the one.
     more: u32,
     verdict: Option<Verdict>,
+    /// Whether it refuses whom it has no counter for, and has none.
+    lacking: bool,
 }
 
 impl SharedLimiter {
@@ -147,7 +151,7 @@ impl SharedLimiter {
             return Ok(SharedTaken {
                 verdicts: verdicts(&ones, &places),
                 counted: false,
-                exhausted: false,
+                exhausted: Vec::new(),
                 holds: SharedHolds::default(),
             });
         }
@@ -166,7 +170,9 @@ impl SharedLimiter {
             drawn.iter().for_each(|counter| self.leases.put_back(*counter));
         }
         let done = done?;
-        let (counted, exhausted) = (done == Done::Yes, done == Done::NoPlace);
+        let counted = done == Done::Yes;
+        let lacking = ones.iter().filter(|one| done == Done::NoPlace && one.lacking);
+        let exhausted = lacking.map(|one| Arc::clone(&one.counted.limit.id)).collect();
         let mut holds = SharedHolds::default();
         for one in ones.iter().filter(|one| counted && one.verdict.is_some_and(|verdict| verdict.admitted)) {
             self.leave_mark(one, owner, now).await;
@@ -219,7 +225,9 @@ impl SharedLimiter {
             // Without it nobody is refused.
             let spare = self.places.may(owner, self.alive(), now) == May::All;
             let may = if spare { May::All } else { May::Nothing };
-            let said = self.count(Verb::Begin, may, &[one.part()], now).await?;
+            let said = self.count(Verb::Begin, may, &[one.part()], now).await;
+            self.count_unsettled(&said);
+            let said = said?;
             said.each.iter().for_each(|told| self.note_made(&one, told, &said, owner, now));
         }
         Ok(())
@@ -314,7 +322,7 @@ impl SharedLimiter {
 
     fn one<'a>(&self, counted: &'a Counted<'a>) -> One<'a> {
         let key = CounterKey::of(&self.prefix, counted.limit, &counted.values);
-        One { enforced: counted.limit.mode == Mode::Enforce, counted, key, more: 0, verdict: None }
+        One { enforced: counted.limit.mode == Mode::Enforce, counted, key, more: 0, verdict: None, lacking: false }
     }
 
     // A limit that a plan and an operation share has one counter, and a call counts there once. The second list tells where
@@ -369,6 +377,7 @@ impl SharedLimiter {
             };
             for (one, told) in group.iter_mut().zip(&said.each) {
                 one.verdict = Some(self.hear(one, told, &said, now));
+                one.lacking = one.enforced && told.state.is_none();
                 self.note_made(one, told, &said, owner, now);
             }
             if verb == Verb::Take {
