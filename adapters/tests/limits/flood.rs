@@ -58,7 +58,7 @@ fn a_flood_of_new_keys_ends_at_its_share_and_refuses_nobody_else() {
         let now = NOW + Duration::from_millis(number / 1000);
         match call(&engine, &limits, "flooder", &format!("citizen-{number}"), now) {
             Ok(_) => kept += 1,
-            Err(Untaken::KeysExhausted) => refused += 1,
+            Err(Untaken::KeysExhausted { .. }) => refused += 1,
             Err(outage) => unreachable!("{outage:?}"),
         }
         // The honest come all the time, with keys of before and with new ones.

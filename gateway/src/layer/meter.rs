@@ -134,8 +134,12 @@ pub(crate) async fn taken(house: &House, call: &Identified, counted: &[Counted<'
         None => Box::pin(house.limiter.take(&asked)).await,
     };
     taken.map_err(|untaken| match untaken {
-        Untaken::KeysExhausted => {
+        Untaken::KeysExhausted { limits } => {
             house.metrics.shed("limit-keys");
+            limits.iter().for_each(|limit| house.metrics.limits.crowded(limit));
+            if let Some(limit) = limits.into_iter().next() {
+                call.trail.note_rule(&RuleName { kind: RuleKind::Limit, name: limit, origin: None });
+            }
             Rejection::new(Code::Capacity, "The gateway cannot count more callers now.").retry_after(FULL_RETRY_AFTER)
         }
         Untaken::Outage { limit, outage } => {

@@ -22,6 +22,7 @@ pub(crate) struct Limits {
     refused: Family<Named, Counter>,
     reported: Family<Named, Counter>,
     denied: Family<Named, Counter>,
+    crowded: Family<Named, Counter>,
     keys: Gauge,
     shared: Shared,
 }
@@ -73,6 +74,8 @@ impl Limits {
         registry.register("reports", reports, self.reported.clone());
         let denied = "Requests that were refused because the store that all gateways share did not answer";
         registry.register("denied", denied, self.denied.clone());
+        let crowded = "Requests that were refused because a limit had no place for another counter of their client";
+        registry.register("crowded", crowded, self.crowded.clone());
         registry.register("keys", "Counters that this process keeps", self.keys.clone());
         self.shared.register(registry);
     }
@@ -90,6 +93,11 @@ impl Limits {
     /// Counts a request that could not be counted and so was refused.
     pub(crate) fn denied(&self, limit: &Arc<str>) {
         up(&self.denied, limit);
+    }
+
+    /// Counts a request that was refused for want of a counter.
+    pub(crate) fn crowded(&self, limit: &Arc<str>) {
+        up(&self.crowded, limit);
     }
 
     /// Notes how many counters there are, and what those that are shared have counted themselves.
