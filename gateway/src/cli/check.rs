@@ -19,6 +19,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   qaqpa check                                   the policies and contracts that ship
   qaqpa check policies/ --contracts contracts/  a set of your own
+  qaqpa check policies/ presets/ofb.yaml        several folders or files, read as one set
   qaqpa check --config qaqpa.yaml               everything a gateway would start with
   qaqpa check policies/ --format github         annotations in a pull request
 
@@ -28,9 +29,9 @@ Ends with 0 if the set can be applied, 78 if not. Warnings change nothing, unles
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CheckArguments {
-    /// The folder (or file) with policies; the shipped set if none is named.
+    /// The folders (or files) with policies, read as one set; the shipped set if none is named.
     #[arg(value_name = "DIR")]
-    policies: Option<PathBuf>,
+    policies: Vec<PathBuf>,
     /// The folder with contracts; the shipped ones if none is named.
     #[arg(long, value_name = "DIR")]
     contracts: Option<PathBuf>,
@@ -54,11 +55,11 @@ pub(super) fn run(arguments: &CheckArguments) -> u8 {
             Err(findings) => faults.add(findings),
         }
     }
-    let named = |argument: &Option<PathBuf>, configured: Option<Vec<PathBuf>>| {
-        argument.clone().map(|path| vec![path]).or(configured).unwrap_or_default()
+    let named = |given: &[PathBuf], configured: Option<Vec<PathBuf>>| {
+        if given.is_empty() { configured.unwrap_or_default() } else { given.to_vec() }
     };
     let policies = named(&arguments.policies, config.as_ref().map(|config| config.policies.clone()));
-    let contracts = named(&arguments.contracts, config.as_ref().map(|config| config.contracts.clone()));
+    let contracts = named(arguments.contracts.as_slice(), config.as_ref().map(|config| config.contracts.clone()));
     let (mut described, mut exposed) = (0, 0);
     let now = Clock::system().now();
     if let Some(config) = &config {

@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn an_operation_is_known_by_its_contract() {
-        let set = SetArguments { policies: None, contracts: None };
+        let set = SetArguments { policies: Vec::new(), contracts: None };
         assert!(describes(&set, "listAccounts") && !describes(&set, "listAccount"));
     }
 

@@ -27,9 +27,9 @@ not compile.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct LintArguments {
-    /// The folder (or file) with policies; the shipped set if none is named.
+    /// The folders (or files) with policies, read as one set; the shipped set if none is named.
     #[arg(value_name = "DIR")]
-    policies: Option<PathBuf>,
+    policies: Vec<PathBuf>,
     /// The folder with contracts; the shipped ones if none is named.
     #[arg(long, value_name = "DIR")]
     contracts: Option<PathBuf>,

@@ -23,9 +23,9 @@ const GIT: &str = "git:";
 /// Which set is looked at.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SetArguments {
-    /// The folder (or file) with policies; the shipped set if none is named.
+    /// The folder (or file) with policies; given more than once, all are read as one set. The shipped set if none is named.
     #[arg(long, value_name = "DIR")]
-    pub(super) policies: Option<PathBuf>,
+    pub(super) policies: Vec<PathBuf>,
     /// The folder with contracts; the shipped ones if none is named.
     #[arg(long, value_name = "DIR")]
     pub(super) contracts: Option<PathBuf>,
@@ -50,8 +50,7 @@ impl Set {
     /// # Errors
     /// Every fault of every file.
     pub(super) fn read(arguments: &SetArguments) -> Result<Self, Findings> {
-        let folders: Vec<PathBuf> = arguments.policies.iter().cloned().collect();
-        Self::compile(Policies::Folders(folders), arguments.contracts.as_deref())
+        Self::compile(Policies::Folders(arguments.policies.clone()), arguments.contracts.as_deref())
     }
 
     /// Compiles policies against the contracts of a folder, or against those that ship.

@@ -23,9 +23,9 @@ enum Format {
 /// What is tested.
 #[derive(Debug, clap::Args)]
 pub struct TestArguments {
-    /// The folder (or file) with policies; the shipped set if none is named.
+    /// The folders (or files) with policies, read as one set; the shipped set if none is named.
     #[arg(value_name = "DIR")]
-    policies: Option<PathBuf>,
+    policies: Vec<PathBuf>,
     /// The folder with contracts; the shipped ones if none is named.
     #[arg(long, value_name = "DIR")]
     contracts: Option<PathBuf>,
@@ -45,10 +45,9 @@ pub struct TestArguments {
 
 /// Runs the cases, and tells what came of them.
 pub(super) fn run(arguments: &TestArguments) -> u8 {
-    let folder = |argument: &Option<PathBuf>| argument.clone().map(|path| vec![path]).unwrap_or_default();
-    let (policies, contracts) = (folder(&arguments.policies), folder(&arguments.contracts));
+    let (policies, contracts) = (&arguments.policies, arguments.contracts.as_slice());
     // Where clients are told of events does not matter here: nobody is told.
-    let loaded = match load(&policies, &contracts, Allowed { private_endpoints: true }, 1, Clock::system().now()) {
+    let loaded = match load(policies, contracts, Allowed { private_endpoints: true }, 1, Clock::system().now()) {
         Ok(loaded) => loaded,
         Err(findings) => {
             complain(&findings.render(colour()));

@@ -70,9 +70,9 @@ pub struct TraceArguments {
     /// When it comes, for example 2026-11-23T10:00:00Z [default: now]
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     at: Option<Timestamp>,
-    /// The folder (or file) with policies; the shipped set if none is named
+    /// The folder (or file) with policies; given more than once, all are read as one set. The shipped set if none is named
     #[arg(long, value_name = "DIR")]
-    policies: Option<PathBuf>,
+    policies: Vec<PathBuf>,
     /// The folder with contracts; the shipped ones if none is named
     #[arg(long, value_name = "DIR")]
     contracts: Option<PathBuf>,
@@ -110,10 +110,9 @@ pub(super) fn run(arguments: &TraceArguments) -> u8 {
 type Traced = Result<u8, (u8, String)>;
 
 fn described(arguments: &TraceArguments) -> Traced {
-    let folder = |argument: &Option<PathBuf>| argument.clone().map(|path| vec![path]).unwrap_or_default();
-    let (policies, contracts) = (folder(&arguments.policies), folder(&arguments.contracts));
+    let (policies, contracts) = (&arguments.policies, arguments.contracts.as_slice());
     let now = arguments.at.unwrap_or_else(|| Clock::system().now());
-    let loaded = load(&policies, &contracts, Allowed { private_endpoints: true }, 1, now)
+    let loaded = load(policies, contracts, Allowed { private_endpoints: true }, 1, now)
         .map_err(|findings| (CONFIGURATION, findings.render(colour())))?;
     let given = given(arguments, &loaded)?;
     let Loaded { generation, effective, fixtures, .. } = loaded;

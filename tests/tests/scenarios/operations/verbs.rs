@@ -133,6 +133,28 @@ async fn what_is_imported_passes_every_check_and_overwrites_nothing() {
 }
 
 #[tokio::test]
+async fn a_set_may_lie_in_several_folders() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (national, preset) = (root.join("policies/national"), root.join("policies/presets/upi-2025.yaml"));
+    let folder = Folder::new();
+    let own = folder.path().join("own.yaml");
+    let text = "qaqpa: v1\nplans: {slow: {limits: [{per: client, rate: 5/s, burst: 5}, upi-balance-enquiries]}}\n";
+    std::fs::write(&own, text).unwrap();
+    let [national, preset, own] = [&national, &preset, &own].map(|path| path.to_str().unwrap());
+    run(&["check", own]).await.with(78);
+    run(&["check", national, preset, own]).await.with(0);
+    let linted = run(&["lint", national, preset, own]).await;
+    assert!(linted.with(0).out.contains("upi-account-lists"), "{}", linted.out);
+    let tested = run(&["test", national, preset, own, "--filter", "large payment"]).await;
+    assert!(tested.with(0).out.contains(" passed, 0 failed"), "{}", tested.out);
+    let named = ["--policies", national, "--policies", preset, "--policies", own];
+    run(&[&["explain", "operation", "listAccounts"], &named[..]].concat()).await.with(0);
+    run(&[&["trace", "getKeys"], &named[..]].concat()).await.with(0);
+    // Twice is once too many: nobody knows which of the two is meant.
+    run(&["check", national, national]).await.with(78);
+}
+
+#[tokio::test]
 async fn what_ships_has_nothing_above_an_info() {
     let ended = run(&["lint", "--json", "--fail-on", "warning"]).await;
     let report: Value = serde_json::from_str(&ended.with(0).out).unwrap();
