@@ -170,6 +170,13 @@ impl Book {
 
     /// Notes that the thing that is polled for has begun.
     pub(crate) fn begun(&mut self, now: i64) {
+        let here = self.here(now, What::Begun);
+        let known = matches!(&self.shape, Shape::Polls(polls) if self.polled(polls, here).0.is_some());
+        if known && self.time == Time::Furthest {
+            // What has begun is left as it is: it does not learn where the clock was.
+            self.seen = self.seen.max(now);
+            return;
+        }
         self.note(now, What::Begun);
     }
 
@@ -278,10 +285,19 @@ impl Book {
     }
 
     fn may_poll(&self, polls: &Polls, at: i64) -> bool {
-        // The beginning, whether it was told, the last question, and how many there were.
+        let (start, last, asked) = self.polled(polls, Event { at, date: at, what: What::Seen });
+        match (start, last) {
+            (None, _) => true,
+            (Some((start, told)), None) => !told || at - start >= millis(polls.first),
+            (Some(_), Some(last)) => at - last >= millis(polls.gap) && asked < polls.most.get(),
+        }
+    }
+
+    /// Tells the beginning, with whether it was told, the last question, and how many there were, as they stand at `here`.
+    fn polled(&self, polls: &Polls, here: Event) -> (Option<(i64, bool)>, Option<i64>, u32) {
         let mut start: Option<(i64, bool)> = None;
         let (mut last, mut asked) = (None, 0);
-        let here = Event { at, date: at, what: What::Seen };
+        let here = Event { what: What::Seen, ..here };
         for event in self.events.iter().chain([&here]) {
             if start.is_some_and(|(start, _)| event.at - start >= millis(polls.within)) {
                 (start, last, asked) = (None, None, 0);
@@ -296,11 +312,7 @@ impl Book {
                 What::Seen => {}
             }
         }
-        match (start, last) {
-            (None, _) => true,
-            (Some((start, told)), None) => !told || at - start >= millis(polls.first),
-            (Some(_), Some(last)) => at - last >= millis(polls.gap) && asked < polls.most.get(),
-        }
+        (start, last, asked)
     }
 
     fn may_go_on(&self, sessions: &Sessions, here: Event) -> bool {

@@ -88,7 +88,8 @@ pub fn verdict(sessions: &Sessions, held: Option<&Held>, now: Timestamp, admitte
     let next_second = Window::Second.end(held.last.max(now)).since(now);
     let more_after = match remaining {
         _ if remaining == calls.min(rate) => Duration::ZERO,
-        _ if remaining < left => next_second,
+        _ if remaining < left && next_second < over => next_second,
+        // By then it has ended, or has no call left: only another one brings more.
         _ => next_session,
     };
     verdict(remaining, more_after)

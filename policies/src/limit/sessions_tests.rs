@@ -46,6 +46,19 @@ fn a_second_of_a_session_has_so_many_calls() {
 }
 
 #[test]
+fn a_session_that_ends_within_its_second_brings_no_call_with_the_next_one() {
+    let night = at("2027-01-15T18:00:00Z");
+    for (per_day, more_after) in [(1, HOUR), (2, SECOND)] {
+        let mut counter = Counter::new(Shape::Sessions(sessions(per_day, 8, 1, SECOND)));
+        assert!(counter.fits(night));
+        let refused = counter.take(night);
+        assert_eq!((refused.admitted, refused.more_after), (false, more_after));
+        assert!(!counter.fits(night + more_after - TICK));
+        assert!(counter.fits(night + more_after));
+    }
+}
+
+#[test]
 fn no_more_sessions_begin_on_a_day_than_may() {
     let mut counter = counter(2, 1, 1);
     // 18:00 in Kazakhstan, one hour before 19:00Z... of the evening of 15 January there.
