@@ -401,7 +401,7 @@ fn effective(own: &Terms<'_>, fields: &Fields<'_>, api: &Api<'_, '_>, facts: &Op
         // One by one: others of the list may count strangers by their address.
         for (limit, name, place) in limits(own, fields).filter(|(limit, ..)| !limit.concerns(false)) {
             let by = limit.per.iter().map(|dimension| dimension.word());
-            let label = format!("{} counts by {}, and the contract lets {callers} call it", quoted(name), listed(by));
+            let label = format!("`{name}` counts by {}, and the contract lets {callers} call it", listed(by));
             refuse("limits", place, label);
         }
     }
@@ -430,7 +430,7 @@ fn countable(own: &Terms<'_>, consent: bool, fields: &Fields<'_>, (facts, key): 
         let Some(reason) = uncounted(limit, facts, consent) else { continue };
         fields.owner().report(
             Problem::error("P0313", place, format!("`limits` has no effect on {}", quoted(&key.text)))
-                .label(format!("{} {reason}", quoted(name)))
+                .label(format!("`{name}` {reason}"))
                 .help(format!("remove it here; see {}", facts.origin)),
         );
         sound = false;
@@ -438,7 +438,8 @@ fn countable(own: &Terms<'_>, consent: bool, fields: &Fields<'_>, (facts, key): 
     sound
 }
 
-// The limits that are said here, each as it is named, with where it is.
+// The limits that are said here, each as it is named, with where it is. A name that stands for a limit is no secret, however
+// long it is: clients are told of it.
 fn limits<'t>(own: &'t Terms<'_>, fields: &Fields<'t>) -> impl Iterator<Item = (&'t Limit, &'t str, &'t Place)> {
     let written = fields.at("limits").and_then(|list| list.items(Some)).unwrap_or_default();
     own.limits.iter().flat_map(move |given| {

@@ -308,8 +308,11 @@ async fn limits_of_calls_under_way_are_hit_by_cases() {
         "{}",
         ended.out
     );
-    set.write("parallel.yaml", &PARALLEL.replace("underWay: 2", "underWay: 1001"));
-    assert!(set.test(&[]).await.with(78).err.contains("`underWay`"));
+    for (most, code) in [("1000", 0), ("1001", 78)] {
+        set.write("parallel.yaml", &PARALLEL.replace("underWay: 2", &format!("underWay: {most}")));
+        let ended = set.test(&["--filter", "third call at once"]).await;
+        assert_eq!(ended.with(code).err.contains("`underWay`"), code == 78, "{most}: {}", ended.err);
+    }
 }
 
 #[tokio::test]

@@ -185,7 +185,7 @@ fn of_resources(owner: &Fields<'_>, per: &BTreeSet<Dimension>) -> bool {
             value
                 .fault("P0319", "polls are counted for each resource")
                 .label("`resource` is missing here")
-                .help("write `per: resource`, or for example `per: [client, resource]`"),
+                .help("write for example `per: [client, resource]`"),
         );
         return false;
     }
@@ -195,7 +195,7 @@ fn of_resources(owner: &Fields<'_>, per: &BTreeSet<Dimension>) -> bool {
             value
                 .fault("P0319", format!("polls cannot be counted by `{}`", dimension.word()))
                 .label("what begins them is another operation than what asks")
-                .help("write `per: resource`, or for example `per: [client, resource]`"),
+                .help("write for example `per: [client, resource]`"),
         );
         return false;
     }
