@@ -152,13 +152,16 @@ fn modes(report: &mut Report<'_>) {
         let names: Vec<String> = report.written.names(section).map(|(name, _)| name.to_owned()).collect();
         for name in names {
             let path = [section, &name, "mode"];
-            let rule = match report.written.value(&path) {
-                Some([mode]) if mode == "report" => &RULE_REPORTED,
-                Some([mode]) if mode == "off" => &RULE_OFF,
+            let (rule, told, help) = match report.written.value(&path) {
+                Some([mode]) if mode == "report" => {
+                    (&RULE_REPORTED, "refuses nobody yet", "put it into the mode `enforce`")
+                }
+                Some([mode]) if mode == "off" => {
+                    (&RULE_OFF, "is not judged", "take it away, or put it into the mode `report`")
+                }
                 _ => continue,
             };
-            let told = if rule.id == RULE_OFF.id { "is not judged" } else { "refuses nobody yet" };
-            report.tell(rule, &path, format!("the {what} `{name}` {told}"), "put it into the mode `enforce`");
+            report.tell(rule, &path, format!("the {what} `{name}` {told}"), help);
         }
     }
 }
