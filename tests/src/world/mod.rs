@@ -427,7 +427,7 @@ async fn begin(rest: &Rest, setup: &Setup) -> Result<Begun, AssemblyError> {
 // Limits that gateways share go by the clock of their servers.
 fn move_store(assembled: &Assembled, clock: &Clock) {
     if let Some(shared) = assembled.house.limiter.shared() {
-        shared.set_ahead(clock.now().millis() - Clock::system().now().millis());
+        shared.set_time(clock.now());
     }
 }
 

@@ -48,6 +48,7 @@ impl Twin {
         let clock = Clock::manual(world.now());
         let assembled = assemble(&config, clock.clone(), false);
         let assembled = assembled.unwrap_or_else(|error| panic!("no second gateway: {error}"));
+        super::move_store(&assembled, &clock);
         Self { assembled, clock, _folder: folder }
     }
 
@@ -63,6 +64,7 @@ impl Twin {
     /// Moves its time on.
     pub fn advance(&self, span: std::time::Duration) {
         assert!(self.clock.advance(span));
+        super::move_store(&self.assembled, &self.clock);
     }
 }
 

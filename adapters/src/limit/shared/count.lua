@@ -2,7 +2,7 @@
 -- stands a second time, since nothing else can run beside the numbers. Tests compare both, call by call.
 --
 -- KEYS: counters, in a Cluster all of one slot.
--- ARGV: the verb, the call (16 hexadecimal digits), milliseconds that are added to this server's clock, which counters may be
+-- ARGV: the verb, the call (16 hexadecimal digits), the time (empty for that of this server's clock), which counters may be
 --       made (0 none, 1 those that refuse, 2 any); then for each key the kind, 1 if it refuses (0 if it only reports), a
 --       number (tokens), and six terms of the kind.
 -- Gives: the time, 1 if it was done (2 if a counter that may not be made is lacking), then for each key 1 if there is room,
@@ -14,13 +14,15 @@
 local HEAD, FIELDS, BACK, SWEEP, CALLS = 4, 9, 5000, 60000, 4
 local ALMATY, DAY = 18000000, 86400000
 
-local verb, call, ahead, may = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local bad = not ahead or not may or #ARGV ~= HEAD + FIELDS * #KEYS or #KEYS == 0
+local verb, call, time, may = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local bad = not may or #ARGV ~= HEAD + FIELDS * #KEYS or #KEYS == 0
 if bad or not string.match(call, '^%x+$') or #call ~= 16 then
     return redis.error_reply('ARGUMENTS are none of ours')
 end
 local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000) + ahead
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+if time ~= '' then now = tonumber(time) end
+if not now then return redis.error_reply('ARGUMENTS are none of ours') end
 
 local kinds = {}
 

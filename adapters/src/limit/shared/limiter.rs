@@ -37,8 +37,8 @@ pub struct SharedLimiter {
     /// Tells this process and its calls from those of all others.
     process: u64,
     calls: AtomicU64,
-    /// What is added to the servers' clocks: milliseconds.
-    ahead: AtomicI64,
+    /// What is taken for the servers' time: milliseconds since 1970; zero if they tell it themselves.
+    time: AtomicI64,
     over: Over,
     leases: Leases,
     pub(super) places: Places,
@@ -120,7 +120,7 @@ impl SharedLimiter {
             link: Link::open(config)?,
             process: u64::from_le_bytes(entropy::random()),
             calls: AtomicU64::new(0),
-            ahead: AtomicI64::new(0),
+            time: AtomicI64::new(0),
             over: Over::default(),
             leases: Leases::default(),
             places: Places::default(),
@@ -132,9 +132,9 @@ impl SharedLimiter {
         })
     }
 
-    /// Adds so many milliseconds to the servers' clocks: for tests, which move time by hand.
-    pub fn set_ahead(&self, millis: i64) {
-        self.ahead.store(millis, Ordering::Relaxed);
+    /// Takes this for the servers' time until it is told again: for tests, which move time by hand.
+    pub fn set_time(&self, time: Timestamp) {
+        self.time.store(time.millis(), Ordering::Relaxed);
     }
 
     /// Counts a call against its limits, if every enforced one has room for it; otherwise takes nothing from any.
@@ -459,8 +459,9 @@ impl SharedLimiter {
     async fn count(&self, verb: Verb, may: May, parts: &[Part<'_>], now: Timestamp) -> Result<Said, Outage> {
         // Odd, so that no two counts give the same name.
         let number = self.calls.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let ahead = self.ahead.load(Ordering::Relaxed);
-        let moment = Moment { call: self.process.wrapping_add(number), now, ahead, may };
+        let time = Some(self.time.load(Ordering::Relaxed)).filter(|time| *time != 0);
+        let time = time.map(Timestamp::from_millis);
+        let moment = Moment { call: self.process.wrapping_add(number), now, time, may };
         let answer = self.call(script::count(verb, moment, parts)).await?;
         script::said(&answer, parts)
     }

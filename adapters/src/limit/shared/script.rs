@@ -100,8 +100,8 @@ pub(super) struct Moment {
     pub(super) call: u64,
     /// When it is, here.
     pub(super) now: Timestamp,
-    /// What is added to the servers' clocks: milliseconds.
-    pub(super) ahead: i64,
+    /// When it is, there; none if the servers tell it themselves.
+    pub(super) time: Option<Timestamp>,
     /// Which counters may be made.
     pub(super) may: May,
 }
@@ -163,7 +163,8 @@ pub(super) fn count(verb: Verb, moment: Moment, parts: &[Part<'_>]) -> Call {
         May::All => "2",
     };
     let call = format!("{:016x}", moment.call);
-    let mut arguments = vec![verb.to_owned(), call, moment.ahead.to_string(), may.to_owned()];
+    let time = moment.time.map_or_else(String::new, |time| time.millis().to_string());
+    let mut arguments = vec![verb.to_owned(), call, time, may.to_owned()];
     for part in parts {
         let (kind, terms) = terms(part.shape, moment.now);
         arguments.extend([kind.to_owned(), u8::from(part.enforced).to_string(), part.tokens.to_string()]);

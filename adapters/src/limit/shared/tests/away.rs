@@ -219,7 +219,7 @@ async fn what_is_no_counter_of_ours_is_an_outage() {
         let key = format!("{}:limit:{{x}}:{number}", limiter.prefix.as_str());
         let () = cmd("SET").arg(&key).arg(foreign).arg("PX").arg(60_000).query_async(&mut raw).await.unwrap();
         let parts = [Part { key: &key, shape: &shape, enforced: true, tokens: 0 }];
-        let call = count(Verb::Take, Moment { call: 1, now: now(), ahead: 0, may: May::All }, &parts);
+        let call = count(Verb::Take, Moment { call: 1, now: now(), time: None, may: May::All }, &parts);
         let outage = limiter.call(call).await.unwrap_err();
         assert_eq!(outage.cause, "the server answers FOREIGN", "{foreign}");
     }
@@ -231,7 +231,7 @@ async fn the_script_refuses_arguments_that_are_none_of_ours() {
     let key = format!("{}:limit:{{x}}:1", limiter.prefix.as_str());
     let shape = quota(1, Window::Minute);
     let parts = [Part { key: &key, shape: &shape, enforced: true, tokens: 0 }];
-    let good = || count(Verb::Take, Moment { call: 1, now: now(), ahead: 0, may: May::All }, &parts);
+    let good = || count(Verb::Take, Moment { call: 1, now: now(), time: None, may: May::All }, &parts);
     let spoil = [
         (0, "steal"),
         (1, "1"),
@@ -261,7 +261,7 @@ async fn the_script_refuses_arguments_that_are_none_of_ours() {
     // Calls under way are counted nowhere else.
     let under_way = Shape::InFlight(some(1));
     let parts = [Part { shape: &under_way, ..parts[0] }];
-    let call = count(Verb::Take, Moment { call: 1, now: now(), ahead: 0, may: May::All }, &parts);
+    let call = count(Verb::Take, Moment { call: 1, now: now(), time: None, may: May::All }, &parts);
     assert!(limiter.call(call).await.is_err());
     let answer = limiter.call(good()).await.unwrap();
     assert!(matches!(&answer, Value::Array(values) if values.len() == 6));

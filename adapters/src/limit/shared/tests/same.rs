@@ -90,8 +90,8 @@ impl Both {
         };
         let parts: Vec<_> = which.iter().enumerate().map(part).collect();
         let here = Timestamp::from_millis(now().millis() + self.ahead);
-        let moment =
-            Moment { call: u64::from_le_bytes(entropy::random()), now: here, ahead: self.ahead, may: May::All };
+        let time = (self.ahead != 0).then_some(here);
+        let moment = Moment { call: u64::from_le_bytes(entropy::random()), now: here, time, may: May::All };
         said(&self.limiter.call(count(verb, moment, &parts)).await.unwrap(), &parts).unwrap()
     }
 

@@ -104,7 +104,7 @@ async fn in_a_cluster_what_was_given_back_is_soon_found_again() {
     // Another slot had no room for the call of the first gateway.
     let key = CounterKey::of(&first.prefix, &monthly, &VALUES);
     let part = [Part::of(&key.text, &monthly.shape, 0)];
-    first.call(count(Verb::Undo, Moment { call: 1, now: start, ahead: 0, may: May::All }, &part)).await.unwrap();
+    first.call(count(Verb::Undo, Moment { call: 1, now: start, time: None, may: May::All }, &part)).await.unwrap();
     assert!(!second.take(&one, "", start + OVER_GIVEN - Duration::from_millis(1)).await.unwrap().counted);
     assert!(second.take(&one, "", start + OVER_GIVEN).await.unwrap().counted);
 }
@@ -117,7 +117,7 @@ async fn a_call_that_is_sent_twice_is_counted_once() {
     for (number, shape) in shapes.into_iter().enumerate() {
         let key = format!("{}:limit:{{x}}:{number}", limiter.prefix.as_str());
         let part = [Part { key: &key, shape: &shape, enforced: true, tokens: 0 }];
-        let moment = |call| Moment { call, now: now(), ahead: 0, may: May::All };
+        let moment = |call| Moment { call, now: now(), time: None, may: May::All };
         let mut states = Vec::new();
         // Others come between, as many as are remembered.
         for call in [1, 1, 2, 1, 2] {
@@ -175,7 +175,7 @@ async fn room_that_may_come_again_is_asked_for_when_it_is_due() {
     let asked = calls(&limiter);
     assert!(!limiter.take(&one, "", start + 59 * SECOND).await.unwrap().counted);
     assert_eq!(calls(&limiter), asked);
-    limiter.set_ahead(61_000);
+    limiter.set_time(now() + 61 * SECOND);
     assert!(limiter.take(&one, "", start + 61 * SECOND).await.unwrap().counted);
     // Where another gateway may give tokens, what is known here is soon asked again.
     let lookups = limit("g", lookups(1, HOUR, 1));
@@ -313,7 +313,7 @@ async fn leases_that_are_not_used_take_nothing_from_other_gateways() {
     for step in 0..240_u32 {
         let at = start + LEASE * step;
         for limiter in [&first, &second] {
-            limiter.set_ahead(i64::try_from((LEASE * step).as_millis()).unwrap());
+            limiter.set_time(now() + LEASE * step);
             assert!(limiter.take(&one, "", at).await.unwrap().counted, "{step}");
         }
     }
