@@ -21,11 +21,13 @@ pub(super) struct CounterKey {
 impl CounterKey {
     /// Names the counter that `limit` keeps for these values.
     ///
-    /// What is counted for a client, or one of its citizens, lies in the slot of its organisation, so that one script
-    /// reaches all of it. What is counted across organisations lies in a slot of its own.
+    /// What is counted for a client, or one of its citizens, lies in one slot, so that one script reaches all of it; so does
+    /// what is counted for an organisation. What is counted across both lies in a slot of its own. Nothing but what the
+    /// limit counts by is looked at: who reads or resets a counter knows no more.
     pub(super) fn of(prefix: &Prefix, limit: &Limit, values: &Values<'_>) -> Self {
         let digest = digest_of(&[LimitKey::of(limit, values).as_str()]);
-        let owner = values.organisation.or(values.client).filter(|_| is_of_one_client(limit));
+        let mut owners = [Dimension::Client, Dimension::Organisation].into_iter();
+        let owner = owners.find_map(|dimension| values.of(dimension).filter(|_| limit.per.contains(&dimension)));
         let tag = match owner {
             Some(owner) if is_plain(owner) => owner.to_owned(),
             Some(owner) => format!("{:032x}", digest_of(&[owner])),
@@ -59,12 +61,6 @@ pub(super) fn read(prefix: &Prefix, text: &str) -> Option<u128> {
 /// Names what gateways tell one another: who is alive, and how often counters were reset.
 pub(super) fn gateways(prefix: &Prefix) -> [String; 2] {
     ["alive", "resets"].map(|what| format!("{}:limit:{{gateways}}:{what}", prefix.as_str()))
-}
-
-// A client belongs to one organisation, and what is a client's belongs to no other.
-fn is_of_one_client(limit: &Limit) -> bool {
-    let of_clients = [Dimension::Client, Dimension::Organisation, Dimension::Customer, Dimension::Consent];
-    limit.per.iter().any(|dimension| of_clients.contains(dimension))
 }
 
 // Whatever else an id may hold, a brace would choose another slot.
@@ -115,20 +111,45 @@ mod tests {
     };
 
     #[test]
-    fn what_is_counted_for_one_client_lies_in_the_slot_of_its_organisation() {
-        let tags = [Dimension::Client, Dimension::Organisation, Dimension::Customer].map(|dimension| {
-            let key = of(&[dimension, Dimension::Operation], &VALUES);
-            assert!(key.text.starts_with("qaqpa:limit:{alem}:"), "{}", key.text);
+    fn what_is_counted_for_one_client_lies_in_one_slot() {
+        let lists: [&[Dimension]; 4] = [
+            &[Dimension::Client],
+            &[Dimension::Operation, Dimension::Client],
+            &[Dimension::Client, Dimension::Customer],
+            &[Dimension::Organisation, Dimension::Client],
+        ];
+        for per in lists {
+            let key = of(per, &VALUES);
+            assert!(key.text.starts_with("qaqpa:limit:{shop}:"), "{}", key.text);
             assert!(!key.text.contains("880715301804"));
-            key.tag().to_owned()
-        });
-        assert_eq!(tags, ["alem"; 3]);
+        }
+        assert_eq!(of(&[Dimension::Organisation, Dimension::Operation], &VALUES).tag(), "alem");
+    }
+
+    #[test]
+    fn a_counter_is_found_by_what_its_limit_counts_by_alone() {
+        for dimension in Dimension::ALL {
+            let mut only = Values::default();
+            match dimension {
+                Dimension::Client => only.client = VALUES.client,
+                Dimension::Organisation => only.organisation = VALUES.organisation,
+                Dimension::Operation => only.operation = VALUES.operation,
+                Dimension::Api => only.api = VALUES.api,
+                Dimension::Customer => only.customer = VALUES.customer,
+                Dimension::Consent => only.consent = VALUES.consent,
+                Dimension::Subject => only.subject = VALUES.subject,
+                Dimension::Resource => only.resource = VALUES.resource,
+                Dimension::Peer => only.peer = VALUES.peer,
+                Dimension::Provider => only.provider = VALUES.provider,
+            }
+            assert_eq!(of(&[dimension], &only), of(&[dimension], &VALUES), "{dimension:?}");
+        }
     }
 
     #[test]
     fn what_is_counted_across_organisations_is_one_counter() {
         let other = Values { organisation: Some("other"), client: Some("else"), ..VALUES };
-        for dimension in [Dimension::Subject, Dimension::Operation, Dimension::Resource] {
+        for dimension in [Dimension::Subject, Dimension::Operation, Dimension::Resource, Dimension::Customer] {
             assert_eq!(of(&[dimension], &VALUES), of(&[dimension], &other), "{dimension:?}");
             assert_ne!(of(&[dimension, Dimension::Organisation], &VALUES), of(&[dimension], &VALUES));
         }
