@@ -43,6 +43,10 @@ async fn a_call_without_a_place_for_its_counter_is_refused_and_the_limit_is_name
         )
         .replacing("policies/national/apis/accounts.yaml", of, format!("{of}        limits: people\n"));
     let world = World::with(kind, setup).await;
+    if world.assembled().house.limiter.shared().is_some() {
+        // In Redis a client has a million places: those who keep count of them fill them, in `adapters`.
+        return;
+    }
     let app = Session::of(&world, "demo-app").await;
     let about = async |payer: &str| app.send(app.dress(Ask::get("/v1/accounts").with("x-payer-id", payer))).await;
     about("1").await.succeeded(200);
