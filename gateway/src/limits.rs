@@ -55,10 +55,12 @@ impl Counter<'_> {
 
 /// Which counters are looked for.
 pub(crate) struct Sought<'a, 'f> {
-    /// The limits of plans.
+    /// The limits of plans; they count calls of clients alone.
     pub(crate) planned: Vec<&'a Limit>,
-    /// The client whose calls are counted; none for those of a whole organisation.
+    /// The client whose calls are counted; none for those of a whole organisation, and of whoever calls.
     pub(crate) client: Option<&'a Client>,
+    /// Whether calls that no client makes are meant too.
+    pub(crate) strangers: bool,
     /// The name of the limit, or how it begins; any if it is not said.
     pub(crate) name: Option<&'f str>,
     /// The operation that is called; any if it is not said.
@@ -71,17 +73,42 @@ pub(crate) struct Sought<'a, 'f> {
     pub(crate) values: &'f (dyn Fn(&'a Limit, &'a OperationPolicy) -> Values<'a> + Sync),
 }
 
+/// Why no counter is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfound {
+    /// No such operation is among those that are meant.
+    Operation,
+    /// No limit that may be told is called so.
+    Limit,
+    /// There are both, and the one does not count the other.
+    Both,
+}
+
 impl<'a> Sought<'a, '_> {
     /// Finds the counters, those of plans first; none where there is no such operation.
     pub(crate) fn found(&self, rulebook: &'a Rulebook) -> Vec<Counter<'a>> {
-        let operations: Vec<&OperationPolicy> = rulebook
-            .operations
-            .values()
-            .map(AsRef::as_ref)
-            .filter(|policy| counts_clients(policy.security) && (self.calls)(policy))
+        self.found_at(&self.operations(rulebook))
+    }
+
+    /// Tells what is not known, where nothing was found.
+    pub(crate) fn unfound(&self, rulebook: &'a Rulebook) -> Unfound {
+        if self.operations(rulebook).is_empty() {
+            return Unfound::Operation;
+        }
+        let everywhere = Self { operation: None, planned: self.planned.clone(), ..*self };
+        if everywhere.found(rulebook).is_empty() { Unfound::Limit } else { Unfound::Both }
+    }
+
+    fn operations(&self, rulebook: &'a Rulebook) -> Vec<&'a OperationPolicy> {
+        let all = rulebook.operations.values().map(AsRef::as_ref);
+        all.filter(|policy| (self.strangers || counts_clients(policy.security)) && (self.calls)(policy))
             .filter(|policy| self.operation.is_none_or(|operation| operation == policy.operation.as_str()))
-            .collect();
-        let planned = self.planned.iter().flat_map(|limit| operations.iter().map(|policy| (*limit, *policy)));
+            .collect()
+    }
+
+    fn found_at(&self, operations: &[&'a OperationPolicy]) -> Vec<Counter<'a>> {
+        let of_clients = || operations.iter().filter(|policy| counts_clients(policy.security));
+        let planned = self.planned.iter().flat_map(|limit| of_clients().map(|policy| (*limit, *policy)));
         let own = operations.iter().flat_map(|policy| self.of_operation(policy).map(|limit| (limit, *policy)));
         let mut known = HashSet::new();
         let mut found = Vec::new();
@@ -103,7 +130,9 @@ impl<'a> Sought<'a, '_> {
 
     fn of_operation(&self, policy: &'a OperationPolicy) -> impl Iterator<Item = &'a Limit> {
         let of_client = self.client.map(|client| policy.limits_of(Some(client)));
-        let of_all = self.client.is_none().then(|| policy.limits.iter());
+        // Where nobody is known to be a client, nothing is counted by clients.
+        let counts = |limit: &&Limit| limit.concerns(counts_clients(policy.security));
+        let of_all = self.client.is_none().then(|| policy.limits.iter().filter(counts));
         of_client.into_iter().flatten().chain(of_all.into_iter().flatten())
     }
 }
@@ -122,6 +151,7 @@ pub(crate) async fn own(house: &House, generation: &Generation, cleared: &Cleare
     let sought = Sought {
         planned: client.plan.limits.iter().collect(),
         client: Some(client),
+        strangers: false,
         name: cleared.matched().parameter("policy"),
         operation: given("operation"),
         tells: &|limit| limit.mode == Mode::Enforce && is_own(limit),
@@ -137,7 +167,7 @@ pub(crate) async fn own(house: &House, generation: &Generation, cleared: &Cleare
     };
     let found = sought.found(&generation.rulebook);
     if found.is_empty() && (sought.name.is_some() || sought.operation.is_some()) {
-        return Err(Rejection::new(Code::NotFound, "No limit of this name counts calls of your client."));
+        return Err(unfound(&sought, &generation.rulebook));
     }
     let told = read(house, &found, client.id.as_str(), cleared).await?;
     let told = told.into_iter().zip(&found).map(|(mut told, counter)| {
@@ -150,6 +180,25 @@ pub(crate) async fn own(house: &House, generation: &Generation, cleared: &Cleare
         Value::Object(told)
     });
     Ok(json_reply(StatusCode::OK, &page(told.collect(), found.len(), cleared)))
+}
+
+// What others may call, and how that is counted, is told to nobody: it is as unknown as what there is not.
+fn unfound<'a>(sought: &Sought<'a, '_>, rulebook: &'a Rulebook) -> Rejection {
+    let (detail, next) = match sought.unfound(rulebook) {
+        Unfound::Operation => (
+            "Your client can call no operation of this id.",
+            "Say an `operationId` of a contract; without `operation` all limits of your client are listed.",
+        ),
+        Unfound::Limit => {
+            ("No limit of this name counts calls of your client.", "`GET /v1/limits` lists them by name.")
+        }
+        Unfound::Both if sought.name.is_some() => (
+            "No limit of this name counts calls of this operation.",
+            "Without `operation` it is told what it counts; `GET /v1/limits` lists all limits by name.",
+        ),
+        Unfound::Both => ("No limit counts calls of this operation.", "`GET /v1/limits` lists all limits by name."),
+    };
+    Rejection::new(Code::NotFound, detail).next(next)
 }
 
 /// Reads so many counters as an answer tells; of one that is not known, says what is needed.
@@ -224,6 +273,9 @@ fn told(counter: &Counter<'_>, needs: &[Dimension], verdict: Option<&Verdict>) -
     if let Some(seconds) = allotment.window_seconds() {
         told.insert("windowSeconds".to_owned(), json!(seconds));
     }
+    if let Some(header) = &limit.subject {
+        told.insert("header".to_owned(), json!(&**header));
+    }
     if !needs.is_empty() {
         told.insert("needs".to_owned(), json!(words(needs)));
     }
@@ -232,6 +284,10 @@ fn told(counter: &Counter<'_>, needs: &[Dimension], verdict: Option<&Verdict>) -
             if verdict.admitted { (verdict.remaining, 0) } else { (0, whole_seconds(verdict.more_after).max(1)) };
         told.insert("remaining".to_owned(), json!(remaining));
         told.insert("retryAfterSeconds".to_owned(), json!(wait));
+        // Of polls and sessions fewer fit than there are from the start: what is left says nothing of what was used.
+        if verdict.window.is_zero() {
+            told.insert("untouched".to_owned(), json!(true));
+        }
     }
     told
 }
@@ -246,8 +302,8 @@ fn shape(shape: &Shape) -> &'static str {
     }
 }
 
-// Public operations, callbacks and those of administrators have no client to count.
-fn counts_clients(security: Security) -> bool {
+/// Tells whether calls of an operation have a client to count; those of public ones, callbacks and administrators have not.
+pub(crate) fn counts_clients(security: Security) -> bool {
     matches!(security, Security::AccessToken | Security::ClientAuthentication)
 }
 

@@ -61,11 +61,10 @@ impl Made {
         made
     }
 
-    /// Takes for resource and peer what somebody has written, in whatever spelling: a reset that hits nothing would look
-    /// like one that was not needed.
-    pub(crate) fn of_named(self, resource: Option<&str>, peer: Option<&str>) -> Self {
-        let (resource, peer) = (resource.map(one_spelling), peer.map(one_peer));
-        Self { resource: resource.map(Cow::into_owned), peer: peer.map(Cow::into_owned), ..self }
+    /// Takes for resource what somebody has written, in whatever spelling, and for peer what [`one_peer`] made of it: a
+    /// reset that hits nothing would look like one that was not needed.
+    pub(crate) fn of_named(self, resource: Option<&str>, peer: Option<String>) -> Self {
+        Self { resource: resource.map(one_spelling).map(Cow::into_owned), peer, ..self }
     }
 
     fn add(&mut self, name: &Arc<str>, headers: &HeaderMap, sealer: &Sealer) {
@@ -262,10 +261,12 @@ fn hash_of<'v>(sealer: &Sealer, values: impl Iterator<Item = &'v [u8]>) -> Optio
     Some(base64url(hash.get(..HASH_BYTES).unwrap_or_default()))
 }
 
-/// Names a peer as it is counted, by its address or the network that somebody wrote.
-fn one_peer(written: &str) -> Cow<'_, str> {
-    let address = written.strip_suffix("/64").unwrap_or(written).parse::<IpAddr>();
-    address.map_or(Cow::Borrowed(written), |address| Cow::Owned(prefix(address)))
+/// Names a peer as it is counted, by its address or the network that somebody wrote; none if it is neither.
+pub(crate) fn one_peer(written: &str) -> Option<String> {
+    let network = written.strip_suffix("/64");
+    let address = network.unwrap_or(written).parse::<IpAddr>().ok()?;
+    // The network of an IPv4 address is nobody: each has a counter of its own.
+    (network.is_none() || address.to_canonical().is_ipv6()).then(|| prefix(address))
 }
 
 /// Names who stands behind an address: a customer of IPv6 holds a /64 and may choose any address in it.
@@ -350,8 +351,11 @@ mod tests {
         assert_eq!(name("2001:db8:1:2:ffff::9"), "2001:db8:1:2::/64");
         assert_ne!(name("2001:db8:1:2::1"), name("2001:db8:1:3::1"));
         for written in ["2001:db8:1:2::1", "2001:DB8:1:2::/64", "2001:db8:1:2:0:0:0:0/64"] {
-            assert_eq!(one_peer(written), "2001:db8:1:2::/64");
+            assert_eq!(one_peer(written).as_deref(), Some("2001:db8:1:2::/64"));
         }
-        assert_eq!((one_peer("::ffff:192.0.2.1"), one_peer("here")), ("192.0.2.1".into(), "here".into()));
+        assert_eq!(one_peer("::ffff:192.0.2.1").as_deref(), Some("192.0.2.1"));
+        for other in ["", "here", "192.0.2", "192.0.2.1:80", "192.0.2.1/64", "192.0.2.0/24", "2001:db8::/48", "/64"] {
+            assert_eq!(one_peer(other), None, "{other}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What administrators ask about limits: how much is left of them for somebody, and that one be counted anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use adapters::keys::Sealer;
 use adapters::limit::limits::Asked;
@@ -19,8 +19,8 @@ use super::role::{READERS, allow};
 use crate::asked::checked;
 use crate::generation::Generation;
 use crate::house::House;
-use crate::limits::{Counter, Sought, counted, is_whole_name, page, read, whose};
-use crate::metering::{Made, keyed};
+use crate::limits::{Counter, Sought, Unfound, counted, is_named, is_whole_name, page, read, whose};
+use crate::metering::{Made, keyed, one_peer};
 use crate::reply::json_reply;
 
 /// The most names of a kind in an audit record's reference: the trail is no place for long lists.
@@ -51,10 +51,10 @@ const NOTED: [Dimension; 8] = [
     Dimension::Provider,
 ];
 
-/// Whose calls are meant.
+/// Whose calls are meant: those of a client, of all clients of an organisation, or of whoever calls.
 struct Whom<'a> {
     client: Option<&'a Client>,
-    organisation: &'a str,
+    organisation: Option<&'a str>,
     planned: Vec<&'a Limit>,
 }
 
@@ -66,7 +66,8 @@ pub(super) async fn list(house: &House, generation: &Generation, cleared: &Clear
     let fields = openapi::form_fields(query.as_bytes()).unwrap_or_default();
     let given = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let whom = whom(&generation.rulebook, &given, "query:")?;
-    let made = made(house, generation, &whom, cleared).of_named(given("resource"), given("peer"));
+    let peer = peer(given("peer"), "query:")?;
+    let made = made(house, generation, &whom, cleared).of_named(given("resource"), peer);
     let found = found(&whom, &made, generation, cleared, &given)?;
     let told = read(house, &found, whom.owner(), cleared).await?;
     let told = told.into_iter().zip(&found).map(|(mut told, counter)| {
@@ -124,7 +125,8 @@ impl<'a> Order<'a> {
             return Err(Rejection::new(Code::SchemaViolation, "A ticket names nobody.").faults(vec![fault]));
         }
         let whom = whom(&generation.rulebook, &given, "/")?;
-        let made = made(house, generation, &whom, cleared).of_named(given("resource"), given("peer"));
+        let peer = peer(given("peer"), "/")?;
+        let made = made(house, generation, &whom, cleared).of_named(given("resource"), peer);
         Ok(Self { body, whom, made })
     }
 
@@ -159,8 +161,11 @@ impl<'a> Order<'a> {
 
     /// Tells what is reset and why, in words that may stay for good: what tells of a person stands there as a keyed hash.
     fn told(&self, counters: &[Counter<'_>], sealer: &Sealer) -> String {
-        let whose = if self.whom.client.is_some() { Dimension::Client } else { Dimension::Organisation };
-        let mut told = vec![format!("{}={}", whose.word(), self.whom.name())];
+        let mut told = vec![match (self.whom.client, self.whom.organisation) {
+            (Some(client), _) => format!("{}={}", Dimension::Client.word(), client.id.as_str()),
+            (None, Some(organisation)) => format!("{}={organisation}", Dimension::Organisation.word()),
+            (None, None) => String::new(),
+        }];
         told.push(listed("limit", names(counters.iter()).into_iter().map(str::to_owned)));
         for dimension in NOTED {
             let values: BTreeSet<&str> = counters.iter().filter_map(|counter| counter.values.of(dimension)).collect();
@@ -209,8 +214,8 @@ impl Whom<'_> {
         self.client.map_or("", |client| client.id.as_str())
     }
 
-    fn name(&self) -> &str {
-        self.client.map_or(self.organisation, |client| client.id.as_str())
+    fn is_anybody(&self) -> bool {
+        self.organisation.is_none()
     }
 }
 
@@ -225,7 +230,7 @@ fn whom<'a>(
             let client =
                 client.ok_or_else(|| Rejection::new(Code::NotFound, "No policy knows a client of this id."))?;
             let planned = client.plan.limits.iter().collect();
-            Ok(Whom { client: Some(client), organisation: client.organisation.id.as_str(), planned })
+            Ok(Whom { client: Some(client), organisation: Some(client.organisation.id.as_str()), planned })
         }
         (None, Some(id)) => {
             let known = rulebook.organisations.keys().find(|known| known.as_str() == id);
@@ -233,15 +238,32 @@ fn whom<'a>(
                 known.ok_or_else(|| Rejection::new(Code::NotFound, "No policy knows an organisation of this id."))?;
             let clients = rulebook.clients.values().filter(|client| client.organisation.id == *known);
             let planned = clients.flat_map(|client| &client.plan.limits).collect();
-            Ok(Whom { client: None, organisation: known.as_str(), planned })
+            Ok(Whom { client: None, organisation: Some(known.as_str()), planned })
         }
-        (one, _) => {
-            let detail = "Either a client or an organisation has to be named, and not both.";
-            let name = if one.is_some() { "organisation" } else { "client" };
-            let fault = lacking(&format!("{before}{name}"), name);
+        // What counts by them is told, and what it needs: whoever does not know the limits finds them by this.
+        (None, None) => {
+            let all = rulebook.clients.values().flat_map(|client| &client.plan.limits);
+            let planned: BTreeMap<&str, &Limit> = all.map(|limit| (&*limit.id, limit)).collect();
+            Ok(Whom { client: None, organisation: None, planned: planned.into_values().collect() })
+        }
+        (Some(_), Some(_)) => {
+            let pointer = format!("{before}organisation");
+            let message = "`organisation` may not stand beside `client`".to_owned();
+            let fault = PointedFault { pointer, keyword: "not".to_owned(), message };
+            let detail = "A client has one organisation: name the one or the other.";
             Err(Rejection::new(Code::SchemaViolation, detail).faults(vec![fault]))
         }
     }
+}
+
+fn peer(written: Option<&str>, before: &str) -> Result<Option<String>, Rejection> {
+    let Some(written) = written else { return Ok(None) };
+    if let Some(peer) = one_peer(written) {
+        return Ok(Some(peer));
+    }
+    let message = "`peer` is an IPv4 address, an IPv6 one, or the /64 of one".to_owned();
+    let fault = PointedFault { pointer: format!("{before}peer"), keyword: "format".to_owned(), message };
+    Err(Rejection::new(Code::SchemaViolation, "Nobody calls from what is no address.").faults(vec![fault]))
 }
 
 fn found<'a>(
@@ -254,15 +276,16 @@ fn found<'a>(
     let sought = Sought {
         planned: whom.planned.clone(),
         client: whom.client,
+        strangers: whom.is_anybody(),
         name: given("policy"),
         operation: given("operation"),
         // What only one client fills is no business of its organisation's other ones, and not known by it alone.
-        tells: &|limit| whom.client.is_some() || !limit.per.contains(&Dimension::Client),
+        tells: &|limit| whom.client.is_some() || whom.is_anybody() || !limit.per.contains(&Dimension::Client),
         // Calls are counted before it is asked whether they may be made.
         calls: &|_| true,
         values: &|limit, policy| Values {
             client: whom.client.map(|client| client.id.as_str()),
-            organisation: Some(whom.organisation),
+            organisation: whom.organisation,
             operation: Some(policy.operation.as_str()),
             api: Some(policy.api.as_str()),
             customer: given("customer"),
@@ -275,9 +298,34 @@ fn found<'a>(
     };
     let found = sought.found(&generation.rulebook);
     if found.is_empty() && (sought.name.is_some() || sought.operation.is_some()) {
-        return Err(Rejection::new(Code::NotFound, "No limit of this name counts these calls."));
+        return Err(unfound(whom, &sought, &generation.rulebook));
     }
     Ok(found)
+}
+
+fn unfound<'a>(whom: &Whom<'_>, sought: &Sought<'a, '_>, rulebook: &'a Rulebook) -> Rejection {
+    let operation = || rulebook.operations.values().find(|policy| sought.operation == Some(policy.operation.as_str()));
+    let known = || {
+        let of_operations = rulebook.operations.values().flat_map(|policy| &policy.limits);
+        let mut all = of_operations.chain(rulebook.clients.values().flat_map(|client| &client.plan.limits));
+        sought.name.is_none_or(|name| all.any(|limit| limit.mode != Mode::Off && is_named(limit, name)))
+    };
+    let listed =
+        "`GET /admin/limits` without `operation` and `policy` lists limits by name (`qaqpa limits show --all`).";
+    let public = "Ask without `client` and `organisation`: what counts calls of whoever makes them is found then.";
+    let (detail, next) = match sought.unfound(rulebook) {
+        Unfound::Operation if operation().is_some() => {
+            ("Nobody who calls this operation is known as a client.", public)
+        }
+        Unfound::Operation => ("No operation has this id.", "Say an `operationId` (`qaqpa routes` lists them)."),
+        _ if !known() => ("No limit has this name, or it is off.", listed),
+        Unfound::Limit if whom.is_anybody() => ("No limit of this name counts any calls.", listed),
+        Unfound::Limit if whom.client.is_some() => ("No limit of this name counts calls of this client.", listed),
+        Unfound::Limit => ("No limit of this name counts calls of all clients of this organisation together.", listed),
+        Unfound::Both if sought.name.is_some() => ("No limit of this name counts calls of this operation.", listed),
+        Unfound::Both => ("No limit counts these calls of this operation.", listed),
+    };
+    Rejection::new(Code::NotFound, detail).next(next)
 }
 
 // Whom limits count by a header is read from that very header of the administrator's request.

@@ -61,6 +61,7 @@ mod introspection;
 mod keys;
 mod kill;
 mod limit_headers;
+mod limit_lookups;
 mod limit_places;
 mod limit_resets;
 mod limit_shapes;
