@@ -1,5 +1,6 @@
 //! `qaqpa limits`: what is left of limits in a running gateway, by way of its administrators' listener.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use policies::secret::Secret;
@@ -28,8 +29,12 @@ Examples:
                              a limit that counts by resource: say which
   qaqpa limits show --client demo-app --policy lookups --header x-payer-id < FILE
                              one that counts by somebody whom a header names
+  qaqpa limits show --operation getStatus --peer 192.0.2.7
+                             what counts calls that no client makes
+  qaqpa limits show --all    every limit there is, by its name, and what each needs
 
-LEFT and OF are calls: LEFT fit now. A bucket refills by and by; after WAIT a call fits again.
+LEFT and OF are calls: LEFT fit now. A bucket refills by and by; after WAIT a call fits again. Of polls
+and sessions fewer fit than there are from the start: one question, or what a session has in a second.
 A line that NEEDS something has a counter for each of them: name one by the option of that name.
 With Redis the counters are those of all gateways; without, and of calls under way (inFlight),
 those of the gateway that is asked.
@@ -43,6 +48,8 @@ Examples:
   qaqpa limits reset --organisation demo-fintech --policy payments:organisation+operation:60/s \\
       --operation createDomesticPayment --ticket OPS-813
                              one limit of several, for one operation
+  qaqpa limits reset --policy strangers --peer 192.0.2.7 --ticket OPS-814
+                             one that counts calls of whoever makes them: without a client
 
 Whoever was to wait may call at once. The limit itself stays: to change it, change the policies.
 A counter of an organisation is as new for all of its clients. One that calls of everybody fill
@@ -59,8 +66,9 @@ Exit codes: 0 done, 1 refused, unknown or out of reach, 2 wrong usage.";
 pub enum LimitsCommand {
     /// Show what is left of the limits that count somebody's calls. Takes nothing from them.
     ///
-    /// Every call is counted by the limits of its client's plan and of its operation; all of them must have room. Needs the
-    /// role `viewer`, `editor`, `approver` or `auditor`.
+    /// Every call is counted by the limits of its client's plan and of its operation; all of them must have room. Say whose
+    /// calls by `--client` or `--organisation`; without either, those of whoever calls: what public operations and the limits of
+    /// addresses have counted is found so. Needs the role `viewer`, `editor`, `approver` or `auditor`.
     #[command(after_help = SHOW_EXAMPLES)]
     Show {
         #[command(flatten)]
@@ -93,10 +101,10 @@ pub enum LimitsCommand {
 /// Whose counters are meant, and which of them.
 #[derive(Debug, clap::Args)]
 pub struct Counters {
-    /// Whose calls: a client
-    #[arg(long, value_name = "ID", required_unless_present = "organisation", conflicts_with = "organisation")]
+    /// Whose calls: a client's; without client and organisation, those of whoever calls
+    #[arg(long, value_name = "ID", conflicts_with = "organisation")]
     client: Option<String>,
-    /// Whose calls: all clients of an organisation together
+    /// Whose calls: those of all clients of an organisation together
     #[arg(long, value_name = "ID")]
     organisation: Option<String>,
     /// Only calls of this operation
@@ -141,7 +149,10 @@ pub(super) fn run(command: &LimitsCommand) -> u8 {
             let mut fields = counters.fields();
             fields.extend(policy.clone().map(|name| ("policy", name)));
             let question = Question::get(&format!("{LIMITS}?{}", encode_form(&fields)));
-            ask(counters, question, "viewer", place, &|value| table(value, *all))
+            ask(counters, question, "viewer", place, &|value| {
+                unread(value, counters.header.as_deref()).as_deref().into_iter().for_each(complain);
+                table(value, *all)
+            })
         }
         LimitsCommand::Reset { counters, policy, ticket, place } => {
             let mut fields = counters.fields();
@@ -230,7 +241,26 @@ fn refusal(status: u16, value: &Value) -> String {
     for fault in list(value, "errors") {
         told.push_str(&format!("\n  {} {}", text(fault, "pointer"), text(fault, "message")));
     }
+    let next = text(value, "next");
+    if !next.is_empty() {
+        told.push_str(&format!("\n  {next}"));
+    }
     told
+}
+
+/// Says that a header was given for nothing, if none of the limits counts by it.
+fn unread(value: &Value, header: Option<&str>) -> Option<String> {
+    let header = header?;
+    let known: BTreeSet<String> =
+        list(value, "limits").filter_map(|limit| Some(printable(limit.get("header")?.as_str()?))).collect();
+    if known.iter().any(|known| known.eq_ignore_ascii_case(header)) {
+        return None;
+    }
+    let others = match known.is_empty() {
+        true => "none counts by any header".to_owned(),
+        false => format!("they count by {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+    };
+    Some(format!("note: no limit shown reads the header {}; {others}", printable(header)))
 }
 
 fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
@@ -263,7 +293,8 @@ fn table(value: &Value, all: bool) -> String {
     for limit in list(value, "limits") {
         let number = |name: &str| limit.get(name).and_then(Value::as_u64);
         let needs = words(limit, "needs");
-        if !all && needs.is_empty() && number("remaining") >= number("capacity") {
+        let untouched = limit.get("untouched").and_then(Value::as_bool) == Some(true);
+        if !all && needs.is_empty() && untouched {
             unused += 1;
             continue;
         }
@@ -273,7 +304,7 @@ fn table(value: &Value, all: bool) -> String {
         let of: Vec<String> = everybody.chain(of.filter_map(|(_, value)| value.as_str().map(printable))).collect();
         let text = |name: &str| number(name).map_or("-".to_owned(), |number| number.to_string());
         let wait = match number("retryAfterSeconds") {
-            None => format!("needs {}", needs.join(", ")),
+            None => format!("needs {}", needed(limit, &needs)),
             Some(0) => "-".to_owned(),
             Some(seconds) => format!("{seconds} s"),
         };
@@ -286,13 +317,24 @@ fn table(value: &Value, all: bool) -> String {
     if value.get("truncated").and_then(Value::as_bool) == Some(true) {
         told.push_str("There are more; ask by --operation or --policy.\n");
     }
+    let more = if rows.is_empty() { "" } else { "more " };
     match unused {
         0 if rows.is_empty() => told.push_str("No limit counts these calls.\n"),
         0 => {}
-        1 => told.push_str("1 more counter is as new; --all shows it.\n"),
-        _ => told.push_str(&format!("{unused} more counters are as new; --all shows them.\n")),
+        1 => told.push_str(&format!("1 {more}counter is as new; --all shows it.\n")),
+        _ => told.push_str(&format!("{unused} {more}counters are as new; --all shows them.\n")),
     }
     told
+}
+
+// Whom a header names is said by that very header.
+fn needed(limit: &Value, needs: &[String]) -> String {
+    let header = limit.get("header").and_then(Value::as_str).map(printable);
+    let named = |need: &String| match &header {
+        Some(header) if need == "subject" => format!("subject (--header {header})"),
+        _ => need.clone(),
+    };
+    needs.iter().map(named).collect::<Vec<_>>().join(", ")
 }
 
 fn columns(rows: &[[String; 5]]) -> String {
@@ -324,7 +366,7 @@ mod tests {
             {"name": "standard:client:50/s", "per": ["client"], "of": {"client": "demo-app"}, "mode": "enforce", "remaining": 97, "capacity": 100, "retryAfterSeconds": 0},
             {"name": "payments", "of": {"operation": "pay\u{1b}"}, "everybodys": true, "mode": "report", "remaining": 0, "capacity": 5, "retryAfterSeconds": 12},
             {"name": "polls", "of": {}, "mode": "enforce", "needs": ["resource"], "capacity": 3},
-            {"name": "unused", "of": {}, "mode": "enforce", "remaining": 9, "capacity": 9, "retryAfterSeconds": 0},
+            {"name": "unused", "of": {}, "mode": "enforce", "remaining": 9, "capacity": 9, "retryAfterSeconds": 0, "untouched": true},
         ]});
         assert_eq!(
             table(&answer, false),
@@ -336,6 +378,13 @@ mod tests {
         );
         assert!(table(&answer, true).ends_with("unused                                      9    9  -\n"));
         assert_eq!(table(&json!({"limits": []}), false), "No limit counts these calls.\n");
+        let polls = |untouched: bool| json!({"name": "polls", "of": {}, "remaining": 1, "capacity": 3, "retryAfterSeconds": 0, "untouched": untouched});
+        assert_eq!(table(&json!({"limits": [polls(true)]}), false), "1 counter is as new; --all shows it.\n");
+        assert_eq!(
+            table(&json!({"limits": [polls(true), polls(true)]}), false),
+            "2 counters are as new; --all shows them.\n"
+        );
+        assert!(table(&json!({"limits": [polls(false)]}), false).ends_with("polls            1   3  -\n"));
         assert!(table(&json!({"limits": [], "truncated": true}), false).starts_with("There are more"));
     }
 
@@ -350,6 +399,18 @@ mod tests {
         }
         assert_eq!(told("x".repeat(longest)), Ok(longest));
         assert_eq!(told(" 880101300011\n".to_owned()), Ok(12));
+    }
+
+    #[test]
+    fn a_header_that_no_limit_reads_is_told() {
+        let needs =
+            json!({"limits": [{"name": "lookups", "needs": ["client", "subject"], "header": "x-payer-id"}, {}]});
+        assert!(table(&needs, false).contains("needs client, subject (--header x-payer-id)\n"));
+        assert_eq!((unread(&needs, None), unread(&needs, Some("X-Payer-Id"))), (None, None));
+        let told = "note: no limit shown reads the header x-payerid; they count by x-payer-id";
+        assert_eq!(unread(&needs, Some("x-payerid")).as_deref(), Some(told));
+        let told = "note: no limit shown reads the header x-payer-id; none counts by any header";
+        assert_eq!(unread(&json!({"limits": [{}]}), Some("x-payer-id")).as_deref(), Some(told));
     }
 
     #[test]
@@ -368,5 +429,7 @@ mod tests {
             &json!({"title": "t", "detail": "d", "errors": [{"pointer": "/resource", "message": "`resource` is needed"}]}),
         );
         assert_eq!(told, "error: 400 t\n  d\n  /resource `resource` is needed");
+        let told = refusal(404, &json!({"title": "t", "detail": "d", "next": "n"}));
+        assert_eq!(told, "error: 404 t\n  d\n  n");
     }
 }
