@@ -589,6 +589,25 @@ fn a_month_that_is_used_up_stays_so_to_its_end_however_clocks_step() {
 }
 
 #[test]
+fn the_sessions_of_a_day_stay_used_up_to_its_end_however_clocks_step() {
+    let limiter = LocalLimiter::with_keys_max(1024);
+    let terms = Sessions { per_day: number(1), calls: number(1), rate: number(1), idle: MINUTE };
+    let daily = limit("sessions", Shape::Sessions(terms));
+    let end = Window::Day.end(NOW);
+    assert!(one(&limiter, &daily, "a", end - 3 * HOUR).admitted);
+    // An hour back, and half an hour before the end all shards are looked through.
+    let other = bucket(1, SECOND, 1);
+    for of in 0..900 {
+        let _ = one(&limiter, &other, &of.to_string(), end - 4 * HOUR);
+    }
+    for of in 0..900 {
+        let _ = one(&limiter, &other, &format!("b{of}"), end - HOUR / 2);
+    }
+    assert!(!one(&limiter, &daily, "a", end - TICK).admitted);
+    assert!(one(&limiter, &daily, "a", end).admitted);
+}
+
+#[test]
 fn counters_of_another_clock_are_forgotten_on_this_one() {
     let limiter = LocalLimiter::with_keys_max(4096);
     let limit = bucket(1, SECOND, 1);

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use policies::limit::Window;
 use policies::limit::clock::STEP_BACK_MAX;
 use policies::limit::state::State;
 use policies::time::Timestamp;
@@ -62,7 +63,7 @@ impl Kept {
         let began = |at: Timestamp| at <= now + STEP_BACK_MAX;
         match self {
             Kept::State(State::Window(counted)) => began(counted.start),
-            Kept::State(State::Sessions(held)) => began(held.last),
+            Kept::State(State::Sessions(held)) => began(Window::Day.start(held.last)),
             Kept::State(_) | Kept::Mark(_) => false,
         }
     }
