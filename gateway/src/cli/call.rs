@@ -21,6 +21,9 @@ pub(crate) const ANSWERED: u8 = 0;
 /// The exit code of a call that was refused.
 pub(crate) const REFUSED: u8 = 1;
 
+/// Where clients read what is left of their limits.
+const LIMITS: &str = "/v1/limits";
+
 /// What to call, and as whom.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CallArguments {
@@ -100,6 +103,9 @@ pub(crate) async fn run(args: CallArguments) -> Result<u8, String> {
     let session = actor.session(&granted)?;
     let exchange = session.ask(&question).await?;
     if args.own || exchange.problem().as_deref() != Some("consent_required") {
+        if let Some(text) = unasked(args.citizen.as_deref(), &exchange) {
+            complain(text);
+        }
         teller.note("with the token:");
         return Ok(teller.end(&exchange));
     }
@@ -110,6 +116,20 @@ pub(crate) async fn run(args: CallArguments) -> Result<u8, String> {
     };
     teller.note("with the citizen's consent:");
     Ok(teller.end(&session.ask(&question).await?))
+}
+
+/// Says that the citizen who was named was not asked, if one was.
+fn unasked(citizen: Option<&str>, exchange: &Exchange) -> Option<&'static str> {
+    citizen?;
+    let path = exchange.asked.path.split('?').next().unwrap_or_default();
+    Some(match exchange.status {
+        200..300 if path == LIMITS || path.strip_prefix(LIMITS).is_some_and(|rest| rest.starts_with('/')) => {
+            "note: no consent has `limits:read`, so --citizen is passed over; what counts by a citizen is shown by \
+             `qaqpa limits show --customer`"
+        }
+        200..300 => "note: no citizen has to agree to this, so --citizen is passed over: the token is the client's own",
+        _ => "note: this was refused before a citizen could be asked: --citizen is passed over",
+    })
 }
 
 /// Has a citizen agree to the call, and tells of it beside what is asked for: programs read the answer alone.
@@ -328,6 +348,22 @@ mod tests {
         assert!(!told.contains(TOKEN), "{told}");
         assert!(told.contains("> POST /v1/things HTTP/1.1\n") && told.contains("< HTTP/1.1 201 Created\n"), "{told}");
         assert!(told.contains("> authorization: DPoP eyJhbGci…\n") && shortened, "{told}");
+    }
+
+    #[test]
+    fn a_citizen_who_is_not_asked_is_told_of() {
+        let told = |status, path: &str, citizen| {
+            let asked = Question::get(path);
+            unasked(citizen, &Exchange { status, asked, ..exchange() }).unwrap_or_default()
+        };
+        assert_eq!((told(200, "/v1/things", None), told(403, "/v1/things", None)), ("", ""));
+        for other in ["/v1/things", "/v1/limitsome"] {
+            assert!(told(200, other, Some("match")).contains("no citizen has to agree to this"), "{other}");
+        }
+        for limits in ["/v1/limits", "/v1/limits?operation=a", "/v1/limits/payments"] {
+            assert!(told(200, limits, Some("match")).contains("limits show --customer"), "{limits}");
+        }
+        assert!(told(403, "/v1/things", Some("match")).contains("refused before a citizen could be asked"));
     }
 
     #[test]
