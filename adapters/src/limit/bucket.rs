@@ -94,18 +94,32 @@ mod tests {
             random ^= random << 17;
             random % below
         };
-        for _ in 0..200 {
-            let count = u32::try_from(next(3000)).unwrap_or(0) + 1;
-            let per = 60_u64.pow(u32::try_from(next(4)).unwrap_or(0));
-            let bucket = bucket(count, Duration::from_secs(per), u32::try_from(next(50)).unwrap_or(0) + 1);
+        for round in 0..400 {
+            let count = match round % 4 {
+                0 => next(10),
+                1 | 2 => next(3000),
+                _ => next(u64::from(u32::MAX)),
+            };
+            let per = match next(4) {
+                0 => 86_400,
+                power => 60_u64.pow(u32::try_from(power - 1).unwrap_or(0)),
+            };
+            let burst = if round % 2 == 0 { next(50) } else { next(1_000_000) };
+            let number = |number: u64| u32::try_from(number).unwrap_or(0) + 1;
+            let bucket = bucket(number(count), Duration::from_secs(per), number(burst));
             let (mut used, mut full_at, mut millis) = (None, 0, 1_800_000_000_000_u64);
             for _ in 0..200 {
                 millis = millis + next(1 + 3 * cell(&bucket.rate) / 1_000_000) - next(3).min(millis);
                 let now = Timestamp::from_millis(i64::try_from(millis).unwrap_or(0));
+                // As dear calls leave it: far in debt, up to what is of another clock.
+                if next(20) == 0 {
+                    full_at = nanos(now).saturating_add(next(2 * burst_nanos(&bucket)));
+                    used = Some(Used { full_at_nanos: full_at });
+                }
                 let (verdict, after) = admit(&bucket, used, now);
                 let expected = take(&bucket, full_at, now);
                 assert_eq!(verdict.admitted, expected.is_some(), "{bucket:?} at {now}");
-                full_at = expected.unwrap_or(full_at);
+                full_at = expected.unwrap_or_else(|| current_nanos(&bucket, full_at, now));
                 assert_eq!(after.full_at_nanos.max(nanos(now)), full_at.max(nanos(now)), "{bucket:?} at {now}");
                 used = Some(after);
             }

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use policies::limit::bucket::{SPAN_NANOS_MAX, nanos};
 use policies::limit::clock::STEP_BACK_MAX;
 use policies::limit::{Metering, Rate};
 use policies::time::Timestamp;
@@ -33,7 +34,7 @@ impl PeerGuard {
         Self {
             full_at: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),
-            cell_nanos: u64::try_from(cell.as_nanos()).unwrap_or(u64::MAX).max(1),
+            cell_nanos: u64::try_from(cell.as_nanos()).unwrap_or(u64::MAX).clamp(1, SPAN_NANOS_MAX),
             burst: burst.get(),
         }
     }
@@ -41,8 +42,9 @@ impl PeerGuard {
     /// Counts one event of the peer at `address`, if there is room for it at `now`.
     #[must_use]
     pub fn check(&self, address: IpAddr, now: Timestamp) -> Metering {
-        let now = u64::try_from(now.millis()).unwrap_or(0).saturating_mul(1_000_000);
-        let room = self.cell_nanos.saturating_mul(u64::from(self.burst));
+        let now = nanos(now);
+        // Beyond that, sums would stand still at their end, and nothing would ever be without room.
+        let room = self.cell_nanos.saturating_mul(u64::from(self.burst)).min(SPAN_NANOS_MAX);
         let slot = usize::try_from(self.hasher.hash_one(prefix(address)) % SLOTS as u64).unwrap_or(0);
         let Some(slot) = self.full_at.get(slot) else { return Metering::KeysExhausted };
         let counted = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {

@@ -69,5 +69,11 @@ fn a_clock_that_steps_back_a_little_opens_nothing_to_a_peer() {
 #[test]
 fn an_odd_rate_of_peers_does_not_panic() {
     let guard = PeerGuard::new(rate(1, Duration::MAX), NonZeroU32::MAX);
-    assert!(matches!(guard.check("192.0.2.1".parse().unwrap(), NOW), Metering::Within { .. }));
+    let peer: IpAddr = "192.0.2.1".parse().unwrap();
+    assert!(matches!(guard.check(peer, NOW), Metering::Within { .. }));
+    assert!(matches!(guard.check(peer, NOW), Metering::Exceeded { .. }), "nor let everything through");
+    // What would take longer to be full than times can tell holds as much as refills until then.
+    let guard = PeerGuard::new(rate(1, Duration::from_secs(86_400)), NonZeroU32::MAX);
+    let within = (0..100_000).filter(|_| matches!(guard.check(peer, NOW), Metering::Within { .. })).count();
+    assert!((70_000..100_000).contains(&within), "{within}");
 }
