@@ -273,6 +273,8 @@ fn found<'a>(
     cleared: &'a Cleared,
     given: &(dyn Fn(&str) -> Option<&'a str> + Sync),
 ) -> Result<Vec<Counter<'a>>, Rejection> {
+    // What needs a client first has no counter yet: one line tells of all its operations.
+    let told_apart = |limit: &Limit| !whom.is_anybody() || given("operation").is_some() || limit.concerns(false);
     let sought = Sought {
         planned: whom.planned.clone(),
         client: whom.client,
@@ -286,8 +288,8 @@ fn found<'a>(
         values: &|limit, policy| Values {
             client: whom.client.map(|client| client.id.as_str()),
             organisation: whom.organisation,
-            operation: Some(policy.operation.as_str()),
-            api: Some(policy.api.as_str()),
+            operation: told_apart(limit).then_some(policy.operation.as_str()),
+            api: told_apart(limit).then_some(policy.api.as_str()),
             customer: given("customer"),
             consent: given("consent"),
             subject: made.values(cleared, limit).subject,

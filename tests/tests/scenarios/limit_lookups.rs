@@ -15,6 +15,7 @@ scenarios! {
 
 const ACCOUNTS: &str = "policies/national/apis/accounts.yaml";
 const DISCOVERY: &str = "policies/national/apis/discovery.yaml";
+const PER_OPERATION: &str = "standard:client+operation:30/s";
 const STRANGERS: &str = "strangers:peer:2/day";
 
 /// Gives a public operation a limit, and the balances of accounts two.
@@ -125,6 +126,12 @@ async fn every_limit_is_listed_with_what_it_needs(kind: Kind) {
     assert_eq!(needs(STRANGERS), Some(json!(["peer"])));
     assert_eq!(needs("standard:client:50/s"), Some(json!(["client"])), "{all:?}");
     assert_eq!(needs("trial:organisation:10/s"), Some(json!(["organisation"])), "{all:?}");
+    // One line for all operations, until one is named.
+    let of_operations = |all: &[Value]| all.iter().filter(|limit| limit["name"] == PER_OPERATION).count();
+    assert_eq!((of_operations(&all), needs(PER_OPERATION)), (1, Some(json!(["client", "operation"]))));
+    let shown = show(&world, "?operation=listAccounts").await.json();
+    let told = shown["limits"].as_array().unwrap().iter().find(|limit| limit["name"] == PER_OPERATION).unwrap().clone();
+    assert_eq!((&told["needs"], &told["of"]), (&json!(["client"]), &json!({"operation": "listAccounts"})));
     let lookups = all.iter().find(|limit| limit["name"] == "lookups:client+subject:5/day").unwrap();
     assert_eq!((&lookups["needs"], &lookups["header"]), (&json!(["client", "subject"]), &json!("x-payer-id")));
     // Whoever forgets to say whose resets nothing.
