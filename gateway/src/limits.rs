@@ -243,7 +243,8 @@ pub(crate) fn page(told: Vec<Value>, found: usize, cleared: &Cleared) -> Value {
 
 /// Tells whose counter it is, as far as these dimensions do.
 pub(crate) fn whose(counter: &Counter<'_>, dimensions: &[Dimension]) -> Map<String, Value> {
-    let known = dimensions.iter().filter_map(|dimension| Some((dimension.word(), counter.values.of(*dimension)?)));
+    let counted = dimensions.iter().filter(|dimension| counter.limit.per.contains(dimension));
+    let known = counted.filter_map(|dimension| Some((dimension.word(), counter.values.of(*dimension)?)));
     known.map(|(word, value)| (word.to_owned(), json!(value))).collect()
 }
 
@@ -313,12 +314,14 @@ fn consent<'a>(caller: &'a Caller, policy: &OperationPolicy) -> Option<&'a str> 
     citizen.details.iter().find(|detail| detail.kind() == kind).map(|detail| detail.consent().as_str())
 }
 
-/// Leaves of the values what a limit counts by, so that one counter is one.
+/// Leaves of the values what a limit counts by, so that one counter is one; and whose the client is, as that says where its
+/// counters are shared.
 fn only<'a>(limit: &Limit, values: &Values<'a>) -> Values<'a> {
     let of = |dimension: Dimension| values.of(dimension).filter(|_| limit.per.contains(&dimension));
+    let client = of(Dimension::Client);
     Values {
-        client: of(Dimension::Client),
-        organisation: of(Dimension::Organisation),
+        client,
+        organisation: client.and(values.organisation).or_else(|| of(Dimension::Organisation)),
         operation: of(Dimension::Operation),
         api: of(Dimension::Api),
         customer: of(Dimension::Customer),

@@ -21,13 +21,15 @@ pub(super) struct CounterKey {
 impl CounterKey {
     /// Names the counter that `limit` keeps for these values.
     ///
-    /// What is counted for a client, or one of its citizens, lies in one slot, so that one script reaches all of it; so does
-    /// what is counted for an organisation. What is counted across both lies in a slot of its own. Nothing but what the
-    /// limit counts by is looked at: who reads or resets a counter knows no more.
+    /// What is counted for an organisation, or one of its clients, lies in the slot of the organisation, so that one script
+    /// reaches all of it; the values of a client therefore name its organisation, whoever asks. What is counted across
+    /// organisations lies in a slot of its own. Nothing else but what the limit counts by is looked at: who reads or resets
+    /// a counter knows no more.
     pub(super) fn of(prefix: &Prefix, limit: &Limit, values: &Values<'_>) -> Self {
         let digest = digest_of(&[LimitKey::of(limit, values).as_str()]);
-        let mut owners = [Dimension::Client, Dimension::Organisation].into_iter();
-        let owner = owners.find_map(|dimension| values.of(dimension).filter(|_| limit.per.contains(&dimension)));
+        let owned = |dimension| limit.per.contains(&dimension) && values.of(dimension).is_some();
+        let owned = owned(Dimension::Client) || owned(Dimension::Organisation);
+        let owner = values.organisation.or(values.client).filter(|_| owned);
         let tag = match owner {
             Some(owner) if is_plain(owner) => owner.to_owned(),
             Some(owner) => format!("{:032x}", digest_of(&[owner])),
@@ -111,19 +113,22 @@ mod tests {
     };
 
     #[test]
-    fn what_is_counted_for_one_client_lies_in_one_slot() {
-        let lists: [&[Dimension]; 4] = [
+    fn what_is_counted_for_one_organisation_and_its_clients_lies_in_one_slot() {
+        let lists: [&[Dimension]; 5] = [
             &[Dimension::Client],
             &[Dimension::Operation, Dimension::Client],
             &[Dimension::Client, Dimension::Customer],
             &[Dimension::Organisation, Dimension::Client],
+            &[Dimension::Organisation, Dimension::Operation],
         ];
         for per in lists {
             let key = of(per, &VALUES);
-            assert!(key.text.starts_with("qaqpa:limit:{shop}:"), "{}", key.text);
+            assert!(key.text.starts_with("qaqpa:limit:{alem}:"), "{}", key.text);
             assert!(!key.text.contains("880715301804"));
         }
-        assert_eq!(of(&[Dimension::Organisation, Dimension::Operation], &VALUES).tag(), "alem");
+        // Where nobody knows of an organisation, the client alone has a slot.
+        let alone = Values { organisation: None, ..VALUES };
+        assert_eq!(of(&[Dimension::Client], &alone).tag(), "shop");
     }
 
     #[test]
@@ -131,7 +136,7 @@ mod tests {
         for dimension in Dimension::ALL {
             let mut only = Values::default();
             match dimension {
-                Dimension::Client => only.client = VALUES.client,
+                Dimension::Client => (only.client, only.organisation) = (VALUES.client, VALUES.organisation),
                 Dimension::Organisation => only.organisation = VALUES.organisation,
                 Dimension::Operation => only.operation = VALUES.operation,
                 Dimension::Api => only.api = VALUES.api,
