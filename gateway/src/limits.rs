@@ -383,9 +383,12 @@ mod tests {
     #[test]
     fn a_counter_that_is_not_known_says_what_it_needs_and_nothing_of_what_is_left() {
         let limit = limit("polls", &[Dimension::Client, Dimension::Resource]);
-        let all = Values { client: Some("app"), organisation: Some("org"), ..Values::default() };
+        let all = Values { client: Some("app"), organisation: Some("org"), api: Some("cards"), ..Values::default() };
         let counter = Counter { limit: &limit, values: only(&limit, &all) };
-        assert_eq!(counter.values.organisation, None, "one counter, whatever else is known of the call");
+        assert_eq!(counter.values.api, None, "one counter, whatever else is known of the call");
+        assert_eq!(counter.values.organisation, Some("org"), "it lies where those of the organisation lie");
+        assert_eq!(only(&limit, &Values { client: None, ..all }).organisation, None);
+        assert_eq!(whose(&counter, &Dimension::ALL).keys().collect::<Vec<_>>(), ["client"]);
         assert_eq!(counter.needs(), [Dimension::Resource]);
         assert!(counted(&[counter]).is_empty());
         let shown = told(&counter, &counter.needs(), None);
