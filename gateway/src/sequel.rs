@@ -193,11 +193,15 @@ impl Owned {
     }
 }
 
-// A repetition of an answer has happened before. Of an outcome that nobody knows nobody knows whether it is one, so that no
-// tokens are given; what it names may be asked for all the same.
+/// Tells whether an answer gives no tokens, as it has been given before.
+///
+/// Of an outcome that nobody knows nobody knows whether it is one; what it names may be asked for all the same.
+pub(crate) fn is_repeated(reply: &Reply) -> bool {
+    reply.headers().contains_key(REPLAYED) || reply.extensions().get::<OutcomeUnknown>().is_some()
+}
+
 fn is_credited(reply: &Reply) -> bool {
-    let repeated = reply.headers().contains_key(REPLAYED);
-    reply.status().is_success() && !repeated && reply.extensions().get::<OutcomeUnknown>().is_none()
+    reply.status().is_success() && !is_repeated(reply)
 }
 
 // The call has succeeded, and its client must hear so: what a store could not note is a token less, or an earlier question.

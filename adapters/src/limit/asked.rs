@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use policies::code::Outage;
-use policies::limit::{Limit, Mode, Values};
+use policies::limit::{Costs, Limit, Mode, Values};
 use policies::time::Timestamp;
 
 /// One limit of a call, with what the call is counted as there: each limit may name people by a header of its own.
@@ -80,4 +80,13 @@ pub enum Untaken {
         /// What happened.
         outage: Outage,
     },
+}
+
+/// Returns what a call still owes by the status of its answer, of which one token was taken beforehand.
+///
+/// An answer that has been given before gives no tokens: one call would else be repeated for more of them.
+pub(super) fn owed(costs: &Costs, status: u16, repeated: bool) -> i64 {
+    let cost = i64::from(costs.of(status));
+    let cost = if repeated { cost.max(0) } else { cost };
+    cost - 1
 }

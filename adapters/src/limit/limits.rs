@@ -220,6 +220,14 @@ impl Holds {
     pub fn settles(&self) -> bool {
         self.local.settles() || self.shared.settles()
     }
+
+    /// Notes that the answer has been given before, or that nobody knows what it means: what it costs is not below zero.
+    ///
+    /// Tokens that an answer gives would else be given again for each repetition of one call.
+    pub fn repeat(&mut self) {
+        self.local.repeat();
+        self.shared.repeat();
+    }
 }
 
 // Calls under way are counted where they are: a gateway that dies takes its own with it.

@@ -10,7 +10,7 @@ use policies::limit::state::{self, State};
 use policies::limit::{Costs, Mode, Shape, Verdict};
 use policies::time::Timestamp;
 
-use super::asked::{Asked, Counted, Happened, Untaken};
+use super::asked::{Asked, Counted, Happened, Untaken, owed};
 use super::bucket;
 use super::key::{Key, Keys};
 use super::store::{Kept, Locked, Store};
@@ -32,6 +32,8 @@ pub struct Holds {
     store: Option<Arc<Store>>,
     under_way: Vec<Key>,
     unsettled: Vec<Unsettled>,
+    /// Whether the answer has been given before, so that no tokens are given for it.
+    repeated: bool,
 }
 
 /// A token that was taken beforehand, of a bucket whose calls cost by their outcome.
@@ -101,7 +103,7 @@ impl LocalLimiter {
     pub fn settle(&self, holds: &mut Holds, status: Option<u16>, now: Timestamp) {
         for unsettled in std::mem::take(&mut holds.unsettled) {
             let (Some(status), Some(costs)) = (status, costs(&unsettled.shape)) else { continue };
-            let tokens = i64::from(costs.of(status)) - 1;
+            let tokens = owed(costs, status, holds.repeated);
             if tokens != 0 {
                 self.move_bucket(&unsettled.shape, unsettled.key, Some(unsettled.owner), tokens, now);
             }
@@ -200,6 +202,11 @@ impl Holds {
     #[must_use]
     pub fn settles(&self) -> bool {
         !self.unsettled.is_empty()
+    }
+
+    /// Notes that the answer has been given before: what it costs is not below zero.
+    pub fn repeat(&mut self) {
+        self.repeated = true;
     }
 }
 

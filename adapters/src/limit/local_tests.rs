@@ -224,6 +224,24 @@ fn a_call_costs_what_its_answer_says() {
 }
 
 #[test]
+fn an_answer_that_is_repeated_gives_no_tokens() {
+    let limiter = LocalLimiter::new();
+    let limit = antiscan(MINUTE);
+    // Those that its bucket lacks to be full, so that what is given is seen.
+    let mut scan = take(&limiter, &[&limit], "a", NOW).1;
+    limiter.settle(&mut scan, Some(404), NOW);
+    let mut first = take(&limiter, &[&limit], "a", NOW).1;
+    limiter.settle(&mut first, Some(204), NOW);
+    assert_eq!(left(&limiter, &limit, "a", NOW), 85, "the call itself gives five");
+    for (status, expected) in [(204, 85), (500, 85), (200, 84), (404, 64)] {
+        let mut again = take(&limiter, &[&limit], "a", NOW).1;
+        again.repeat();
+        limiter.settle(&mut again, Some(status), NOW);
+        assert_eq!(left(&limiter, &limit, "a", NOW), expected, "{status}");
+    }
+}
+
+#[test]
 fn a_cost_is_not_lost_with_its_counter() {
     let limiter = LocalLimiter::new();
     let limit = antiscan(MINUTE);

@@ -21,7 +21,7 @@ use tower::Layer;
 use super::noted;
 use crate::house::House;
 use crate::metering::{self, Made};
-use crate::sequel::Sequels;
+use crate::sequel::{Sequels, is_repeated};
 
 /// When to come back if the limiter has no room for another key.
 const FULL_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -68,6 +68,9 @@ impl<S: Refine<Metered, Out = Reply>> Refine<Identified> for Meter<S> {
         let Room { rooms, mut places } = room;
         if let Some(places) = places.as_mut().filter(|places| places.0.settles()) {
             let status = answer.as_ref().map_or_else(Rejection::status, Reply::status).as_u16();
+            if answer.as_ref().is_ok_and(is_repeated) {
+                places.0.repeat();
+            }
             // Boxed, as all that is rare: what every request carries stays small.
             Box::pin(self.house.limiter.settle(&mut places.0, Some(status), self.house.clock.now())).await;
         }

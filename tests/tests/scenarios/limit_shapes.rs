@@ -24,6 +24,7 @@ scenarios! {
     calls_under_way_are_counted_until_they_have_ended,
     a_caller_that_hangs_up_gives_its_place_back,
     a_call_costs_what_its_answer_costs,
+    a_payment_that_is_repeated_gives_no_tokens,
     a_payment_gives_back_what_its_lookup_took,
     what_is_paid_may_be_asked_for_so_often,
     sessions_are_counted_while_the_customer_is_away,
@@ -173,6 +174,25 @@ async fn a_call_costs_what_its_answer_costs(kind: Kind) {
     app.get(&balances()).await.succeeded(200);
     app.get(&balances()).await.succeeded(200);
     is_full(&app.get(&balances()).await, &["lookups:client:1/h"]);
+}
+
+async fn a_payment_that_is_repeated_gives_no_tokens(kind: Kind) {
+    let limits = "  both: {per: client, rate: 1/day, burst: 2, cost: {200: 1, 201: -1, otherwise: 1}}\n";
+    let of = [(ACCOUNTS, "getAccountBalances", "both"), (ACCOUNTS, "listAccounts", "both")];
+    let mut setup = limited(limits, &of);
+    setup = setup.replacing(PAYMENTS, "limits: payments", "limits: both".to_owned());
+    let world = World::with(kind, setup).await;
+    let app = Session::of(&world, "demo-app").await;
+    app.get(&balances()).await.succeeded(200);
+    let key = fresh("order");
+    // The first payment gives the token back that the look has taken; its repetitions give nothing.
+    for _ in 0..3 {
+        app.pay(&key, &payment("1.00")).await.succeeded(201);
+    }
+    app.get(&balances()).await.succeeded(200);
+    app.pay(&key, &payment("1.00")).await.succeeded(201);
+    app.get("/v1/accounts").await.succeeded(200);
+    is_full(&app.get(&balances()).await, &["both:client:1/day"]);
 }
 
 async fn a_payment_gives_back_what_its_lookup_took(kind: Kind) {

@@ -18,7 +18,7 @@ use super::places::{May, Places, life};
 use super::script::{self, Done, Moment, Part, Said, Told, Verb};
 use super::seen::{Draw, Leases, Over, Seen};
 use crate::entropy;
-use crate::limit::asked::{Counted, Happened};
+use crate::limit::asked::{Counted, Happened, owed};
 use crate::store::redis::{Call, Link, Prefix, Readings, RedisConfig, Servers};
 
 /// How often a gateway should say that it is alive.
@@ -67,6 +67,8 @@ pub struct SharedTaken {
 #[derive(Debug, Default)]
 pub struct SharedHolds {
     owed: Vec<Owed>,
+    /// Whether the answer has been given before, so that no tokens are given for it.
+    repeated: bool,
 }
 
 #[derive(Debug)]
@@ -188,7 +190,7 @@ impl SharedLimiter {
     pub async fn settle(&self, holds: &mut SharedHolds, status: Option<u16>, now: Timestamp) -> Result<(), Outage> {
         let owed = std::mem::take(&mut holds.owed);
         let Some(status) = status else { return Ok(()) };
-        let changes = owed.iter().map(|owed| (&owed.key, &owed.shape, owed.tokens(status)));
+        let changes = owed.iter().map(|owed| (&owed.key, &owed.shape, owed.tokens(status, holds.repeated)));
         let changes: Vec<_> = changes.filter(|(_, _, tokens)| *tokens != 0).collect();
         for group in self.in_slots(changes, |(key, _, _)| key.tag()) {
             let parts: Vec<_> = group.iter().map(|(key, shape, tokens)| Part::of(&key.text, shape, *tokens)).collect();
@@ -497,6 +499,11 @@ impl SharedHolds {
     pub fn settles(&self) -> bool {
         !self.owed.is_empty()
     }
+
+    /// Notes that the answer has been given before: what it costs is not below zero.
+    pub fn repeat(&mut self) {
+        self.repeated = true;
+    }
 }
 
 impl Owed {
@@ -506,9 +513,9 @@ impl Owed {
         owed.then(|| Self { key: one.key.clone(), shape: shape.clone() })
     }
 
-    fn tokens(&self, status: u16) -> i64 {
+    fn tokens(&self, status: u16, repeated: bool) -> i64 {
         match &self.shape {
-            Shape::Bucket(Bucket { costs: Some(costs), .. }) => i64::from(costs.of(status)) - 1,
+            Shape::Bucket(Bucket { costs: Some(costs), .. }) => owed(costs, status, repeated),
             _ => 0,
         }
     }

@@ -353,6 +353,25 @@ async fn costs_are_settled_and_credits_given_once_whoever_counts() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_repeated_gives_no_tokens() {
+    let [shared] = gateways().map(|shared| Limits::with_shared(LocalLimiter::new(), Arc::new(shared)));
+    let Shape::Bucket(mut bucket) = lookups(1, HOUR, 100) else { panic!("a bucket") };
+    bucket.costs.as_mut().unwrap().of.insert(201, -5);
+    let paid = limit("p", Shape::Bucket(bucket));
+    let one = [counted(&paid)];
+    for (repeated, status, left) in
+        [(false, 404, 80), (false, 201, 85), (true, 201, 85), (true, 500, 85), (true, 200, 84)]
+    {
+        let mut taken = shared.take(&asked_of(&one)).await.unwrap();
+        if repeated {
+            taken.holds.repeat();
+        }
+        shared.settle(&mut taken.holds, Some(status), now()).await;
+        assert_eq!(shared.read(&asked_of(&one)).await.unwrap()[0].remaining, left, "{repeated} {status}");
+    }
+}
+
+#[tokio::test]
 async fn a_credit_goes_to_who_looked_first_whoever_counts() {
     let [first, second] = gateways::<2>();
     let lookups = limit("l", lookups(1, HOUR, 100));
