@@ -98,7 +98,7 @@ impl Made {
     }
 }
 
-/// Writes the name of a resource as it is counted: a UUID in small letters, as backends take it in either.
+/// Writes a name as it is counted: a UUID in small letters, as backends take it in either.
 pub(crate) fn one_spelling(resource: &str) -> Cow<'_, str> {
     let is_uuid = resource.len() == UUID_BYTES
         && resource.bytes().enumerate().all(|(at, byte)| match at {
@@ -254,6 +254,8 @@ pub(crate) fn keyed(sealer: &Sealer, text: &str) -> String {
 fn hash_of<'v>(sealer: &Sealer, values: impl Iterator<Item = &'v [u8]>) -> Option<String> {
     let mut said = Vec::new();
     for value in values.map(<[u8]>::trim_ascii) {
+        let spelled = std::str::from_utf8(value).map(one_spelling);
+        let value = spelled.as_deref().map_or(value, str::as_bytes);
         said.extend_from_slice(&value.len().to_be_bytes());
         said.extend_from_slice(value);
     }
@@ -320,6 +322,11 @@ mod tests {
         assert_eq!(one.as_ref().map(String::len), Some(22));
         assert!(!one.as_ref().unwrap().contains("8801"));
         assert_ne!(one, hash(&[("x-payer-id", "880101300012")]));
+        let uuid = "018f3c1e-9d84-7e4f-a031-5c7d9e1f2031";
+        let upper = "018F3C1E-9D84-7E4F-A031-5C7D9E1F2031";
+        assert_eq!(hash(&[("x-payer-id", uuid)]), hash(&[("x-payer-id", upper)]), "a UUID has one counter");
+        assert_eq!(keyed(&sealer, uuid), keyed(&sealer, upper));
+        assert_ne!(hash(&[("x-payer-id", "ab")]), hash(&[("x-payer-id", "AB")]), "other names are what they are");
         assert_ne!(hash(&[("x-payer-id", "ab")]), hash(&[("x-payer-id", "a"), ("x-payer-id", "b")]));
     }
 
