@@ -305,12 +305,13 @@ impl Rejection {
         self
     }
 
-    /// Adds what the limits said, of which some had no room; unless it was said, in how long all of those have.
+    /// Adds what the limits said, of which some had no room: who comes again waits for all of those, too.
     #[must_use]
     pub fn violated(mut self, rooms: impl Into<Rooms>) -> Self {
         let rooms = rooms.into();
         let (more, after) = (self.more(), rooms.retry_after());
-        more.retry_after = more.retry_after.or(after);
+        // A wait is longer than none.
+        more.retry_after = more.retry_after.max(after);
         self.room(rooms)
     }
 

@@ -127,6 +127,21 @@ fn oauth_descriptions_keep_to_the_characters_of_rfc_6749() {
 }
 
 #[test]
+fn who_is_told_of_two_waits_comes_after_the_longer_one() {
+    let wait = |first: u64, room: u64| {
+        let rejection = refused(Code::RateLimited).retry_after(Duration::from_secs(first));
+        let reply = render(&rejection.violated(Room::none_of("it", Duration::from_secs(room))), false, false);
+        reply.headers().get(RETRY_AFTER).cloned()
+    };
+    for (first, room) in [(3, 9), (9, 3), (9, 9)] {
+        assert_eq!(wait(first, room), Some(HeaderValue::from(9)), "{first} {room}");
+    }
+    let both = refused(Code::RateLimited).violated(Room::none_of("a", Duration::from_secs(2)));
+    let both = render(&both.violated(Room::none_of("b", Duration::from_secs(5))), false, false);
+    assert_eq!(both.headers().get(RETRY_AFTER), Some(&HeaderValue::from(5)));
+}
+
+#[test]
 fn a_limit_that_had_no_room_is_told_beside_those_that_had() {
     let far = refused(Code::RateLimited).violated(Room::none_of("provider", Duration::from_secs(7)));
     // What the limits of the call itself said is added on the way out.
