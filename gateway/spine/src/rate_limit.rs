@@ -19,8 +19,15 @@ pub const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-type
 /// The type of the problem that there is less room than usual for everybody.
 pub const REDUCED_CAPACITY: &str = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
 
-/// The most policies that the fields of one answer tell: they would else be longer than some servers in between take.
+/// The most limits that the fields of one answer tell: they would else be longer than some servers in between take.
 pub const TOLD_MAX: usize = 16;
+
+/// How long both fields of one answer are together at most, in bytes: some servers in between take 8 KiB of a whole head, and
+/// names of limits may be long.
+pub const FIELDS_BYTES_MAX: usize = 4096;
+
+/// What stands between two members of a List (RFC 9651, section 4.1.1).
+const SEPARATOR: &str = ", ";
 
 /// The shortest wait that is told to who was refused: seconds are the smallest unit there is, and zero would mean "at once".
 const WAIT_MIN: Duration = Duration::from_secs(1);
@@ -165,15 +172,49 @@ impl Rooms {
 
     /// Writes the fields: every policy, and how much room is left in the tightest, or who had none.
     ///
-    /// A name that a structured field cannot hold is not told, nor what comes behind [`TOLD_MAX`] others.
+    /// A name that a structured field cannot hold is not told. Of more than [`TOLD_MAX`] limits, or more than fit into
+    /// [`FIELDS_BYTES_MAX`], those are left out that the answer is about least, each with all that is told of it.
     pub fn write(&self, headers: &mut HeaderMap) {
-        insert(headers, POLICY, self.0.iter().filter_map(Room::policy));
-        let mut none = self.0.iter().filter(|room| !room.admitted).peekable();
-        if none.peek().is_some() {
-            return insert(headers, LIMIT, none.filter_map(Room::service));
-        }
+        let told = self.told();
+        insert(headers, POLICY, told.iter().filter_map(|items| items.policy.as_deref()));
+        insert(headers, LIMIT, told.iter().filter_map(|items| items.service.as_deref()));
+    }
+
+    // In the order in which limits were asked; what the answer is about finds room first.
+    fn told(&self) -> Vec<Items> {
         let tightest = self.0.iter().reduce(|least, room| if room.is_tighter_than(least) { room } else { least });
-        insert(headers, LIMIT, tightest.and_then(Room::service).into_iter());
+        let refused = self.0.iter().any(|room| !room.admitted);
+        let tightest = tightest.filter(|_| !refused);
+        let is_about = |room: &Room| !room.admitted || tightest.is_some_and(|tightest| std::ptr::eq(tightest, room));
+        let of = |about: bool| self.0.iter().enumerate().filter(move |(_, room)| is_about(room) == about);
+        let (mut told, mut bytes) = (Vec::with_capacity(self.0.len().min(TOLD_MAX)), 0);
+        for (at, room) in of(true).chain(of(false)) {
+            let service = if is_about(room) { room.service() } else { None };
+            let items = Items { at, policy: room.policy(), service };
+            let longer = bytes + items.bytes();
+            if longer > bytes && longer <= FIELDS_BYTES_MAX && told.len() < TOLD_MAX {
+                bytes = longer;
+                told.push(items);
+            }
+        }
+        told.sort_unstable_by_key(|items| items.at);
+        told
+    }
+}
+
+/// What is told of one limit.
+struct Items {
+    /// Where it was asked.
+    at: usize,
+    policy: Option<String>,
+    service: Option<String>,
+}
+
+impl Items {
+    // A separator with each is two bytes too many in a field: who reads this need not know how many there are.
+    fn bytes(&self) -> usize {
+        let items = [&self.policy, &self.service];
+        items.into_iter().flatten().map(|item| item.len() + SEPARATOR.len()).sum()
     }
 }
 
@@ -208,8 +249,8 @@ fn quoted(text: &str) -> Option<String> {
 }
 
 // A List of RFC 9651, section 3.1; an empty one is no field at all.
-fn insert(headers: &mut HeaderMap, name: HeaderName, items: impl Iterator<Item = String>) {
-    let list = items.take(TOLD_MAX).collect::<Vec<_>>().join(", ");
+fn insert<'i>(headers: &mut HeaderMap, name: HeaderName, items: impl Iterator<Item = &'i str>) {
+    let list = items.collect::<Vec<_>>().join(SEPARATOR);
     if let Some(value) = HeaderValue::from_str(&list).ok().filter(|_| !list.is_empty()) {
         headers.insert(name, value);
     }
@@ -360,6 +401,35 @@ mod tests {
             }
             assert_eq!(rooms.violated().count(), count, "the problem names all");
         }
+    }
+
+    #[test]
+    fn the_fields_are_so_long_together_and_no_longer() {
+        let some = |admitted, left| verdict(admitted, left, 9, Duration::from_secs(1));
+        let named = |name: &str, bytes: usize| limit(&format!("{name}{}", "x".repeat(bytes)), 1, 1, 9);
+        // `"..";q=9;w=9, ` and `"..";r=0;t=1, ` are twelve bytes and the name.
+        let (a, b) = (named("a", 499), named("b", 499));
+        let rest = (FIELDS_BYTES_MAX - 3 * 512) / 2 - 12;
+        let told = |c: &Limit| {
+            let said = [(&a, some(true, 5)), (&b, some(false, 0)), (c, some(false, 0))];
+            fields(&Rooms::of(said.iter().map(|(limit, verdict)| (*limit, verdict))))
+        };
+        let names = |field: &Option<String>| {
+            let field = field.clone().unwrap_or_default();
+            field.split(", ").filter_map(|item| item.chars().nth(1)).collect::<String>()
+        };
+        // Both that refuse stay, with both of their items each; the one that had room is last to find some.
+        let longest = told(&named("c", rest - 1));
+        assert_eq!(longest.iter().flatten().map(|field| field.len() + 2).sum::<usize>(), FIELDS_BYTES_MAX);
+        assert_eq!(longest.each_ref().map(names), ["abc", "bc"].map(str::to_owned));
+        assert_eq!(told(&named("c", rest)).each_ref().map(names), ["bc", "bc"].map(str::to_owned));
+        // What does not fit at all hides nothing that does.
+        assert_eq!(told(&named("c", FIELDS_BYTES_MAX)).each_ref().map(names), ["ab", "b"].map(str::to_owned));
+        // Of a call that is let through the tightest stays.
+        let last = named("l", FIELDS_BYTES_MAX / 2 - 12 - 1);
+        let said = [(&a, some(true, 5)), (&last, some(true, 1))];
+        let through = fields(&Rooms::of(said.iter().map(|(limit, verdict)| (*limit, verdict))));
+        assert_eq!(through.each_ref().map(names), ["l", "l"].map(str::to_owned));
     }
 
     #[test]
