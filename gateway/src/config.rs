@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use adapters::http::url::AllowedUrl;
+use adapters::limit::local::KEYS_MAX;
 use policies::admin::AdminRole;
 use policies::change::{PEOPLE_MAX, People};
 use policies::id::{AdminId, ProviderId, UpstreamId};
@@ -37,6 +38,12 @@ pub const WORKERS_MAX: u64 = 256;
 
 /// The most public requests under way at once that can be set.
 pub const IN_FLIGHT_MAX: u64 = 1_000_000;
+
+/// The fewest counters of limits that a process may be set to keep: an owner's quarter of them is more than are few.
+pub const COUNTERS_MIN: u64 = 10_000;
+
+/// The most counters of limits that a process may be set to keep: 2 GB of them.
+pub const COUNTERS_MOST: u64 = 10_000_000;
 
 /// One listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +154,8 @@ pub struct Config {
     pub requests_in_flight_max: usize,
     /// How often verifications of one person may be asked for on our pages.
     pub asked_max: usize,
+    /// How many counters of limits are kept in the process.
+    pub counters_max: usize,
     /// What one peer may send, before anything is looked at.
     pub per_peer: (Rate, NonZeroU32),
     /// The bounds of connections.
@@ -259,7 +268,7 @@ impl Reader<'_> {
         let approval = optional(&fields, "approval", |value| value.whole(1..=PEOPLE_MAX).and_then(People::new));
         let reload = fields.optional("reload").map_or(Some(ReloadConfig::default()), reload);
         let (api, mtls_api, admin) = listeners?;
-        let (requests_in_flight_max, per_peer, asked_max) = limits?;
+        let (requests_in_flight_max, per_peer, asked_max, counters_max) = limits?;
         let (wrap, rotate_every) = keys?;
         Some(Config {
             file: self.file.to_owned(),
@@ -278,6 +287,7 @@ impl Reader<'_> {
             administrators: administrators?,
             requests_in_flight_max,
             asked_max,
+            counters_max,
             per_peer,
             connection: connection?,
             log: log?,
@@ -452,17 +462,17 @@ fn issuer(value: Value<'_>) -> Option<String> {
     value.parsed("an issuer: https, at most one segment of a path, nothing more", "`https://api.example.kz`", read)
 }
 
-type Limits = (usize, (Rate, NonZeroU32), usize);
+type Limits = (usize, (Rate, NonZeroU32), usize, usize);
 
 fn default_limits() -> Limits {
     let count = NonZeroU32::new(1000).unwrap_or(NonZeroU32::MIN);
     let burst = NonZeroU32::new(2000).unwrap_or(NonZeroU32::MIN);
-    (10_000, (Rate { count, per: Duration::from_secs(1) }, burst), ASKED_MAX)
+    (10_000, (Rate { count, per: Duration::from_secs(1) }, burst), ASKED_MAX, KEYS_MAX)
 }
 
 fn limits(value: Value<'_>) -> Option<Limits> {
-    let (in_flight_default, (rate_default, burst_default), asked_default) = default_limits();
-    let fields = value.fields(&["requestsInFlight", "perPeer", "perCitizen"])?;
+    let (in_flight_default, (rate_default, burst_default), asked_default, counters_default) = default_limits();
+    let fields = value.fields(&["requestsInFlight", "perPeer", "perCitizen", "counters"])?;
     let in_flight = fields
         .optional("requestsInFlight")
         .map_or(Some(in_flight_default as u64), |value| value.whole(1..=IN_FLIGHT_MAX));
@@ -475,7 +485,11 @@ fn limits(value: Value<'_>) -> Option<Limits> {
     });
     let (asked_default, most) = (asked_default as u64, ASKED_MOST as u64);
     let asked = fields.optional("perCitizen").map_or(Some(asked_default), |value| value.whole(1..=most));
-    Some((usize::try_from(in_flight?).ok()?, per_peer?, usize::try_from(asked?).ok()?))
+    let counters = fields
+        .optional("counters")
+        .map_or(Some(counters_default as u64), |value| value.whole(COUNTERS_MIN..=COUNTERS_MOST));
+    let whole = |number: Option<u64>| usize::try_from(number?).ok();
+    Some((whole(in_flight)?, per_peer?, whole(asked)?, whole(counters)?))
 }
 
 fn connections(value: Value<'_>) -> Option<ConnectionLimits> {
@@ -580,6 +594,24 @@ mod tests {
             parse(&Source::new("qaqpa.yaml", text(count)), Path::new("/etc")).ok().map(|config| config.asked_max)
         };
         assert_eq!((most("1"), most("1000")), (Some(1), Some(1000)));
+    }
+
+    #[test]
+    fn so_many_counters_are_kept_and_not_one_more_or_less() {
+        let text = |limits: &str| {
+            format!(
+                "qaqpa: v1\nlisteners: {{api: {{address: 127.0.0.1:1}}, admin: {{address: 127.0.0.1:2}}}}\n\
+                 limits: {{{limits}}}\n"
+            )
+        };
+        for wrong in ["counters: 9999", "counters: 10000001", "counters: many"] {
+            assert_eq!(problems(&text(wrong)).len(), 1, "{wrong}");
+        }
+        let kept = |limits: &str| {
+            parse(&Source::new("qaqpa.yaml", text(limits)), Path::new("/etc")).ok().map(|config| config.counters_max)
+        };
+        assert_eq!((kept("counters: 10000"), kept("counters: 10000000")), (Some(10_000), Some(10_000_000)));
+        assert_eq!(kept("perCitizen: 1"), Some(KEYS_MAX));
     }
 
     #[test]

@@ -54,9 +54,10 @@ pub(crate) fn remembrance(config: &Config) -> Result<Remembrance, AssemblyError>
 
 /// Opens what counts calls. Limits have connections of their own: what they ask holds up no proof, nor does their outage.
 pub(crate) fn limiter(config: &Config) -> Result<Limits, AssemblyError> {
-    let Some(redis) = &config.stores.redis else { return Ok(Limits::default()) };
+    let local = LocalLimiter::with_keys_max(config.counters_max);
+    let Some(redis) = &config.stores.redis else { return Ok(Limits::new(local)) };
     let shared = SharedLimiter::open(dialled(redis)?).map_err(|outage| machine(&outage))?;
-    Ok(Limits::with_shared(LocalLimiter::new(), Arc::new(shared)))
+    Ok(Limits::with_shared(local, Arc::new(shared)))
 }
 
 /// Says where a Redis is and how it is spoken to.

@@ -11,6 +11,7 @@ use policies::limit::{Limit, Mode, Shape, Verdict, WithoutStore};
 use policies::time::Timestamp;
 
 pub use super::asked::{Asked, Counted, Happened, Untaken};
+pub use super::local::Fullness;
 use super::local::{self, LocalLimiter};
 use super::shared::{SharedHolds, SharedLimiter};
 
@@ -149,6 +150,12 @@ impl Limits {
     #[must_use]
     pub fn keys(&self) -> usize {
         self.local.keys()
+    }
+
+    /// Returns how full this process is of counters; goes through all clients that have some.
+    #[must_use]
+    pub fn fullness(&self) -> Fullness {
+        self.local.fullness()
     }
 
     fn take_local(&self, asked: &Asked<'_>) -> Result<Taken, Untaken> {

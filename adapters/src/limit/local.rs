@@ -15,7 +15,8 @@ use super::bucket;
 use super::key::{Key, Keys};
 use super::store::{Kept, Locked, Store};
 
-/// How many counters are kept at once, at most 200 MB of them: the customers that a national gateway serves in an hour.
+/// How many counters are kept at once where nobody sets it, at most 200 MB of them: the customers that a national gateway
+/// serves in an hour.
 pub const KEYS_MAX: usize = 1_000_000;
 
 /// Counts calls against limits, for all threads of the process.
@@ -23,6 +24,19 @@ pub const KEYS_MAX: usize = 1_000_000;
 pub struct LocalLimiter {
     keys: Keys,
     store: Arc<Store>,
+}
+
+/// How full a limiter is, for those who watch it: who finds no place is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fullness {
+    /// Counters that are kept.
+    pub keys: usize,
+    /// How many there may be.
+    pub keys_max: usize,
+    /// Counters of the owner that has most of them.
+    pub owner_keys: usize,
+    /// How many one owner may have.
+    pub owner_keys_max: usize,
 }
 
 /// What a call has taken: its places among the calls under way are given back when this is dropped.
@@ -182,6 +196,13 @@ impl LocalLimiter {
     #[must_use]
     pub fn keys(&self) -> usize {
         self.store.len()
+    }
+
+    /// Returns how full it is; goes through all owners.
+    #[must_use]
+    pub fn fullness(&self) -> Fullness {
+        let (owner_keys, owner_keys_max) = self.store.fullest_owner();
+        Fullness { keys: self.keys(), keys_max: self.store.keys_max(), owner_keys, owner_keys_max }
     }
 }
 

@@ -16,7 +16,7 @@ use policies::limit::{
 use policies::time::Timestamp;
 
 use super::asked::{Asked, Counted, Happened, Untaken};
-use super::local::{Holds, LocalLimiter};
+use super::local::{Fullness, Holds, LocalLimiter};
 use super::store::{KEYS_FEW, OWNER_PART, RESERVED_PART};
 
 // The start of a minute and of an hour.
@@ -97,12 +97,14 @@ fn a_burst_fits_once_and_then_the_rate_holds() {
 }
 
 #[test]
-fn a_burst_that_was_changed_holds_at_once_with_what_was_used() {
+fn a_burst_that_was_changed_is_another_counter_and_changed_back_it_is_the_same() {
     let limiter = LocalLimiter::new();
-    let (narrow, wide) = (bucket(1, MINUTE, 1), bucket(1, MINUTE, 3));
-    assert_eq!(one(&limiter, &wide, "a", NOW).remaining, 2);
-    assert!(!one(&limiter, &narrow, "a", NOW).admitted);
-    assert_eq!(one(&limiter, &wide, "a", NOW).remaining, 1);
+    let (narrow, wide) = (bucket(1, MINUTE, 1), bucket(1, MINUTE, 100));
+    for call in 0..90 {
+        assert_eq!(one(&limiter, &wide, "a", NOW).remaining, 99 - call);
+    }
+    assert!(one(&limiter, &narrow, "a", NOW).admitted && !one(&limiter, &narrow, "a", NOW).admitted);
+    assert_eq!(one(&limiter, &wide, "a", NOW).remaining, 9);
 }
 
 #[test]
@@ -221,6 +223,25 @@ fn a_call_costs_what_its_answer_says() {
     assert_eq!(one(&limiter, &limit, "scanner", NOW).more_after, wait);
     assert!(!one(&limiter, &limit, "scanner", NOW + wait - TICK).admitted);
     assert!(one(&limiter, &limit, "scanner", NOW + wait).admitted);
+}
+
+#[test]
+fn how_full_it_is_can_be_seen_before_anybody_is_refused() {
+    let (keys_max, share) = (4000, 4000 / OWNER_PART);
+    let limiter = LocalLimiter::with_keys_max(keys_max);
+    let empty = Fullness { keys: 0, keys_max, owner_keys: 0, owner_keys_max: share };
+    assert_eq!(limiter.fullness(), empty);
+    let limit = quota(1, Window::Day);
+    for number in 0..share {
+        let of = number.to_string();
+        let counted = counted(&[&limit], client(&of));
+        let _ = limiter.take(&Asked { limits: &counted, owner: "large", call: "call", now: NOW }).unwrap();
+    }
+    let _ = take(&limiter, &[&limit], "small", NOW);
+    assert_eq!(limiter.fullness(), Fullness { keys: share + 1, owner_keys: share, ..empty });
+    let counted = counted(&[&limit], client("one more"));
+    let asked = Asked { limits: &counted, owner: "large", call: "call", now: NOW };
+    assert!(limiter.take(&asked).is_err(), "as full as it may be");
 }
 
 #[test]

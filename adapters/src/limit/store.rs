@@ -128,6 +128,16 @@ impl Store {
         self.budget.total.load(Ordering::Relaxed)
     }
 
+    /// Returns how many counters the owner has that has most of them, and how many it may have.
+    pub(super) fn fullest_owner(&self) -> (usize, usize) {
+        (self.budget.fullest(), self.budget.share())
+    }
+
+    /// Returns how many counters there may be.
+    pub(super) fn keys_max(&self) -> usize {
+        self.budget.keys_max
+    }
+
     /// Locks the shards of these keys, always in the same order, so that two calls never wait for each other.
     pub(super) fn lock(&self, mut keys: impl Iterator<Item = Key>) -> Locked<'_> {
         let lock = |index: usize| Some((index, self.shards.get(index)?.lock().unwrap_or_else(PoisonError::into_inner)));
@@ -316,7 +326,7 @@ impl Budget {
     fn reserve(&self, owner: u64, count: usize, part: usize) -> bool {
         let mut owners = self.owners(owner);
         let held = owners.get(&owner).copied().unwrap_or(0) + count;
-        if held > (self.keys_max / OWNER_PART / part).max(1) {
+        if held > (self.share() / part).max(1) {
             return false;
         }
         let reserved = if held <= KEYS_FEW { 0 } else { self.keys_max / RESERVED_PART };
@@ -326,6 +336,18 @@ impl Budget {
         }
         owners.insert(owner, held);
         true
+    }
+
+    fn share(&self) -> usize {
+        (self.keys_max / OWNER_PART).max(1)
+    }
+
+    fn fullest(&self) -> usize {
+        let most = |owners: &Mutex<HashMap<u64, usize>>| {
+            let owners = owners.lock().unwrap_or_else(PoisonError::into_inner);
+            owners.values().copied().max()
+        };
+        self.owners.iter().filter_map(most).max().unwrap_or(0)
     }
 
     fn force(&self, owner: u64, count: usize) {

@@ -24,6 +24,9 @@ pub(crate) struct Limits {
     denied: Family<Named, Counter>,
     crowded: Family<Named, Counter>,
     keys: Gauge,
+    keys_max: Gauge,
+    owner_keys: Gauge,
+    owner_keys_max: Gauge,
     shared: Shared,
 }
 
@@ -36,6 +39,7 @@ struct Shared {
     breaker_refused: Counter,
     leased: Counter,
     unsettled: Counter,
+    counters: Gauge,
     gateways: Gauge,
 }
 
@@ -51,6 +55,8 @@ impl Shared {
         registry.register("leased", "Requests that leased tokens were enough for", self.leased.clone());
         let unsettled = "Answers whose costs or credits could not be told to it";
         registry.register("unsettled", unsettled, self.unsettled.clone());
+        let counters = "Counters there that this process has made and that have not ended";
+        registry.register("store_counters", counters, self.counters.clone());
         registry.register("gateways", "Gateways alive that share it, as last heard", self.gateways.clone());
     }
 
@@ -62,6 +68,7 @@ impl Shared {
         up(&self.refused, readings.refused);
         up(&self.leased, readings.leased);
         up(&self.unsettled, readings.unsettled);
+        self.counters.set(whole(readings.counters));
         self.gateways.set(i64::from(readings.alive));
     }
 }
@@ -77,6 +84,10 @@ impl Limits {
         let crowded = "Requests that were refused because a limit had no place for another counter of their client";
         registry.register("crowded", crowded, self.crowded.clone());
         registry.register("keys", "Counters that this process keeps", self.keys.clone());
+        registry.register("keys_max", "Counters that this process may keep", self.keys_max.clone());
+        let most = "Counters that this process keeps for the client that has most of them";
+        registry.register("owner_keys", most, self.owner_keys.clone());
+        registry.register("owner_keys_max", "Counters that it may keep for one client", self.owner_keys_max.clone());
         self.shared.register(registry);
     }
 
@@ -102,11 +113,19 @@ impl Limits {
 
     /// Notes how many counters there are, and what those that are shared have counted themselves.
     pub(crate) fn read(&self, limits: &Counting) {
-        self.keys.set(i64::try_from(limits.keys()).unwrap_or(i64::MAX));
+        let here = limits.fullness();
+        self.keys.set(whole(here.keys));
+        self.keys_max.set(whole(here.keys_max));
+        self.owner_keys.set(whole(here.owner_keys));
+        self.owner_keys_max.set(whole(here.owner_keys_max));
         if let Some(shared) = limits.shared() {
             self.shared.read(&shared.readings());
         }
     }
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn up(family: &Family<Named, Counter>, limit: &Arc<str>) {

@@ -21,6 +21,7 @@ scenarios! {
     a_limit_of_an_organisation_counts_all_its_clients,
     a_peer_that_sends_too_much_is_shed_before_anything_is_looked_at,
     more_requests_than_there_is_room_for_are_shed,
+    how_full_counters_are_is_told_before_anybody_is_refused,
     a_backend_with_too_many_requests_under_way_gets_no_more,
     a_backend_that_never_answers_is_a_timeout,
 }
@@ -141,6 +142,23 @@ async fn a_peer_that_sends_too_much_is_shed_before_anything_is_looked_at(kind: K
     world.send(Ask::get("/v1/discovery/status")).await.refused(429, "rate_limited");
     world.advance(MILLISECOND);
     world.send(Ask::get("/v1/discovery/status")).await.succeeded(200);
+}
+
+async fn how_full_counters_are_is_told_before_anybody_is_refused(kind: Kind) {
+    let world = World::with(kind, Setup::configured("limits: {counters: 10000}\n")).await;
+    let metrics = async || {
+        let told = world.send(Ask::get("/metrics").at(Door::Admin)).await.succeeded(200).text();
+        ["keys", "keys_max", "owner_keys", "owner_keys_max"].map(|name| {
+            let line = told.lines().find_map(|line| line.strip_prefix(&format!("qaqpa_limit_{name} ")));
+            line.unwrap().parse::<u64>().unwrap()
+        })
+    };
+    let before = metrics().await;
+    assert_eq!((before[1], before[3]), (10_000, 2_500));
+    let app = Session::of(&world, "demo-app").await;
+    app.get("/v1/accounts").await.succeeded(200);
+    let after = metrics().await;
+    assert!(after[0] > before[0] && after[2] > before[2] && after[2] <= after[0], "{before:?} {after:?}");
 }
 
 async fn more_requests_than_there_is_room_for_are_shed(kind: Kind) {
