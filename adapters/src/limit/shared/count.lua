@@ -4,7 +4,7 @@
 -- KEYS: counters, in a Cluster all of one slot.
 -- ARGV: the verb, the call (16 hexadecimal digits), the time (empty for that of this server's clock), which counters may be
 --       made (0 none, 1 those that refuse, 2 any); then for each key the kind, 1 if it refuses (0 if it only reports), a
---       number (tokens), and six terms of the kind.
+--       number (tokens; of a call that is taken back when it was taken, the same for all keys), and six terms of the kind.
 -- Gives: the time, 1 if it was done (2 if a counter that may not be made is lacking), then for each key 1 if there is room,
 --        how many tokens more were taken, 1 if it was made, its numbers.
 --
@@ -50,7 +50,8 @@ kinds.B = {
     undo = function(held, t) return { math.max(0, held[1] - t[1]) } end,
     write = function(held)
         local millis = math.floor(held[1] / 1000000)
-        return { now + millis, held[1] - millis * 1000000 }
+        -- What fills for decades has more digits than a number holds: as milliseconds it may have been rounded up.
+        return { now + millis, math.max(0, held[1] - millis * 1000000) }
     end,
     over = function(held) return now + held[1] / 1000000 end,
 }
@@ -82,7 +83,10 @@ local function calendar(terms, start, over)
             if not held then return { start(now, t), 1 }, 0 end
             return { held[1], held[2] + 1 }, 0
         end,
-        undo = function(held) return { held[1], math.max(0, held[2] - 1) } end,
+        -- A window that is over was forgotten with the call.
+        undo = function(held, t, at)
+            return { held[1], start(at, t) == held[1] and math.max(0, held[2] - 1) or held[2] }
+        end,
         over = over,
     }
 end
@@ -116,8 +120,9 @@ kinds.R = {
         held[2] = held[2] + 1
         return held, 0
     end,
-    undo = function(held)
-        held[2] = math.max(0, held[2] - 1)
+    undo = function(held, t, at)
+        local place = 2 + math.max(0, held[1] - math.floor(at / t[2]))
+        if held[place] then held[place] = math.max(0, held[place] - 1) end
         return held
     end,
     over = function(held, t) return (held[1] + 8) * t[2] end,
@@ -142,7 +147,14 @@ kinds.P = {
         if not held then return { now, now, 1 }, 0 end
         return { held[1], math.max(held[2], now), held[3] + 1 }, 0
     end,
-    undo = function(held) return { held[1], held[2], math.max(0, held[3] - 1) } end,
+    -- Before a question that is the last one, another might have come a pause earlier. What began with it is over.
+    undo = function(held, t, at)
+        local began, last, asked = held[1], held[2], math.max(0, held[3] - 1)
+        if last ~= at then return { began, last, asked } end
+        if asked > 0 then return { began, math.max(began, last - t[2]), asked } end
+        if last == began and t[1] > 0 then return { now - t[4], now - t[4], 0 } end
+        return { began, began, 0 }
+    end,
     begin = function(held) return held or { now, now, 0 } end,
     over = function(held, t) return held[1] + t[4] end,
 }
@@ -178,6 +190,8 @@ kinds.S = {
         return { held[1], held[2], last, held[4] + 1, burst }, 0
     end,
     undo = function(held)
+        -- A session begins with its first call, and not with one that was refused.
+        if held[4] == 1 then return { held[1], math.max(0, held[2] - 1), held[3], 0, 0 } end
         return { held[1], held[2], held[3], math.max(0, held[4] - 1), math.max(0, held[5] - 1) }
     end,
     over = function(held, t) return math.max(held[3] + t[4], (held[1] + 1) * DAY - ALMATY) end,

@@ -386,7 +386,7 @@ impl SharedLimiter {
                 done = said.done;
             }
             if done == Done::Yes {
-                taken.push(group);
+                taken.push((said.now, group));
             }
         }
         if done != Done::Yes {
@@ -426,9 +426,9 @@ impl SharedLimiter {
 
     // In a Cluster, slots are asked one after the other: what the first gave is given back if a later one refuses. Where
     // that fails, or the request is gone, one call too many stays counted.
-    async fn undo(&self, groups: &[Vec<&mut One<'_>>], now: Timestamp) {
-        for group in groups {
-            let undone = self.ask_group(Verb::Undo, May::Nothing, group, now).await.map(drop);
+    async fn undo(&self, groups: &[(Timestamp, Vec<&mut One<'_>>)], now: Timestamp) {
+        for (taken, group) in groups {
+            let undone = self.ask_group(Verb::Undo(*taken), May::Nothing, group, now).await.map(drop);
             self.count_unsettled(&undone);
             group.iter().for_each(|one| self.over.remove(one.key.digest));
         }

@@ -72,8 +72,8 @@ pub(super) enum Verb {
     Take,
     /// Takes or gives tokens of buckets.
     Settle,
-    /// Takes a call back.
-    Undo,
+    /// Takes a call back that was taken at this time of the servers.
+    Undo(Timestamp),
     /// Begins what is asked about.
     Begin,
     /// Looks.
@@ -150,12 +150,12 @@ impl<'a> Part<'a> {
 
 /// Makes a call over counters, in a Cluster all of one slot.
 pub(super) fn count(verb: Verb, moment: Moment, parts: &[Part<'_>]) -> Call {
-    let verb = match verb {
-        Verb::Take => "take",
-        Verb::Settle => "settle",
-        Verb::Undo => "undo",
-        Verb::Begin => "begin",
-        Verb::Read => "read",
+    let (word, taken) = match verb {
+        Verb::Take => ("take", None),
+        Verb::Settle => ("settle", None),
+        Verb::Undo(at) => ("undo", Some(at.millis())),
+        Verb::Begin => ("begin", None),
+        Verb::Read => ("read", None),
     };
     let may = match moment.may {
         May::Nothing => "0",
@@ -164,10 +164,11 @@ pub(super) fn count(verb: Verb, moment: Moment, parts: &[Part<'_>]) -> Call {
     };
     let call = format!("{:016x}", moment.call);
     let time = moment.time.map_or_else(String::new, |time| time.millis().to_string());
-    let mut arguments = vec![verb.to_owned(), call, time, may.to_owned()];
+    let mut arguments = vec![word.to_owned(), call, time, may.to_owned()];
     for part in parts {
         let (kind, terms) = terms(part.shape, moment.now);
-        arguments.extend([kind.to_owned(), u8::from(part.enforced).to_string(), part.tokens.to_string()]);
+        let number = taken.unwrap_or(part.tokens);
+        arguments.extend([kind.to_owned(), u8::from(part.enforced).to_string(), number.to_string()]);
         arguments.extend(terms.map(|term| term.to_string()));
     }
     Call { script: &COUNT, keys: parts.iter().map(|part| part.key.to_owned()).collect(), arguments }
@@ -328,7 +329,8 @@ fn state(shape: &Shape, text: &str) -> Option<Option<State>> {
     let at = Timestamp::from_millis;
     let state = match (shape, numbers.as_slice()) {
         (Shape::Bucket(_), [millis, nanos]) => {
-            let nanos = u64::try_from(*nanos).ok()?;
+            // What was written before may have been rounded to less than none.
+            let nanos = u64::try_from(*nanos).unwrap_or(0);
             let full_at_nanos = u64::try_from(*millis).ok()?.saturating_mul(1_000_000).saturating_add(nanos);
             State::Bucket(Used { full_at_nanos })
         }

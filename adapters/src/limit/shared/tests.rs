@@ -26,6 +26,7 @@ use crate::store::redis::tests::{PATIENT, config, single};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
+const TICK: Duration = Duration::from_millis(1);
 
 fn some(count: u32) -> NonZeroU32 {
     NonZeroU32::new(count).unwrap()

@@ -104,7 +104,10 @@ async fn in_a_cluster_what_was_given_back_is_soon_found_again() {
     // Another slot had no room for the call of the first gateway.
     let key = CounterKey::of(&first.prefix, &monthly, &VALUES);
     let part = [Part::of(&key.text, &monthly.shape, 0)];
-    first.call(count(Verb::Undo, Moment { call: 1, now: start, time: None, may: May::All }, &part)).await.unwrap();
+    first
+        .call(count(Verb::Undo(start), Moment { call: 1, now: start, time: None, may: May::All }, &part))
+        .await
+        .unwrap();
     assert!(!second.take(&one, "", start + OVER_GIVEN - Duration::from_millis(1)).await.unwrap().counted);
     assert!(second.take(&one, "", start + OVER_GIVEN).await.unwrap().counted);
 }
