@@ -6,7 +6,7 @@ use std::io::Read as _;
 use policies::secret::Secret;
 use serde_json::{Map, Value, json};
 
-use super::administrator::{Administrator, Sandbox};
+use super::administrator::{Administrator, Asking, Sandbox};
 use super::client::{Exchange, Question, encode_form};
 use super::process::{FAILED, FINE, USAGE};
 use super::terminal::{complain, printable, say};
@@ -56,7 +56,7 @@ A counter of an organisation is as new for all of its clients. One that calls of
 (`everybody` in `qaqpa limits show`) is as new for everybody, and is reset by its whole name alone.
 Who asked, of whom, which limits and the ticket stand in the audit trail before anything is done; what
 tells of a person stands there as a keyed hash. The trail keeps the ticket for good: it names nobody.
-Calls under way stay counted.
+Calls under way stay counted. Where no limit that is meant reads the --header, nothing is reset.
 Without Redis each gateway counts alone: ask each.
 
 Exit codes: 0 done, 1 refused, unknown or out of reach, 2 wrong usage.";
@@ -149,19 +149,17 @@ pub(super) fn run(command: &LimitsCommand) -> u8 {
             let mut fields = counters.fields();
             fields.extend(policy.clone().map(|name| ("policy", name)));
             let question = Question::get(&format!("{LIMITS}?{}", encode_form(&fields)));
-            ask(counters, question, "viewer", place, &|value| {
-                unread(value, counters.header.as_deref()).as_deref().into_iter().for_each(complain);
+            let shown = |value: &Value| {
+                let unread = unread(value, counters.header.as_deref());
+                unread.into_iter().for_each(|unread| complain(&format!("note: {unread}")));
                 table(value, *all)
+            };
+            asking(place, "viewer").and_then(|asking| {
+                let answer = ask(&asking, question, counters.named()?.as_ref())?;
+                Ok(tell(&answer, place.json, &shown))
             })
         }
-        LimitsCommand::Reset { counters, policy, ticket, place } => {
-            let mut fields = counters.fields();
-            fields.extend([("policy", policy.clone()), ("ticket", ticket.clone())]);
-            let body: Map<String, Value> =
-                fields.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-            let question = Question::post(&format!("{LIMITS}/resets"), &Value::Object(body));
-            ask(counters, question, "editor", place, &forgotten)
-        }
+        LimitsCommand::Reset { counters, policy, ticket, place } => reset(counters, policy, ticket, place),
     };
     done.unwrap_or_else(|(code, text)| {
         complain(&text);
@@ -183,23 +181,50 @@ impl Counters {
         ];
         given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
     }
+
+    fn named(&self) -> Result<Option<Named>, (u8, String)> {
+        let Some(header) = self.header.clone() else { return Ok(None) };
+        Ok(Some(Named { header, somebody: somebody()? }))
+    }
 }
 
-fn ask(
-    counters: &Counters,
-    question: Question,
-    role: &str,
-    place: &Place,
-    shown: &dyn Fn(&Value) -> String,
-) -> Result<u8, (u8, String)> {
-    let failed = |text| (FAILED, text);
-    let asking = place.administrator.open(&place.sandbox.state, role).map_err(failed)?;
-    let question = match &counters.header {
-        Some(name) => question.with(name, somebody()?.expose()),
+/// A header, and whom it names.
+struct Named {
+    header: String,
+    somebody: Secret<String>,
+}
+
+fn reset(counters: &Counters, policy: &str, ticket: &str, place: &Place) -> Result<u8, (u8, String)> {
+    let asking = asking(place, "editor")?;
+    let named = counters.named()?;
+    let mut fields = counters.fields();
+    fields.push(("policy", policy.to_owned()));
+    if let Some(named) = &named {
+        // A header that no limit reads says nothing of whose counter it is: another one would be reset than was meant.
+        let answer = ask(&asking, Question::get(&format!("{LIMITS}?{}", encode_form(&fields))), Some(named))?;
+        if answer.status != 200 {
+            return Ok(tell(&answer, place.json, &forgotten));
+        }
+        if let Some(unread) = unread(&answer.json().unwrap_or_default(), Some(&named.header)) {
+            return Err((FAILED, format!("error: {unread}\n  nothing was reset")));
+        }
+    }
+    fields.push(("ticket", ticket.to_owned()));
+    let body: Map<String, Value> = fields.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    let question = Question::post(&format!("{LIMITS}/resets"), &Value::Object(body));
+    Ok(tell(&ask(&asking, question, named.as_ref())?, place.json, &forgotten))
+}
+
+fn asking(place: &Place, role: &str) -> Result<Asking, (u8, String)> {
+    place.administrator.open(&place.sandbox.state, role).map_err(|text| (FAILED, text))
+}
+
+fn ask(asking: &Asking, question: Question, named: Option<&Named>) -> Result<Exchange, (u8, String)> {
+    let question = match named {
+        Some(named) => question.with(&named.header, named.somebody.expose()),
         None => question,
     };
-    let answer = asking.ask(question).map_err(failed)?;
-    Ok(tell(&answer, place.json, shown))
+    asking.ask(question).map_err(|text| (FAILED, text))
 }
 
 fn somebody() -> Result<Secret<String>, (u8, String)> {
@@ -248,19 +273,19 @@ fn refusal(status: u16, value: &Value) -> String {
     told
 }
 
-/// Says that a header was given for nothing, if none of the limits counts by it.
+/// Says that a header was given for nothing, if none of the limits counts by it; not of a list that is not whole.
 fn unread(value: &Value, header: Option<&str>) -> Option<String> {
-    let header = header?;
+    let header = header.filter(|_| value.get("truncated").is_none())?;
     let known: BTreeSet<String> =
         list(value, "limits").filter_map(|limit| Some(printable(limit.get("header")?.as_str()?))).collect();
     if known.iter().any(|known| known.eq_ignore_ascii_case(header)) {
         return None;
     }
     let others = match known.is_empty() {
-        true => "none counts by any header".to_owned(),
+        true => "none of them counts by any".to_owned(),
         false => format!("they count by {}", known.into_iter().collect::<Vec<_>>().join(", ")),
     };
-    Some(format!("note: no limit shown reads the header {}; {others}", printable(header)))
+    Some(format!("no limit that is meant reads the header {}; {others}", printable(header)))
 }
 
 fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
@@ -407,10 +432,11 @@ mod tests {
             json!({"limits": [{"name": "lookups", "needs": ["client", "subject"], "header": "x-payer-id"}, {}]});
         assert!(table(&needs, false).contains("needs client, subject (--header x-payer-id)\n"));
         assert_eq!((unread(&needs, None), unread(&needs, Some("X-Payer-Id"))), (None, None));
-        let told = "note: no limit shown reads the header x-payerid; they count by x-payer-id";
+        let told = "no limit that is meant reads the header x-payerid; they count by x-payer-id";
         assert_eq!(unread(&needs, Some("x-payerid")).as_deref(), Some(told));
-        let told = "note: no limit shown reads the header x-payer-id; none counts by any header";
+        let told = "no limit that is meant reads the header x-payer-id; none of them counts by any";
         assert_eq!(unread(&json!({"limits": [{}]}), Some("x-payer-id")).as_deref(), Some(told));
+        assert_eq!(unread(&json!({"limits": [{}], "truncated": true}), Some("x-payer-id")), None);
     }
 
     #[test]

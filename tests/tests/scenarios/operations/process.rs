@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use scenarios::actors::program::{Ended, Program, run};
 use scenarios::world::{ACCOUNT_BALANCES, Folder, PATIENCE};
@@ -301,6 +302,34 @@ async fn calls_are_made_as_any_client_of_the_sandbox() {
     sandbox.ended().await.with(0);
     let nobody = call(state, &["GET", "/v1/accounts"]).await;
     assert!(nobody.with(1).err.contains("No sandbox is running"), "{}", nobody.err);
+}
+
+#[tokio::test]
+async fn a_header_that_no_limit_reads_resets_nothing() {
+    let folder = Folder::new();
+    let state = folder.path().to_str().unwrap();
+    let sandbox = running(folder.path()).await;
+    let reset = async |policy: &str, more: &[&str]| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo 880101300011 | \"$0\" \"$@\""]);
+        let mut typed = vec!["limits", "reset", "--client", "demo-app", "--ticket", "OPS-1", "--state", state];
+        typed.extend(["--policy", policy]);
+        typed.extend(more);
+        Program::start_by(shell, &typed).ended().await
+    };
+    let (limit, header) = ("standard:client:50/s", ["--header", "x-payer-id"]);
+    let refused = reset(limit, &header).await;
+    let told =
+        "error: no limit that is meant reads the header x-payer-id; none of them counts by any\n  nothing was reset\n";
+    assert_eq!((refused.with(1).out.as_str(), refused.err.as_str()), ("", told));
+    let unknown = reset("nosuch", &header).await;
+    assert!(unknown.with(1).err.contains("No limit has this name"), "{}", unknown.err);
+    assert!(reset(limit, &[]).await.with(0).out.contains(limit));
+    sandbox.signal("TERM");
+    sandbox.ended().await.with(0);
+    let trail = run(&["audit", "export", "--state", state]).await;
+    let announced = trail.with(0).out.lines().filter(|line| line.contains("\"resetLimits\"") && line.contains("OPS-1"));
+    assert_eq!(announced.filter(|line| line.contains("\"intent\"")).count(), 1, "{}", trail.out);
 }
 
 #[tokio::test]
