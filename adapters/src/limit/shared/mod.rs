@@ -14,4 +14,4 @@ mod tests;
 
 pub use self::limiter::{BEAT, DEAD_AFTER, SharedHolds, SharedLimiter, SharedReadings, SharedTaken};
 pub use self::places::{COUNTERS_MAX, OWNER_COUNTERS_MAX, OWNERS_MAX};
-pub use self::seen::{LEASE, LEASE_PACE, LEASE_PART, LEASED_PER_SECOND, LEASES_MAX, OVER_GIVEN, OVER_MAX};
+pub use self::seen::{LEASE, LEASE_PACE, LEASE_PART, LEASED_PER_SECOND, LEASES_MAX, OVER_GIVEN, OVER_KEPT, OVER_MAX};

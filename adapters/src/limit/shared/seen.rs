@@ -17,6 +17,10 @@ pub const OVER_MAX: usize = 1 << 16;
 /// what one slot has taken is given back if another one refuses.
 pub const OVER_GIVEN: Duration = Duration::from_secs(1);
 
+/// How long a counter counts as without room at most: whoever resets or loses one while an answer about it is on its way does
+/// not close it for as long as its window goes on. It is a call a minute.
+pub const OVER_KEPT: Duration = Duration::from_secs(60);
+
 /// How many buckets are leased of at once: those of more than 20 calls a second each are not many.
 pub const LEASES_MAX: usize = 1024;
 
@@ -95,7 +99,8 @@ impl Over {
     pub(super) fn verdict(&self, counter: u128, shape: &Shape, now: Timestamp, given: bool) -> Option<Verdict> {
         let mut known = lock(&self.0);
         let seen = known.get(&counter)?;
-        let old = (given || may_be_given(shape)) && now.since(seen.here) >= OVER_GIVEN;
+        let kept = if given || may_be_given(shape) { OVER_GIVEN } else { OVER_KEPT };
+        let old = now.since(seen.here) >= kept;
         let verdict = seen.verdict(shape, now).filter(|verdict| !verdict.admitted && !old);
         if verdict.is_none() {
             known.remove(&counter);

@@ -7,7 +7,7 @@ use super::super::key::CounterKey;
 use super::super::places::May;
 use super::super::script::{Moment, Part, Verb, count, said};
 use super::super::seen::lease;
-use super::super::{LEASE, OVER_GIVEN};
+use super::super::{LEASE, OVER_GIVEN, OVER_KEPT};
 use super::*;
 use crate::limit::asked::{Asked, Happened, Untaken};
 use crate::limit::limits::Limits;
@@ -196,6 +196,20 @@ async fn room_that_may_come_again_is_asked_for_when_it_is_due() {
 }
 
 #[tokio::test]
+async fn what_has_no_room_is_asked_for_again_each_minute() {
+    let limiter = open();
+    let monthly = limit("l", quota(1, Window::Month));
+    let (start, one) = (now(), [counted(&monthly)]);
+    assert!(limiter.take(&one, "", start).await.unwrap().counted);
+    assert!(!limiter.take(&one, "", start).await.unwrap().counted);
+    // Somebody has lost the counter, and told nobody.
+    let key = CounterKey::of(&limiter.prefix, &monthly, &VALUES);
+    let () = cmd("DEL").arg(&key.text).query_async(&mut raw().await).await.unwrap();
+    assert!(!limiter.take(&one, "", start + OVER_KEPT - TICK).await.unwrap().counted);
+    assert!(limiter.take(&one, "", start + OVER_KEPT).await.unwrap().counted);
+}
+
+#[tokio::test]
 async fn four_gateways_share_one_limit_exactly() {
     let limiters = gateways::<4>().map(Arc::new);
     let monthly = limit("l", quota(500, Window::Month));
@@ -358,7 +372,7 @@ async fn costs_are_settled_and_credits_given_once_whoever_counts() {
 #[tokio::test]
 async fn an_answer_that_is_repeated_gives_no_tokens() {
     let [shared] = gateways().map(|shared| Limits::with_shared(LocalLimiter::new(), Arc::new(shared)));
-    let Shape::Bucket(mut bucket) = lookups(1, HOUR, 100) else { panic!("a bucket") };
+    let Shape::Bucket(mut bucket) = lookups(1, HOUR, 100) else { unreachable!() };
     bucket.costs.as_mut().unwrap().of.insert(201, -5);
     let paid = limit("p", Shape::Bucket(bucket));
     let one = [counted(&paid)];
