@@ -4,6 +4,7 @@
 
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 
+use policies::limit::state::unsaid_terms;
 use policies::limit::{Limit, Values};
 
 /// The name of a counter in this process; another process has another one for it.
@@ -31,6 +32,7 @@ impl Keys {
     pub(super) fn counter(&self, limit: &Limit, values: &Values<'_>) -> Key {
         let mut name = self.name(COUNTER);
         name.text(&limit.id);
+        unsaid_terms(&limit.shape, |term| name.bytes(&term.to_le_bytes()));
         for dimension in &limit.per {
             name.bytes(&[*dimension as u8]);
             name.text(values.of(*dimension).unwrap_or_default());
@@ -39,6 +41,9 @@ impl Keys {
     }
 
     /// Names the mark that a call of `owner` leaves for a later one about the same thing.
+    ///
+    /// The terms are left out: where this gateway counts alone the first call knows its share of the limit, and the later one
+    /// all of it.
     pub(super) fn mark(&self, limit: &Limit, owner: &str, thing: &str) -> Key {
         let mut name = self.name(MARK);
         name.text(&limit.id);
@@ -169,6 +174,9 @@ mod tests {
         assert_ne!(of(Dimension::Client), of(Dimension::Operation), "one value of two dimensions");
         assert_ne!(keys.counter(&limit("l", &[]), &values), keys.counter(&limit("m", &[]), &values));
         assert_ne!(keys.mark(&both, "a", "b"), key("a", "b"));
+        let wider = Limit::bucket("l", &both.per, rate, NonZeroU32::MAX);
+        assert_ne!(keys.counter(&wider, &values), keys.counter(&both, &values), "another burst");
+        assert_eq!(keys.mark(&wider, "a", "b"), keys.mark(&both, "a", "b"));
         assert_ne!(Keys::default().counter(&both, &values), keys.counter(&both, &values), "another process");
     }
 }

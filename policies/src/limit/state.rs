@@ -107,6 +107,31 @@ pub fn over_at(shape: &Shape, state: &State) -> Timestamp {
     }
 }
 
+/// Tells, as numbers, the terms of a shape that its states are read by and that the id of a limit does not say.
+///
+/// Under other ones a state means something else: a bucket that takes long to fill would be cut to what a smaller one can
+/// owe. Who names counters names these too, so that another burst is another counter, as another rate is. No two lists of
+/// one kind of shape are one.
+pub fn unsaid_terms(shape: &Shape, mut tell: impl FnMut(u64)) {
+    match shape {
+        Shape::Bucket(bucket) => {
+            let costs = bucket.costs.as_ref();
+            let count = costs.map_or(0, |costs| costs.of.len().saturating_add(1));
+            tell(pair(u32::try_from(count).unwrap_or(u32::MAX), bucket.burst.get()));
+            if let Some(costs) = costs {
+                tell(pair(0, costs.otherwise.cast_unsigned()));
+                costs.of.iter().for_each(|(status, cost)| tell(pair(u32::from(*status), cost.cast_unsigned())));
+            }
+        }
+        Shape::Polls(polls) => [polls.first, polls.gap, polls.within].into_iter().for_each(|span| tell(millis(span))),
+        Shape::Sessions(sessions) => {
+            tell(pair(sessions.calls.get(), sessions.rate.get()));
+            tell(millis(sessions.idle));
+        }
+        Shape::Quota(_) | Shape::InFlight(_) => {}
+    }
+}
+
 /// Ends one call that was under way; a state of any other shape stays as it is.
 #[must_use]
 pub fn finish(state: Option<State>) -> Option<State> {
@@ -213,6 +238,14 @@ fn taken(shape: &Shape, state: Option<State>, now: Timestamp) -> State {
             _ => State::Sessions(sessions::called(None, now)),
         },
     }
+}
+
+fn pair(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use super::super::Costs;
 use super::super::clock::STEP_BACK_MAX;
 use super::super::testing::{
     Counter, DAY, Dice, HOUR, MINUTE, NOW, SECOND, TICK, bucket, number, polls, quota, sessions,
@@ -255,4 +256,50 @@ fn an_untouched_limit_is_wholly_free() {
         assert_eq!((told.admitted, told.remaining, told.capacity), (true, remaining, capacity), "{shape:?}");
         assert_eq!((told.window, told.more_after), (Duration::ZERO, Duration::ZERO), "{shape:?}");
     }
+}
+
+#[test]
+fn whatever_a_state_is_read_by_is_said_by_the_id_or_among_the_terms() {
+    let terms = |shape: &Shape| {
+        let mut terms = Vec::new();
+        unsaid_terms(shape, |term| terms.push(term));
+        terms
+    };
+    let dear = |burst, of: &[(u16, i32)], otherwise| {
+        let costs = Some(Costs { of: of.iter().copied().collect(), otherwise });
+        Shape::Bucket(Bucket { costs, ..bucket(1, SECOND, burst) })
+    };
+    let asked = |first, gap, within| Shape::Polls(polls(first, gap, 3, within));
+    let called = |calls, rate, idle| Shape::Sessions(sessions(9, calls, rate, idle));
+    let kinds = [
+        vec![
+            Shape::Bucket(bucket(1, SECOND, 5)),
+            Shape::Bucket(bucket(1, SECOND, 6)),
+            dear(5, &[], 1),
+            dear(5, &[], -1),
+            dear(5, &[(404, 20)], 1),
+            dear(5, &[(404, 20)], 0),
+            dear(5, &[(404, 21)], 1),
+            dear(5, &[(405, 20)], 1),
+            dear(5, &[(404, 20), (405, 20)], 1),
+            dear(5, &[(404, -20)], 1),
+        ],
+        vec![
+            asked(SECOND, MINUTE, HOUR),
+            asked(MINUTE, SECOND, HOUR),
+            asked(SECOND, MINUTE, DAY),
+            asked(SECOND, MINUTE + TICK, HOUR),
+        ],
+        vec![called(5, 2, MINUTE), called(2, 5, MINUTE), called(5, 3, MINUTE), called(5, 2, MINUTE + TICK)],
+    ];
+    for kind in kinds {
+        for (place, shape) in kind.iter().enumerate() {
+            for (other, beside) in kind.iter().enumerate() {
+                assert_eq!(terms(shape) == terms(beside), place == other, "{shape:?} {beside:?}");
+                // What is written after them cannot make one of them another.
+                assert!(place == other || !terms(shape).starts_with(&terms(beside)), "{shape:?} {beside:?}");
+            }
+        }
+    }
+    assert!(terms(&quota(5, Window::Day)).is_empty() && terms(&Shape::InFlight(number(5))).is_empty());
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{self, SHA256};
+use policies::limit::state::unsaid_terms;
 use policies::limit::{Dimension, Limit, LimitKey, Values};
 
 use crate::store::redis::Prefix;
@@ -23,10 +24,11 @@ impl CounterKey {
     ///
     /// What is counted for an organisation, or one of its clients, lies in the slot of the organisation, so that one script
     /// reaches all of it; the values of a client therefore name its organisation, whoever asks. What is counted across
-    /// organisations lies in a slot of its own. Nothing else but what the limit counts by is looked at: who reads or resets
-    /// a counter knows no more.
+    /// organisations lies in a slot of its own. Nothing else but the limit and what it counts by is looked at: who reads or
+    /// resets a counter knows no more. Gateways whose policies give a limit other terms, as while they are changed one by
+    /// one, count apart: each reads its own numbers alone.
     pub(super) fn of(prefix: &Prefix, limit: &Limit, values: &Values<'_>) -> Self {
-        let digest = digest_of(&[LimitKey::of(limit, values).as_str()]);
+        let digest = digest_of(&[LimitKey::of(limit, values).as_str(), &terms_of(limit)]);
         let owned = |dimension| limit.per.contains(&dimension) && values.of(dimension).is_some();
         let owned = owned(Dimension::Client) || owned(Dimension::Organisation);
         let owner = values.organisation.or(values.client).filter(|_| owned);
@@ -50,7 +52,7 @@ impl CounterKey {
 
 /// Names the mark that the first call of a credit leaves for the later one: a slot of its own.
 pub(super) fn mark(prefix: &Prefix, limit: &Limit, owner: &str, thing: &str) -> String {
-    format!("{}:limit:{{{:032x}}}:mark", prefix.as_str(), digest_of(&[&limit.id, owner, thing]))
+    format!("{}:limit:{{{:032x}}}:mark", prefix.as_str(), digest_of(&[&limit.id, &terms_of(limit), owner, thing]))
 }
 
 /// Returns by what the names of this process find a counter; none if it is no name of a counter.
@@ -63,6 +65,14 @@ pub(super) fn read(prefix: &Prefix, text: &str) -> Option<u128> {
 /// Names what gateways tell one another: who is alive, and how often counters were reset.
 pub(super) fn gateways(prefix: &Prefix) -> [String; 2] {
     ["alive", "resets"].map(|what| format!("{}:limit:{{gateways}}:{what}", prefix.as_str()))
+}
+
+fn terms_of(limit: &Limit) -> String {
+    let mut text = String::new();
+    unsaid_terms(&limit.shape, |term| {
+        let _ = write!(text, "{term:x} ");
+    });
+    text
 }
 
 // Whatever else an id may hold, a brace would choose another slot.
@@ -84,15 +94,21 @@ fn digest_of(parts: &[&str]) -> u128 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::num::NonZeroU32;
     use std::time::Duration;
 
-    use policies::limit::Rate;
+    use policies::limit::{Bucket, Costs, Rate, Shape};
 
     use super::*;
 
+    fn bucket() -> Bucket {
+        let rate = Rate { count: NonZeroU32::MIN, per: Duration::from_secs(1) };
+        Bucket { rate, burst: NonZeroU32::MIN, costs: None, credit: None }
+    }
+
     fn limit(per: &[Dimension]) -> Limit {
-        Limit::bucket("l", per, Rate { count: NonZeroU32::MIN, per: Duration::from_secs(1) }, NonZeroU32::MIN)
+        Limit::bucket("l", per, bucket().rate, bucket().burst)
     }
 
     fn of(per: &[Dimension], values: &Values<'_>) -> CounterKey {
@@ -169,5 +185,27 @@ mod tests {
         let marks = [("a", "bc"), ("ab", "c"), ("", "abc")];
         let marks = marks.map(|(owner, thing)| mark(&Prefix::default(), &limit(&[Dimension::Client]), owner, thing));
         assert!(marks[0] != marks[1] && marks[1] != marks[2] && marks[0] != marks[2]);
+    }
+
+    #[test]
+    fn a_limit_with_other_terms_has_other_counters_and_marks() {
+        let per = [Dimension::Client];
+        let terms = |burst, costs: Option<Costs>| {
+            let mut limit = limit(&per);
+            limit.shape = Shape::Bucket(Bucket { burst, costs, ..bucket() });
+            (
+                CounterKey::of(&Prefix::default(), &limit, &VALUES).digest,
+                mark(&Prefix::default(), &limit, "alem", "thing"),
+            )
+        };
+        let (one, two) = (NonZeroU32::MIN, NonZeroU32::MAX);
+        let costs = |otherwise| Some(Costs { of: BTreeMap::default(), otherwise });
+        let (first, other) = (terms(one, None), [terms(two, None), terms(one, costs(1)), terms(one, costs(2))]);
+        assert_eq!(first, terms(one, None));
+        assert_eq!(first.0, of(&per, &VALUES).digest);
+        for (place, other) in other.iter().enumerate() {
+            assert!(first.0 != other.0 && first.1 != other.1, "{place}");
+        }
+        assert_ne!(other[1], other[2]);
     }
 }

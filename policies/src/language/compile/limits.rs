@@ -92,7 +92,8 @@ fn limit(name: &str, fields: &Fields<'_>, contracts: &Contracts<'_>) -> Option<L
 }
 
 // What is counted and how much, so that counters of another meaning have another name. Only printable ASCII: it stands in
-// fields of answers. The burst, the costs and times within sessions are left out, so that turning them empties no bucket.
+// fields of answers. The burst, the costs and times within polls and sessions are left out, as clients need not know them;
+// counters are told apart by them all the same (`unsaid_terms`).
 fn id(name: &str, per: &BTreeSet<Dimension>, shape: &Shape, when: &When) -> String {
     let words: Vec<&str> = per.iter().map(|dimension| dimension.word()).collect();
     let much = match shape {

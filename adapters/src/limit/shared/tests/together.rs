@@ -210,6 +210,58 @@ async fn what_has_no_room_is_asked_for_again_each_minute() {
 }
 
 #[tokio::test]
+async fn gateways_whose_sets_give_one_limit_other_terms_open_it_for_nobody() {
+    let dear = |burst, cost| {
+        let Shape::Bucket(mut terms) = lookups(1, HOUR, burst) else { unreachable!() };
+        terms.costs.as_mut().unwrap().of.insert(404, cost);
+        Shape::Bucket(terms)
+    };
+    let pairs = [
+        (bucket(1, HOUR, 100), bucket(1, HOUR, 3)),
+        (dear(10, 20), bucket(1, HOUR, 10)),
+        (dear(10, 20), dear(10, 2)),
+        (sessions(1, 5, 5, HOUR), sessions(3, 5, 5, TICK)),
+    ];
+    for (number, (here, there)) in pairs.into_iter().enumerate() {
+        let [first, second] = gateways();
+        let id = number.to_string();
+        let (here, there) = (limit(&id, here), limit(&id, there));
+        let whole = emptied(&first, &here).await;
+        assert!((1..=100).contains(&whole), "{whole}");
+        for _ in 0..2 {
+            assert!(take(&second, &there).await.admitted, "{there:?}");
+            assert_eq!(second.read(&[counted(&there)], now()).await.unwrap().len(), 1);
+            first.over_clear();
+            assert!(!take(&first, &here).await.admitted, "{here:?}");
+        }
+        // Each forgets its own.
+        assert_eq!(second.reset(&[counted(&there)]).await.unwrap(), 1);
+        assert_eq!(first.reset(&[counted(&here)]).await.unwrap(), 1);
+        assert_eq!(emptied(&first, &here).await, whole);
+    }
+    // Nor are tokens drawn from a counter by the terms of another.
+    let [first, second] = gateways();
+    let (here, there) = (limit("l", dear(10, 20)), limit("l", dear(3, 20)));
+    let look = Counted { thing: Some("E1"), ..counted(&here) };
+    assert!(first.take(&[look], "", now()).await.unwrap().counted);
+    let happened = |limit| Happened { limit, values: &VALUES, owner: "", thing: "E1", now: now() };
+    assert!(!second.happened(&happened(&there)).await.unwrap());
+    assert!(first.happened(&happened(&here)).await.unwrap());
+}
+
+/// Takes calls until there is no room, each as dear as can be; tells how many there were.
+async fn emptied(limiter: &SharedLimiter, limit: &Limit) -> usize {
+    for call in 0.. {
+        let mut taken = limiter.take(&[counted(limit)], "", now()).await.unwrap();
+        if !taken.counted {
+            return call;
+        }
+        limiter.settle(&mut taken.holds, Some(404), now()).await.unwrap();
+    }
+    usize::MAX
+}
+
+#[tokio::test]
 async fn four_gateways_share_one_limit_exactly() {
     let limiters = gateways::<4>().map(Arc::new);
     let monthly = limit("l", quota(500, Window::Month));
