@@ -142,6 +142,11 @@ impl Limits {
         let local = self.local.reset(asked);
         let Some(shared) = &self.shared else { return Ok(local) };
         let together: Vec<_> = asked.limits.iter().filter(|counted| is_shared(counted)).copied().collect();
+        // What was counted here while the servers were away was counted by other terms, and has another name.
+        let shares: Vec<_> = together.iter().map(|counted| share(shared, counted.limit)).collect();
+        let shares: Vec<_> =
+            together.iter().zip(&shares).map(|(counted, limit)| Counted { limit, ..*counted }).collect();
+        let local = local + self.local.reset(&Asked { limits: &shares, ..*asked });
         let there = if together.is_empty() { 0 } else { shared.reset(&together).await? };
         Ok(local + there)
     }
@@ -201,10 +206,7 @@ impl Limits {
                 WithoutStore::Allow | WithoutStore::Deny => {
                     shares.push(Some(Limit { mode: Mode::Off, ..limit.clone() }));
                 }
-                WithoutStore::LocalShare => {
-                    let shape = divided(&limit.shape, shared.alive());
-                    shares.push(Some(Limit { shape, ..limit.clone() }));
-                }
+                WithoutStore::LocalShare => shares.push(Some(share(shared, limit))),
             }
         }
         let limits = asked.limits.iter().zip(&shares);
@@ -235,6 +237,11 @@ impl Holds {
         self.local.repeat();
         self.shared.repeat();
     }
+}
+
+// What of a limit is this gateway's while the servers are away.
+fn share(shared: &SharedLimiter, limit: &Limit) -> Limit {
+    Limit { shape: divided(&limit.shape, shared.alive()), ..limit.clone() }
 }
 
 // Calls under way are counted where they are: a gateway that dies takes its own with it.

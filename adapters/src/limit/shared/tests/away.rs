@@ -162,6 +162,21 @@ async fn without_the_servers_each_limit_says_for_itself_what_holds() {
 }
 
 #[tokio::test]
+async fn what_was_counted_without_the_servers_is_reset_too() {
+    let limits = away().await;
+    limits.shared().unwrap().set_alive(2);
+    let share = Limit { without_store: WithoutStore::LocalShare, ..limit("share", lookups(1, HOUR, 4)) };
+    for _ in 0..2 {
+        for admitted in [true, true, false] {
+            assert_eq!(ask(&limits, &[&share]).await.unwrap().verdicts[0].admitted, admitted);
+        }
+        // The servers hear nothing of it, and who asked is told so.
+        let all = [counted(&share)];
+        assert!(limits.reset(&Asked { limits: &all, owner: "shop", call: "", now: now() }).await.is_err());
+    }
+}
+
+#[tokio::test]
 async fn without_the_servers_calls_under_way_are_still_counted_once() {
     let limits = away().await;
     let parallel = limit("parallel", Shape::InFlight(some(1)));
