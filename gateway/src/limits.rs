@@ -172,8 +172,9 @@ pub(crate) async fn own(house: &House, generation: &Generation, cleared: &Cleare
     let told = read(house, &found, client.id.as_str(), cleared).await?;
     let told = told.into_iter().zip(&found).map(|(mut told, counter)| {
         told.insert("path".to_owned(), json!(format!("{PLACE}{}", path_name(&counter.limit.id))));
-        let of = [Dimension::Operation, Dimension::Api, Dimension::Resource, Dimension::Provider];
-        let of = whose(counter, &of);
+        let of = whose(counter, |dimension| {
+            matches!(dimension, Dimension::Operation | Dimension::Api | Dimension::Resource | Dimension::Provider)
+        });
         if !of.is_empty() {
             told.insert("of".to_owned(), Value::Object(of));
         }
@@ -241,10 +242,11 @@ pub(crate) fn page(told: Vec<Value>, found: usize, cleared: &Cleared) -> Value {
     page
 }
 
-/// Tells whose counter it is, as far as these dimensions do.
-pub(crate) fn whose(counter: &Counter<'_>, dimensions: &[Dimension]) -> Map<String, Value> {
-    let counted = dimensions.iter().filter(|dimension| counter.limit.per.contains(dimension));
-    let known = counted.filter_map(|dimension| Some((dimension.word(), counter.values.of(*dimension)?)));
+/// Tells whose counter it is, as far as the dimensions that are told do.
+pub(crate) fn whose(counter: &Counter<'_>, is_told: impl Fn(Dimension) -> bool) -> Map<String, Value> {
+    let counted = Dimension::ALL.into_iter().filter(|dimension| counter.limit.per.contains(dimension));
+    let told = counted.filter(|dimension| is_told(*dimension));
+    let known = told.filter_map(|dimension| Some((dimension.word(), counter.values.of(dimension)?)));
     known.map(|(word, value)| (word.to_owned(), json!(value))).collect()
 }
 
@@ -388,7 +390,7 @@ mod tests {
         assert_eq!(counter.values.api, None, "one counter, whatever else is known of the call");
         assert_eq!(counter.values.organisation, Some("org"), "it lies where those of the organisation lie");
         assert_eq!(only(&limit, &Values { client: None, ..all }).organisation, None);
-        assert_eq!(whose(&counter, &Dimension::ALL).keys().collect::<Vec<_>>(), ["client"]);
+        assert_eq!(whose(&counter, |_| true).keys().collect::<Vec<_>>(), ["client"]);
         assert_eq!(counter.needs(), [Dimension::Resource]);
         assert!(counted(&[counter]).is_empty());
         let shown = told(&counter, &counter.needs(), None);

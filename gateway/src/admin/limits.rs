@@ -26,31 +26,6 @@ use crate::reply::json_reply;
 /// The most names of a kind in an audit record's reference: the trail is no place for long lists.
 const NAMED_MAX: usize = 8;
 
-/// Whom the dimensions name that are told; whom a header names is known as a hash alone, which helps nobody.
-const TOLD: [Dimension; 9] = [
-    Dimension::Client,
-    Dimension::Organisation,
-    Dimension::Operation,
-    Dimension::Api,
-    Dimension::Customer,
-    Dimension::Consent,
-    Dimension::Resource,
-    Dimension::Peer,
-    Dimension::Provider,
-];
-
-/// What a counter may count by that the trail notes of a reset, beside client or organisation.
-const NOTED: [Dimension; 8] = [
-    Dimension::Operation,
-    Dimension::Api,
-    Dimension::Customer,
-    Dimension::Consent,
-    Dimension::Subject,
-    Dimension::Resource,
-    Dimension::Peer,
-    Dimension::Provider,
-];
-
 /// Whose calls are meant: those of a client, of all clients of an organisation, or of whoever calls.
 struct Whom<'a> {
     client: Option<&'a Client>,
@@ -71,7 +46,7 @@ pub(super) async fn list(house: &House, generation: &Generation, cleared: &Clear
     let found = found(&whom, &made, generation, cleared, &given)?;
     let told = read(house, &found, whom.owner(), cleared).await?;
     let told = told.into_iter().zip(&found).map(|(mut told, counter)| {
-        told.insert("of".to_owned(), Value::Object(whose(counter, &TOLD)));
+        told.insert("of".to_owned(), Value::Object(whose(counter, is_told)));
         told.insert("mode".to_owned(), json!(counter.limit.mode.word()));
         if counter.is_everybodys() {
             told.insert("everybodys".to_owned(), json!(true));
@@ -167,7 +142,9 @@ impl<'a> Order<'a> {
             (None, None) => String::new(),
         }];
         told.push(listed("limit", names(counters.iter()).into_iter().map(str::to_owned)));
-        for dimension in NOTED {
+        // Client or organisation stands at the beginning.
+        let noted = |dimension: &Dimension| !matches!(dimension, Dimension::Client | Dimension::Organisation);
+        for dimension in Dimension::ALL.into_iter().filter(noted) {
             let values: BTreeSet<&str> = counters.iter().filter_map(|counter| counter.values.of(dimension)).collect();
             let written = values.into_iter().map(|value| match dimension {
                 Dimension::Operation | Dimension::Api => value.to_owned(),
@@ -182,6 +159,11 @@ impl<'a> Order<'a> {
         told.retain(|part| !part.is_empty());
         told.join(" ")
     }
+}
+
+// Whom a header names is known as a hash alone, which helps nobody.
+fn is_told(dimension: Dimension) -> bool {
+    dimension != Dimension::Subject
 }
 
 /// Names the limits of counters, each once.

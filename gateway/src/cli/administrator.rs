@@ -29,11 +29,30 @@ pub(super) struct Sandbox {
     pub(super) state: PathBuf,
 }
 
+/// Whom to ask, and how it is told.
+#[derive(Debug, clap::Args)]
+pub struct Place {
+    #[command(flatten)]
+    administrator: Administrator,
+    #[command(flatten)]
+    sandbox: Sandbox,
+    /// Print the answer as it came.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// An administrators' listener that can be asked.
 pub(super) struct Asking {
     client: Client,
     base: String,
     token: Secret<String>,
+}
+
+impl Place {
+    /// Finds out whom to ask, as [`Administrator::open`] does.
+    pub(super) fn open(&self, role: &str) -> Result<Asking, String> {
+        self.administrator.open(&self.sandbox.state, role)
+    }
 }
 
 impl Administrator {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::administrator::{Administrator, Sandbox};
+use super::administrator::Place;
 use super::client::{Exchange, Question};
 use super::process::{FAILED, FINE};
 use super::terminal::{complain, printable, say};
@@ -25,25 +25,13 @@ pub enum KeysCommand {
     },
 }
 
-/// Whom to ask, and how it is told.
-#[derive(Debug, clap::Args)]
-pub struct Place {
-    #[command(flatten)]
-    administrator: Administrator,
-    #[command(flatten)]
-    sandbox: Sandbox,
-    /// Print the answer as it came.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Does it.
 pub(super) fn run(command: &KeysCommand) -> u8 {
     let (place, role, question) = match command {
         KeysCommand::List { place } => (place, "viewer", Question::get("/admin/keys")),
         KeysCommand::Rotate { place } => (place, "editor", Question::new("POST", "/admin/keys/rotations")),
     };
-    let asked = place.administrator.open(&place.sandbox.state, role).and_then(|asking| asking.ask(question));
+    let asked = place.open(role).and_then(|asking| asking.ask(question));
     match asked {
         Ok(answer) => tell(&answer, place.json),
         Err(text) => {

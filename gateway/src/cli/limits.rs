@@ -6,7 +6,7 @@ use std::io::Read as _;
 use policies::secret::Secret;
 use serde_json::{Map, Value, json};
 
-use super::administrator::{Administrator, Asking, Sandbox};
+use super::administrator::{Asking, Place};
 use super::client::{Exchange, Question, encode_form};
 use super::process::{FAILED, FINE, USAGE};
 use super::terminal::{complain, printable, say};
@@ -130,18 +130,6 @@ pub struct Counters {
     header: Option<String>,
 }
 
-/// Whom to ask, and how it is told.
-#[derive(Debug, clap::Args)]
-pub struct Place {
-    #[command(flatten)]
-    administrator: Administrator,
-    #[command(flatten)]
-    sandbox: Sandbox,
-    /// Print the answer as it came.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Does it.
 pub(super) fn run(command: &LimitsCommand) -> u8 {
     let done = match command {
@@ -216,7 +204,7 @@ fn reset(counters: &Counters, policy: &str, ticket: &str, place: &Place) -> Resu
 }
 
 fn asking(place: &Place, role: &str) -> Result<Asking, (u8, String)> {
-    place.administrator.open(&place.sandbox.state, role).map_err(|text| (FAILED, text))
+    place.open(role).map_err(|text| (FAILED, text))
 }
 
 fn ask(asking: &Asking, question: Question, named: Option<&Named>) -> Result<Exchange, (u8, String)> {

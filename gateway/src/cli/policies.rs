@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use policies::language::Source;
 use serde_json::{Value, json};
 
-use super::administrator::{Administrator, Sandbox};
+use super::administrator::Place;
 use super::client::{Exchange, Question};
 use super::process::{CONFIGURATION, FAILED, FINE};
 use super::terminal::{complain, printable, say};
@@ -70,18 +70,6 @@ pub enum PoliciesCommand {
         #[command(flatten)]
         place: Place,
     },
-}
-
-/// Whom to ask, and how it is told.
-#[derive(Debug, clap::Args)]
-pub struct Place {
-    #[command(flatten)]
-    administrator: Administrator,
-    #[command(flatten)]
-    sandbox: Sandbox,
-    /// Print the answer as it came.
-    #[arg(long)]
-    json: bool,
 }
 
 /// Does it.
@@ -160,7 +148,7 @@ fn write(folder: &std::path::Path, body: &Value) -> Result<(), String> {
 
 impl Place {
     fn ask(&self, role: &str, question: Question) -> Result<Exchange, String> {
-        self.administrator.open(&self.sandbox.state, role)?.ask(question)
+        self.open(role)?.ask(question)
     }
 
     fn tell(&self, answer: &Exchange, people: impl Fn(&Value) -> String) -> u8 {

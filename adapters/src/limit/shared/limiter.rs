@@ -88,8 +88,6 @@ pub struct SharedReadings {
     pub leased: u64,
     /// Answers whose costs, credit or beginning could not be told to the servers.
     pub unsettled: u64,
-    /// Counters known to be without room.
-    pub over: usize,
     /// Counters that it has made, and that are still there.
     pub counters: usize,
     /// Gateways alive, as last heard.
@@ -304,7 +302,6 @@ impl SharedLimiter {
             refused: self.refused.load(Ordering::Relaxed),
             leased: self.leased.load(Ordering::Relaxed),
             unsettled: self.unsettled.load(Ordering::Relaxed),
-            over: self.over.len(),
             counters: self.places.count(),
             alive: self.alive().get(),
         }

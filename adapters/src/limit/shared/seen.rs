@@ -127,11 +127,6 @@ impl Over {
     pub(super) fn clear(&self) {
         lock(&self.0).clear();
     }
-
-    /// Returns how many are known.
-    pub(super) fn len(&self) -> usize {
-        lock(&self.0).len()
-    }
 }
 
 impl Leases {
